@@ -10,6 +10,7 @@ from secrets import token_urlsafe
 from urllib.parse import quote
 
 from .place import (
+    SOCKET_NAME,
     Account,
     PostgresUnavailable,
     account_for,
@@ -194,7 +195,10 @@ def _start(data: Path, account: Account, tools: Path) -> _Postmaster:
     while True:
         began = log.stat().st_size
         if _postmaster(data) is None:
-            (data / "postgres" / "postmaster.pid").unlink(missing_ok=True)
+            # The server would believe the number in these files, were it a zombie's or another program's. It
+            # still refuses while a child of the old one holds the cluster's shared memory.
+            for left in (data / "postgres" / "postmaster.pid", sockets / f"{SOCKET_NAME}.lock"):
+                left.unlink(missing_ok=True)
         done = _pg_ctl(
             data, account, tools, "start", "-t", str(START_SECONDS), "-l", log.name,
             "-o", " ".join(f"-c {shlex.quote(option)}" for option in options),
