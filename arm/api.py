@@ -1,0 +1,182 @@
+"""What every endpoint shares: problem+json, scoped reads, cursor pages, parsed bodies."""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any, ClassVar, TypeVar
+from uuid import UUID
+
+from django.db import OperationalError, transaction
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from rest_framework import exceptions, request, serializers, viewsets
+from rest_framework.pagination import CursorPagination
+from rest_framework.response import Response
+from rest_framework.serializers import Serializer
+from rest_framework.views import exception_handler as drf_exception_handler
+
+from arm import ids, logs
+from arm.errors import DomainError, Problem
+from arm.models import Tenant, User
+from arm.permissions import visible
+from arm.rights import Right
+
+M = TypeVar("M", bound=Model)
+PROBLEM = "application/problem+json"
+
+
+def problem(
+    status: int, code: str, detail: str, *, headers: Mapping[str, str] | None = None, **extra: Any
+) -> Response:
+    """An RFC 9457 answer: `type, title, status, code, detail, request_id` and what else the refusal carries."""
+    body = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "request_id": logs.request_id.get(),
+        **extra,
+    }
+    return Response(body, status=status, headers=dict(headers or {}), content_type=PROBLEM)
+
+
+def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | None:
+    """Every refusal as problem+json; what is not a refusal stays an exception and becomes a 500."""
+    if isinstance(exc, DomainError):
+        headers = {"Retry-After": str(exc.extra["retry_after"])} if "retry_after" in exc.extra else {}
+        return problem(exc.status, exc.code, exc.message, headers=headers, **exc.extra)
+    if isinstance(exc, OperationalError):
+        if not transaction.get_connection().needs_rollback:
+            transaction.set_rollback(True)
+        return problem(
+            503,
+            "unavailable",
+            "The database is busy; nothing was stored. Ask again.",
+            headers={"Retry-After": "2"},
+        )
+    if isinstance(exc, Http404):
+        return problem(404, "not_found", "There is no such object, or it is not yours to see.")
+    if isinstance(exc, exceptions.ValidationError):
+        errors = flatten(exc.detail)
+        return problem(422, "invalid", "The request has wrong members.", errors=errors)
+    response = drf_exception_handler(exc, context)
+    if response is None or not isinstance(exc, exceptions.APIException):
+        return response
+    codes = exc.get_codes()
+    headers = {name: value for name, value in response.items() if name in {"WWW-Authenticate", "Retry-After"}}
+    code = {"parse_error": "malformed"}.get(str(codes), str(codes))
+    return problem(response.status_code, code, str(exc.detail), headers=headers)
+
+
+def flatten(detail: Any, pointer: str = "") -> list[Problem]:
+    """DRF's nested error detail as a flat list with RFC 6901 pointers."""
+    if isinstance(detail, Mapping):
+        found = []
+        for key, value in detail.items():
+            part = "" if key == "non_field_errors" else "/" + str(key).replace("~", "~0").replace("/", "~1")
+            found += flatten(value, pointer + part)
+        return found
+    if isinstance(detail, list | tuple):
+        found = []
+        for number, value in enumerate(detail):
+            nested = isinstance(value, Mapping | list | tuple)
+            found += flatten(value, f"{pointer}/{number}" if nested else pointer)
+        return found
+    return [Problem(pointer=pointer, code=str(getattr(detail, "code", "invalid")), message=str(detail))]
+
+
+class Request(request.Request):
+    """What an action receives once IsAuthenticated has spoken."""
+
+    user: User
+
+
+def tenant_of(request: request.Request) -> Tenant:
+    """The tenant the caller works in; 404 for somebody who is a member of none."""
+    tenant = getattr(request._request, "tenant", None)
+    if tenant is None:
+        raise Http404
+    return tenant  # type: ignore[no-any-return]
+
+
+def validated(serializer: type[Serializer[Any]], request: request.Request) -> dict[str, Any]:
+    """The parsed body, or ValidationError naming every wrong member."""
+    body = serializer(data=request.data)
+    body.is_valid(raise_exception=True)
+    return dict(body.validated_data)
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """For request bodies: a member that nobody reads is a mistake that the caller should hear of."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if isinstance(data, Mapping):
+            unknown = sorted(set(map(str, data)) - set(self.fields))
+            if unknown:
+                raise serializers.ValidationError(
+                    {name: serializers.ErrorDetail("Unknown member.", code="unknown") for name in unknown}
+                )
+        return super().to_internal_value(data)
+
+
+class TypeIDField(serializers.Field):  # type: ignore[type-arg]
+    """A UUID shown and taken as a TypeID with this prefix (a bare UUID is taken too)."""
+
+    default_error_messages: ClassVar = {"invalid": "{reason}"}
+
+    def __init__(self, prefix: str, **kwargs: Any) -> None:
+        self.prefix = prefix
+        super().__init__(**kwargs)
+
+    def to_representation(self, value: UUID | Model) -> str:
+        return ids.encode(self.prefix, value if isinstance(value, UUID) else value.pk)
+
+    def to_internal_value(self, data: Any) -> UUID:
+        try:
+            return ids.decode(self.prefix, str(data))
+        except ValueError as reason:
+            self.fail("invalid", reason=str(reason))
+            raise  # `fail` always raises; this line is for the type checker
+
+
+class Page(CursorPagination):
+    """Newest first by key (UUIDv7 sorts by time); `?page_size=` up to 200."""
+
+    ordering = "-pk"
+    page_size_query_param = "page_size"
+    max_page_size = 200
+
+
+class ScopedViewSet(viewsets.ReadOnlyModelViewSet[M]):
+    """Reads show only what the caller may view; writes are @actions that call one service.
+
+    `prefix` is the TypeID prefix that the detail URL takes.
+    """
+
+    view_right: Right
+    prefix: str
+    lookup_url_kwarg = "id"
+    lookup_value_regex = r"[a-z]{2,4}_[0-9a-z]{26}|[0-9a-fA-F-]{36}"
+    pagination_class = Page
+
+    def get_queryset(self) -> QuerySet[M]:
+        return visible(super().get_queryset(), self.request.user, self.view_right)
+
+    def get_object(self) -> M:
+        try:
+            pk = ids.decode(self.prefix, self.kwargs["id"])
+        except ValueError:
+            raise Http404 from None
+        found = self.filter_queryset(self.get_queryset()).filter(pk=pk).first()
+        if found is None:
+            raise Http404
+        return found
+
+
+def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:
+    """The 404 of URLs that no route knows, for callers of the API."""
+    body = (
+        f'{{"type":"about:blank","title":"Not Found","status":404,"code":"not_found",'
+        f'"detail":"There is nothing at this address.","request_id":"{logs.request_id.get()}"}}'
+    )
+    return HttpResponse(body, status=404, content_type=PROBLEM)

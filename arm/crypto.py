@@ -1,0 +1,49 @@
+"""Bytes that can be proven: canonical JSON, digests, and API tokens with a checksum."""
+
+import hashlib
+import re
+import secrets
+import zlib
+from typing import Any
+
+import rfc8785
+
+_BASE62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+_TOKEN = re.compile(r"arm[iarpsw]_[0-9A-Za-z]{42}", re.ASCII)
+
+
+def canonical(value: Any) -> bytes:
+    """The RFC 8785 bytes of a JSON value. ValueError where the value is not I-JSON (NaN, large integers)."""
+    try:
+        return rfc8785.dumps(value)
+    except (rfc8785.CanonicalizationError, UnicodeEncodeError) as problem:
+        raise ValueError(f"Not canonical JSON: {problem}") from problem
+
+
+def digest(data: bytes) -> str:
+    """`sha256:` and 64 hexadecimal digits."""
+    return "sha256:" + hashlib.sha256(data).hexdigest()
+
+
+def new_token(kind: str) -> str:
+    """A fresh secret `arm<kind>_` + 36 base 62 characters (214 bits) + 6 characters of CRC 32 over the rest.
+
+    Kinds: i ingest, w workload, s service, p personal, a access, r registration.
+    """
+    head = f"arm{kind}_" + "".join(secrets.choice(_BASE62) for _ in range(36))
+    return head + _checksum(head)
+
+
+def token_digest(token: str) -> bytes:
+    """SHA-256 of a well-formed token. ValueError before any look-up when shape or checksum is wrong."""
+    if not _TOKEN.fullmatch(token) or token[-6:] != _checksum(token[:-6]):
+        raise ValueError("Not an ARM token: its shape or its checksum is wrong.")
+    return hashlib.sha256(token.encode("ascii")).digest()
+
+
+def _checksum(head: str) -> str:
+    crc, chars = zlib.crc32(head.encode("ascii")), []
+    for _ in range(6):
+        crc, rest = divmod(crc, 62)
+        chars.append(_BASE62[rest])
+    return "".join(reversed(chars))

@@ -1,0 +1,156 @@
+"""The second wall: row-level security, append-only tables, and the three database roles.
+
+`owner` migrates, `default` (the application) reads and writes rows of the tenants it has named, `ingest` may only
+INSERT into partitions. Every statement here is core PostgreSQL 15.
+"""
+
+import uuid
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+
+from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.migrations import RunSQL
+from django.db.migrations.operations.base import Operation
+
+SETTING = "arm.tenants"
+PARTITIONS = "partitions"
+"""Schema of every partition. The application role has no USAGE on it: it reads through the guarded parent."""
+
+
+@contextmanager
+def tenants(ids: Iterable[uuid.UUID], using: str = "default") -> Iterator[None]:
+    """A transaction that sees and writes only rows of these tenants. Nested, it narrows and then restores."""
+    with transaction.atomic(using=using):
+        before = current(using)
+        set_tenants(ids, using)
+        yield
+        _set(before, using)
+
+
+def set_tenants(ids: Iterable[uuid.UUID], using: str = "default") -> None:
+    """Name the tenants for the rest of the transaction. RuntimeError outside one: it would leak to the next."""
+    if not connections[using].in_atomic_block:
+        raise RuntimeError("Tenants are set for a transaction; there is none.")
+    _set("{" + ",".join(str(id) for id in ids) + "}", using)
+
+
+def current(using: str = "default") -> str:
+    """The setting as PostgreSQL holds it: '' or '{uuid,…}'."""
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT coalesce(current_setting(%s, true), '')", [SETTING])
+        return str(cursor.fetchone()[0])
+
+
+def _set(value: str, using: str) -> None:
+    with connections[using].cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, %s, true)", [SETTING, value])
+
+
+def tenants_of(user_id: uuid.UUID) -> list[uuid.UUID]:
+    """The tenants that a person or service account is an active member of, oldest first."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT arm_tenants_of(%s)", [user_id])
+        return list(cursor.fetchone()[0])
+
+
+def all_tenants() -> list[uuid.UUID]:
+    """Every tenant's id: for jobs that go round all tenants, one transaction each."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute("SELECT arm_all_tenants()")
+        return list(cursor.fetchone()[0])
+
+
+# --- operations for migrations ---------------------------------------------------------------------------------
+
+FUNCTIONS = RunSQL(
+    """
+    CREATE SCHEMA IF NOT EXISTS partitions;
+    CREATE OR REPLACE FUNCTION arm_tenants() RETURNS uuid[] LANGUAGE sql STABLE PARALLEL SAFE AS
+      $$ SELECT nullif(current_setting('arm.tenants', true), '')::uuid[] $$;
+    CREATE OR REPLACE FUNCTION arm_refuse() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        RAISE EXCEPTION '% of % is refused: the table is append-only', TG_OP, TG_TABLE_NAME
+          USING ERRCODE = 'restrict_violation';
+      END $$;
+    CREATE OR REPLACE FUNCTION arm_refuse_frozen() RETURNS trigger LANGUAGE plpgsql AS $$
+      BEGIN
+        RAISE EXCEPTION '% of % is refused: these columns are frozen (%)', TG_OP, TG_TABLE_NAME, TG_ARGV[0]
+          USING ERRCODE = 'restrict_violation';
+      END $$;
+    """,
+    "DROP FUNCTION arm_refuse_frozen(); DROP FUNCTION arm_refuse(); DROP FUNCTION arm_tenants();",
+)
+
+
+def row_level_security(table: str, column: str = "tenant_id", *, force: bool = True) -> Operation:
+    """Only rows whose `column` is among `arm.tenants` exist for a statement. Forced on the owner too, unless a
+    SECURITY DEFINER function must look past the wall (tenants and memberships)."""
+    forced = f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY;" if force else ""
+    return RunSQL(
+        f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; {forced}"
+        f"CREATE POLICY tenant_wall ON {table} USING ({column} = ANY "
+        f"(nullif(current_setting('{SETTING}', true), '')::uuid[]));",
+        f"DROP POLICY tenant_wall ON {table}; ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;"
+        f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;",
+    )
+
+
+def append_only(table: str) -> Operation:
+    """UPDATE, DELETE and TRUNCATE are refused by trigger, whoever asks."""
+    return RunSQL(
+        f"CREATE TRIGGER append_only BEFORE UPDATE OR DELETE ON {table} FOR EACH ROW EXECUTE FUNCTION arm_refuse();"
+        f"CREATE TRIGGER append_only_truncate BEFORE TRUNCATE ON {table} EXECUTE FUNCTION arm_refuse();"
+        f"COMMENT ON TABLE {table} IS 'append-only';",
+        f"DROP TRIGGER append_only ON {table}; DROP TRIGGER append_only_truncate ON {table};"
+        f"COMMENT ON TABLE {table} IS NULL;",
+    )
+
+
+def frozen(table: str, columns: Iterable[str], *, when: str = "true", name: str = "frozen") -> Operation:
+    """An UPDATE that changes one of `columns` is refused while `when` (over OLD and NEW) holds."""
+    names = list(columns)
+    changed = " OR ".join(f"OLD.{column} IS DISTINCT FROM NEW.{column}" for column in names)
+    return RunSQL(
+        f"CREATE TRIGGER {name} BEFORE UPDATE ON {table} FOR EACH ROW WHEN (({changed}) AND ({when})) "
+        f"EXECUTE FUNCTION arm_refuse_frozen('{', '.join(names)}');",
+        f"DROP TRIGGER {name} ON {table};",
+    )
+
+
+# --- roles and privileges --------------------------------------------------------------------------------------
+
+
+def ensure_roles(owner: BaseDatabaseWrapper, logins: dict[str, str]) -> None:
+    """Create or update the login roles {name: password}: neither superuser nor allowed past row security."""
+    with owner.cursor() as cursor:
+        for name, password in logins.items():
+            cursor.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [name])
+            verb = "ALTER" if cursor.fetchone() else "CREATE"
+            cursor.execute(f"{verb} ROLE {_quoted(name)} LOGIN PASSWORD %s", [password])
+
+
+def apply_privileges(owner: BaseDatabaseWrapper, *, app: str, ingest: str) -> None:
+    """What each role may do, for tables that exist and for those the owner makes later."""
+    app, ingest = _quoted(app), _quoted(ingest)
+    with owner.cursor() as cursor:
+        for statement in (
+            f"GRANT USAGE ON SCHEMA public TO {app}, {ingest}",
+            f"GRANT USAGE ON SCHEMA {PARTITIONS} TO {ingest}",
+            f"REVOKE ALL ON SCHEMA {PARTITIONS} FROM {app}",
+            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app}",
+            f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app}",
+            f"GRANT INSERT ON ALL TABLES IN SCHEMA {PARTITIONS} TO {ingest}",
+            f"ALTER DEFAULT PRIVILEGES IN SCHEMA {PARTITIONS} GRANT INSERT ON TABLES TO {ingest}",
+        ):
+            cursor.execute(statement)
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+            " AND obj_description(oid, 'pg_class') = 'append-only'"
+        )
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"REVOKE UPDATE, DELETE ON {_quoted(table)} FROM {app}")
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'

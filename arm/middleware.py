@@ -1,0 +1,121 @@
+"""What surrounds every request: its id, its headers, and the wall of the tenant it works in."""
+
+import logging
+import re
+from collections.abc import Callable
+from uuid import UUID
+
+from django.db import OperationalError, transaction
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.shortcuts import redirect
+from django.urls import reverse
+
+from arm import changes, db, ids, logs
+from arm.models import Tenant
+
+Next = Callable[[HttpRequest], HttpResponse]
+log = logging.getLogger("arm.request")
+
+_SAFE_ID = re.compile(r"[A-Za-z0-9._-]{8,64}", re.ASCII)
+CONSOLE_CSP = (
+    "default-src 'self'; object-src 'none'; base-uri 'none'; frame-ancestors 'none'; form-action 'self'; "
+    "img-src 'self' data:"
+)
+ADMIN_CSP = CONSOLE_CSP + "; script-src 'self' 'unsafe-eval'; style-src 'self' 'unsafe-inline'"
+SESSION_TENANT = "tenant"
+
+
+class RequestId:
+    """Takes a well-formed `X-Request-ID` or makes one; puts it into logs, records, pages and the answer."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        offered = request.headers.get("X-Request-ID", "")
+        asked = offered if _SAFE_ID.fullmatch(offered) else ids.encode("req", ids.uuid7())
+        request.request_id = asked  # type: ignore[attr-defined]
+        token = logs.request_id.set(asked)
+        try:
+            response = self.get_response(request)
+        finally:
+            logs.request_id.reset(token)
+        response["X-Request-ID"] = asked
+        return response
+
+
+class SecurityHeaders:
+    """Content-Security-Policy: strict for the console; the admin's Alpine needs eval (ADR 0006)."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        response = self.get_response(request)
+        policy = ADMIN_CSP if request.path.startswith("/admin/") else CONSOLE_CSP
+        response.setdefault("Content-Security-Policy", policy)
+        response.setdefault("Permissions-Policy", "camera=(), geolocation=(), microphone=()")
+        if getattr(request, "user", None) is not None and request.user.is_authenticated:
+            response.setdefault("Cache-Control", "private, no-store")
+        return response
+
+
+class TenantWall:
+    """The whole request is one transaction that sees one tenant: the visitor's current one, or none."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        request.tenant = None  # type: ignore[attr-defined]
+        token = changes.credential.set("")
+        try:
+            return self._inside(request)
+        except OperationalError:
+            log.exception("database unavailable")
+            return busy(request)
+        finally:
+            changes.credential.reset(token)
+
+    def _inside(self, request: HttpRequest) -> HttpResponse:
+        with db.tenants(()):
+            if request.user.is_authenticated:
+                changes.credential.set("session")
+                mine = db.all_tenants() if request.user.is_superuser else db.tenants_of(request.user.pk)
+                current = chosen(request, mine)
+                db.set_tenants([current] if current else [])
+                request.tenants = mine  # type: ignore[attr-defined]
+                request.tenant = Tenant.objects.filter(pk=current).first()  # type: ignore[attr-defined]
+                if request.user.must_change_password and not _may_wait(request):
+                    return redirect("password_change")
+            response = self.get_response(request)
+            if response.status_code >= 500 and response.status_code != 503:
+                transaction.set_rollback(True)
+            return response
+
+
+def chosen(request: HttpRequest, mine: list[UUID]) -> UUID | None:
+    """The tenant that the session has chosen, if it is still one of mine; else my first."""
+    wanted = request.session.get(SESSION_TENANT, "")
+    return next((id for id in mine if str(id) == wanted), mine[0] if mine else None)
+
+
+def _may_wait(request: HttpRequest) -> bool:
+    open_paths = (reverse("password_change"), reverse("logout"), "/static/")
+    return request.path.startswith(open_paths)
+
+
+def busy(request: HttpRequest) -> HttpResponse:
+    """503 with Retry-After: nothing was decided or stored."""
+    response: HttpResponseBase
+    if request.path.startswith(("/api/", "/otlp/")):
+        body = (
+            b'{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable",'
+            b'"detail":"The database does not answer; nothing was stored. Ask again."}'
+        )
+        response = HttpResponse(body, status=503, content_type="application/problem+json")
+    else:
+        page = b"<!doctype html><title>ARM</title><h1>Back in a moment</h1><p>The database does not answer."
+        response = HttpResponse(page, status=503)
+    response["Retry-After"] = "2"
+    return response

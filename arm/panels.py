@@ -1,0 +1,105 @@
+"""Port types for pages: panels that other apps put on a page, and the navigation they add."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.urls import reverse
+
+from arm import logs
+from arm.models import Tenant
+from arm.permissions import held_anywhere
+from arm.ports import implementations
+from arm.rights import Right
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A titled part of a page: its template gets `context` and nothing else. `wide` spans the page."""
+
+    title: str
+    template: str
+    context: Mapping[str, Any]
+    wide: bool = False
+    anchor: str = ""
+
+
+class PanelPort(Protocol):
+    def panel(self, request: HttpRequest, subject: Any) -> Panel | None:
+        """The panel about `subject`, or None where it has nothing to say to this visitor."""
+        ...
+
+
+def panels(setting: str, request: HttpRequest, subject: Any) -> list[Panel]:
+    """What each implementation named by the setting shows about the subject, in order."""
+    found = (port.panel(request, subject) for port in implementations(setting))
+    return [panel for panel in found if panel is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of the navigation: shown to those who hold `right` anywhere in the tenant."""
+
+    section: str
+    label: str
+    url_name: str
+    right: Right
+    icon: str = ""
+
+
+@dataclass(slots=True)
+class Link:
+    label: str
+    url: str
+    icon: str
+    active: bool
+    badge: str = ""
+
+
+@dataclass(slots=True)
+class Section:
+    label: str
+    links: list[Link] = field(default_factory=list)
+
+    @property
+    def active(self) -> bool:
+        return any(link.active for link in self.links)
+
+
+class Navigation:
+    """The core's own entries."""
+
+    entries = (
+        Entry("Fleet", "Fleet", "home", Right.READ_DIRECTORY, "fleet"),
+        Entry("Governance", "Changes", "change_list", Right.READ_AUDIT, "changes"),
+        Entry("Settings", "People and roles", "member_list", Right.MANAGE_TENANT, "people"),
+    )
+
+
+def navigation(request: HttpRequest) -> list[Section]:
+    """Every app's entries (settings.NAVIGATION), grouped by section, as far as the visitor's rights reach."""
+    sections: dict[str, Section] = {}
+    held = held_anywhere(request.user)
+    for provider in implementations("NAVIGATION"):
+        for entry in provider.entries:
+            if entry.right.value in held:
+                url = reverse(entry.url_name)
+                active = request.path == url or (url != "/" and request.path.startswith(url))
+                section = sections.setdefault(entry.section, Section(entry.section))
+                section.links.append(Link(entry.label, url, entry.icon, active))
+    return list(sections.values())
+
+
+def shell(request: HttpRequest) -> dict[str, Any]:
+    """Context processor: what base.html needs on every page."""
+    tenant: Tenant | None = getattr(request, "tenant", None)
+    signed_in = getattr(request, "user", None) is not None and request.user.is_authenticated
+    return {
+        "nav": navigation(request) if signed_in and tenant else [],
+        "tenant": tenant,
+        "request_id": getattr(request, "request_id", "") or logs.request_id.get(),
+        "arm_version": settings.VERSION,
+        "gateway_url": settings.GATEWAY_URL,
+    }

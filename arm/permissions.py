@@ -1,0 +1,123 @@
+"""Who may do what to which object. `visible` ("which ones?") and `require` ("this one?") are one rule.
+
+A right is granted on a scope (a tenant, or an environment, template or provider) and holds for everything below it.
+A model names the scopes above it in `permission_scopes`; grants are guardian rows with an expiry and a risk limit.
+The actor's scope ids are resolved first (one query), then the list is filtered by plain `IN`.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from functools import cache
+from typing import Any, TypeVar
+from uuid import UUID
+
+from django.apps import apps
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model, Q, QuerySet, Value
+from django.db.models.fields import CharField
+from django.db.models.functions import Now
+
+from arm.errors import NotAllowed
+from arm.models import GroupGrant, User, UserGrant
+from arm.rights import RISKS_UP_TO, Right
+
+M = TypeVar("M", bound=Model)
+Actor = User | AnonymousUser
+Scopes = dict[type[Model], dict[str, set[UUID]]]
+"""Scope model → risk limit ('' = any) → ids."""
+
+
+def visible(queryset: QuerySet[M], actor: Actor, right: Right) -> QuerySet[M]:
+    """The rows on which the actor holds the right, by any grant on them or on a scope above them.
+
+    Row-level security already confines the query to the request's tenant; this is the first wall, that the second.
+    """
+    if not actor.is_active:  # anonymous users are not active either
+        return queryset.none()
+    if actor.is_superuser:
+        return queryset
+    held = scopes(actor, right)
+    rights = Q(pk__in=[])
+    for path, model in chain(queryset.model):
+        for risk_max, ids in held.get(model, {}).items():
+            within = Q(**{f"{path}__in": ids})
+            if risk_max:
+                risk_path = getattr(queryset.model, "risk_path", "")
+                if not risk_path:
+                    continue  # a limited grant says nothing about rows that have no risk class
+                within &= Q(**{f"{risk_path}__in": RISKS_UP_TO[risk_max]})
+            rights |= within
+    return queryset.filter(rights)
+
+
+def allowed(actor: Actor, right: Right, obj: Model) -> bool:
+    """Whether the actor holds the right on this very object, in the database as it is now."""
+    return visible(type(obj)._default_manager.filter(pk=obj.pk), actor, right).exists()
+
+
+def require(actor: Actor, right: Right, obj: Model) -> None:
+    """NotAllowed, naming right and object, unless `allowed`."""
+    if not allowed(actor, right, obj):
+        raise NotAllowed(
+            f"You may not {right.name.lower().replace('_', ' ')}: {obj}.", right=right.value, on=str(obj)
+        )
+
+
+def held_anywhere(actor: Actor) -> frozenset[str]:
+    """The rights that the actor holds on any scope of the request's tenant, in one query: for menus and buttons."""
+    if not actor.is_active:
+        return frozenset()
+    if actor.is_superuser:
+        return frozenset(right.value for right in Right)
+    parts = [
+        _current(model, actor).values_list("permission__codename", flat=True) for model in grant_models()
+    ]
+    return frozenset(parts[0].union(*parts[1:]))
+
+
+def scopes(actor: User, right: Right) -> Scopes:
+    """Where the actor holds the right now, by own grants and by their teams', in one query."""
+    found: Scopes = defaultdict(lambda: defaultdict(set))
+    parts = []
+    for number, model in enumerate(grant_models()):
+        parts.append(
+            _current(model, actor)
+            .filter(permission__codename=right.value)
+            .annotate(model_number=Value(str(number), output_field=CharField()))
+            .values_list("model_number", "content_object_id", "risk_max")
+        )
+    for number_text, scope_id, risk_max in parts[0].union(*parts[1:]):
+        scope = grant_models()[int(number_text)]._meta.get_field("content_object").related_model
+        found[scope][risk_max].add(scope_id)  # type: ignore[index]
+    return {model: dict(by_risk) for model, by_risk in found.items()}
+
+
+def _current(model: type[UserGrant] | type[GroupGrant], actor: User) -> QuerySet[Any]:
+    mine = Q(user=actor) if issubclass(model, UserGrant) else Q(group__user=actor)
+    return model._default_manager.filter(
+        mine,
+        Q(expires_at=None) | Q(expires_at__gt=Now()),
+        Q(not_before=None) | Q(not_before__lte=Now()),
+    ).order_by()
+
+
+def chain(model: type[Model]) -> Iterator[tuple[str, type[Model]]]:
+    """The model itself and every scope above it: ("pk", AgentVersion), ("template", …), ("tenant", Tenant)."""
+    yield "pk", model
+    for scope in getattr(model, "permission_scopes", ()):
+        target: type[Model] = model
+        for part in scope.split("__"):
+            target = target._meta.get_field(part).related_model  # type: ignore[assignment]
+        yield scope, target
+
+
+@cache
+def grant_models() -> tuple[type[UserGrant] | type[GroupGrant], ...]:
+    return tuple(m for m in apps.get_models() if issubclass(m, UserGrant | GroupGrant))
+
+
+@cache
+def scope_models() -> tuple[type[Model], ...]:
+    """The models that a role can be bound on: those with a grant table of their own."""
+    found = (m._meta.get_field("content_object").related_model for m in grant_models())
+    return tuple(dict.fromkeys(found))  # type: ignore[arg-type]

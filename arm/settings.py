@@ -1,0 +1,283 @@
+"""One file of settings, read from the environment; a wrong or missing value stops the start with the fix."""
+
+import os
+import sys
+from pathlib import Path
+
+import django_stubs_ext
+from django.core.exceptions import ImproperlyConfigured
+
+from arm import pg
+from arm.pg.url import database
+
+django_stubs_ext.monkeypatch()  # lets ListView[Agent] exist at run time
+
+
+def env(name: str, default: str | None = None) -> str:
+    """The variable, or the default; with neither, ImproperlyConfigured naming it."""
+    value = os.environ.get(name, default)
+    if value is None:
+        raise ImproperlyConfigured(f"Set {name} in the environment.")
+    return value
+
+
+def env_bool(name: str, default: bool) -> bool:
+    value = os.environ.get(name, "1" if default else "0").lower()
+    if value not in {"0", "1", "true", "false", "yes", "no", "on", "off"}:
+        raise ImproperlyConfigured(f"{name} is “{value}”; write 1 or 0.")
+    return value in {"1", "true", "yes", "on"}
+
+
+def env_int(name: str, default: int) -> int:
+    value = os.environ.get(name, str(default))
+    if not value.isascii() or not value.lstrip("-").isdigit():
+        raise ImproperlyConfigured(f"{name} is “{value}”; write a whole number.")
+    return int(value)
+
+
+def env_list(name: str, default: str) -> list[str]:
+    return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
+
+
+def local_secret() -> str:
+    """The key that `./run` has made for the embedded database, or a fixed one for checks of a fresh checkout."""
+    made = pg.read_secrets(pg.default_data()).get("secret_key")
+    return made or "not-a-secret-for-checks-and-tests-only-0123456789"
+
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+VERSION = "0.1.0"
+
+# --- production or not ---------------------------------------------------------------------------------------
+# The embedded database is for trying out; whoever names a database of their own is in production unless they
+# say otherwise (ARM_PRODUCTION=0).
+PRODUCTION = env_bool("ARM_PRODUCTION", bool(os.environ.get("DATABASE_URL", "")))
+DEBUG = env_bool("ARM_DEBUG", False)
+if PRODUCTION and DEBUG:
+    raise ImproperlyConfigured("ARM_DEBUG=1 shows secrets to visitors; it needs ARM_PRODUCTION=0.")
+SECRET_KEY = env("ARM_SECRET_KEY", None if PRODUCTION else local_secret())
+if PRODUCTION and len(SECRET_KEY) < 50:
+    raise ImproperlyConfigured("ARM_SECRET_KEY must be at least 50 characters: `openssl rand -base64 48`.")
+ALLOWED_HOSTS = env_list("ARM_ALLOWED_HOSTS", "" if PRODUCTION else "127.0.0.1,localhost,[::1],testserver")
+if PRODUCTION and not ALLOWED_HOSTS:
+    raise ImproperlyConfigured(
+        "Set ARM_ALLOWED_HOSTS to the names this server answers to, separated by commas."
+    )
+CLOCK_MAY_BE_SET = not PRODUCTION or env_bool("ARM_DEMO", False)
+if PRODUCTION and CLOCK_MAY_BE_SET:
+    raise ImproperlyConfigured(
+        "ARM_DEMO=1 lets the clock be set; it is refused while production checks are on."
+    )
+
+TLS = env_bool("ARM_TLS", PRODUCTION)
+SECURE_SSL_REDIRECT = TLS
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("ARM_BEHIND_PROXY", False) else None
+SECURE_REDIRECT_EXEMPT = [r"^health/$", r"^ready/$", r"^otlp/", r"^api/"]  # a redirected POST is lost data
+SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = TLS
+SECURE_HSTS_PRELOAD = TLS
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = TLS
+SESSION_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_AGE = 8 * 3600
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = "arm_session", "arm_csrf"
+CSRF_TRUSTED_ORIGINS = env_list("ARM_TRUSTED_ORIGINS", "")
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+APPEND_SLASH = False  # exporters count a redirect as success and never follow it
+DATA_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+OTLP_MAX_BYTES = env_int("ARM_OTLP_MAX_BYTES", 16 * 1024 * 1024)
+
+# --- database ------------------------------------------------------------------------------------------------
+# DATABASE_URL is the owner's (migrations). The application and the ingest role log in for themselves; their
+# URLs follow from the owner's unless they are given. Without any URL the embedded PostgreSQL serves.
+ROLE_PREFIX = env("ARM_ROLE_PREFIX", "arm")
+DATA_DIR = os.environ.get("ARM_DATA", "")
+
+
+_owner_url = os.environ.get("DATABASE_URL", "")
+DATABASES = {
+    "default": database(os.environ.get("ARM_APP_DATABASE_URL", _owner_url), "app"),
+    "owner": database(_owner_url),
+    "ingest": database(os.environ.get("ARM_INGEST_DATABASE_URL", _owner_url), "ingest"),
+}
+for _alias, _variable in (("default", "ARM_APP_DATABASE_URL"), ("ingest", "ARM_INGEST_DATABASE_URL")):
+    if _variable in os.environ:
+        DATABASES[_alias]["ROLE"] = ""  # a URL of its own says who logs in
+DATABASE_ROUTERS = ["arm.pg.router.Router"]
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# --- applications --------------------------------------------------------------------------------------------
+INSTALLED_APPS = [
+    "unfold",
+    "unfold.contrib.filters",
+    "unfold.contrib.guardian",
+    "django.contrib.admin",
+    "arm",
+    "evidence",
+    "registry",
+    "policy",
+    "telemetry",
+    "evaluation",
+    "costs",
+    "federation",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "django.contrib.staticfiles",
+    "django.contrib.humanize",
+    "guardian",
+    "rest_framework",
+    "django_filters",
+    "drf_spectacular",
+    "django_htmx",
+    "django_q",
+]
+MIDDLEWARE = [
+    "arm.middleware.RequestId",
+    "arm.middleware.SecurityHeaders",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.auth.middleware.LoginRequiredMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+    "arm.middleware.TenantWall",
+]
+ROOT_URLCONF = env("ARM_ROOT_URLCONF", "arm.urls")
+WSGI_APPLICATION = "arm.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+                "arm.panels.shell",
+            ],
+            "builtins": ["arm.templatetags.ui"],
+        },
+    }
+]
+STATIC_URL = "static/"
+STATIC_ROOT = env("ARM_STATIC_ROOT", str(BASE_DIR / "staticfiles"))
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STORAGES = {
+    "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
+    "staticfiles": {
+        "BACKEND": env("ARM_STATIC_STORAGE", "whitenoise.storage.CompressedManifestStaticFilesStorage")
+    },
+}
+
+# --- people --------------------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "arm.User"
+AUTHENTICATION_BACKENDS = [
+    "django.contrib.auth.backends.ModelBackend",
+    "guardian.backends.ObjectPermissionBackend",
+]
+ANONYMOUS_USER_NAME = None  # guardian makes no anonymous account
+GUARDIAN_MONKEY_PATCH_USER = False
+PASSWORD_HASHERS = [
+    "django.contrib.auth.hashers.ScryptPasswordHasher",
+    "django.contrib.auth.hashers.PBKDF2PasswordHasher",
+]
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.UserAttributeSimilarityValidator"},
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 12}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "home"
+LOGOUT_REDIRECT_URL = "login"
+CSRF_FAILURE_VIEW = "arm.views.csrf_failure"
+SIGN_IN_TRIES = 10
+SIGN_IN_WINDOW_MINUTES = 15
+
+USE_TZ = True
+TIME_ZONE = "UTC"
+LANGUAGE_CODE = "en"
+USE_I18N = True
+
+# --- API -----------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": ["arm.authentication.KeyAuthentication", "arm.authentication.Session"],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "arm.api.exception_handler",
+    "PAGE_SIZE": 50,
+    "COERCE_DECIMAL_TO_STRING": True,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "ARM API",
+    "VERSION": VERSION,
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+}
+
+# --- background work -----------------------------------------------------------------------------------------
+Q_CLUSTER = {
+    "name": "arm",
+    "orm": "default",
+    "workers": env_int("ARM_WORKERS", 2),
+    "timeout": 300,
+    "retry": 360,
+    "max_attempts": 5,
+    "ack_failures": False,
+    "poll": 0.2,
+    "scheduler": False,  # `manage.py scheduler` is its own process
+    "catch_up": False,
+    "label": "Background work",
+    "save_limit": 2000,
+}
+
+# --- ports: who answers what lower apps ask ------------------------------------------------------------------
+PROMOTION_GATES: list[str] = []
+ACTIVATION_GATES: list[str] = []
+BINDING_GATES: list[str] = []
+HOME_PANELS: list[str] = []
+TEMPLATE_PANELS: list[str] = []
+VERSION_PANELS: list[str] = []
+INSTANCE_PANELS: list[str] = []
+NAVIGATION: list[str] = ["arm.panels.Navigation"]
+SCHEDULES: list[tuple[str, str, int]] = []  # (name, dotted path run for each tenant or once, minutes)
+PREPARE: list[str] = []  # functions of the owner's alias, called by `manage.py prepare` after migrating
+SUBSCRIBERS: dict[str, list[str]] = {}
+DEMO_PARTS: list[str] = []
+LANES: dict[str, str] = {}  # path: dotted path of a WSGI callable in front of Django
+
+# --- logs ----------------------------------------------------------------------------------------------------
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"json": {"()": "arm.logs.JsonFormatter"}, "text": {"()": "arm.logs.TextFormatter"}},
+    "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env("ARM_LOG_FORMAT", "json")}},
+    "root": {"handlers": ["console"], "level": env("ARM_LOG_LEVEL", "INFO")},
+    "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
+}
+WORKER_SILENCE_SECONDS = 30
+GATEWAY_URL = env("ARM_GATEWAY_URL", "")
+
+UNFOLD = {
+    "SITE_TITLE": "ARM admin",
+    "SITE_HEADER": "ARM",
+    "SITE_SUBHEADER": "Agent Resource Management",
+    "SHOW_HISTORY": True,
+    "SHOW_VIEW_ON_SITE": True,
+}
+
+TESTING = "pytest" in sys.modules
+if TESTING:
+    PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+    STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"

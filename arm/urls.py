@@ -1,0 +1,33 @@
+"""The web process: console, admin, API. Apps are named in strings only."""
+
+from django.contrib import admin
+from django.contrib.auth.decorators import login_not_required
+from django.contrib.auth.views import LogoutView
+from django.urls import path, register_converter
+from drf_spectacular.views import SpectacularAPIView
+
+from arm import views
+from arm.ids import converter
+
+register_converter(converter("chg"), "chg")
+
+handler400 = "arm.views.handler400"
+handler403 = "arm.views.handler403"
+handler404 = "arm.views.handler404"
+handler500 = "arm.views.handler500"
+
+urlpatterns = [
+    path("", views.Home.as_view(), name="home"),
+    path("health/", views.health, name="health"),
+    path("ready/", views.ready, name="ready"),
+    path("sign-in/", views.SignIn.as_view(), name="login"),
+    path("sign-out/", login_not_required(LogoutView.as_view()), name="logout"),
+    path("password/", views.ChangePassword.as_view(), name="password_change"),
+    path("tenant/", views.ChooseTenant.as_view(), name="choose_tenant"),
+    path("changes/", views.ChangeList.as_view(), name="change_list"),
+    path("changes/<chg:pk>/", views.ChangeDetail.as_view(), name="change_detail"),
+    path("people/", views.MemberList.as_view(), name="member_list"),
+    path("gallery/", views.Gallery.as_view(), name="gallery"),
+    path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
+    path("admin/", admin.site.urls),
+]

@@ -1,0 +1,50 @@
+"""The directory: environments, providers, templates, versions and their genomes, instances, slots."""
+
+from .agents import (
+    AgentTemplate,
+    AgentVersion,
+    Dependency,
+    Genome,
+    Ownership,
+    Prompt,
+    TemplateGroupGrant,
+    TemplateUserGrant,
+    VersionParent,
+)
+from .instances import AgentInstance, InstanceInterval, InstanceStatus, KeyScope
+from .places import (
+    Environment,
+    EnvironmentGroupGrant,
+    EnvironmentUserGrant,
+    Project,
+    Provider,
+    ProviderGroupGrant,
+    ProviderUserGrant,
+)
+from .slots import DeploymentSlot, RoleDefinition, SlotBinding
+
+__all__ = [
+    "AgentInstance",
+    "AgentTemplate",
+    "AgentVersion",
+    "Dependency",
+    "DeploymentSlot",
+    "Environment",
+    "EnvironmentGroupGrant",
+    "EnvironmentUserGrant",
+    "Genome",
+    "InstanceInterval",
+    "InstanceStatus",
+    "KeyScope",
+    "Ownership",
+    "Project",
+    "Prompt",
+    "Provider",
+    "ProviderGroupGrant",
+    "ProviderUserGrant",
+    "RoleDefinition",
+    "SlotBinding",
+    "TemplateGroupGrant",
+    "TemplateUserGrant",
+    "VersionParent",
+]

@@ -1,0 +1,220 @@
+"""What an agent is: template, genome (immutable bytes), version, lineage and dependencies."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+
+from arm import clock
+from arm.models import GroupGrant, TenantRow, UserGrant
+from arm.rights import PERMISSIONS, Risk
+
+from ..lifecycle import VersionState
+
+
+class AgentTemplate(TenantRow):
+    """The agent as people speak of it: name, purpose, owners, risk. Its versions are what runs."""
+
+    prefix = "tpl"
+    risk_path = "risk"
+
+    slug = models.SlugField(max_length=80)
+    name = models.CharField(max_length=200)
+    description = models.TextField(blank=True)
+    intended_use = models.TextField(blank=True)
+    out_of_scope = models.TextField(blank=True)
+    risk = models.CharField(max_length=8, choices=Risk, default=Risk.MEDIUM)
+    tags = models.JSONField(default=list, blank=True)
+    project = models.ForeignKey(
+        "registry.Project", models.PROTECT, null=True, blank=True, related_name="templates"
+    )
+    cost_center = models.CharField(max_length=80, blank=True)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        ordering = ["name"]
+        permissions = PERMISSIONS
+        constraints = [models.UniqueConstraint(fields=["tenant", "slug"], name="template_slug_unique")]
+        indexes = [models.Index(fields=["tenant", "name"], name="template_by_name")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:template_detail", args=[self.typeid])
+
+
+class Ownership(TenantRow):
+    """Who answers for a template, from when until when."""
+
+    prefix = "own"
+    permission_scopes = ("template", "tenant")
+    risk_path = "template__risk"
+
+    template = models.ForeignKey(AgentTemplate, models.PROTECT, related_name="ownerships")
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    since = models.DateTimeField(default=clock.now)
+    until = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["template", "user"], condition=Q(until=None), name="owns_once")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user} owns {self.template}"
+
+
+class Prompt(TenantRow):
+    """A prompt or policy text, stored once per tenant under its digest, with a right of its own to be read."""
+
+    prefix = "prm"
+
+    digest = models.CharField(max_length=71)
+    media_type = models.CharField(max_length=100, default="text/plain; charset=utf-8")
+    size = models.PositiveIntegerField()
+    content = models.BinaryField()
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "digest"], name="prompt_digest_unique")]
+
+    def __str__(self) -> str:
+        return self.digest[:19]
+
+
+class Genome(TenantRow):
+    """The exact RFC 8785 bytes that define a build, and their SHA-256. Append-only: any change is another genome."""
+
+    prefix = "gen"
+    permission_scopes = ("template", "tenant")
+    risk_path = "template__risk"
+
+    template = models.ForeignKey(AgentTemplate, models.PROTECT, related_name="genomes")
+    digest = models.CharField(max_length=71)
+    content = models.BinaryField(help_text="RFC 8785 bytes; `sha256sum` of them is the digest.")
+    missing = models.JSONField(
+        default=list, help_text="Required members that are absent; empty when complete."
+    )
+    completeness = models.PositiveSmallIntegerField(
+        default=0, help_text="Recommended profiles present, percent."
+    )
+    build = models.JSONField(default=dict, help_text="built_at and build_id: kept, but outside the digest.")
+    created_by_id = models.UUIDField(null=True)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["template", "digest"], name="genome_once_per_template")
+        ]
+
+    def __str__(self) -> str:
+        return self.digest
+
+    @property
+    def complete(self) -> bool:
+        return not self.missing
+
+
+class AgentVersionQuerySet(models.QuerySet["AgentVersion"]):
+    def for_list(self) -> Self:
+        return self.select_related("template").defer("genome__content").order_by("-pk")
+
+
+class AgentVersion(TenantRow):
+    """One immutable build of a template. Its state changes (registry.services only); from Testing on, a trigger
+    refuses another genome."""
+
+    prefix = "ver"
+    permission_scopes = ("template", "tenant")
+    risk_path = "template__risk"
+
+    template = models.ForeignKey(AgentTemplate, models.PROTECT, related_name="versions")
+    number = models.PositiveIntegerField()
+    label = models.CharField(max_length=80, blank=True, help_text="What its builders call it, like 2.4.1.")
+    description = models.TextField(blank=True)
+    genome = models.ForeignKey(Genome, models.PROTECT, related_name="+")
+    state = models.CharField(max_length=10, choices=VersionState, default=VersionState.DRAFT, editable=False)
+    state_since = models.DateTimeField(default=clock.now, editable=False)
+    rolled_back = models.BooleanField(default=False, editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True)
+    submitted_by = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, editable=False
+    )
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    objects = models.Manager.from_queryset(AgentVersionQuerySet)()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [models.UniqueConstraint(fields=["template", "number"], name="version_number_unique")]
+        indexes = [
+            models.Index(fields=["tenant", "state", "-id"], name="version_by_state"),
+            models.Index(fields=["tenant", "-id"], name="version_newest"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.template} v{self.number}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:version_detail", args=[self.typeid])
+
+
+class VersionParent(TenantRow):
+    """An edge of the lineage: this version comes from that one."""
+
+    class Relation(models.TextChoices):
+        DERIVED = "derived", "Derived"
+        FORKED = "forked", "Forked"
+
+    prefix = "lin"
+    permission_scopes = ("version__template", "tenant")
+
+    version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="parents")
+    parent = models.ForeignKey(AgentVersion, models.PROTECT, related_name="children")
+    relation = models.CharField(max_length=8, choices=Relation, default=Relation.DERIVED)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["version", "parent"], name="parent_once"),
+            models.CheckConstraint(condition=~Q(version=F("parent")), name="not_its_own_parent"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.relation} from {self.parent}"
+
+
+class Dependency(TenantRow):
+    """A version uses a tool, model, dataset, prompt or another agent: answers “who uses X”."""
+
+    class Kind(models.TextChoices):
+        TOOL = "tool", "Tool"
+        MODEL = "model", "Model"
+        DATASET = "dataset", "Dataset"
+        PROMPT = "prompt", "Prompt"
+        AGENT = "agent", "Agent"
+
+    prefix = "dep"
+    permission_scopes = ("version__template", "tenant")
+
+    version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="dependencies")
+    kind = models.CharField(max_length=8, choices=Kind)
+    name = models.CharField(max_length=250)
+    detail = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["version", "kind", "name"], name="dependency_once")]
+        indexes = [models.Index(fields=["tenant", "kind", "name"], name="who_uses")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}"
+
+
+class TemplateUserGrant(UserGrant):
+    content_object = models.ForeignKey(AgentTemplate, models.CASCADE)
+
+
+class TemplateGroupGrant(GroupGrant):
+    content_object = models.ForeignKey(AgentTemplate, models.CASCADE)

@@ -1,0 +1,131 @@
+"""What runs: instances with their desired state, what is reported of them, and the reach of machine keys."""
+
+from typing import Self
+
+from django.db import models
+from django.db.models import Q
+from django.urls import reverse
+
+from arm import clock
+from arm.models import ApiKey, TenantRow
+
+from ..lifecycle import InstanceState
+
+
+class AgentInstanceQuerySet(models.QuerySet["AgentInstance"]):
+    def live(self) -> Self:
+        return self.exclude(state=InstanceState.RETIRED)
+
+    def for_list(self) -> Self:
+        return self.select_related("template", "version", "environment", "provider", "status").order_by("-pk")
+
+
+class AgentInstance(TenantRow):
+    """One running copy of a version in an environment at a provider. `state` is what ARM wants (desired);
+    what is so stands in its status row, written by heartbeats only."""
+
+    prefix = "ins"
+    permission_scopes = ("template", "environment", "provider", "tenant")
+    risk_path = "template__risk"
+
+    name = models.CharField(max_length=160)
+    version = models.ForeignKey("registry.AgentVersion", models.PROTECT, related_name="instances")
+    template = models.ForeignKey(
+        "registry.AgentTemplate", models.PROTECT, related_name="instances", editable=False
+    )
+    environment = models.ForeignKey("registry.Environment", models.PROTECT, related_name="instances")
+    provider = models.ForeignKey("registry.Provider", models.PROTECT, related_name="instances")
+    slot = models.ForeignKey(
+        "registry.DeploymentSlot", models.PROTECT, null=True, blank=True, related_name="instances"
+    )
+    role = models.ForeignKey(
+        "registry.RoleDefinition", models.PROTECT, null=True, blank=True, related_name="+"
+    )
+    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    state = models.CharField(
+        max_length=12, choices=InstanceState, default=InstanceState.PROVISIONING, editable=False
+    )
+    state_since = models.DateTimeField(default=clock.now, editable=False)
+    restricted_by_id = models.UUIDField(null=True, editable=False)
+    generation = models.PositiveIntegerField(default=1, editable=False)
+    cost_center = models.CharField(max_length=80, blank=True)
+    labels = models.JSONField(default=dict, blank=True)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    objects = models.Manager.from_queryset(AgentInstanceQuerySet)()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["tenant", "-id"], name="instance_newest"),
+            models.Index(fields=["tenant", "state", "-id"], name="instance_by_state"),
+            models.Index(fields=["environment", "state"], name="instance_by_environment"),
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:instance_detail", args=[self.typeid])
+
+
+class InstanceStatus(models.Model):
+    """What was last reported of an instance. Its own row, so that a heartbeat never touches what ARM wants."""
+
+    instance = models.OneToOneField(AgentInstance, models.PROTECT, primary_key=True, related_name="status")
+    tenant = models.ForeignKey("arm.Tenant", models.PROTECT, related_name="+")
+    state = models.CharField(max_length=12, blank=True)
+    generation = models.PositiveIntegerField(null=True)
+    reported_at = models.DateTimeField(null=True)
+    heartbeat_at = models.DateTimeField(null=True)
+    telemetry_at = models.DateTimeField(null=True, help_text="When its last linked event was received.")
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "heartbeat_at"], name="status_by_heartbeat")]
+
+    def __str__(self) -> str:
+        return f"{self.instance_id}: {self.state or 'unknown'}"
+
+
+class InstanceInterval(TenantRow):
+    """What an instance was (state, version) from when until when: the raw material of “fleet at time T”."""
+
+    prefix = "inv"
+    permission_scopes = ("instance__template", "instance__environment", "instance__provider", "tenant")
+
+    instance = models.ForeignKey(AgentInstance, models.PROTECT, related_name="intervals")
+    state = models.CharField(max_length=12, choices=InstanceState)
+    version = models.ForeignKey("registry.AgentVersion", models.PROTECT, related_name="+")
+    since = models.DateTimeField(default=clock.now)
+    until = models.DateTimeField(null=True)
+    known_from = models.DateTimeField(auto_now_add=True, help_text="When ARM was told: the second clock.")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["instance"], condition=Q(until=None), name="one_current_interval")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.instance}: {self.state}"
+
+
+class KeyScope(TenantRow):
+    """What an ingest key or workload token may speak for: a provider and environment, or one instance."""
+
+    prefix = "ksc"
+
+    key = models.OneToOneField(ApiKey, models.PROTECT, related_name="+")
+    environment = models.ForeignKey("registry.Environment", models.PROTECT, null=True, related_name="+")
+    provider = models.ForeignKey("registry.Provider", models.PROTECT, null=True, related_name="+")
+    instance = models.ForeignKey(AgentInstance, models.PROTECT, null=True, related_name="+")
+
+    class Meta:
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(instance__isnull=False) | Q(environment__isnull=False, provider__isnull=False),
+                name="scope_is_an_instance_or_a_place",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return str(self.instance or f"{self.environment} at {self.provider}")

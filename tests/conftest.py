@@ -1,0 +1,108 @@
+"""A real database per worker with the three real roles, and the fixtures that every test may use."""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+os.environ.setdefault("ARM_ROLE_PREFIX", "armtest")  # a `./run` beside the tests keeps its own logins
+os.environ.setdefault("ARM_PRODUCTION", "0")
+os.environ.setdefault("ARM_LOG_LEVEL", "WARNING")
+
+import pytest
+from django.db import connections
+from django_q.models import OrmQ
+
+from arm.management.commands.prepare import prepare
+from arm.permissions import grant_models, scope_models
+from tests import make
+
+ROOT = Path(__file__).parent.parent
+
+
+def _fingerprint() -> str:
+    """Of every migration and what prepares a database: a template database is good for as long as this holds."""
+    seen = hashlib.sha256()
+    for path in sorted([*ROOT.glob("*/migrations/*.py"), ROOT / "arm/db.py", ROOT / "arm/settings.py"]):
+        seen.update(path.read_bytes())
+    return seen.hexdigest()[:12]
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """Migrate a template database once per fingerprint, then copy it for this worker."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER", "solo")
+    template = f"armtest_template_{_fingerprint()}"
+    mine = f"armtest_{os.getpid()}_{worker}"
+    with django_db_blocker.unblock():
+        owner = connections["owner"]
+        home = owner.settings_dict["NAME"]
+        with owner.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_lock(7265702)")
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template])
+            fresh = cursor.fetchone() is None
+            if fresh:
+                cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE 'armtest\\_template\\_%'")
+                for (stale,) in cursor.fetchall():
+                    cursor.execute(f"DROP DATABASE {stale} WITH (FORCE)")
+                cursor.execute(f"CREATE DATABASE {template}_making")
+        if fresh:
+            _switch("owner", f"{template}_making")
+            prepare("owner", verbosity=0)
+            _switch("owner", home)
+            with connections["owner"].cursor() as cursor:
+                cursor.execute(f"ALTER DATABASE {template}_making RENAME TO {template}")
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {mine} TEMPLATE {template}")
+            cursor.execute("SELECT pg_advisory_unlock(7265702)")
+        for alias in ("owner", "default", "ingest"):
+            _switch(alias, mine)
+    yield
+    with django_db_blocker.unblock():
+        for alias in ("owner", "default", "ingest"):
+            _switch(alias, home)
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {mine} WITH (FORCE)")
+        for connection in connections.all():
+            connection.close()
+
+
+def _switch(alias: str, name: str) -> None:
+    connections[alias].close()
+    connections[alias].settings_dict["NAME"] = name
+    connections.settings[alias]["NAME"] = name
+
+
+@pytest.fixture(autouse=True)
+def _fresh_caches() -> Iterator[None]:
+    make.forget()
+    grant_models.cache_clear()
+    scope_models.cache_clear()
+    yield
+
+
+@pytest.fixture
+def queued() -> Callable[[], list[str]]:
+    """The dotted paths that the outbox holds, in order."""
+    return lambda: [
+        row.task()["kwargs"].get("path", row.task()["func"]) for row in OrmQ.objects.order_by("pk")
+    ]
+
+
+@pytest.fixture
+def work_off(queued: Callable[[], list[str]]) -> Callable[[], int]:
+    """Run what the outbox holds, as the worker would, and empty it. Returns how many tasks ran."""
+
+    def run() -> int:
+        done = 0
+        while row := OrmQ.objects.order_by("pk").first():
+            task = row.task()
+            row.delete()
+            call = task["func"]
+            db_path, _, name = call.rpartition(".")
+            module = __import__(db_path, fromlist=[name])
+            getattr(module, name)(*task.get("args", ()), **task.get("kwargs", {}))
+            done += 1
+        return done
+
+    return run

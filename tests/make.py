@@ -1,0 +1,233 @@
+"""Plain builders: every argument has a default, nothing is random. A tenant made here is in sight of the test."""
+
+import json
+from collections.abc import Iterable
+from itertools import count
+from typing import Any
+
+from django.contrib.auth.models import Permission
+from django.contrib.contenttypes.models import ContentType
+from django.db import connection
+from django.db.models import Model
+
+from arm import crypto
+from arm.models import ApiKey, Membership, RoleBinding, Tenant, User, UserGrant
+from arm.permissions import grant_models
+from arm.rights import Right
+from registry.lifecycle import InstanceState, VersionState
+from registry.models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    DeploymentSlot,
+    Environment,
+    Genome,
+    InstanceInterval,
+    InstanceStatus,
+    KeyScope,
+    Provider,
+    RoleDefinition,
+)
+
+_n = count(1)
+_seen: list[Tenant] = []
+
+
+def forget() -> None:
+    """Called before each test: no tenant is known yet."""
+    _seen.clear()
+
+
+def in_sight_of(tenants: Iterable[Tenant]) -> None:
+    """What the test's own connection sees: rows of these tenants."""
+    with connection.cursor() as cursor:
+        value = "{" + ",".join(str(t.pk) for t in tenants) + "}"
+        cursor.execute("SELECT set_config('arm.tenants', %s, false)", [value])
+
+
+def tenant(slug: str = "", **kw: Any) -> Tenant:
+    """A tenant, in sight of the test beside those made before."""
+    slug = slug or f"tenant-{next(_n)}"
+    row = Tenant(slug=slug, **{"name": slug.title()} | kw)
+    in_sight_of([*_seen, row])
+    row.save(force_insert=True)
+    _seen.append(row)
+    return row
+
+
+def _tenant(kw: dict[str, Any]) -> Tenant:
+    """The one given, else the first made in this test, else a new one."""
+    return kw.pop("tenant", None) or (_seen[0] if _seen else tenant("acme"))
+
+
+def user(name: str = "", *, member_of: Tenant | None = None, **kw: Any) -> User:
+    """A person, a member of `member_of` if given. No rights."""
+    row = User.objects.create(username=name or f"user-{next(_n)}", **kw)
+    if member_of is not None:
+        Membership.objects.create(tenant=member_of, user=row)
+    return row
+
+
+def grant(to: User, on: Model, *rights: Right, **limits: Any) -> RoleBinding:
+    """Hand single rights to a person on a scope, as a role binding would (limits: risk_max, expires_at, …)."""
+    owner = on if isinstance(on, Tenant) else on.tenant
+    binding = RoleBinding.objects.create(
+        tenant=owner,
+        user=to,
+        role="viewer",
+        scope_kind=on._meta.label_lower,
+        scope_id=on.pk,
+        scope_label=str(on),
+        reason="test",
+        **limits,
+    )
+    (model,) = (
+        m
+        for m in grant_models()
+        if issubclass(m, UserGrant) and m._meta.get_field("content_object").related_model is type(on)
+    )
+    for right in rights:
+        permission = Permission.objects.get(
+            content_type=ContentType.objects.get_for_model(type(on)), codename=right.value
+        )
+        model.objects.create(
+            user=to, permission=permission, content_object=on, tenant=owner, binding=binding, **limits
+        )
+    return binding
+
+
+def everything(to: User, on: Model) -> User:
+    """Every right on a scope: for tests about something other than rights."""
+    grant(to, on, *Right)
+    return to
+
+
+def key(kind: ApiKey.Kind, **kw: Any) -> tuple[ApiKey, str]:
+    """A key and its secret."""
+    token = crypto.new_token(kind.value)
+    row = ApiKey.objects.create(
+        tenant=_tenant(kw),
+        kind=kind,
+        digest=crypto.token_digest(token),
+        last4=token[-4:],
+        **{"name": f"key-{next(_n)}"} | kw,
+    )
+    return row, token
+
+
+def environment(slug: str = "", **kw: Any) -> Environment:
+    number = next(_n)
+    slug = slug or f"env-{number}"
+    return Environment.objects.create(
+        tenant=_tenant(kw), slug=slug, **{"name": slug, "position": number, "production": slug == "prod"} | kw
+    )
+
+
+def provider(slug: str = "", **kw: Any) -> Provider:
+    slug = slug or f"provider-{next(_n)}"
+    return Provider.objects.create(tenant=_tenant(kw), slug=slug, **{"name": slug} | kw)
+
+
+def template(slug: str = "", **kw: Any) -> AgentTemplate:
+    slug = slug or f"agent-{next(_n)}"
+    return AgentTemplate.objects.create(tenant=_tenant(kw), slug=slug, **{"name": slug} | kw)
+
+
+def genome_document(template: AgentTemplate, **members: Any) -> dict[str, Any]:
+    """A complete genome as JSON values."""
+    return {
+        "schema": "arm.genome/v1",
+        "template": template.typeid,
+        "models": [{"role": "primary", "provider": "openai", "name": "gpt-4o", "revision": "2024-08-06"}],
+        "prompts": [
+            {"role": "system", "media_type": "text/plain", "digest": "sha256:" + "a" * 64, "size": 12}
+        ],
+        "tools": [
+            {
+                "name": "search",
+                "kind": "function",
+                "schema_digest": "sha256:" + "b" * 64,
+                "description_digest": "sha256:" + "c" * 64,
+                "risk": "GREEN",
+                "side_effect": False,
+                "scopes": [],
+            }
+        ],
+        "provenance": {
+            "source_repo": "https://git.example/agents",
+            "commit": "0" * 40,
+            "builder": "ci",
+            "materials": [],
+        },
+    } | members
+
+
+def genome(**kw: Any) -> Genome:
+    """A stored genome: its bytes are canonical, its digest is theirs. `members` override the document's."""
+    owner = kw.pop("template", None) or template()
+    document = genome_document(owner, **kw.pop("members", {"x_serial": str(next(_n))}))
+    content = crypto.canonical(document)
+    return Genome.objects.create(
+        tenant=owner.tenant, template=owner, content=content, digest=crypto.digest(content), **kw
+    )
+
+
+def version(**kw: Any) -> AgentVersion:
+    owner = kw.pop("template", None) or template()
+    kw.setdefault("genome", None)
+    kw["genome"] = kw["genome"] or genome(template=owner)
+    number = AgentVersion.objects.filter(template=owner).count() + 1
+    return AgentVersion.objects.create(tenant=owner.tenant, template=owner, **{"number": number} | kw)
+
+
+def approved(**kw: Any) -> AgentVersion:
+    return version(state=VersionState.APPROVED, **kw)
+
+
+def instance(**kw: Any) -> AgentInstance:
+    """An active instance of an approved version, with its status row and its open interval."""
+    build = kw.pop("version", None) or approved()
+    place = kw.pop("environment", None) or environment(tenant=build.tenant)
+    at = kw.pop("provider", None) or provider(tenant=build.tenant)
+    row = AgentInstance.objects.create(
+        tenant=build.tenant,
+        version=build,
+        template=build.template,
+        environment=place,
+        provider=at,
+        **{"name": f"instance-{next(_n)}", "state": InstanceState.ACTIVE} | kw,
+    )
+    InstanceStatus.objects.create(instance=row, tenant=build.tenant)
+    InstanceInterval.objects.create(tenant=build.tenant, instance=row, version=build, state=row.state)
+    return row
+
+
+def role(slug: str = "", **kw: Any) -> RoleDefinition:
+    slug = slug or f"role-{next(_n)}"
+    return RoleDefinition.objects.create(tenant=_tenant(kw), slug=slug, **{"name": slug} | kw)
+
+
+def slot(**kw: Any) -> DeploymentSlot:
+    place = kw.pop("environment", None) or environment()
+    defaults = {"role": None, "provider": None} | kw
+    defaults["role"] = defaults["role"] or role(tenant=place.tenant)
+    defaults["provider"] = defaults["provider"] or provider(tenant=place.tenant)
+    return DeploymentSlot.objects.create(tenant=place.tenant, environment=place, **defaults)
+
+
+def workload_token(of: AgentInstance) -> str:
+    """A live workload token that speaks for this instance."""
+    row, token = key(ApiKey.Kind.WORKLOAD, tenant=of.tenant)
+    KeyScope.objects.create(tenant=of.tenant, key=row, instance=of)
+    return token
+
+
+def ingest_token(environment: Environment, provider: Provider) -> str:
+    """A live ingest key for a provider in an environment."""
+    row, token = key(ApiKey.Kind.INGEST, tenant=environment.tenant)
+    KeyScope.objects.create(tenant=environment.tenant, key=row, environment=environment, provider=provider)
+    return token
+
+
+def body(value: Any) -> bytes:
+    return json.dumps(value).encode()
