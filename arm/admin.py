@@ -210,7 +210,8 @@ class AdminCommand:
         confirmed = "confirmed" in request.POST
         form = self.form(request.POST if confirmed else None)
         if confirmed and form.is_valid():
-            return self._carry_out(modeladmin, request, rows, form.cleaned_data)
+            self._carry_out(modeladmin, request, rows, form.cleaned_data)
+            return None
         context = {
             **modeladmin.admin_site.each_context(request),
             "title": self.label,
@@ -243,7 +244,7 @@ def _sentence(refusal: DomainError) -> str:
 
 
 @admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc]
+class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
     """Accounts are the platform's business: superusers only."""
 
     form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm

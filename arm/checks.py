@@ -9,7 +9,17 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.db import connection
 from django.utils.module_loading import import_string
 
-PORT_LISTS = ["PROMOTION_GATES", "ACTIVATION_GATES", "BINDING_GATES", "HOME_PANELS", "TEMPLATE_PANELS", "VERSION_PANELS", "INSTANCE_PANELS", "NAVIGATION", "DEMO_PARTS"]
+PORT_LISTS = [
+    "PROMOTION_GATES",
+    "ACTIVATION_GATES",
+    "BINDING_GATES",
+    "HOME_PANELS",
+    "TEMPLATE_PANELS",
+    "VERSION_PANELS",
+    "INSTANCE_PANELS",
+    "NAVIGATION",
+    "DEMO_PARTS",
+]
 
 
 @register()
@@ -42,7 +52,7 @@ def _problem(path: str) -> str:
 
 @register()
 def queue_is_safe(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    queue = settings.Q_CLUSTER
+    queue: dict[str, Any] = settings.Q_CLUSTER
     found: list[CheckMessage] = []
     if queue.get("orm") != "default":
         found.append(Error("Q_CLUSTER['orm'] must be 'default': the queue is the outbox.", id="arm.E002"))

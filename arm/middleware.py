@@ -85,7 +85,7 @@ class TenantWall:
                 current = chosen(request, mine)
                 db.set_tenants([current] if current else [])
                 request.tenants = mine  # type: ignore[attr-defined]
-                request.tenant = Tenant.objects.filter(pk=current).first()  # type: ignore[attr-defined]
+                request.tenant = Tenant.objects.filter(pk__in=[current]).first() if current else None  # type: ignore[attr-defined]
                 if request.user.must_change_password and not _may_wait(request):
                     return redirect("password_change")
             response = self.get_response(request)

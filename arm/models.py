@@ -27,7 +27,7 @@ class User(AbstractUser, GuardianUserMixin):
 
     objects: ClassVar[UserManager[Self]] = UserManager()
 
-    class Meta(AbstractUser.Meta):  # type: ignore[name-defined]
+    class Meta(AbstractUser.Meta):
         swappable = "AUTH_USER_MODEL"
 
     def __str__(self) -> str:
@@ -171,11 +171,11 @@ class GroupGrant(Grant, GroupObjectPermissionBase):
         unique_together = [("group", "permission", "content_object", "binding")]
 
 
-class TenantUserGrant(UserGrant):
+class TenantUserGrant(UserGrant):  # noqa: DJ008 - guardian's base has one
     content_object = models.ForeignKey(Tenant, models.CASCADE)
 
 
-class TenantGroupGrant(GroupGrant):
+class TenantGroupGrant(GroupGrant):  # noqa: DJ008
     content_object = models.ForeignKey(Tenant, models.CASCADE)
 
 

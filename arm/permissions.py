@@ -87,8 +87,7 @@ def scopes(actor: User, right: Right) -> Scopes:
             .values_list("model_number", "content_object_id", "risk_max")
         )
     for number_text, scope_id, risk_max in parts[0].union(*parts[1:]):
-        scope = grant_models()[int(number_text)]._meta.get_field("content_object").related_model
-        found[scope][risk_max].add(scope_id)  # type: ignore[index]
+        found[scope_of(grant_models()[int(number_text)])][risk_max].add(scope_id)
     return {model: dict(by_risk) for model, by_risk in found.items()}
 
 
@@ -119,5 +118,11 @@ def grant_models() -> tuple[type[UserGrant] | type[GroupGrant], ...]:
 @cache
 def scope_models() -> tuple[type[Model], ...]:
     """The models that a role can be bound on: those with a grant table of their own."""
-    found = (m._meta.get_field("content_object").related_model for m in grant_models())
-    return tuple(dict.fromkeys(found))  # type: ignore[arg-type]
+    return tuple(dict.fromkeys(scope_of(model) for model in grant_models()))
+
+
+def scope_of(grants: type[UserGrant] | type[GroupGrant]) -> type[Model]:
+    """The scope model that a table of grants belongs to."""
+    fields = {field.name: field for field in grants._meta.get_fields()}
+    scope: type[Model] = fields["content_object"].related_model  # type: ignore[assignment]
+    return scope

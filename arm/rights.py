@@ -5,6 +5,7 @@ Which role holds which right is data in `arm.roles`; what a right opens is asked
 """
 
 from enum import StrEnum
+from typing import Any
 
 from django.db.models import TextChoices
 
@@ -62,5 +63,7 @@ class Risk(TextChoices):
 
 RISKS_UP_TO = {risk.value: [low.value for low in list(Risk)[: n + 1]] for n, risk in enumerate(Risk)}
 
-PERMISSIONS = [(right.value, f"Can {right.name.lower().replace('_', ' ')}") for right in Right]
+PERMISSIONS: list[tuple[str, Any]] = [
+    (right.value, f"Can {right.name.lower().replace('_', ' ')}") for right in Right
+]
 """`Meta.permissions` of every scope model, so that each right can be granted on each scope."""

@@ -23,7 +23,7 @@ from arm.models import (
     User,
     UserGrant,
 )
-from arm.permissions import allowed, grant_models, require, scope_models
+from arm.permissions import allowed, grant_models, require, scope_models, scope_of
 from arm.rights import Right
 from arm.roles import ROLES, Role, conflict
 
@@ -153,18 +153,15 @@ def _end(binding: RoleBinding, actor: User | None, reason: str) -> None:
 
 def _write_grants(binding: RoleBinding, role: Role, scope: Model, principal: dict[str, Any]) -> None:
     parent = UserGrant if "user" in principal else GroupGrant
-    (model,) = (
-        m
-        for m in grant_models()
-        if issubclass(m, parent) and m._meta.get_field("content_object").related_model is type(scope)
-    )
+    (model,) = (m for m in grant_models() if issubclass(m, parent) and scope_of(m) is type(scope))
     kind = ContentType.objects.get_for_model(type(scope))
     permissions = Permission.objects.filter(content_type=kind, codename__in=[r.value for r in role.rights])
     found = list(permissions)
     if len(found) != len(role.rights):
         raise LookupError(f"{type(scope).__name__} does not know every right of {role.name}; migrate first.")
+    make: type[Any] = model
     model._default_manager.bulk_create(
-        model(
+        make(
             permission=permission,
             content_object=scope,
             tenant_id=binding.tenant_id,

@@ -11,7 +11,23 @@ from arm import clock, db, logs
 from arm.models import ProcessBeat
 
 TAKEN = frozenset(
-    ["hook", "group", "save", "sync", "cached", "ack_failure", "iter_count", "iter_cached", "chain", "broker", "cluster", "timeout", "task_name", "q_options", "path"]
+    [
+        "hook",
+        "group",
+        "save",
+        "sync",
+        "cached",
+        "ack_failure",
+        "iter_count",
+        "iter_cached",
+        "chain",
+        "broker",
+        "cluster",
+        "timeout",
+        "task_name",
+        "q_options",
+        "path",
+    ]
 )
 """Keyword arguments that django-q2 (or `run`) would keep for itself."""
 

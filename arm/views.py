@@ -242,7 +242,7 @@ class SignIn(auth_views.LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
-        note_security(SecurityEvent.Kind.SIGNED_IN, self.request.user.username, user=form.get_user())  # type: ignore[union-attr]
+        note_security(SecurityEvent.Kind.SIGNED_IN, self.request.user.username, user=form.get_user())
         return answer
 
     def form_invalid(self, form: Any) -> HttpResponse:
@@ -262,7 +262,7 @@ class ChangePassword(auth_views.PasswordChangeView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
-        User.objects.filter(pk=self.request.user.pk).update(must_change_password=False)
+        User.objects.filter(pk=form.user.pk).update(must_change_password=False)
         note_security(SecurityEvent.Kind.PASSWORD_CHANGED, form.user.username, user=form.user)
         return answer
 

@@ -4,7 +4,31 @@ from django.db import migrations
 
 from arm import db
 
-TABLES = ["environment", "provider", "project", "agenttemplate", "ownership", "prompt", "genome", "agentversion", "versionparent", "dependency", "roledefinition", "deploymentslot", "slotbinding", "agentinstance", "instancestatus", "instanceinterval", "keyscope", "environmentusergrant", "environmentgroupgrant", "providerusergrant", "providergroupgrant", "templateusergrant", "templategroupgrant"]
+TABLES = [
+    "environment",
+    "provider",
+    "project",
+    "agenttemplate",
+    "ownership",
+    "prompt",
+    "genome",
+    "agentversion",
+    "versionparent",
+    "dependency",
+    "roledefinition",
+    "deploymentslot",
+    "slotbinding",
+    "agentinstance",
+    "instancestatus",
+    "instanceinterval",
+    "keyscope",
+    "environmentusergrant",
+    "environmentgroupgrant",
+    "providerusergrant",
+    "providergroupgrant",
+    "templateusergrant",
+    "templategroupgrant",
+]
 
 
 class Migration(migrations.Migration):

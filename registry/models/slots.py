@@ -34,7 +34,7 @@ class RoleDefinition(TenantRow):
 
 
 class DeploymentSlot(TenantRow):
-    """Environment × role × provider × ordinal: the place that a version is bound to."""
+    """Environment, role, provider and ordinal name the place that a version is bound to."""
 
     prefix = "slt"
     permission_scopes = ("environment", "provider", "tenant")
