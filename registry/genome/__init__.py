@@ -1,0 +1,33 @@
+"""The genome: one document that says what an agent version is made of. Pure: no database, no clock, no user."""
+
+from registry.genome.checking import Flag, check, completeness, missing, risk_flags, wrong
+from registry.genome.comparing import Change, Model, Summary, diff, summary
+from registry.genome.reading import Parsed, pointer, read
+from registry.genome.schema import NAME, PROFILES, REQUIRED, SCHEMA, Json
+from registry.genome.sealing import Sealed, normalise, prune, seal
+
+__all__ = [
+    "NAME",
+    "PROFILES",
+    "REQUIRED",
+    "SCHEMA",
+    "Change",
+    "Flag",
+    "Json",
+    "Model",
+    "Parsed",
+    "Sealed",
+    "Summary",
+    "check",
+    "completeness",
+    "diff",
+    "missing",
+    "normalise",
+    "pointer",
+    "prune",
+    "read",
+    "risk_flags",
+    "seal",
+    "summary",
+    "wrong",
+]

@@ -1,0 +1,178 @@
+"""An A2A agent card, 0.2 to 1.0, as the draft of a genome. Pure; a card says little, and this adds nothing to it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from arm.errors import Problem
+from registry import genome
+from registry.genome import Json
+
+MAX_LIST = 256
+
+
+@dataclass(frozen=True)
+class Interface:
+    """Where the agent answers: a matter of its instances, so no part of the genome."""
+
+    url: str
+    binding: str
+    protocol_version: str
+
+
+@dataclass(frozen=True)
+class Imported:
+    """What a card says. With `problems` nothing of it may be stored."""
+
+    name: str
+    description: str
+    version_label: str
+    genome_draft: dict[str, Json]
+    skills: tuple[dict[str, Json], ...]
+    interfaces: tuple[Interface, ...]
+    notes: tuple[str, ...]
+    problems: tuple[Problem, ...]
+
+
+def read_a2a_card(data: bytes) -> Imported:
+    """Read an A2A agent card. The draft has `skills` only: a card names no models, prompts or tools.
+
+    Invalid or TooLarge where the bytes are no I-JSON object; a card with wrong members comes back with every one
+    of them in `problems`.
+    """
+    card = _Card(genome.read(data, media_type="application/json").document)
+    name = card.text(card.document, "name", required=True, most=256)
+    description = card.text(card.document, "description", most=8192)
+    label = card.text(card.document, "version", most=64)
+    interfaces = tuple(card.interfaces())
+    skills = tuple(card.skills())
+    draft: dict[str, Json] = {"schema": genome.NAME}
+    if skills:
+        draft["skills"] = list(skills)
+    notes = tuple(card.notes(interfaces, skills))
+    problems = card.problems or genome.wrong(draft)
+    return Imported(name, description, label, draft, skills, interfaces, notes, tuple(problems))
+
+
+@dataclass
+class _Card:
+    document: dict[str, Json]
+    problems: list[Problem] = field(default_factory=list)
+
+    def wrong(self, path: tuple[str | int, ...], message: str, code: str = "type") -> None:
+        self.problems.append(Problem(pointer=genome.pointer(path), code=code, message=message))
+
+    def text(
+        self,
+        within: dict[str, Json],
+        name: str,
+        at: tuple[str | int, ...] = (),
+        *,
+        required: bool = False,
+        most: int = 2048,
+    ) -> str:
+        value = within.get(name)
+        if value is None or value == "":
+            if required:
+                self.wrong((*at, name), f"“{name}” is required here.", "required")
+            return ""
+        if not isinstance(value, str):
+            self.wrong((*at, name), "Must be a string.")
+        elif len(value) > most:
+            self.wrong((*at, name), f"Must have at most {most:,} characters.", "maxLength")
+        else:
+            return value
+        return ""
+
+    def texts(self, within: dict[str, Json], name: str, at: tuple[str | int, ...] = ()) -> list[str]:
+        found = []
+        for path, text in self._items(within, name, at, str, "a string"):
+            if len(text) > 128:
+                self.wrong(path, "Must have at most 128 characters.", "maxLength")
+            elif text and text not in found:
+                found.append(text)
+        return found
+
+    def objects(
+        self, within: dict[str, Json], name: str, at: tuple[str | int, ...] = ()
+    ) -> list[tuple[tuple[str | int, ...], dict[str, Json]]]:
+        return list(self._items(within, name, at, dict, "an object"))
+
+    def _items(
+        self, within: dict[str, Json], name: str, at: tuple[str | int, ...], kind: type, called: str
+    ) -> Iterator[tuple[tuple[str | int, ...], Any]]:
+        value = within.get(name)
+        if value is None:
+            return
+        if not isinstance(value, list):
+            self.wrong((*at, name), "Must be a list.")
+        elif len(value) > MAX_LIST:
+            self.wrong((*at, name), f"Must have at most {MAX_LIST} items.", "maxItems")
+        else:
+            for index, item in enumerate(value):
+                if isinstance(item, kind):
+                    yield (*at, name, index), item
+                else:
+                    self.wrong((*at, name, index), f"Must be {called}.")
+
+    def mapping(self, name: str) -> dict[str, Json]:
+        value = self.document.get(name)
+        if value is None:
+            return {}
+        if isinstance(value, dict):
+            return value
+        self.wrong((name,), "Must be an object.")
+        return {}
+
+    def interfaces(self) -> Iterator[Interface]:
+        """1.0 lists them all; before, the card itself was the preferred one."""
+        for at, entry in self.objects(self.document, "supportedInterfaces"):
+            yield Interface(
+                self.text(entry, "url", at, required=True),
+                self.text(entry, "protocolBinding", at, required=True, most=64),
+                self.text(entry, "protocolVersion", at, most=16) or "1.0",
+            )
+        version = self.text(self.document, "protocolVersion", most=16) or "0.2"
+        if url := self.text(self.document, "url"):
+            transport = self.text(self.document, "preferredTransport", most=64) or "JSONRPC"
+            yield Interface(url, transport, version)
+        for at, entry in self.objects(self.document, "additionalInterfaces"):
+            url = self.text(entry, "url", at, required=True)
+            yield Interface(url, self.text(entry, "transport", at, required=True, most=64), version)
+
+    def skills(self) -> Iterator[dict[str, Json]]:
+        inputs = self.texts(self.document, "defaultInputModes")
+        outputs = self.texts(self.document, "defaultOutputModes")
+        seen: set[str] = set()
+        for at, entry in self.objects(self.document, "skills"):
+            skill: dict[str, Json] = {
+                "id": self.text(entry, "id", at, required=True, most=256),
+                "name": self.text(entry, "name", at, required=True, most=256),
+                "description": self.text(entry, "description", at, most=8192),
+                "tags": self.texts(entry, "tags", at),
+                "input_modes": self.texts(entry, "inputModes", at) or inputs,
+                "output_modes": self.texts(entry, "outputModes", at) or outputs,
+            }
+            if skill["id"] and skill["id"] in seen:
+                self.wrong((*at, "id"), "Another skill has the same id.", "duplicate")
+            seen.add(skill["id"])
+            # early cards leave the description out; the name is all that such a card says of the skill
+            yield {**skill, "description": skill["description"] or skill["name"]}
+
+    def notes(self, interfaces: tuple[Interface, ...], skills: tuple[dict[str, Json], ...]) -> Iterator[str]:
+        yield "An agent card does not say which models, prompts and tools the agent uses; add them before testing."
+        if not skills:
+            yield "The card names no skills."
+        if not interfaces:
+            yield "The card names no address."
+        for interface in interfaces:
+            spoken = f"{interface.binding}, A2A {interface.protocol_version}"
+            yield f"It answers at {interface.url} ({spoken}); addresses belong to instances and are not kept."
+        if count := len(self.objects(self.document, "signatures")):
+            yield f"{count} {'signature was' if count == 1 else 'signatures were'} not verified."
+        capabilities = self.mapping("capabilities")
+        extended = capabilities.get("extendedAgentCard") or self.document.get(
+            "supportsAuthenticatedExtendedCard"
+        )
+        if extended is True:
+            yield "The agent has an extended card for signed-in callers; this is the public one."
