@@ -14,7 +14,7 @@ from arm.errors import Problem
 from registry.genome.leaks import secrets_in
 from registry.genome.reading import pointer
 from registry.genome.schema import PROFILES, REQUIRED, SCHEMA, Json
-from registry.genome.sealing import normalise, prune
+from registry.genome.sealing import member_rule, normalise, prune
 
 FLOATING = frozenset({"floating", "latest", "default", "stable", "preview"})
 MAX_PROBLEMS = 1000
@@ -97,10 +97,9 @@ def _every_missing(_: Any, names: list[str], value: Json, rule: dict[str, Json])
 def _every_unknown(_: Any, closed: bool, value: Json, rule: dict[str, Json]) -> Iterator[ValidationError]:
     if isinstance(value, dict):
         for name in value:
-            if name not in rule["properties"]:
-                yield ValidationError(
-                    "No such member; put extensions under “x_”.", path=(name,), validator="unknown"
-                )
+            if member_rule(rule, name) is None:
+                message = "No such member; the name of an extension starts with “x_”."
+                yield ValidationError(message, path=(name,), validator="unknown")
 
 
 def _items_within_bounds(
@@ -249,9 +248,9 @@ def _risks(genome: dict[str, Json]) -> Iterator[tuple[Path, str, str]]:
     for index, tool in enumerate(genome.get("tools", ())):
         if tool["risk"] == "RED":
             yield ("tools", index, "risk"), "red_tool", f"The tool {tool['name']} is red."
-        elif tool.get("side_effect") == "irreversible":
-            message = f"The tool {tool['name']} is irreversible and not declared red."
-            yield ("tools", index, "side_effect"), "irreversible_tool", message
+        elif tool["risk"] == "GREEN" and tool.get("side_effect"):
+            message = f"The tool {tool['name']} changes something outside the agent and is declared green."
+            yield ("tools", index, "side_effect"), "green_side_effect", message
     for index, source in enumerate(genome.get("data_sources", ())):
         if source["class"] == "restricted":
             message = f"Restricted data: {source['id']} ({source['access'].replace('_', ' and ')})."

@@ -159,7 +159,7 @@ def _label(said: str, item: Json) -> str:
 
 
 def _word(name: str) -> str:
-    return {"x_": "Extension", "pii": "PII"}.get(name) or name.replace("_", " ").capitalize()
+    return "PII" if name == "pii" else name if name.startswith("x_") else name.replace("_", " ").capitalize()
 
 
 def _short(value: Json) -> str:

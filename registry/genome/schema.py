@@ -30,6 +30,7 @@ PROFILES = (
 """The recommended members. A tenant may require any of them."""
 REQUIRED = ("schema", "template", "models", "prompts", "tools", "provenance")
 
+EXTENSION = "^x_[A-Za-z0-9_.-]{0,64}$"
 MAX_TOOLS = 1000
 
 
@@ -60,6 +61,10 @@ def _set(items: dict[str, Json], by: tuple[str, ...] = (), most: int = 256, **mo
 
 def _free(description: str) -> dict[str, Json]:
     return {"type": "object", "x-arm-free": True, "description": description}
+
+
+def _extension() -> dict[str, Json]:
+    return {"x-arm-free": True, "description": "An extension: hashed, and otherwise left alone."}
 
 
 _DIGEST = _matching("^sha256:[0-9a-f]{64}$", "“sha256:” and 64 lowercase hexadecimal digits")
@@ -115,7 +120,10 @@ _TOOL = _object(
         "schema_digest": _DIGEST,
         "description_digest": _DIGEST,
         "risk": {"enum": ["GREEN", "YELLOW", "RED"]},
-        "side_effect": {"enum": ["none", "read", "write", "irreversible"]},
+        "side_effect": {
+            "type": "boolean",
+            "description": "Whether a call changes anything outside the agent.",
+        },
         "scopes": _set(_name()),
         "server": _name(512),
     },
@@ -251,7 +259,7 @@ SCHEMA: dict[str, Json] = {
             "skills": _set(_SKILL, ("id",)),
             "evaluations": _set(_object(_DESCRIBED, _DESCRIPTOR), ("digest",)),
             "secrets": _set(_SECRET, ("name",)),
-            "x_": _free("Extensions, as a map. They are hashed, and otherwise left alone."),
         },
+        patternProperties={EXTENSION: _extension()},
     ),
 }

@@ -1,5 +1,6 @@
 """The hashing rule: one genome, one sequence of bytes, one digest."""
 
+import re
 import unicodedata
 from dataclasses import dataclass
 from typing import cast
@@ -49,14 +50,14 @@ def _shaped(value: Json, rule: dict[str, Json], *, final: bool) -> Json:
         items = [_shaped(item, rule.get("items", {}), final=final) for item in value]
         return _sorted(items, rule["x-arm-set"]) if final and "x-arm-set" in rule else items
     if isinstance(value, dict):
-        return _members(value, rule.get("properties", {}), final=final)
+        return _members(value, rule, final=final)
     return value
 
 
-def _members(value: dict[str, Json], rules: dict[str, Json], *, final: bool) -> dict[str, Json]:
+def _members(value: dict[str, Json], within: dict[str, Json], *, final: bool) -> dict[str, Json]:
     kept = {}
     for name, inner in value.items():
-        rule = rules.get(name)
+        rule = member_rule(within, name)
         if rule is not None:
             if final and "x-arm-unhashed" in rule:
                 continue
@@ -65,6 +66,17 @@ def _members(value: dict[str, Json], rules: dict[str, Json], *, final: bool) -> 
                 continue
         kept[name] = inner
     return kept
+
+
+def member_rule(within: dict[str, Json], name: str) -> dict[str, Json] | None:
+    """What the schema says of a member of this object; None for one that it does not know."""
+    known: dict[str, dict[str, Json]] = within.get("properties", {})
+    if name in known:
+        return known[name]
+    for pattern, rule in within.get("patternProperties", {}).items():
+        if re.fullmatch(pattern, name):
+            return dict(rule)
+    return None
 
 
 def _sorted(items: list[Json], by: list[str]) -> list[Json]:

@@ -22,7 +22,7 @@ def tool(name: str = "search", **changes: Any) -> dict[str, Any]:
         "schema_digest": sha(f"{name} schema"),
         "description_digest": sha(f"{name} description"),
         "risk": "GREEN",
-        "side_effect": "read",
+        "side_effect": False,
         "scopes": ["docs:read"],
         "server": "com.example/docs",
     }
@@ -56,7 +56,7 @@ def example(**changes: Any) -> dict[str, Any]:
         "template": TEMPLATE,
         "models": [model(), model("fallback", name="gpt-4.1-mini", order=1, conditions=["timeout", "error"])],
         "prompts": [prompt()],
-        "tools": [tool("search"), tool("pay_invoice", risk="RED", side_effect="irreversible")],
+        "tools": [tool("search"), tool("pay_invoice", risk="RED", side_effect=True)],
         "provenance": {
             "source_repo": "https://git.example.com/agents/invoices",
             "commit": "4be1f9c2d3",
@@ -116,6 +116,7 @@ def genomes(draw: st.DrawFn) -> dict[str, Any]:
     )
     for name, values in {
         "x_": st.dictionaries(words, json_values, max_size=3),
+        "x_team.notes": json_values,
         "memory": st.fixed_dictionaries(
             {"kind": st.just("vector")}, optional={"retention_s": st.integers(0, SAFE), "store_ref": words}
         ),

@@ -35,7 +35,7 @@ def test_every_wrong_member_is_named_at_once_with_a_sentence():
         "/models": "Exactly one model must have the role “primary”.",
         "/models/0/role": "Must be one of primary, fallback, router, judge, embedding.",
         "/models/0/provider": "Must be a string.",
-        "/models/0/temprature": "No such member; put extensions under “x_”.",
+        "/models/0/temprature": "No such member; the name of an extension starts with “x_”.",
         "/tools/0/risk": "Must be one of GREEN, YELLOW, RED.",
         "/tools/0/schema_digest": "Must be “sha256:” and 64 lowercase hexadecimal digits.",
         "/tools/1/kind": "“kind” is required here.",
@@ -45,7 +45,7 @@ def test_every_wrong_member_is_named_at_once_with_a_sentence():
         "/limits/max_turns": "Must be at least 1.",
         "/limits/budget/amount": "Must be a string.",
         "/limits/budget/currency": "Must be an ISO 4217 code, like EUR.",
-        "/color": "No such member; put extensions under “x_”.",
+        "/color": "No such member; the name of an extension starts with “x_”.",
     }
 
 
@@ -221,12 +221,12 @@ def test_risks_are_flagged_and_allowed():
         memory={"kind": "vector", "pii": "stored"},
         data_sources=[{"id": "salaries", "class": "restricted", "access": "read_write"}],
         behavior={"autonomy_tier_max": 4},
-        tools=[tool("a", side_effect="irreversible"), tool("b", risk="RED")],
+        tools=[tool("a", side_effect=True), tool("b", risk="RED")],
     )
     assert wrong(genome) == []
     assert {(flag.code, flag.pointer) for flag in risk_flags(genome)} == {
         ("floating_revision", "/models/0/revision"),
-        ("irreversible_tool", "/tools/0/side_effect"),
+        ("green_side_effect", "/tools/0/side_effect"),
         ("red_tool", "/tools/1/risk"),
         ("restricted_data", "/data_sources/0/class"),
         ("unbounded_spawn", "/spawn"),

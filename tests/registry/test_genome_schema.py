@@ -28,6 +28,8 @@ def test_every_object_is_closed_except_the_free_maps():
     def visit(rule):
         if rule.get("type") == "object":
             assert rule.get("additionalProperties") is False or rule["x-arm-free"] is True
+        free = rule.get("patternProperties", {}).values()
+        assert all(inner["x-arm-free"] is True for inner in free)
         for inner in (*rule.get("properties", {}).values(), *([rule["items"]] if "items" in rule else [])):
             visit(inner)
 
@@ -35,5 +37,5 @@ def test_every_object_is_closed_except_the_free_maps():
 
 
 def test_each_member_is_required_or_a_profile_or_the_extension_map():
-    assert set(SCHEMA["properties"]) == {*REQUIRED, *PROFILES, "x_"}
+    assert set(SCHEMA["properties"]) == {*REQUIRED, *PROFILES}
     assert SCHEMA["required"] == list(REQUIRED)
