@@ -19,7 +19,7 @@ def shuffled(value, chance, rule="set"):
     if isinstance(value, dict):
         names = list(value)
         chance.shuffle(names)
-        free = {"parameters", "annotations", "x_"}
+        free = {"parameters", "annotations", "x_", "x_team.notes"}
         return {
             name: shuffled(value[name], chance, "free" if rule == "free" or name in free else "set")
             for name in names
