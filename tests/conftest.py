@@ -9,6 +9,7 @@ os.environ.setdefault("ARM_ROLE_PREFIX", "armtest")  # a `./run` beside the test
 os.environ.setdefault("ARM_PRODUCTION", "0")
 os.environ.setdefault("ARM_LOG_LEVEL", "WARNING")
 
+import psycopg
 import pytest
 from django.db import connections
 from django_q.models import OrmQ
@@ -37,8 +38,10 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     with django_db_blocker.unblock():
         owner = connections["owner"]
         home = owner.settings_dict["NAME"]
+        # The lock has a session of its own: switching databases below closes Django's.
+        lock = psycopg.connect(**owner.get_connection_params())
+        lock.execute("SELECT pg_advisory_lock(7265702)")
         with owner.cursor() as cursor:
-            cursor.execute("SELECT pg_advisory_lock(7265702)")
             cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template])
             fresh = cursor.fetchone() is None
             if fresh:
@@ -54,7 +57,7 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
                 cursor.execute(f"ALTER DATABASE {template}_making RENAME TO {template}")
         with connections["owner"].cursor() as cursor:
             cursor.execute(f"CREATE DATABASE {mine} TEMPLATE {template}")
-            cursor.execute("SELECT pg_advisory_unlock(7265702)")
+        lock.close()
         for alias in ("owner", "default", "ingest"):
             _switch(alias, mine)
     yield
