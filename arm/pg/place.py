@@ -103,13 +103,13 @@ def locked(data: Path) -> Iterator[None]:
 
 
 def secret(data: Path, name: str) -> str:
-    """The value of one generated secret of this installation, made on first use (43 URL-safe characters)."""
+    """The value of one generated secret of this installation, made on first use (64 URL-safe characters)."""
     known = read_secrets(data)
     if name not in known:
         with locked(data):
             known = read_secrets(data)
             if name not in known:
-                known[name] = secrets.token_urlsafe(32)
+                known[name] = secrets.token_urlsafe(48)
                 write_secrets(data, known)
     return known[name]
 

@@ -1,0 +1,67 @@
+"""The environment of an installation on one machine; `python -m arm.management.local COMMAND` runs a command in it."""
+
+import os
+import socket
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NoReturn
+
+from arm import pg
+
+ROOT = Path(__file__).resolve().parents[2]
+PORT = 8000
+LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+
+
+def environment(
+    base: Mapping[str, str], *, data: Path, port: int = PORT, host: str = "127.0.0.1"
+) -> dict[str, str]:
+    """What every process of this installation is given: `base` with our values where it has none of its own.
+
+    Ports, directories and addresses are ours to say. The secret key is made on first use and kept in the data
+    directory. DATABASE_URL stays absent when it is: the embedded server answers below ARM_DATA.
+    """
+    names = ["127.0.0.1", "localhost", "[::1]"]
+    if host not in LOOPBACK:
+        names += [socket.gethostname(), *([host] if host not in {"0.0.0.0", "::"} else [])]  # noqa: S104 - a comparison
+    defaults = {
+        "DJANGO_SETTINGS_MODULE": "arm.settings",
+        "ARM_PRODUCTION": "0",
+        "ARM_LOG_FORMAT": "text",
+        "ARM_ALLOWED_HOSTS": ",".join(names),
+        "ARM_SECRET_KEY": "",
+    }
+    ours = {
+        "ARM_DATA": str(data),
+        "ARM_PORT": str(port),
+        "ARM_GATEWAY_PORT": str(port + 1),
+        "ARM_GATEWAY_URL": address(host, port + 1),
+        "ARM_STATIC_ROOT": str(data / "static"),
+        "PYTHONUNBUFFERED": "1",
+    }
+    whole = {**defaults, **base, **ours}
+    if not whole["ARM_SECRET_KEY"]:
+        whole["ARM_SECRET_KEY"] = pg.secret(data, "secret_key")
+    return whole
+
+
+def address(host: str, port: int) -> str:
+    """Where a browser on this machine finds it."""
+    near = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)  # noqa: S104 - a comparison
+    return f"http://[{near}]:{port}" if ":" in near else f"http://{near}:{port}"
+
+
+def main(arguments: list[str]) -> NoReturn:
+    """Become `manage.py` with these arguments, next to a running installation or without one."""
+    try:
+        whole = environment(os.environ, data=pg.default_data())
+        if "DATABASE_URL" not in whole:
+            whole["DATABASE_URL"] = pg.ensure(pg.default_data()).owner
+    except pg.PostgresUnavailable as problem:
+        sys.exit(str(problem))
+    os.execve(sys.executable, [sys.executable, str(ROOT / "manage.py"), *arguments], whole)  # noqa: S606
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,107 @@
+"""Every check of the project, one line each with its seconds; what `./test` runs after the set-up.
+
+`--fast` leaves out the tests that need a browser or real processes, and the coverage floor. Any other argument
+goes to pytest, which then runs alone with just those.
+"""
+
+import os
+import secrets
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+from arm import pg
+
+ROOT = Path(__file__).resolve().parents[2]
+APPS = ["arm", "evidence", "registry", "policy", "telemetry", "evaluation", "costs", "federation"]
+COVERAGE_FLOOR = 85  # per cent of lines and branches; raise it when the figure allows
+
+
+def main(arguments: list[str]) -> int:
+    """Run what was asked for; 0 when all of it passed, else 1."""
+    fast = "--fast" in arguments
+    chosen = [word for word in arguments if word != "--fast"]
+    try:
+        with database() as environment:
+            asked = [] if chosen else checks()
+            failed = [
+                name for name, command, extra in asked if not passes(name, command, {**environment, **extra})
+            ]
+            if not passes("tests", tests(fast=fast, chosen=chosen), environment):
+                failed.append("tests")
+    except pg.PostgresUnavailable as problem:
+        print(problem, file=sys.stderr)
+        return 1
+    print(f"failed: {', '.join(failed)}" if failed else "all checks passed")
+    return 1 if failed else 0
+
+
+def checks() -> Iterator[tuple[str, list[str], Mapping[str, str]]]:
+    """Name, command and additional environment of each check, cheapest first."""
+    manage = [sys.executable, "manage.py"]
+    tool = str(Path(sys.executable).parent) + os.sep
+    production = {
+        "ARM_PRODUCTION": "1",
+        "ARM_SECRET_KEY": secrets.token_urlsafe(48),
+        "ARM_ALLOWED_HOSTS": "arm.example",
+    }
+    yield "format", [f"{tool}ruff", "format", "--check", "--quiet", "."], {}
+    yield "lint", [f"{tool}ruff", "check", "--quiet", "."], {}
+    yield "templates", [f"{tool}djhtml", "--check", "templates"], {}
+    yield "types", [f"{tool}mypy", *APPS, "manage.py"], {}
+    yield "imports", [f"{tool}lint-imports"], {}
+    yield "migrations", [*manage, "makemigrations", "--check", "--dry-run"], {}
+    yield "deploy", [*manage, "check", "--deploy", "--fail-level", "WARNING"], production
+
+
+def tests(*, fast: bool, chosen: list[str]) -> list[str]:
+    """pytest on both cores; a whole run also holds the coverage floor."""
+    command = [sys.executable, "-m", "pytest", "-n", "2", "-p", "no:cacheprovider"]
+    if chosen:
+        return [sys.executable, "-m", "pytest", *chosen]
+    if fast:
+        return [*command, "-m", "not browser and not processes"]
+    return [*command, "--cov", "--cov-report=term:skip-covered", f"--cov-fail-under={COVERAGE_FLOOR}"]
+
+
+def passes(name: str, command: list[str], environment: Mapping[str, str]) -> bool:
+    """Run one check, quietly unless it fails (pytest speaks for itself). One that cannot start has failed."""
+    began = time.monotonic()
+    speaks = name == "tests"
+    try:
+        done = subprocess.run(  # noqa: S603 - our own tools, no shell
+            command, cwd=ROOT, env=dict(environment), stdin=subprocess.DEVNULL, check=False, text=True,
+            stdout=None if speaks else subprocess.PIPE, stderr=None if speaks else subprocess.STDOUT,
+        )  # fmt: skip
+        code, said = done.returncode, done.stdout or ""
+    except OSError as problem:
+        code, said = 1, f"{problem.filename}: {problem.strerror}"
+    if code:
+        print(said.rstrip())
+    print(f"{'ok  ' if code == 0 else 'FAIL'} {name:<10} {time.monotonic() - began:6.1f} s", flush=True)
+    return code == 0
+
+
+@contextmanager
+def database() -> Iterator[dict[str, str]]:
+    """The environment with a PostgreSQL that is not the installation's: DATABASE_URL, or a server of the tests'
+    own, stopped afterwards if this run started it."""
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "arm.settings"}
+    environment.setdefault("ARM_PRODUCTION", "0")
+    if environment.get("DATABASE_URL"):
+        yield environment
+        return
+    data = pg.default_data() / "test"
+    served = pg.ensure(data)
+    try:
+        yield {**environment, "ARM_DATA": str(data), "DATABASE_URL": served.owner}
+    finally:
+        if served.started:
+            pg.stop(data)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
