@@ -224,6 +224,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
 
 # --- background work -----------------------------------------------------------------------------------------
@@ -254,7 +255,8 @@ NAVIGATION: list[str] = ["arm.panels.Navigation"]
 SCHEDULES: list[tuple[str, str, int]] = []  # (name, dotted path run for each tenant or once, minutes)
 PREPARE: list[str] = []  # functions of the owner's alias, called by `manage.py prepare` after migrating
 SUBSCRIBERS: dict[str, list[str]] = {}
-DEMO_PARTS: list[str] = []
+DEMO_GOVERNANCE: list[str] = []  # through services, in one transaction of the tenant
+DEMO_ACTIVITY: list[str] = []  # through the public endpoints, after the governance has committed
 LANES: dict[str, str] = {}  # path: dotted path of a WSGI callable in front of Django
 
 # --- logs ----------------------------------------------------------------------------------------------------
@@ -278,6 +280,7 @@ UNFOLD = {
 }
 
 TESTING = "pytest" in sys.modules
+WHITENOISE_USE_FINDERS = WHITENOISE_AUTOREFRESH = TESTING  # the tests serve static files as they lie
 if TESTING:
     PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
     STORAGES["staticfiles"]["BACKEND"] = "django.contrib.staticfiles.storage.StaticFilesStorage"

@@ -10,7 +10,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models import Model
 
-from arm import crypto
+from arm import changes, crypto
 from arm.models import ApiKey, Membership, RoleBinding, Tenant, User, UserGrant
 from arm.permissions import grant_models
 from arm.rights import Right
@@ -231,3 +231,25 @@ def ingest_token(environment: Environment, provider: Provider) -> str:
 
 def body(value: Any) -> bytes:
     return json.dumps(value).encode()
+
+
+def one_of_each(tenant: Tenant) -> dict[str, Any]:
+    """One row of every noun that has a page or an endpoint of its own, by TypeID prefix, all in this tenant."""
+    everyone = user("owner", member_of=tenant)
+    place, at = environment(tenant=tenant), provider(tenant=tenant)
+    running = instance(version=approved(template=template(tenant=tenant)), environment=place, provider=at)
+    change = changes.record(everyone, "test.thing.made", running, reason="one of each")
+    service_key, _ = key(ApiKey.Kind.SERVICE, tenant=tenant, user=everyone)
+    rows = [
+        running,
+        running.version,
+        running.template,
+        running.version.genome,
+        place,
+        at,
+        change,
+        service_key,
+        slot(environment=place, provider=at),
+        Membership.objects.get(user=everyone),
+    ]
+    return {row.prefix: row for row in rows}
