@@ -1,0 +1,137 @@
+"""A request body in either encoding → the batch of its events, and the spans that could not be read."""
+
+from collections.abc import Iterable
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from telemetry.parsing import otlp_json, values, wire
+from telemetry.parsing.attribution import inherit
+from telemetry.parsing.errors import BadSpan, UnsupportedMedia
+from telemetry.parsing.events import Event, Mapper, Resource, resource_of
+
+PROTOBUF: Final = "application/x-protobuf"
+JSON: Final = "application/json"
+SPAN_EVENTS_MAX: Final = 128
+BAD_KEPT_BYTES: Final = 4096
+
+
+class Bad(msgspec.Struct):
+    """A span that could not be read: why, and the beginning of its bytes (protobuf or JSON, content and all)."""
+
+    detail: str
+    raw: bytes
+
+
+class Batch(msgspec.Struct):
+    events: list[Event]
+    bad: list[Bad]
+
+
+def media_type(content_type: str) -> str:
+    """PROTOBUF or JSON out of a Content-Type header. UnsupportedMedia for anything else."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if kind not in (PROTOBUF, JSON):
+        raise UnsupportedMedia(f"Content-Type “{kind[:60]}” is not supported; use {PROTOBUF} or {JSON}.")
+    return kind
+
+
+def parse(body: bytes, media: str, *, tenant_id: UUID, provider_id: UUID) -> Batch:
+    """All spans of a plain (decompressed) body, normalised, with their trace's job, cost centre and outcome.
+
+    Raises Undecodable when the body is no request at all; one malformed span only lands in `bad`.
+    """
+    mapper = Mapper(tenant_id=tenant_id, provider_id=provider_id)
+    batch = Batch([], [])
+    if media == PROTOBUF:
+        _protobuf(body, mapper, batch)
+    else:
+        _json(body, mapper, batch)
+    inherit(batch.events)
+    return batch
+
+
+def _protobuf(body: bytes, mapper: Mapper, batch: Batch) -> None:
+    table, status_code, event_of = wire.table, wire.status_code, mapper.event
+    append = batch.events.append
+    for group in wire.request(body).resource_spans:
+        try:
+            resource = resource_of(table(group.resource.attributes))
+        except BadSpan as problem:
+            batch.bad += [
+                _bad(problem, span.SerializeToString()) for part in group.scope_spans for span in part.spans
+            ]
+            continue
+        for part in group.scope_spans:
+            for span in part.spans:
+                try:
+                    attributes = table(span.attributes)
+                    if span.events:
+                        _add_span_events(attributes, map(wire.span_event, span.events))
+                    append(
+                        event_of(
+                            resource,
+                            span.trace_id,
+                            span.span_id,
+                            span.parent_span_id,
+                            span.start,
+                            span.end,
+                            status_code(span.status),
+                            attributes,
+                        )
+                    )
+                except BadSpan as problem:
+                    batch.bad.append(_bad(problem, span.SerializeToString()))
+
+
+def _json(body: bytes, mapper: Mapper, batch: Batch) -> None:
+    for group in otlp_json.request(body).resource_spans or ():
+        spans = [span for part in group.scope_spans or () for span in part.spans or ()]
+        try:
+            resource = _json_resource(group)
+        except BadSpan as problem:
+            batch.bad += [_bad(problem, bytes(span)) for span in spans]
+            continue
+        for raw in spans:
+            try:
+                batch.events.append(_json_event(mapper, resource, otlp_json.span(raw)))
+            except BadSpan as problem:
+                batch.bad.append(_bad(problem, bytes(raw)))
+
+
+def _json_resource(group: otlp_json.ResourceSpans) -> Resource:
+    attributes = group.resource.attributes if group.resource else None
+    return resource_of(otlp_json.table(attributes or ()))
+
+
+def _json_event(mapper: Mapper, resource: Resource, span: otlp_json.Span) -> Event:
+    attributes = otlp_json.table(span.attributes or ())
+    if span.events:
+        _add_span_events(attributes, map(otlp_json.span_event, span.events))
+    return mapper.event(
+        resource,
+        otlp_json.identifier(span.trace_id),
+        otlp_json.identifier(span.span_id),
+        otlp_json.identifier(span.parent_span_id),
+        otlp_json.nanoseconds(span.start_time_unix_nano),
+        otlp_json.nanoseconds(span.end_time_unix_nano),
+        otlp_json.status_code(span.status),
+        attributes,
+    )
+
+
+def _add_span_events(table: dict[str, Any], events: Iterable[tuple[str, list[tuple[str, Any]]]]) -> None:
+    """What span events say about their span: the exception's type, and digests of messages (GenAI 1.36 and earlier)."""
+    for number, (name, attributes) in enumerate(events):
+        if number == SPAN_EVENTS_MAX:
+            break
+        for key, value in attributes:
+            if key == "exception.type":
+                table.update([values.admit("event:exception.type", value)])
+            elif name.startswith("gen_ai.") or values.is_content(key):
+                table[f"content:{name}:{number}:{key}"] = values.content_digest(value)
+
+
+def _bad(problem: BadSpan, raw: bytes) -> Bad:
+    return Bad(str(problem), raw[:BAD_KEPT_BYTES])

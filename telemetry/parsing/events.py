@@ -1,0 +1,186 @@
+"""The flat event, the same whatever dialect and encoding it came in, and the mapper that makes it."""
+
+import hashlib
+from struct import Struct
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from telemetry.parsing import vocabulary
+from telemetry.parsing.errors import BadSpan
+from telemetry.parsing.kinds import EventType, Status
+from telemetry.parsing.shapes import ABSENT, shape_of
+from telemetry.parsing.values import INT4_MAX, member
+
+MAPPER_VERSION: Final = 1
+"""Written on each row; raise it when the same span would give another row."""
+CANCELLED: Final = frozenset({"cancelled", "canceled", "CancelledError", "asyncio.CancelledError"})
+
+Attributes = dict[str, Any]
+
+_STEERING = len(vocabulary.STEERING)
+_NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
+_hash_bits = Struct(">HQ").unpack_from
+_uuid_bits = Struct(">QQ").pack
+
+
+class Resource(msgspec.Struct, gc=False):
+    """What every span of one process shares. Identifiers are 16 bytes, b"" when given but none of ours."""
+
+    instance: bytes | None
+    version: bytes | None
+    environment: str | None
+    job: str | None
+    cost_center: str | None
+    outcome: str | None
+    generation: int | None
+    aliases: tuple[str, ...]
+    """`name=value` of attributes that may name the instance, if the provider declared that alias."""
+
+
+class Event(msgspec.Struct, gc=False):
+    """One normalised event. Times are microseconds since 1970 (UTC); a count that was not reported is None."""
+
+    event_id: bytes
+    occurred_us: int
+    duration_ms: int | None
+    trace_id: bytes
+    span_id: bytes
+    parent_id: bytes
+    type: int
+    status: int
+    resource: Resource
+    instance: bytes | None
+    version: bytes | None
+    content_digest: bytes | None
+    attributes: bytes
+    # from here on in the order of vocabulary.FIELDS
+    job: str | None
+    cost_center: str | None
+    outcome: str | None
+    conversation: str | None
+    generation: int | None
+    provider: str | None
+    model_requested: str | None
+    model_used: str | None
+    input_tokens: int | None
+    cache_read_tokens: int | None
+    cache_write_tokens: int | None
+    output_tokens: int | None
+    reasoning_tokens: int | None
+    ttft_ms: int | None
+    finish_reasons: str | None
+    tool_name: str | None
+    tool_digest: str | None
+    error_type: str | None
+    cost_picos: int | None
+    currency: str | None
+    # set when the event is linked
+    place: bytes = b""
+    """Tenant, provider, environment, template, version and instance as `packing.place` encodes them."""
+    flags: int = 0
+
+
+def resource_of(table: Attributes) -> Resource:
+    """The shared part of a process's spans, out of its admitted resource attributes (used up)."""
+    shape = shape_of(table)
+    aliases = tuple(table[name].decode() for name in vocabulary.ALIASES if name in table)
+    table[ABSENT] = None
+    instance, version, environment, *_ = shape.steer(table)
+    job, cost_center, outcome, _, generation, *_ = shape.pick(table)
+    return Resource(instance, version, environment, job, cost_center, outcome, generation, aliases)
+
+
+class Mapper:
+    """Turns the spans of one credential into events: tenant and provider come from the credential, never from a span."""
+
+    __slots__ = ("_seed",)
+
+    def __init__(self, *, tenant_id: UUID, provider_id: UUID) -> None:
+        self._seed = tenant_id.bytes + provider_id.bytes
+
+    def event(
+        self,
+        resource: Resource,
+        trace: bytes,
+        span: bytes,
+        parent: bytes,
+        start_ns: int,
+        end_ns: int,
+        status_code: int,
+        table: Attributes,
+    ) -> Event:
+        """One event from a span's ids, times (ns since 1970), OTLP status code (0, 1, 2) and admitted attributes.
+
+        The table is used up: the mapper writes into it. BadSpan when an id is not what W3C Trace Context allows.
+        """
+        if len(trace) != 16 or trace == _NO_TRACE:
+            raise BadSpan("The trace id must be 16 bytes, not all zero.")
+        if len(span) != 8 or span == _NO_SPAN:
+            raise BadSpan("The span id must be 8 bytes, not all zero.")
+        if len(parent) != 8:
+            if parent:
+                raise BadSpan("The parent span id must be empty or 8 bytes.")
+        elif parent == _NO_SPAN:
+            parent = b""
+        shape = shape_of(table)
+        if shape.json_valued:
+            for name in shape.json_valued:
+                table.update(table.pop(name))
+            shape = shape_of(table)
+        table[ABSENT] = None
+        if end_ns < start_ns:
+            duration_ms = None  # a span that never ended
+        else:
+            duration_ms = min((end_ns - start_ns) // 1_000_000, INT4_MAX)
+        head, tail = _hash_bits(hashlib.sha256(self._seed + trace + span).digest())
+        event = Event(
+            _uuid_bits(start_ns // 1_000_000 << 16 | 0x8000 | head & 0x0FFF, 2 << 62 | tail >> 2),
+            start_ns // 1000,
+            duration_ms,
+            trace,
+            span,
+            parent,
+            0,
+            1,
+            resource,
+            resource.instance,
+            resource.version,
+            shape.digest(table) if shape.content else None,
+            shape.attributes(table),
+            *shape.pick(table),
+        )
+        operation = table[shape.operation]
+        if not shape.steered and type(operation) is EventType:
+            event.type = operation
+        else:
+            instance, version, _, own_status, *names = shape.steer(table)
+            if instance is not None:
+                event.instance = instance
+            if version is not None:
+                event.version = version
+            unknown = _settle(event, *names)
+            if unknown is not None:
+                event.attributes = shape.attributes(table, member("arm.raw_operation", unknown))
+            if own_status is not None:
+                event.status = own_status
+                return event
+        if status_code == 2 or event.error_type is not None:
+            event.status = Status.CANCELLED if event.error_type in CANCELLED else Status.ERROR
+        return event
+
+
+def _settle(event: Event, *names: EventType | str | None) -> str | None:
+    """Set the type from the first name that is known, else from what the event carries. The unknown name, if any."""
+    for name in names:
+        if isinstance(name, EventType):
+            event.type = name
+            return None
+    if event.input_tokens is not None or event.output_tokens is not None or event.model_used is not None:
+        event.type = EventType.MODEL_CALL
+    elif event.tool_name is not None:
+        event.type = EventType.TOOL_CALL
+    else:
+        event.type = EventType.AGENT_RUN
+    return next((str(name) for name in names if name is not None), None)
