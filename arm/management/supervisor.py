@@ -1,6 +1,5 @@
 """Run several programs in the foreground as one: prefix their output, restart the dead, stop them together."""
 
-import ctypes
 import os
 import selectors
 import signal
@@ -20,7 +19,13 @@ TICK_SECONDS = 0.5
 LONGEST_LINE = 64 * 1024
 NAME_WIDTH = 9
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-PDEATHSIG = 1  # prctl(2)
+TIE = """
+import ctypes, os, signal, sys
+ctypes.CDLL(None).prctl(1, signal.SIGTERM)  # PR_SET_PDEATHSIG
+if os.getppid() != int(sys.argv[1]):
+    sys.exit(1)
+os.execvp(sys.argv[2], sys.argv[2:])
+"""
 
 
 class Stopped(Exception):
@@ -50,7 +55,7 @@ class Supervisor:
     """Owns the children between `with` and its end; whatever happens in between, none is left behind."""
 
     def __init__(self, *, environment: Mapping[str, str], directory: Path, watch: Callable[[], None]) -> None:
-        """`watch` is called about twice a second for what else must be kept alive."""
+        """`watch` is called at least twice a second for what else must be kept alive."""
         self.environment, self.directory, self.watch = dict(environment), directory, watch
         self.children: list[Child] = []
         self.stopping = False
@@ -99,7 +104,7 @@ class Supervisor:
         self._launch(child)
 
     def until(self, reached: Callable[[], bool], *, each: Callable[[], None], seconds: float) -> bool:
-        """Supervise until `reached()`, calling `each()` about twice a second; False when the time is over."""
+        """Supervise until `reached()`, calling `each()` at least twice a second; False when the time is over."""
         end = time.monotonic() + seconds
         while not reached():
             if time.monotonic() > end:
@@ -121,14 +126,13 @@ class Supervisor:
 
     def _launch(self, child: Child) -> None:
         child.process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
-            list(child.command),
+            tied(child.command, os.getpid()),
             cwd=self.directory,
             env=self.environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # a terminal's Ctrl-C reaches us alone; we tell the masters
-            preexec_fn=_end_with_parent(os.getpid()),  # noqa: PLW1509 - no threads here
         )
         child.started, child.restart_at, child.rest = time.monotonic(), None, b""
         assert child.process.stdout is not None
@@ -227,15 +231,12 @@ def _signal_group(leader: int, number: signal.Signals) -> None:
         os.killpg(leader, number)
 
 
-def _end_with_parent(parent: int) -> Callable[[], None] | None:
-    """Ask Linux to end the child when we are killed, so that kill -9 of the supervisor leaves no orphans."""
+def tied(command: Sequence[str], parent: int) -> list[str]:
+    """The command, asked to end when `parent` is killed, so that kill -9 of the supervisor leaves no orphans.
+
+    Only Linux knows this wish, and it lives through exec; a function between fork and exec would do as well, but
+    not safely beside threads.
+    """
     if not sys.platform.startswith("linux"):
-        return None
-    libc = ctypes.CDLL(None)
-
-    def ask() -> None:
-        libc.prctl(PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", TIE, str(parent), *command]

@@ -1,6 +1,7 @@
 """`manage.py up`: the whole product in the foreground, from an empty directory to `ready`; Ctrl-C stops all of it."""
 
 import fcntl
+import hashlib
 import os
 import signal
 import socket
@@ -21,6 +22,7 @@ from arm.management import local
 from arm.management.supervisor import STOP_SIGNALS, StepFailed, Stopped, Supervisor
 
 READY_SECONDS = 120
+PROBE_SECONDS = 0.5
 DATABASE_CHECK_SECONDS = 1.0
 STARTED = "postgres\n"
 
@@ -66,17 +68,22 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
     """Prepare, start everything, say ready, and supervise until someone stops it (Stopped)."""
     manage = [sys.executable, "manage.py"]
     supervisor.step("prepare", [*manage, "prepare"])
-    supervisor.step("static", [*manage, "collectstatic", "--noinput", "--verbosity", "0"])
-    welcome = supervisor.step("admin", [*manage, "first_admin"])
+    collect_static(supervisor)
     supervisor.start("web", granian("arm.wsgi:application", host, port, workers=1))
     supervisor.start("gateway", granian("arm.wsgi_gateway:application", host, port + 1, workers=2))
     supervisor.start("worker", [*manage, "qcluster"])
     supervisor.start("scheduler", [*manage, "scheduler"])
+    welcome = supervisor.step("admin", [*manage, "first_admin"])
     host_header = supervisor.environment["ARM_ALLOWED_HOSTS"].split(",")[0].strip().lstrip(".*")
     probes = [local.address(host, number) + "/ready/" for number in (port, port + 1)]
     answered: dict[str, str] = {}
+    next_probe = 0.0
 
     def probe() -> None:
+        nonlocal next_probe
+        if monotonic() < next_probe:
+            return
+        next_probe = monotonic() + PROBE_SECONDS
         for url in probes:
             if answered.get(url) != "":
                 answered[url] = refusal(url, host_header)
@@ -93,6 +100,21 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
     sys.stdout.write(f"ready {local.address(host, port)}\n")
     sys.stdout.flush()
     supervisor.until(lambda: False, each=lambda: None, seconds=float("inf"))
+
+
+def collect_static(supervisor: Supervisor) -> None:
+    """Collect the static files, which takes seconds, only when one of them changed since the last time."""
+    target = Path(supervisor.environment["ARM_STATIC_ROOT"])
+    seen = hashlib.sha256((local.ROOT / "requirements.txt").read_bytes())  # what packages bring along
+    for place in sorted([local.ROOT / "static", *local.ROOT.glob("*/static")]):
+        for path in sorted(place.rglob("*")):
+            facts = path.stat()
+            seen.update(f"{path.relative_to(local.ROOT)} {facts.st_size} {facts.st_mtime_ns}\n".encode())
+    mark = target.parent / "static.collected"
+    if mark.exists() and mark.read_text() == seen.hexdigest() and target.is_dir():
+        return
+    supervisor.step("static", [sys.executable, "manage.py", "collectstatic", "--noinput", "--verbosity", "0"])
+    mark.write_text(seen.hexdigest())
 
 
 def granian(application: str, host: str, port: int, *, workers: int) -> list[str]:
