@@ -171,7 +171,7 @@ def fill(lock_name: str) -> None:
     """Install the lock's packages into `.venv`, making it and the installer where they are missing."""
     print(f"setting up the virtual environment from {lock_name}", flush=True)
     environment = caches({**os.environ, "UV_PYTHON_DOWNLOADS": "never"})
-    environment = {**environment, **mirrors(install_uv(environment), environment)}
+    environment = {**environment, **mirrors(pip_settings(install_uv(environment), environment), environment)}
     uv = str(TOOL / "venv" / "bin" / "uv")
     if not works(VENV / "bin" / "python"):
         run([uv, "venv", "--quiet", "--clear", "--no-project", "--python", sys.executable, str(VENV)], environment,
@@ -227,17 +227,22 @@ def caches(environment: Mapping[str, str]) -> dict[str, str]:
     return {**inside, **environment, "HOME": home or str(TOOL)}
 
 
-def mirrors(python: str, environment: Mapping[str, str]) -> dict[str, str]:
+def pip_settings(python: str, environment: Mapping[str, str]) -> str:
+    """What pip is configured to, files and environment together: a `scope.name='value'` a line."""
+    listed = subprocess.run(  # noqa: S603 - our own interpreter
+        [python, "-m", "pip", "config", "list"], env=environment, capture_output=True, text=True, check=False
+    )
+    return listed.stdout
+
+
+def mirrors(listed: str, environment: Mapping[str, str]) -> dict[str, str]:
     """pip's configured sources, in uv's words: uv does not read pip's settings. A user's uv settings win."""
     if any(
         name in environment for name in ("UV_DEFAULT_INDEX", "UV_INDEX_URL", "UV_INDEX", "UV_CONFIG_FILE")
     ):
         return {}
-    listed = subprocess.run(  # noqa: S603 - our own interpreter
-        [python, "-m", "pip", "config", "list"], env=environment, capture_output=True, text=True, check=False
-    )
     settings: dict[str, str] = {}
-    for line in listed.stdout.splitlines():
+    for line in listed.splitlines():
         name, _, quoted = line.partition("=")
         settings[name.rpartition(".")[2]] = " ".join(str(ast.literal_eval(quoted)).split())
     names = {
