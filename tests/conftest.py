@@ -88,7 +88,7 @@ def _fresh_caches() -> Iterator[None]:
 def queued() -> Callable[[], list[str]]:
     """The dotted paths that the outbox holds, in order."""
     return lambda: [
-        row.task()["kwargs"].get("path", row.task()["func"]) for row in OrmQ.objects.order_by("pk")
+        row.task["kwargs"].get("path", row.task["func"]) for row in OrmQ.objects.order_by("pk")
     ]
 
 
@@ -99,7 +99,7 @@ def work_off(queued: Callable[[], list[str]]) -> Callable[[], int]:
     def run() -> int:
         done = 0
         while row := OrmQ.objects.order_by("pk").first():
-            task = row.task()
+            task = row.task
             row.delete()
             call = task["func"]
             db_path, _, name = call.rpartition(".")
