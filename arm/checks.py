@@ -12,7 +12,9 @@ from django.utils.module_loading import import_string
 PORT_LISTS = [
     "PROMOTION_GATES",
     "ACTIVATION_GATES",
+    "RETIREMENT_GATES",
     "BINDING_GATES",
+    "TENANT_DEFAULTS",
     "HOME_PANELS",
     "TEMPLATE_PANELS",
     "VERSION_PANELS",
@@ -35,7 +37,8 @@ def ports_import(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 def _named() -> Iterator[tuple[str, str]]:
     for setting in PORT_LISTS:
         yield from ((setting, path) for path in getattr(settings, setting))
-    yield from (("INCIDENTS", path) for path in [getattr(settings, "INCIDENTS", "")] if path)
+    for setting in ("INCIDENTS", "APPROVALS"):
+        yield from ((setting, path) for path in [getattr(settings, setting, "")] if path)
     yield from (("LANES", path) for path in settings.LANES.values())
     yield from (("SCHEDULES", path) for _, path, _ in settings.SCHEDULES)
     for event, paths in settings.SUBSCRIBERS.items():

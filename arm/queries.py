@@ -1,12 +1,13 @@
 """Reads of the core that cross models or must look a credential up before its tenant is known."""
 
 from datetime import timedelta
+from uuid import UUID
 
 from django.conf import settings
 from django.db import connection
 
 from arm import clock, db
-from arm.models import ApiKey, SecurityEvent
+from arm.models import ApiKey, Membership, SecurityEvent, User
 
 
 def key_by_digest(digest: bytes) -> ApiKey | None:
@@ -32,3 +33,9 @@ def sign_in_locked(username: str) -> bool:
     if last_success:
         failed = failed.filter(at__gt=last_success)
     return failed.count() >= settings.SIGN_IN_TRIES
+
+
+def single_handed(tenant_id: UUID) -> bool:
+    """Whether the tenant has only one person at work: separation of duties is then reduced, and recorded so."""
+    people = Membership.objects.filter(tenant_id=tenant_id, active=True, user__is_active=True)
+    return people.filter(user__kind=User.Kind.PERSON).count() == 1

@@ -244,9 +244,14 @@ Q_CLUSTER = {
 }
 
 # --- ports: who answers what lower apps ask ------------------------------------------------------------------
-PROMOTION_GATES: list[str] = []
-ACTIVATION_GATES: list[str] = []
-BINDING_GATES: list[str] = []
+PROMOTION_GATES: list[str] = ["registry.gates.GenomeComplete", "registry.gates.NoLiveInstance"]
+ACTIVATION_GATES: list[str] = ["registry.gates.VersionMayRun", "registry.gates.TelemetrySeen"]
+RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
+BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound"]
+APPROVALS = (
+    ""  # who collects second persons' decisions (registry.gates.Approvals); "" = only acts in person count
+)
+TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
 HOME_PANELS: list[str] = []
 TEMPLATE_PANELS: list[str] = []
 VERSION_PANELS: list[str] = []

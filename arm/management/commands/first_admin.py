@@ -4,8 +4,10 @@ import os
 import secrets
 from typing import Any
 
+from django.conf import settings
 from django.core.management import BaseCommand
 from django.db import transaction
+from django.utils.module_loading import import_string
 
 from arm import db
 from arm.models import Membership, Tenant, User
@@ -31,5 +33,7 @@ class Command(BaseCommand):
             with db.tenants([tenant.pk]):
                 tenant.save(force_insert=True)
                 Membership.objects.create(tenant=tenant, user=user)
+                for path in settings.TENANT_DEFAULTS:
+                    import_string(path)(tenant=tenant, actor=user)
         how = "the password from ARM_ADMIN_PASSWORD" if chosen else f"the one-time password {password}"
         self.stdout.write(f"first administrator: sign in as {options['username']} with {how}")

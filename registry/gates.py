@@ -1,0 +1,228 @@
+"""What stands between a version, an instance or a slot and its next state. Which gates: settings.*_GATES.
+
+A gate reads, never writes and never calls the network. All of them are asked, so that a refusal names everything
+that is missing; one that has nothing to say passes with its reason.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from datetime import timedelta
+from typing import Any, Protocol
+from uuid import UUID
+
+from django.conf import settings
+
+from arm import clock
+from arm.errors import Conflict
+from arm.ports import implementation, implementations
+from arm.rights import Risk
+
+from .lifecycle import RUNNABLE, InstanceState, VersionState
+from .models import AgentInstance, AgentVersion, DeploymentSlot, Environment
+
+QUIET = timedelta(seconds=60)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """One gate's answer. `reason` is a sentence about what is missing, or why it passes."""
+
+    gate: str
+    passed: bool
+    reason: str
+
+
+class GateRefused(Conflict):
+    """`gates` in the answer holds every verdict that stands in the way."""
+
+    code = "gate_refused"
+
+
+class PromotionGate(Protocol):
+    name: str
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict: ...
+
+
+class InstanceGate(Protocol):
+    """For activation (every move to Active) and for retirement."""
+
+    name: str
+
+    def check(self, instance: AgentInstance) -> Verdict: ...
+
+
+class BindingGate(Protocol):
+    name: str
+
+    def check(self, slot: DeploymentSlot, version: AgentVersion) -> Verdict: ...
+
+
+class Approvals(Protocol):
+    """Effect port (settings.APPROVALS): where second persons decide about a release."""
+
+    def request(
+        self,
+        *,
+        tenant_id: UUID,
+        kind: str,
+        title: str,
+        subject_kind: str,
+        subject_id: UUID,
+        action: Mapping[str, Any],
+        requested_by: UUID,
+        needs: int,
+        excluded: frozenset[UUID],
+    ) -> UUID:
+        """The id of a pending request bound to exactly this action; the pending one is returned, not doubled.
+        Nobody in `excluded` counts as an approver."""
+        ...
+
+    def granted(self, *, subject_kind: str, subject_id: UUID, action: Mapping[str, Any]) -> frozenset[UUID]:
+        """Who has approved exactly this action in a request that is neither expired nor used."""
+        ...
+
+    def requested(self, *, subject_kind: str, subject_id: UUID, action: Mapping[str, Any]) -> frozenset[UUID]:
+        """Who has asked for exactly this action in a request that is neither expired nor used."""
+        ...
+
+    def consume(self, *, subject_kind: str, subject_id: UUID, action: Mapping[str, Any]) -> None:
+        """The action is being carried out, in this transaction: the approval counts no more."""
+        ...
+
+
+class NoApprovals:
+    """Where no app takes approvals, nobody has approved anything: only who acts in person counts."""
+
+    def request(self, **action: Any) -> UUID:
+        raise Conflict("This installation takes no approval requests; ask an approver to act in person.")
+
+    def granted(self, **action: Any) -> frozenset[UUID]:
+        return frozenset()
+
+    def requested(self, **action: Any) -> frozenset[UUID]:
+        return frozenset()
+
+    def consume(self, **action: Any) -> None:
+        """Nothing was granted, so nothing is used up."""
+
+
+def approvals() -> Approvals:
+    if not settings.APPROVALS:
+        return NoApprovals()
+    port: Approvals = implementation("APPROVALS")
+    return port
+
+
+def for_promotion(version: AgentVersion, to: VersionState) -> list[Verdict]:
+    return [gate.check(version, to) for gate in implementations("PROMOTION_GATES")]
+
+
+def for_activation(instance: AgentInstance) -> list[Verdict]:
+    return [gate.check(instance) for gate in implementations("ACTIVATION_GATES")]
+
+
+def for_retirement(instance: AgentInstance) -> list[Verdict]:
+    return [gate.check(instance) for gate in implementations("RETIREMENT_GATES")]
+
+
+def for_binding(slot: DeploymentSlot, version: AgentVersion) -> list[Verdict]:
+    return [gate.check(slot, version) for gate in implementations("BINDING_GATES")]
+
+
+def refuse_unless_passed(verdicts: Sequence[Verdict], what: str) -> None:
+    """GateRefused with every verdict that does not pass, in one sentence each."""
+    if refused := [verdict for verdict in verdicts if not verdict.passed]:
+        said = " ".join(verdict.reason for verdict in refused)
+        raise GateRefused(f"{what}: {said}", gates=[asdict(verdict) for verdict in refused])
+
+
+# registry's own gates
+
+
+class GenomeComplete:
+    """Draft → Testing: the genome has every required member."""
+
+    name = "genome complete"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        missing = version.genome.missing
+        if to in (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED) and missing:
+            return Verdict(self.name, False, f"The genome lacks {', '.join(missing)}.")
+        return Verdict(self.name, True, "Every required member of the genome is there.")
+
+
+class NoLiveInstance:
+    """Deprecated → Retired: nothing runs it any more, and no slot would start it."""
+
+    name = "nothing runs it"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        if to is not VersionState.RETIRED:
+            return Verdict(self.name, True, "Asked before retirement only.")
+        live = AgentInstance.objects.filter(version=version).live().count()
+        slots = DeploymentSlot.objects.filter(current_version=version).count()
+        if live or slots:
+            return Verdict(
+                self.name, False, f"{live} instances still run it and {slots} slots are bound to it."
+            )
+        return Verdict(self.name, True, "No instance runs it and no slot is bound to it.")
+
+
+def version_fits(version: AgentVersion, environment: Environment) -> tuple[bool, str]:
+    """Whether a version in its state may run in the environment, and the sentence that says why."""
+    state = VersionState(version.state)
+    strict = environment.production or version.template.risk in (Risk.HIGH, Risk.CRITICAL)
+    if strict and state is not VersionState.APPROVED:
+        why = (
+            "is production" if environment.production else f"holds a template of {version.template.risk} risk"
+        )
+        return False, f"{version} is {state.label}; {environment} {why}, which takes approved versions only."
+    if state not in RUNNABLE:
+        return False, f"{version} is {state.label} and may not run."
+    return True, f"{version} is {state.label}, which {environment} takes."
+
+
+class VersionMayRun:
+    """Before Active: the instance's version is approved, or the environment takes less."""
+
+    name = "version may run"
+
+    def check(self, instance: AgentInstance) -> Verdict:
+        return Verdict(self.name, *version_fits(instance.version, instance.environment))
+
+
+class TelemetrySeen:
+    """Before Active: at least one linked event has arrived, so that its work will be seen."""
+
+    name = "telemetry linked"
+
+    def check(self, instance: AgentInstance) -> Verdict:
+        if instance.status.telemetry_at is None:
+            return Verdict(self.name, False, "No linked telemetry of it has arrived yet.")
+        return Verdict(
+            self.name, True, f"Its last event came on {instance.status.telemetry_at:%Y-%m-%d %H:%M}."
+        )
+
+
+class NoWorkInFlight:
+    """Before a draining instance is retired: it has been silent for a minute."""
+
+    name = "no work in flight"
+
+    def check(self, instance: AgentInstance) -> Verdict:
+        last = instance.status.telemetry_at
+        if instance.state == InstanceState.DRAINING and last is not None and clock.now() - last < QUIET:
+            return Verdict(
+                self.name, False, f"Its last event came at {last:%H:%M:%S}; it may still be at work."
+            )
+        return Verdict(self.name, True, "No event has come for a minute.")
+
+
+class VersionMayBeBound:
+    """Before a binding: what would run there may run there."""
+
+    name = "version may run"
+
+    def check(self, slot: DeploymentSlot, version: AgentVersion) -> Verdict:
+        return Verdict(self.name, *version_fits(version, slot.environment))

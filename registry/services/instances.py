@@ -1,0 +1,339 @@
+"""Instances: provision, move, restrict, release, retire, and take their heartbeats."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from arm import changes, clock, tasks
+from arm import services as core
+from arm.errors import Conflict, NotAllowed
+from arm.models import ChangeRecord, User
+from arm.permissions import allowed, require
+from arm.queries import single_handed
+from arm.rights import Right
+
+from .. import gates
+from ..lifecycle import InstanceState, Move, Release, VersionState, instance_move, release_needs
+from ..models import (
+    AgentInstance,
+    AgentVersion,
+    DeploymentSlot,
+    Environment,
+    InstanceInterval,
+    InstanceStatus,
+    KeyScope,
+    Provider,
+    RoleDefinition,
+)
+from .asking import refuse, require_on_any, require_reason, require_same_tenant
+
+QUARANTINE_BEFORE_RETIREMENT = timedelta(hours=24)
+RESTRICTED = "registry.instance.restricted"
+
+
+class ApprovalNeeded(Conflict):
+    """`needs` second persons must approve; `have` of them did. `request_instance_release` asks them."""
+
+    code = "approval_needed"
+
+
+@transaction.atomic
+def provision_instance(
+    *,
+    version: AgentVersion,
+    environment: Environment,
+    provider: Provider,
+    name: str,
+    actor: User,
+    reason: str,
+    slot: DeploymentSlot | None = None,
+    role: RoleDefinition | None = None,
+    cost_center: str = "",
+    labels: Mapping[str, str] | None = None,
+) -> AgentInstance:
+    """A new instance in Provisioning: it may do nothing until `move_instance` finds nothing missing."""
+    require_on_any(actor, Right.PROVISION_INSTANCE, version.template, environment, provider)
+    require_reason(reason)
+    require_same_tenant(version=version, environment=environment, provider=provider, slot=slot, role=role)
+    if version.state in (VersionState.DEPRECATED, VersionState.RETIRED):
+        raise Conflict(f"{version} is {version.get_state_display()}; nothing new is provisioned from it.")
+    if slot is not None and (slot.environment_id, slot.provider_id) != (environment.pk, provider.pk):
+        refuse("/slot", "place", f"{slot} is in another environment or at another provider.")
+    role = role or (slot.role if slot else None)
+    instance = AgentInstance.objects.create(
+        tenant_id=version.tenant_id,
+        version=version,
+        template_id=version.template_id,
+        environment=environment,
+        provider=provider,
+        slot=slot,
+        role=role,
+        name=name,
+        cost_center=cost_center or (role.cost_center if role else "") or version.template.cost_center,
+        labels=dict(labels or {}),
+    )
+    InstanceStatus.objects.create(instance=instance, tenant_id=instance.tenant_id)
+    _open_interval(instance, instance.state_since)
+    after = {
+        "version": version.typeid,
+        "environment": environment.slug,
+        "provider": provider.slug,
+        "slot": slot.typeid if slot else "",
+        "state": instance.state,
+    }
+    _tell(
+        changes.record(actor, "registry.instance.provisioned", instance, after=after, reason=reason), instance
+    )
+    return instance
+
+
+@transaction.atomic
+def move_instance(*, instance: AgentInstance, to: InstanceState, actor: User, reason: str) -> AgentInstance:
+    """Carry out any move of an instance. GateRefused, ApprovalNeeded or Conflict name all that stands in the way."""
+    instance = _locked(instance)
+    kind = instance_move(instance.state, to)
+    if kind is Move.ACTIVATION:
+        return _activate(instance, actor, reason)
+    if kind is Move.RELEASE:
+        return _release(instance, to, actor, reason)
+    if kind is Move.RETIREMENT:
+        return _retire(instance, actor, reason)
+    return restrict_instance(instance=instance, to=to, actor=actor, reason=reason)
+
+
+@transaction.atomic
+def restrict_instance(
+    *,
+    instance: AgentInstance,
+    to: InstanceState,
+    actor: User | None,
+    reason: str,
+    links: Sequence[str] = (),
+) -> AgentInstance:
+    """Restrict at once, by one person with the right, or by a rule of ARM (`actor` None).
+
+    An instance that is already in `to` stays as it is and nothing is recorded; Conflict where the move would let it
+    do more, or does not exist.
+    """
+    if actor is not None:
+        require(actor, Right.RESTRICT_INSTANCE, instance)
+    require_reason(reason)
+    instance = _locked(instance)
+    if instance.state == to:
+        return instance
+    kind = instance_move(instance.state, to)
+    if kind is None:
+        raise Conflict(f"{instance} is {instance.get_state_display()} and cannot become {to.label}.")
+    if kind is not Move.RESTRICTION:
+        raise Conflict(f"{instance} is {instance.get_state_display()}; {to.label} would not restrict it.")
+    instance.restricted_by_id = actor.pk if actor else None
+    _set_state(instance, to, actor, RESTRICTED, reason, links=links)
+    return instance
+
+
+@transaction.atomic
+def request_instance_release(*, instance: AgentInstance, to: InstanceState, actor: User, reason: str) -> UUID:
+    """Ask second persons for a release that one may not make alone. Returns the id of the approval request."""
+    if not allowed(actor, Right.APPROVE_RELEASE, instance):
+        require(actor, Right.RELEASE_INSTANCE, instance)
+    require_reason(reason)
+    instance = _locked(instance)
+    needs, restrictors = _release_rule(instance, to)
+    if needs is Release.OPERATOR:
+        raise Conflict(
+            f"{instance} is {instance.get_state_display()}; one operator may release it, no request is needed."
+        )
+    action = _release_action(instance, to)
+    request_id = gates.approvals().request(
+        tenant_id=instance.tenant_id,
+        kind="reactivation",
+        title=f"Release {instance} to {to.label}",
+        action=action,
+        requested_by=actor.pk,
+        needs=needs.value - 1,
+        excluded=restrictors | {actor.pk},
+        **_subject(instance),
+    )
+    after = {"to": to, "request": str(request_id), "needs": needs.value - 1}
+    changes.record(actor, "registry.instance.release_requested", instance, after=after, reason=reason)
+    return request_id
+
+
+@transaction.atomic
+def heartbeat(*, instance: AgentInstance, state: str = "", generation: int | None = None) -> AgentInstance:
+    """The instance says that it lives, which state it is in and which generation of its orders it follows.
+
+    Telemetry, not governance: no change record, and what ARM wants of the instance is untouched.
+    """
+    if state and state not in InstanceState.values:
+        refuse("/state", "enum", f"Must be one of {', '.join(InstanceState.values)}.")
+    now = clock.now()
+    told: dict[str, Any] = {"heartbeat_at": now}
+    if state:
+        told |= {"state": state, "generation": generation, "reported_at": now}
+    InstanceStatus.objects.filter(instance=instance).update(**told)
+    return AgentInstance.objects.select_related("status").get(pk=instance.pk)
+
+
+# how it is done
+
+
+def _activate(instance: AgentInstance, actor: User, reason: str) -> AgentInstance:
+    require(actor, Right.PROVISION_INSTANCE, instance)
+    require_reason(reason)
+    instance = _locked(instance)
+    gates.refuse_unless_passed(gates.for_activation(instance), f"{instance} stays in Provisioning")
+    _set_state(instance, InstanceState.ACTIVE, actor, "registry.instance.activated", reason)
+    return instance
+
+
+def _release(instance: AgentInstance, to: InstanceState, actor: User, reason: str) -> AgentInstance:
+    if not allowed(actor, Right.APPROVE_RELEASE, instance):
+        require(actor, Right.RELEASE_INSTANCE, instance)
+    require_reason(reason)
+    instance = _locked(instance)
+    needs, restrictors = _release_rule(instance, to)
+    after: dict[str, Any] = {}
+    if needs is Release.OPERATOR:
+        require(actor, Right.RELEASE_INSTANCE, instance)
+    else:
+        after = _second_persons(instance, to, actor, needs, restrictors)
+    if to is InstanceState.ACTIVE:
+        gates.refuse_unless_passed(
+            gates.for_activation(instance), f"{instance} stays {instance.get_state_display()}"
+        )
+    instance.restricted_by_id = None
+    _set_state(instance, to, actor, "registry.instance.released", reason, **after)
+    return instance
+
+
+def _release_rule(instance: AgentInstance, to: InstanceState) -> tuple[Release, frozenset[UUID]]:
+    """How many must agree, and who took part in stopping it: from the intervals since it was last let go."""
+    if instance_move(instance.state, to) is not Move.RELEASE:
+        raise Conflict(f"{instance} is {instance.get_state_display()}; it cannot be released to {to.label}.")
+    states: list[str] = []
+    since = instance.state_since
+    for interval in InstanceInterval.objects.filter(instance=instance).order_by("-since", "-pk"):
+        if states and instance_move(interval.state, states[-1]) is not Move.RESTRICTION:
+            break
+        if interval.state != InstanceState.ACTIVE:
+            since = interval.since
+        states.append(interval.state)
+    about = ChangeRecord.objects.about(instance).filter(verb=RESTRICTED, at__gte=since)
+    people = {record.actor_id for record in about}
+    return release_needs(states), frozenset(person for person in people if person is not None)
+
+
+def _second_persons(
+    instance: AgentInstance, to: InstanceState, actor: User, needs: Release, restrictors: frozenset[UUID]
+) -> dict[str, Any]:
+    action, subject = _release_action(instance, to), _subject(instance)
+    port = gates.approvals()
+    approvers = port.granted(**subject, action=action)
+    if allowed(actor, Right.APPROVE_RELEASE, instance):
+        approvers |= {actor.pk}
+    counted = approvers - restrictors - port.requested(**subject, action=action)
+    wanted = needs.value - 1
+    if len(counted) < wanted:
+        if not single_handed(instance.tenant_id):
+            raise ApprovalNeeded(
+                f"{instance} is {instance.get_state_display()}: {wanted} "
+                f"{'approver' if wanted == 1 else 'approvers'} who neither stopped it nor asked must agree, "
+                f"{len(counted)} did.",
+                needs=wanted,
+                have=len(counted),
+            )
+        return {"sod_mode": "reduced"}
+    port.consume(**subject, action=action)
+    return {"approved_by": sorted(str(person) for person in counted)}
+
+
+def _release_action(instance: AgentInstance, to: InstanceState) -> dict[str, Any]:
+    """What an approval is bound to: any other move in between makes it another action."""
+    return {
+        "verb": "registry.instance.release",
+        "instance": instance.typeid,
+        "to": to.value,
+        "generation": instance.generation,
+    }
+
+
+def _subject(instance: AgentInstance) -> dict[str, Any]:
+    return {"subject_kind": instance._meta.label_lower, "subject_id": instance.pk}
+
+
+def _retire(instance: AgentInstance, actor: User, reason: str) -> AgentInstance:
+    """Irreversible. After a quarantine a second person confirms it, or a day has passed; its keys end with it."""
+    right = Right.TERMINATE_INSTANCE
+    if instance.state in (InstanceState.PROVISIONING, InstanceState.DRAINING):
+        right = Right.PROVISION_INSTANCE  # it has done nothing, or has been let finish
+    require(actor, right, instance)
+    require_reason(reason)
+    instance = _locked(instance)
+    after: dict[str, Any] = {}
+    quarantined = instance.state == InstanceState.QUARANTINED
+    fresh = clock.now() - instance.state_since < QUARANTINE_BEFORE_RETIREMENT
+    if quarantined and fresh and instance.restricted_by_id == actor.pk:
+        if not single_handed(instance.tenant_id):
+            raise NotAllowed(
+                f"You quarantined {instance}; another person retires it, or you after 24 hours of quarantine."
+            )
+        after = {"sod_mode": "reduced"}
+    gates.refuse_unless_passed(gates.for_retirement(instance), f"{instance} is not retired")
+    for scope in KeyScope.objects.filter(instance=instance).select_related("key"):
+        core.revoke_key(key=scope.key, actor=None, reason=f"{instance} was retired.")
+    _set_state(instance, InstanceState.RETIRED, actor, "registry.instance.retired", reason, **after)
+    return instance
+
+
+def _locked(instance: AgentInstance) -> AgentInstance:
+    """The row as it is now, for this transaction alone."""
+    rows = AgentInstance.objects.select_for_update(of=("self",))
+    return rows.select_related("version__template", "environment", "provider", "template", "status").get(
+        pk=instance.pk
+    )
+
+
+def _set_state(
+    instance: AgentInstance,
+    to: InstanceState,
+    actor: User | None,
+    verb: str,
+    reason: str,
+    *,
+    links: Sequence[str] = (),
+    **facts: Any,
+) -> None:
+    before = {"state": instance.state, "generation": instance.generation}
+    now = clock.now()
+    instance.state, instance.state_since = to, now
+    instance.generation += 1
+    instance.save(update_fields=["state", "state_since", "generation", "restricted_by_id"])
+    InstanceInterval.objects.filter(instance=instance, until=None).update(until=now)
+    _open_interval(instance, now)
+    after = {"state": to, "generation": instance.generation, **facts}
+    record = changes.record(actor, verb, instance, before=before, after=after, reason=reason, links=links)
+    _tell(record, instance)
+
+
+def _open_interval(instance: AgentInstance, since: datetime) -> None:
+    InstanceInterval.objects.create(
+        tenant_id=instance.tenant_id,
+        instance=instance,
+        state=instance.state,
+        version_id=instance.version_id,
+        since=since,
+    )
+
+
+def _tell(record: ChangeRecord, instance: AgentInstance) -> None:
+    tasks.announce(
+        "registry.instance.moved",
+        tenant_id=instance.tenant_id,
+        instance_id=str(instance.pk),
+        change_id=str(record.pk),
+        state=instance.state,
+    )
