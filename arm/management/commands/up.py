@@ -6,8 +6,6 @@ import os
 import signal
 import socket
 import sys
-import urllib.error
-import urllib.request
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from arm import pg
 from arm.management import local
+from arm.management.probe import refusal
 from arm.management.supervisor import STOP_SIGNALS, StepFailed, Stopped, Supervisor
 
 READY_SECONDS = 120
@@ -74,7 +73,7 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
     supervisor.start("worker", [*manage, "qcluster"])
     supervisor.start("scheduler", [*manage, "scheduler"])
     welcome = supervisor.step("admin", [*manage, "first_admin"])
-    host_header = supervisor.environment["ARM_ALLOWED_HOSTS"].split(",")[0].strip().lstrip(".*")
+    names = supervisor.environment["ARM_ALLOWED_HOSTS"]
     probes = [local.address(host, number) + "/ready/" for number in (port, port + 1)]
     answered: dict[str, str] = {}
     next_probe = 0.0
@@ -86,7 +85,7 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
         next_probe = monotonic() + PROBE_SECONDS
         for url in probes:
             if answered.get(url) != "":
-                answered[url] = refusal(url, host_header)
+                answered[url] = refusal(url, allowed_hosts=names, seconds=1)
 
     serving = supervisor.until(
         lambda: len(answered) == len(probes) and not any(answered.values()), each=probe, seconds=READY_SECONDS
@@ -205,16 +204,3 @@ def require_free(host: str, port: int) -> None:
                 f"cannot listen on {host} port {port} ({problem.strerror}); name another with --port N, "
                 "which takes N and N+1"
             ) from None
-
-
-def refusal(url: str, host: str) -> str:
-    """Why this server does not say that it is ready; empty when it does."""
-    try:
-        request = urllib.request.Request(url, headers={"Host": host} if host else {})  # noqa: S310 - our own address
-        with urllib.request.urlopen(request, timeout=1) as answer:  # noqa: S310
-            return "" if answer.status == 200 else f"status {answer.status}"
-    except urllib.error.HTTPError as problem:
-        with problem:
-            return f"status {problem.code}: {problem.read(300).decode(errors='replace')}"
-    except OSError as problem:
-        return str(problem)
