@@ -25,7 +25,8 @@ def tenants(ids: Iterable[uuid.UUID], using: str = "default") -> Iterator[None]:
         before = current(using)
         set_tenants(ids, using)
         yield
-        _set(before, using)
+        if not connections[using].needs_rollback:  # a rollback takes the setting with it
+            _set(before, using)
 
 
 def set_tenants(ids: Iterable[uuid.UUID], using: str = "default") -> None:

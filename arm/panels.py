@@ -60,12 +60,10 @@ class Link:
 
 @dataclass(slots=True)
 class Section:
-    label: str
-    links: list[Link] = field(default_factory=list)
+    """A heading of the navigation with its entries."""
 
-    @property
-    def active(self) -> bool:
-        return any(link.active for link in self.links)
+    label: str
+    children: list[Link] = field(default_factory=list)
 
 
 class Navigation:
@@ -88,7 +86,7 @@ def navigation(request: HttpRequest) -> list[Section]:
                 url = reverse(entry.url_name)
                 active = request.path == url or (url != "/" and request.path.startswith(url))
                 section = sections.setdefault(entry.section, Section(entry.section))
-                section.links.append(Link(entry.label, url, entry.icon, active))
+                section.children.append(Link(entry.label, url, entry.icon, active))
     return list(sections.values())
 
 

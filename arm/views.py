@@ -14,7 +14,8 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import redirect
+from django.template.loader import render_to_string
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
@@ -254,7 +255,7 @@ class SignIn(auth_views.LoginView):
 class ChangePassword(auth_views.PasswordChangeView):
     """Also where a one-time password leads: everything else waits until it is changed."""
 
-    template_name = "registration/password_change.html"
+    template_name = "registration/password_change_form.html"
 
     def get_success_url(self) -> str:
         target = self.request.GET.get("next", "")
@@ -326,7 +327,13 @@ def error_page(request: HttpRequest, status: int) -> HttpResponseBase:
             "request_id": asked,
         }
         return JsonResponse(body, status=status, content_type="application/problem+json")
-    return render(request, f"errors/{status}.html", {"request_id": asked}, status=status)
+    # After a crash the transaction may be broken: the page is drawn without asking the database anything.
+    page = render_to_string(
+        f"errors/{status}.html",
+        {"request_id": asked, "arm_version": settings.VERSION},
+        None if status >= 500 else request,
+    )
+    return HttpResponse(page, status=status)
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:

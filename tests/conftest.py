@@ -87,9 +87,7 @@ def _fresh_caches() -> Iterator[None]:
 @pytest.fixture
 def queued() -> Callable[[], list[str]]:
     """The dotted paths that the outbox holds, in order."""
-    return lambda: [
-        row.task["kwargs"].get("path", row.task["func"]) for row in OrmQ.objects.order_by("pk")
-    ]
+    return lambda: [row.task["kwargs"].get("path", row.task["func"]) for row in OrmQ.objects.order_by("pk")]
 
 
 @pytest.fixture

@@ -1,0 +1,67 @@
+"""Forms: one field with label, help and errors; a whole form with an error summary that links to each field."""
+
+from typing import Any
+
+from django.forms import BaseForm
+from django.forms.boundfield import BoundField
+from django.forms.widgets import CheckboxInput
+from django.template import Context
+
+from arm.templatetags.ui.library import register
+
+
+@register.inclusion_tag("_components/field.html")
+def field(bound: BoundField, hide_label: bool = False) -> dict[str, Any]:
+    """`{% field form.reason %}`: label, control, help and errors, tied together for screen readers.
+
+    `hide_label` keeps the label for screen readers only. Help and errors reach the control by aria-describedby.
+    """
+    return {
+        "field": bound,
+        "hide_label": hide_label,
+        "is_checkbox": isinstance(bound.field.widget, CheckboxInput),
+        "is_group": bound.use_fieldset,
+    }
+
+
+@register.inclusion_tag("_components/fields.html")
+def fields(form: BaseForm) -> dict[str, Any]:
+    """`{% fields form %}`: the error summary and every field, for a `<form>` written by hand."""
+    return {"form": form, "problems": error_summary(form)}
+
+
+@register.inclusion_tag("_components/form.html", takes_context=True)
+def form(
+    context: Context,
+    form: BaseForm,
+    submit: str = "Save",
+    *,
+    cancel: str = "",
+    action: str = "",
+    tone: str = "primary",
+    method: str = "post",
+) -> dict[str, Any]:
+    """`{% form form submit="Bind policy" cancel=back_url %}`: a whole POST form with token, summary and buttons.
+
+    `tone="danger"` colours the button of a change that stops something. Files make it multipart.
+    """
+    return {
+        "form": form,
+        "problems": error_summary(form),
+        "submit": submit,
+        "cancel": cancel,
+        "action": action,
+        "tone": tone,
+        "method": method,
+        "csrf_token": context.get("csrf_token"),
+    }
+
+
+def error_summary(form: BaseForm) -> list[dict[str, str]]:
+    """Every error of a bound form as `{id, label, message}`, form-wide ones first with an empty id."""
+    wide = [{"id": "", "label": "", "message": str(message)} for message in form.non_field_errors()]
+    return wide + [
+        {"id": bound.id_for_label or bound.auto_id, "label": str(bound.label), "message": str(message)}
+        for bound in form
+        for message in bound.errors
+    ]
