@@ -1,0 +1,7 @@
+"""What benches share: figures, a database of their own, servers to ask, the report."""
+
+from .database import fresh_database
+from .figures import Figure, percentile
+from .servers import serving
+
+__all__ = ["Figure", "fresh_database", "percentile", "serving"]
