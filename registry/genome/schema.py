@@ -90,8 +90,8 @@ _MODEL = _object(
     {
         "role": {"enum": ["primary", "fallback", "router", "judge", "embedding"]},
         "order": {**_whole(1, 64), "description": "Which of several with this role is asked first."},
-        "provider": _name(),
-        "name": _name(),
+        "provider": _name(80),
+        "name": _name(160),
         "revision": _text(128, description="A dated snapshot, or “floating”."),
         "parameters": _free("Sampling and other parameters, as sent to the provider."),
         "endpoint_class": _SLUG,
@@ -115,7 +115,7 @@ _MODEL = _object(
 _TOOL = _object(
     ("name", "kind", "schema_digest", "description_digest", "risk"),
     {
-        "name": _name(),
+        "name": _name(200),
         "kind": {"enum": ["function", "mcp", "http", "a2a", "builtin"]},
         "schema_digest": _DIGEST,
         "description_digest": _DIGEST,
@@ -212,7 +212,7 @@ SCHEMA: dict[str, Json] = {
                 _object(
                     ("id", "class", "access"),
                     {
-                        "id": _name(),
+                        "id": _name(200),
                         "class": {"enum": ["public", "internal", "confidential", "restricted"]},
                         "access": {"enum": ["read", "write", "read_write"]},
                     },

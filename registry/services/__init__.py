@@ -1,6 +1,7 @@
 """Every write of the directory: one function per verb."""
 
 from .asking import Duplicate
+from .genomes import ReadGenome, read_genome, store_prompt
 from .instances import (
     ApprovalNeeded,
     heartbeat,
@@ -16,18 +17,43 @@ from .places import (
     issue_ingest_key,
     issue_workload_token,
 )
+from .slots import bind_slot, create_role, create_slot
+from .templates import register_template, set_owners, update_template
+from .versions import (
+    ImportedVersion,
+    create_version,
+    import_agent_card,
+    import_genome,
+    move_version,
+    save_genome,
+)
 
 __all__ = [
     "ApprovalNeeded",
     "Duplicate",
+    "ImportedVersion",
+    "ReadGenome",
+    "bind_slot",
     "create_environment",
     "create_provider",
+    "create_role",
+    "create_slot",
+    "create_version",
     "ensure_tenant_defaults",
     "heartbeat",
+    "import_agent_card",
+    "import_genome",
     "issue_ingest_key",
     "issue_workload_token",
     "move_instance",
+    "move_version",
     "provision_instance",
+    "read_genome",
+    "register_template",
     "request_instance_release",
     "restrict_instance",
+    "save_genome",
+    "set_owners",
+    "store_prompt",
+    "update_template",
 ]

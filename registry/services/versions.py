@@ -1,0 +1,254 @@
+"""Versions: create, import, give another genome while a draft, and move through the lifecycle."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from django.db import transaction
+from django.db.models import Max
+from django.utils.text import slugify
+
+from arm import changes, clock, ids, tasks
+from arm.errors import Conflict, Invalid, NotAllowed, Problem
+from arm.models import ChangeRecord, Tenant, User
+from arm.permissions import require
+from arm.queries import single_handed
+from arm.rights import Right
+
+from .. import gates, parsing
+from .. import genome as genomes
+from ..genome import Json
+from ..lifecycle import VersionState, version_moves
+from ..models import AgentTemplate, AgentVersion, VersionParent
+from .asking import Duplicate, refuse, require_reason, require_same_tenant
+from .genomes import list_dependencies, store_genome
+from .templates import register_template
+
+
+@dataclass(frozen=True, slots=True)
+class ImportedVersion:
+    """What an import made, and what the reader should know about it."""
+
+    version: AgentVersion
+    new_template: bool
+    notes: tuple[str, ...] = ()
+
+
+@transaction.atomic
+def create_version(
+    *,
+    template: AgentTemplate,
+    genome: dict[str, Json],
+    actor: User,
+    reason: str,
+    label: str = "",
+    description: str = "",
+    parents: Sequence[AgentVersion] = (),
+) -> AgentVersion:
+    """A new Draft. The genome may lack required members (they are listed), but nothing in it may be wrong.
+
+    Duplicate, with the version that is there, when the template has one with the same digest.
+    """
+    require(actor, Right.CREATE_VERSION, template)
+    require_reason(reason)
+    require_same_tenant(template=template, **{f"parents/{n}": parent for n, parent in enumerate(parents)})
+    template = AgentTemplate.objects.select_for_update().get(
+        pk=template.pk
+    )  # numbers are given one at a time
+    stored = store_genome(template, genome, actor)
+    if held := AgentVersion.objects.filter(template=template, genome=stored).order_by("number").first():
+        raise Duplicate(f"{held} has exactly this genome.", held)
+    last = AgentVersion.objects.filter(template=template).aggregate(last=Max("number"))["last"] or 0
+    version = AgentVersion.objects.create(
+        tenant_id=template.tenant_id,
+        template=template,
+        number=last + 1,
+        label=label,
+        description=description,
+        genome=stored,
+        created_by=actor,
+    )
+    relation = VersionParent.Relation
+    for parent in dict.fromkeys(parents):
+        VersionParent.objects.create(
+            tenant_id=version.tenant_id,
+            version=version,
+            parent=parent,
+            relation=relation.DERIVED if parent.template_id == template.pk else relation.FORKED,
+        )
+    list_dependencies(version)
+    after = {
+        "number": version.number,
+        "label": label,
+        "genome": stored.digest,
+        "missing": stored.missing,
+        "parents": [parent.typeid for parent in parents],
+    }
+    _tell(changes.record(actor, "registry.version.created", version, after=after, reason=reason), version)
+    return version
+
+
+@transaction.atomic
+def save_genome(*, version: AgentVersion, genome: dict[str, Json], actor: User, reason: str) -> AgentVersion:
+    """Give a Draft another genome. A Draft that has been tested before keeps its genome: a new version is made."""
+    require(actor, Right.CREATE_VERSION, version)
+    require_reason(reason)
+    version = _locked(version)
+    if version.state != VersionState.DRAFT:
+        raise Conflict(
+            f"{version} is {version.get_state_display()}; its genome is fixed. Create a version from it instead."
+        )
+    if version.submitted_by_id is not None:
+        return create_version(
+            template=version.template, genome=genome, actor=actor, reason=reason, parents=[version]
+        )
+    stored = store_genome(version.template, genome, actor)
+    if stored.pk == version.genome_id:
+        return version
+    others = AgentVersion.objects.filter(template=version.template_id, genome=stored)
+    if held := others.order_by("number").first():
+        raise Duplicate(f"{held} has exactly this genome.", held)
+    before = {"genome": version.genome.digest, "missing": version.genome.missing}
+    version.genome = stored
+    version.save(update_fields=["genome"])
+    list_dependencies(version)
+    after = {"genome": stored.digest, "missing": stored.missing}
+    record = changes.record(
+        actor, "registry.version.repointed", version, before=before, after=after, reason=reason
+    )
+    _tell(record, version)
+    return version
+
+
+@transaction.atomic
+def import_genome(
+    *,
+    tenant: Tenant,
+    data: bytes,
+    media_type: str,
+    actor: User,
+    reason: str,
+    template: AgentTemplate | None = None,
+    name: str = "",
+    label: str = "",
+) -> ImportedVersion:
+    """A Draft out of a JSON or YAML genome: for `template`, for the one that the file names, or for a new agent
+    called `name`."""
+    document = genomes.read(data, media_type=media_type).document
+    made = False
+    if template is None and document.get("template"):
+        template = _named_template(tenant, document["template"])
+    if template is None:
+        if not name.strip():
+            refuse("/name", "required", "The file names no template: choose one, or name the new agent.")
+        template, made = _template_called(tenant, name.strip(), "", actor, reason)
+    version = create_version(template=template, genome=document, actor=actor, reason=reason, label=label)
+    missing = version.genome.missing
+    notes = (f"Still missing before it can be tested: {', '.join(missing)}.",) if missing else ()
+    return ImportedVersion(version, made, notes)
+
+
+@transaction.atomic
+def import_agent_card(
+    *, tenant: Tenant, data: bytes, actor: User, reason: str, template: AgentTemplate | None = None
+) -> ImportedVersion:
+    """A Draft out of an A2A agent card, for `template` or for an agent of the card's name. Invalid names every
+    wrong member of the card."""
+    card = parsing.read_a2a_card(data)
+    if card.problems:
+        raise Invalid("The agent card is not imported.", card.problems)
+    made = False
+    if template is None:
+        template, made = _template_called(tenant, card.name, card.description, actor, reason)
+    version = create_version(
+        template=template,
+        genome=card.genome_draft,
+        actor=actor,
+        reason=reason,
+        label=card.version_label,
+        description=card.description,
+    )
+    return ImportedVersion(version, made, card.notes)
+
+
+@transaction.atomic
+def move_version(*, version: AgentVersion, to: VersionState, actor: User, reason: str) -> AgentVersion:
+    """Move a version along its lifecycle. GateRefused names everything that is missing at once."""
+    version = _locked(version)
+    moves = version_moves(version.state)
+    require(actor, moves.get(to, Right.SUBMIT_VERSION), version)
+    require_reason(reason)
+    if to not in moves:
+        ways = ", ".join(state.label for state in moves) or "nothing else"
+        raise Conflict(f"{version} is {version.get_state_display()}; from there it can become {ways}.")
+    facts = _separation(version, actor) if to is VersionState.APPROVED else {}
+    verdicts = gates.for_promotion(version, to)
+    gates.refuse_unless_passed(verdicts, f"{version} is not ready to be {to.label}")
+    before = {"state": version.state}
+    version.state, version.state_since = to, clock.now()
+    if to is VersionState.TESTING and before["state"] == VersionState.DRAFT:
+        version.submitted_by = actor
+    version.save(update_fields=["state", "state_since", "submitted_by"])
+    passed = [{"gate": verdict.gate, "reason": verdict.reason} for verdict in verdicts]
+    record = changes.record(
+        actor,
+        "registry.version.moved",
+        version,
+        before=before,
+        after={"state": to, "genome": version.genome.digest, "gates": passed, **facts},
+        reason=reason,
+    )
+    _tell(record, version)
+    return version
+
+
+def _separation(version: AgentVersion, actor: User) -> dict[str, Any]:
+    """Nobody approves what they have built or submitted themselves."""
+    if actor.pk not in (version.created_by_id, version.submitted_by_id):
+        return {}
+    if single_handed(version.tenant_id):
+        return {"sod_mode": "reduced"}
+    part = "built" if actor.pk == version.created_by_id else "submitted"
+    raise NotAllowed(f"You {part} {version}; somebody else approves it.", right=Right.APPROVE_VERSION.value)
+
+
+def _locked(version: AgentVersion) -> AgentVersion:
+    """The row as it is now, for this transaction alone."""
+    rows = AgentVersion.objects.select_for_update(of=("self",))
+    return rows.select_related("template", "genome").get(pk=version.pk)
+
+
+def _named_template(tenant: Tenant, typeid: Json) -> AgentTemplate:
+    message = "There is no such template here; choose one, or take this member out of the file."
+    try:
+        pk = ids.decode("tpl", str(typeid))
+    except ValueError:
+        raise Invalid(message, [Problem(pointer="/template", code="template", message=message)]) from None
+    template = AgentTemplate.objects.filter(tenant=tenant, pk=pk).first()
+    if template is None:
+        raise Invalid(message, [Problem(pointer="/template", code="template", message=message)])
+    return template
+
+
+def _template_called(
+    tenant: Tenant, name: str, description: str, actor: User, reason: str
+) -> tuple[AgentTemplate, bool]:
+    """The agent of this name, registered if it is not there yet: a file imported twice is one agent."""
+    slug = slugify(name)[:80].strip("-") or "agent"
+    held = AgentTemplate.objects.filter(tenant=tenant, slug=slug).first()
+    if held is not None:
+        return held, False
+    made = register_template(
+        tenant=tenant, slug=slug, name=name[:200], description=description, actor=actor, reason=reason
+    )
+    return made, True
+
+
+def _tell(record: ChangeRecord, version: AgentVersion) -> None:
+    tasks.announce(
+        record.verb,
+        tenant_id=version.tenant_id,
+        version_id=str(version.pk),
+        change_id=str(record.pk),
+        state=version.state,
+    )
