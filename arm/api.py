@@ -143,6 +143,7 @@ class Page(CursorPagination):
     """Newest first by key (UUIDv7 sorts by time); `?page_size=` up to 200."""
 
     ordering = "-pk"
+    page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
 

@@ -216,7 +216,6 @@ REST_FRAMEWORK = {
     "DEFAULT_FILTER_BACKENDS": ["django_filters.rest_framework.DjangoFilterBackend"],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "arm.api.exception_handler",
-    "PAGE_SIZE": 50,
     "COERCE_DECIMAL_TO_STRING": True,
 }
 SPECTACULAR_SETTINGS = {
@@ -271,7 +270,10 @@ LOGGING = {
     "formatters": {"json": {"()": "arm.logs.JsonFormatter"}, "text": {"()": "arm.logs.TextFormatter"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env("ARM_LOG_FORMAT", "json")}},
     "root": {"handlers": ["console"], "level": env("ARM_LOG_LEVEL", "INFO")},
-    "loggers": {"django.server": {"handlers": ["console"], "propagate": False}},
+    "loggers": {
+        "django.server": {"handlers": ["console"], "propagate": False},
+        "django-q": {"level": "WARNING"},  # a line per beat would drown the rest
+    },
 }
 WORKER_SILENCE_SECONDS = 30
 GATEWAY_URL = env("ARM_GATEWAY_URL", "")
