@@ -93,9 +93,10 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
     if not serving:
         raise StepFailed("; ".join(f"{url} does not answer: {why}" for url, why in answered.items() if why))
     if demo:
-        supervisor.step("demo", [*manage, "demo"])
-    for line in welcome:
-        supervisor.say(line, "admin")
+        welcome += supervisor.step("demo", [*manage, "demo"])
+    for line in welcome:  # once more, where it is not buried under the logs
+        if "sign in" in line:
+            supervisor.say(line)
     sys.stdout.write(f"ready {local.address(host, port)}\n")
     sys.stdout.flush()
     supervisor.until(lambda: False, each=lambda: None, seconds=float("inf"))

@@ -1,0 +1,165 @@
+"""The product as a user runs it: `manage.py up` in a directory of its own, with its processes in reach."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from arm import pg
+from arm.management.local import ROOT
+
+ADMIN_PASSWORD = "a password for the process tests"
+READY_SECONDS = 180
+
+
+class Product:
+    """One running `up`; `log` grows with what it prints."""
+
+    def __init__(self, data: Path, port: int, environment: dict[str, str]) -> None:
+        self.data, self.port, self.environment = data, port, environment
+        self.url, self.gateway = f"http://127.0.0.1:{port}", f"http://127.0.0.1:{port + 1}"
+        self.log_file = data.parent / "up.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def log(self) -> str:
+        return self.log_file.read_text(errors="replace") if self.log_file.exists() else ""
+
+    def start(self, *arguments: str) -> None:
+        """Start and wait for `ready`; what it said is in the failure."""
+        with self.log_file.open("wb") as log:
+            self.process = subprocess.Popen(
+                self.command(*arguments), cwd=ROOT, env=self.environment, stdin=subprocess.DEVNULL,
+                stdout=log, stderr=subprocess.STDOUT, start_new_session=True,
+            )  # fmt: skip
+        wait_for(
+            lambda: f"\nready {self.url}\n" in self.log or self.process.poll() is not None,  # type: ignore[union-attr]
+            READY_SECONDS,
+        )
+        assert self.process.poll() is None, self.log
+        assert f"\nready {self.url}\n" in self.log, self.log
+
+    def command(self, *arguments: str) -> list[str]:
+        return [
+            sys.executable,
+            "manage.py",
+            "up",
+            "--port",
+            str(self.port),
+            "--data",
+            str(self.data),
+            *arguments,
+        ]
+
+    def manage(self, *arguments: str) -> str:
+        """Run a Django command on this installation, beside its processes."""
+        done = subprocess.run(
+            [sys.executable, "-m", "arm.management.local", *arguments],
+            cwd=ROOT, env={**self.environment, "ARM_DATA": str(self.data)}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    def pid(self, words: str) -> int:
+        """The master process whose command line has these words."""
+        assert self.process is not None
+        found = [
+            pid
+            for pid, parent in parents().items()
+            if parent == self.process.pid and words in command_of(pid)
+        ]
+        assert len(found) == 1, f"{words}: {found}"
+        return found[0]
+
+    def database_pid(self) -> int:
+        return int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])
+
+    def every_pid(self) -> set[int]:
+        """`up`, the database and all that descends from them."""
+        assert self.process is not None
+        whole, known = {self.process.pid, self.database_pid()}, parents()
+        while more := {pid for pid, parent in known.items() if parent in whole} - whole:
+            whole |= more
+        return whole
+
+    def kill(self, words: str) -> int:
+        """kill -9 of one master; its process number. `postgres` is the database."""
+        pid = self.database_pid() if words == "postgres" else self.pid(words)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def stop(self) -> tuple[int, float]:
+        """SIGTERM; the exit code and the seconds it took."""
+        assert self.process is not None
+        began = time.monotonic()
+        self.process.terminate()
+        return self.process.wait(30), time.monotonic() - began
+
+
+@contextmanager
+def product() -> Iterator[Product]:
+    """An installation in a new directory that the database's account may pass; gone afterwards."""
+    parent = Path(tempfile.mkdtemp(prefix="arm-up-"))
+    parent.chmod(0o711)
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("ARM_", "DATABASE_", "COV_"))
+    }
+    environment = kept | {"ARM_PRODUCTION": "0", "ARM_ADMIN_PASSWORD": ADMIN_PASSWORD}
+    running = Product(parent / "data", free_port_pair(), environment)
+    try:
+        yield running
+    finally:
+        if running.process is not None and running.process.poll() is None:
+            running.stop()
+        pg.stop(running.data)
+        shutil.rmtree(parent)
+
+
+def free_port_pair() -> int:
+    """The first of two neighbouring ports that nobody listens on right now."""
+    while True:
+        with socket.socket() as one, socket.socket() as two:
+            one.bind(("127.0.0.1", 0))
+            port = int(one.getsockname()[1])
+            try:
+                two.bind(("127.0.0.1", port + 1))
+            except (OSError, OverflowError):
+                continue
+            return port
+
+
+def wait_for(reached: Callable[[], bool], seconds: float = 30) -> None:
+    """Look ten times a second; AssertionError when the time is over."""
+    end = time.monotonic() + seconds
+    while not reached():
+        assert time.monotonic() < end, f"not reached in {seconds} s"
+        time.sleep(0.1)
+
+
+def parents() -> dict[int, int]:
+    """Every live process and its parent."""
+    found = {}
+    for place in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, parent = place.read_text().rpartition(")")[2].split()[:2]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        if state != "Z":
+            found[int(place.parent.name)] = int(parent)
+    return found
+
+
+def command_of(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
