@@ -250,6 +250,7 @@ BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound"]
 APPROVALS = (
     ""  # who collects second persons' decisions (registry.gates.Approvals); "" = only acts in person count
 )
+INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
 TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
 HOME_PANELS: list[str] = []
 TEMPLATE_PANELS: list[str] = []
