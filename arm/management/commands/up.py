@@ -66,13 +66,12 @@ class Command(BaseCommand):
 def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
     """Prepare, start everything, say ready, and supervise until someone stops it (Stopped)."""
     manage = [sys.executable, "manage.py"]
-    supervisor.step("prepare", [*manage, "prepare"])
+    welcome = supervisor.step("prepare", [sys.executable, "-m", "arm.management.first_steps"])
     collect_static(supervisor)
     supervisor.start("web", granian("arm.wsgi:application", host, port, workers=1))
     supervisor.start("gateway", granian("arm.wsgi_gateway:application", host, port + 1, workers=2))
     supervisor.start("worker", [*manage, "qcluster"])
     supervisor.start("scheduler", [*manage, "scheduler"])
-    welcome = supervisor.step("admin", [*manage, "first_admin"])
     names = supervisor.environment["ARM_ALLOWED_HOSTS"]
     probes = [local.address(host, number) + "/ready/" for number in (port, port + 1)]
     answered: dict[str, str] = {}
