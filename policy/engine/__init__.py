@@ -6,6 +6,7 @@ from policy.engine.envelope import Envelope, meet
 from policy.engine.evaluate import MAX_AGE, action_digest, evaluate
 from policy.engine.posture import Column, Exit, Mode, is_restriction
 from policy.engine.risk import CATALOGUE, Catalogue, Overlay, ToolClass
+from policy.engine.scan import redact
 from policy.engine.standing import Facts, InForce, Standing
 from policy.engine.terms import (
     Access,
@@ -74,4 +75,5 @@ __all__ = [
     "evaluate",
     "is_restriction",
     "meet",
+    "redact",
 ]

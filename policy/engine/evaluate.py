@@ -49,7 +49,7 @@ def evaluate(envelope: Envelope, request: Request, facts: Facts, *, name: str | 
     action = request.action
     if name is None:
         name = action_digest(standing.instance if standing else "", request)
-    if standing is None or not -1.0 <= facts.now - standing.as_of <= MAX_AGE:
+    if standing is None or not -1.0 <= facts.now - facts.as_of <= MAX_AGE:
         stale = Reason(
             "facts_stale", "The state of this agent is not known for certain now, so nothing is allowed."
         )

@@ -51,6 +51,11 @@ _ISSUED = re.compile(
     r"|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{10})"
     r"|-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----|[a-z][a-z0-9+.-]*://[^/\s:@]+:[^/\s:@]{3,}@"
 )
+_ISSUED_WHOLE = re.compile(
+    rf"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----.*?(?:-----END (?:[A-Z]+ )*PRIVATE KEY-----|\Z)"
+    rf"|(?:{_ISSUED.pattern})[\w.=+/@:-]*",
+    re.DOTALL,
+)
 _PLACEHOLDER = re.compile(
     r"\s*(\$\{?\w+\}?|\{\{.*\}\}|<[^>]*>|%\w+%|\*+|x+|redacted|none|null|true|false)\s*", re.IGNORECASE
 )
@@ -271,3 +276,19 @@ def _sql(value: str, found: Scan) -> None:
             found.destructive = True
         elif _SQL_WRITE.match(statement):
             found.writes = True
+
+
+MASK = "‹redacted›"
+
+
+def redact(value: Any, key: str = "") -> Any:
+    """Return a JSON value with every secret in it masked: what people are shown and what may be stored."""
+    if isinstance(value, dict):
+        return {name: redact(item, str(name)) for name, item in value.items()}
+    if isinstance(value, list):
+        return [redact(item, key) for item in value]
+    if isinstance(value, str):
+        if _key(key) & SECRET and len(value) >= 6 and not _PLACEHOLDER.fullmatch(value):
+            return MASK
+        return _ISSUED_WHOLE.sub(MASK, value)
+    return value

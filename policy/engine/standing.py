@@ -21,7 +21,7 @@ NOUN = {
     Column.YELLOW: "yellow tools are",
     Column.RED: "red tools are",
 }
-UNAPPROVED = frozenset({"draft", "testing", "candidate"})
+UNAPPROVED = frozenset({"testing", "candidate"})
 RUNNING = frozenset({"approved", "deprecated"})
 CERTIFIED = frozenset({"valid", "not_required"})
 SLOTTED = frozenset({"bound", "none"})
@@ -39,13 +39,12 @@ class InForce(Struct, frozen=True):
 
 
 class Standing:
-    """What is known about one instance at `as_of` (seconds): it changes by governance, not by the call."""
+    """What is known about one instance: it changes by governance, not by the call."""
 
     def __init__(
         self,
         *,
         instance: str,
-        as_of: float,
         state: str,
         catalogue: Catalogue,
         version: str,
@@ -56,7 +55,6 @@ class Standing:
         outcome_required: bool = True,
     ) -> None:
         self.instance = instance
-        self.as_of = as_of
         self.state = state
         self.version = version
         self.slot = slot
@@ -76,9 +74,11 @@ class Standing:
 
 
 class Facts(Struct, frozen=True):
-    """Everything from elsewhere, at the moment `now` (the same clock as `as_of`). What is missing is unknown."""
+    """Everything from elsewhere, at the moment `now`; `as_of` is when `standing` was last known to be so (seconds of
+    one clock). What is missing is unknown."""
 
     now: float
+    as_of: float = 0.0
     standing: Standing | None = None
     limits: Mapping[LimitKey, Count] = {}
     loops: Mapping[LoopKey, Count] = {}

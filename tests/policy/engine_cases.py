@@ -39,7 +39,6 @@ def policy(**members: Any) -> Envelope:
 def standing(production: bool = False, catalogue: Catalogue | None = None, **members: Any) -> Standing:
     known: dict[str, Any] = {
         "instance": "ins_1",
-        "as_of": NOW,
         "state": "active",
         "catalogue": catalogue or Catalogue(production=production),
         "version": "approved",
@@ -61,7 +60,7 @@ def call(tool: str, args: dict[str, object] | None = None, **members: Any) -> Re
 def ask(
     request: Request, under: Envelope | None = None, *, on: Standing | None = None, **facts: Any
 ) -> Verdict:
-    return evaluate(under or policy(), request, Facts(now=NOW, standing=on or standing(), **facts))
+    return evaluate(under or policy(), request, Facts(now=NOW, as_of=NOW, standing=on or standing(), **facts))
 
 
 def decided(*args: Any, **members: Any) -> str:

@@ -53,14 +53,17 @@ def test_posture_is_named_before_state_before_version_before_the_request_before_
     ]
 
 
-@pytest.mark.parametrize("on", [None, standing(as_of=NOW - 5.01), standing(as_of=NOW + 60)])
-def test_what_is_not_known_now_allows_nothing(on):
-    verdict = evaluate(policy(), call("think"), Facts(now=NOW, standing=on))
+@pytest.mark.parametrize(
+    ("on", "as_of"), [(None, NOW), (standing(), NOW - 5.01), (standing(), NOW + 60), (standing(), 0.0)]
+)
+def test_what_is_not_known_now_allows_nothing(on, as_of):
+    verdict = evaluate(policy(), call("think"), Facts(now=NOW, as_of=as_of, standing=on))
     assert (verdict.decision, codes(verdict)) == (Effect.DENY, ["facts_stale"])
 
 
 def test_five_seconds_are_still_now():
-    assert decided(call("think"), on=standing(as_of=NOW - 5.0)) == "allow"
+    verdict = evaluate(policy(), call("think"), Facts(now=NOW, as_of=NOW - 5.0, standing=standing()))
+    assert verdict.decision == Effect.ALLOW
 
 
 @pytest.mark.parametrize(
@@ -68,7 +71,8 @@ def test_five_seconds_are_still_now():
     [
         ("approved", False, "allow"),
         ("deprecated", False, "allow"),
-        ("draft", False, "deny"),
+        ("draft", True, "deny"),
+        ("testing", True, "allow"),
         ("candidate", False, "deny"),
         ("candidate", True, "allow"),
         ("retired", True, "deny"),

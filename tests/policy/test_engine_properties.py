@@ -93,6 +93,7 @@ stops = st.lists(st.sampled_from(list(Mode)), max_size=3)
 facts = st.builds(
     lambda modes, production, calls, loop: Facts(
         now=NOW,
+        as_of=NOW,
         standing=standing(
             postures=[stop(mode) for mode in modes], catalogue=Catalogue(production=production)
         ),
@@ -118,7 +119,7 @@ def test_adding_a_policy_never_makes_the_answer_more_permissive(parts, request, 
 def test_adding_a_posture_never_makes_the_answer_more_permissive(envelope, mode, request, known):
     before = known.standing
     more = standing(postures=[*before.postures, stop(mode)], catalogue=before.catalogue)
-    after = Facts(now=NOW, standing=more, limits=known.limits, loops=known.loops)
+    after = Facts(now=NOW, as_of=NOW, standing=more, limits=known.limits, loops=known.loops)
     assert evaluate(envelope, request, after).decision >= evaluate(envelope, request, known).decision
 
 
@@ -154,7 +155,7 @@ def test_meet_is_commutative_associative_and_idempotent(a, b, c):
 def test_forgetting_a_fact_never_allows_more(envelope, request, known, forgotten):
     kept = {"standing": known.standing, "limits": known.limits, "loops": known.loops}
     kept[forgotten] = None if forgotten == "standing" else {}
-    less = evaluate(envelope, request, Facts(now=NOW, **kept))
+    less = evaluate(envelope, request, Facts(now=NOW, as_of=NOW, **kept))
     assert less.decision >= evaluate(envelope, request, known).decision
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from policy.engine import CATALOGUE, Catalogue, Overlay, Risk, ToolClass
+from policy.engine import CATALOGUE, Catalogue, Overlay, Risk, ToolClass, redact
 from policy.engine.scan import DEPTH
 from tests.policy.engine_cases import ask, call, codes, standing
 
@@ -130,3 +130,23 @@ def test_arguments_that_nest_too_deeply_are_refused():
 
 def test_production_makes_an_unknown_tool_red():
     assert ask(call("frobnicate"), on=standing(production=True)).risk == RED
+
+
+def test_people_are_shown_arguments_without_their_secrets():
+    assert redact(
+        {
+            "q": f"why does {GITHUB_KEY} fail?",
+            "headers": {"Authorization": "Bearer abcdef123456"},
+            "dsn": "postgres://app:hunter22@db/main",
+            "pem": "-----BEGIN PRIVATE KEY-----\nMIIE\n-----END PRIVATE KEY-----\nend",
+            "maxTokens": 100,
+            "to": ["a@example.com"],
+        }
+    ) == {
+        "q": "why does ‹redacted› fail?",
+        "headers": {"Authorization": "‹redacted›"},
+        "dsn": "‹redacted›",
+        "pem": "‹redacted›\nend",
+        "maxTokens": 100,
+        "to": ["a@example.com"],
+    }

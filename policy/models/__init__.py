@@ -1,0 +1,23 @@
+"""What agents may do (policies, bindings, tool risk), what they asked (decisions, approvals), and what stops them."""
+
+from .approvals import ApprovalDecision, ApprovalRequest
+from .decisions import Decision
+from .limits import LimitLease, LimitUsage
+from .policies import Binding, Policy, PolicyVersion, TenantPolicy, ToolRisk
+from .postures import Posture
+from .targets import Target
+
+__all__ = [
+    "ApprovalDecision",
+    "ApprovalRequest",
+    "Binding",
+    "Decision",
+    "LimitLease",
+    "LimitUsage",
+    "Policy",
+    "PolicyVersion",
+    "Posture",
+    "Target",
+    "TenantPolicy",
+    "ToolRisk",
+]
