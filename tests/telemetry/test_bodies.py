@@ -156,7 +156,9 @@ def test_nesting_ends_somewhere():
         read(deep, JSON)
 
 
-@pytest.mark.parametrize("body", [b"\xff\xff\xff", b"\x0a\x05ab", one({})[:-3]])
+@pytest.mark.parametrize(
+    "body", [b"\xff\xff\xff", b"\x0a\x05ab", one({})[:-3]], ids=["no tag", "short field", "cut off"]
+)
 def test_garbage_is_no_protobuf_request(body):
     with pytest.raises(Undecodable, match="ExportTraceServiceRequest"):
         read(body)

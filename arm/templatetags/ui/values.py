@@ -89,7 +89,7 @@ def money(value: Number | None, currency: str, absent: str = "not priced") -> Sa
 
 def compact(value: Number) -> str:
     """`9,999`, `12.3k`, `4.1M`, `2.0G`: three figures for a tile; the exact number belongs in a title."""
-    size = abs(value)
+    size = abs(float(value))
     for limit, name in ((10**9, "G"), (10**6, "M"), (10**4, "k")):
         if size >= limit:
             return f"{float(value) / (1000 if name == 'k' else limit):,.1f}{name}".replace("-", "\u2212")
