@@ -45,7 +45,7 @@ def main(arguments: list[str]) -> int:
     environment = local.environment(os.environ, data=data)
     environment |= {"ARM_ROLE_PREFIX": "armbench", "ARM_LOG_LEVEL": os.environ.get("ARM_LOG_LEVEL", "ERROR")}
     served = None
-    if "DATABASE_URL" not in environment:
+    if not environment.get("DATABASE_URL"):
         served = pg.ensure(data)
         environment["DATABASE_URL"] = served.owner
     try:

@@ -23,7 +23,7 @@ TOOL, VENV = ROOT / ".uv", ROOT / ".venv"
 MARK = VENV / "arm-lock"
 USAGE = """\
 ./run [--demo] [--port N] [--data DIR] [--host H]   set everything up and run ARM until Ctrl-C
-./run manage COMMAND [...]                          a Django command on the same installation
+./run manage [--data DIR] COMMAND [...]             a Django command on the same installation
 ./run bench [NAME...] [--quick] [--json FILE]       measure
 ./test [--fast] [pytest arguments]                  every check
 
@@ -84,7 +84,7 @@ def become(verb: str, rest: list[str]) -> NoReturn:
     elif rest[:1] == ["bench"]:
         command = [python, "-m", "bench", *rest[1:]]
     elif rest[:1] == ["manage"]:
-        command = [python, "-m", "arm.management.local", *rest[1:]]
+        command = [python, "-m", "arm.management.local", *absolute_data(rest[1:3]), *rest[3:]]
     else:
         command = [python, "manage.py", "up", *absolute_data(rest)]
     os.chdir(ROOT)
@@ -195,8 +195,8 @@ def fill(lock_name: str) -> None:
 
 
 def stamp(lock: Path) -> str:
-    """Changes with the lock and with the interpreter that the packages are for."""
-    text = lock.read_bytes() + sys.version.encode() + sys.executable.encode()
+    """Changes with the lock, the interpreter that the packages are for, and the place that their scripts name."""
+    text = lock.read_bytes() + f"{sys.version} {sys.executable} {VENV}".encode()
     return hashlib.sha256(text).hexdigest()
 
 

@@ -1,5 +1,6 @@
 """The environment of an installation on one machine; `python -m arm.management.local COMMAND` runs a command in it."""
 
+import json
 import os
 import socket
 import sys
@@ -14,14 +15,27 @@ PORT = 8000
 LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 
 
-def environment(
-    base: Mapping[str, str], *, data: Path, port: int = PORT, host: str = "127.0.0.1"
-) -> dict[str, str]:
+def remember(data: Path, *, host: str, port: int) -> None:
+    """Keep where this installation listens, for the commands that are run beside it."""
+    (data / "address.json").write_text(json.dumps({"host": host, "port": port}))
+
+
+def remembered(data: Path) -> tuple[str, int]:
+    """Host and web port of the last `up` on this data directory, or the defaults."""
+    try:
+        known = json.loads((data / "address.json").read_text())
+    except FileNotFoundError:
+        return "127.0.0.1", PORT
+    return str(known["host"]), int(known["port"])
+
+
+def environment(base: Mapping[str, str], *, data: Path) -> dict[str, str]:
     """What every process of this installation is given: `base` with our values where it has none of its own.
 
     Ports, directories and addresses are ours to say. The secret key is made on first use and kept in the data
     directory. DATABASE_URL stays absent when it is: the embedded server answers below ARM_DATA.
     """
+    host, port = remembered(data)
     names = ["127.0.0.1", "localhost", "[::1]"]
     if host not in LOOPBACK:
         names += [socket.gethostname(), *([host] if host not in {"0.0.0.0", "::"} else [])]  # noqa: S104 - a comparison
@@ -53,11 +67,15 @@ def address(host: str, port: int) -> str:
 
 
 def main(arguments: list[str]) -> NoReturn:
-    """Become `manage.py` with these arguments, next to a running installation or without one."""
+    """Become `manage.py` with these arguments, next to a running installation or without one.
+    A leading `--data DIR` says which."""
+    data = pg.default_data()
+    if arguments[:1] == ["--data"] and len(arguments) > 1:
+        data, arguments = Path(arguments[1]).absolute(), arguments[2:]
     try:
-        whole = environment(os.environ, data=pg.default_data())
-        if "DATABASE_URL" not in whole:
-            whole["DATABASE_URL"] = pg.ensure(pg.default_data()).owner
+        whole = environment(os.environ, data=data)
+        if not whole.get("DATABASE_URL"):
+            whole["DATABASE_URL"] = pg.ensure(data).owner
     except pg.PostgresUnavailable as problem:
         sys.exit(str(problem))
     os.execve(sys.executable, [sys.executable, str(ROOT / "manage.py"), *arguments], whole)  # noqa: S606

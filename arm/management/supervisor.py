@@ -81,8 +81,16 @@ class Supervisor:
 
     def say(self, line: str, name: str = "arm") -> None:
         """One line in the common log."""
-        sys.stdout.write(f"{name:<{NAME_WIDTH}} | {line}\n")
-        sys.stdout.flush()
+        self.write(f"{name:<{NAME_WIDTH}} | {line}")
+
+    def write(self, line: str) -> None:
+        """A line without a name. A reader that went away (`./run | head`) is a wish to stop."""
+        try:
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            self.stopping = True
 
     def step(self, name: str, command: Sequence[str]) -> list[str]:
         """Run one program to its end beside the others; return its lines. Raises StepFailed or Stopped."""

@@ -133,6 +133,25 @@ def test_sigterm_stops_a_step_too(tmp_path: Path) -> None:
     assert not alive(pid)
 
 
+def test_a_reader_that_goes_away_stops_it_all() -> None:
+    script = f"""
+        from pathlib import Path
+        from arm.management.supervisor import Stopped, Supervisor
+        with Supervisor(environment={{}}, directory=Path("."), watch=lambda: None) as supervisor:
+            supervisor.start("web", {python("while True: print('x', flush=True)")!r})
+            try:
+                supervisor.until(lambda: False, each=lambda: None, seconds=60)
+            except Stopped:
+                pass
+    """
+    with subprocess.Popen(python(script), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as outer:
+        assert outer.stdout is not None and outer.stderr is not None
+        assert outer.stdout.readline() == "web       | x\n"
+        outer.stdout.close()
+        assert outer.wait(10) == 0, outer.stderr.read()
+        assert outer.stderr.read() == ""
+
+
 def test_kill_9_of_the_supervisor_leaves_no_orphans(tmp_path: Path) -> None:
     script = f"""
         from pathlib import Path

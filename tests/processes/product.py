@@ -61,8 +61,8 @@ class Product:
     def manage(self, *arguments: str) -> str:
         """Run a Django command on this installation, beside its processes."""
         done = subprocess.run(
-            [sys.executable, "-m", "arm.management.local", *arguments],
-            cwd=ROOT, env={**self.environment, "ARM_DATA": str(self.data)}, capture_output=True, text=True, check=False,
+            [sys.executable, "-m", "arm.management.local", "--data", str(self.data), *arguments],
+            cwd=ROOT, env=self.environment, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         return done.stdout

@@ -14,6 +14,12 @@ from arm.management.local import ROOT
 
 from .product import ADMIN_PASSWORD, Product, command_of, parents, product, wait_for
 
+SHOW = """
+from django.conf import settings
+from arm.models import User
+print(settings.GATEWAY_URL, User.objects.get().username)
+"""
+
 pytestmark = pytest.mark.processes
 
 
@@ -62,6 +68,9 @@ def test_it_serves_mends_what_is_killed_and_stops_clean() -> None:
         running.start()
         browser = sign_in(running.url)
         assert answers(f"{running.gateway}/ready/")
+
+        # A command beside it finds the same installation.
+        assert running.manage("shell", "-v", "0", "-c", SHOW).split() == [running.gateway, "admin"]
 
         # A second one gets a clear line, not a half start.
         other = running.data.parent / "other"

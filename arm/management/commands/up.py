@@ -51,7 +51,8 @@ class Command(BaseCommand):
             with only_one(place) as note:
                 for number in (port, port + 1):
                     require_free(host, number)
-                environment = local.environment(os.environ, data=place, port=port, host=host)
+                local.remember(place, host=host, port=port)
+                environment = local.environment(os.environ, data=place)
                 with (
                     database(place, environment, note) as watch,
                     Supervisor(environment=environment, directory=local.ROOT, watch=watch) as supervisor,
@@ -66,6 +67,8 @@ class Command(BaseCommand):
 def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
     """Prepare, start everything, say ready, and supervise until someone stops it (Stopped)."""
     manage = [sys.executable, "manage.py"]
+    place = supervisor.environment["ARM_DATA"]
+    supervisor.say(f"web {local.address(host, port)}, gateway {local.address(host, port + 1)}, data {place}")
     welcome = supervisor.step("prepare", [sys.executable, "-m", "arm.management.first_steps"])
     collect_static(supervisor)
     supervisor.start("web", granian("arm.wsgi:application", host, port, workers=1))
@@ -96,8 +99,7 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
     for line in welcome:  # once more, where it is not buried under the logs
         if "sign in" in line:
             supervisor.say(line)
-    sys.stdout.write(f"ready {local.address(host, port)}\n")
-    sys.stdout.flush()
+    supervisor.write(f"ready {local.address(host, port)}")
     supervisor.until(lambda: False, each=lambda: None, seconds=float("inf"))
 
 
