@@ -80,6 +80,8 @@ def default_data() -> Path:
 def prepare(data: Path) -> None:
     """Create the data directory (and its missing parents) so that the server's account can pass through.
     What exists already keeps its mode and its owner."""
+    if os.geteuid() == 0 and not data.exists():
+        require_passage(account_for(data), next(step for step in data.parents if step.exists()))
     try:
         _create(data)
     except OSError as error:
@@ -180,8 +182,8 @@ def require_passage(account: Account, path: Path) -> None:
     for step in [*reversed(path.parents), path]:
         if not account.can("-x", step):
             raise PostgresUnavailable(
-                f"the account {account.name}, which runs PostgreSQL for root, cannot enter {step}: "
-                f"run `chmod o+x {step}` or name another directory with --data"
+                f"the account {account.name}, which runs PostgreSQL for root, cannot enter {step}: name another "
+                f"directory with --data, or if others may pass through it, run `chmod o+x {step}`"
             )
 
 
@@ -214,9 +216,10 @@ def binaries(account: Account) -> Path:
 
 
 def socket_directory(data: Path, account: Account) -> Path:
-    """A directory for the socket that only the server's account may enter, short enough for the kernel."""
+    """A directory for the socket that only the server's account may enter, short enough for the kernel and
+    without the comma that separates hosts for PostgreSQL's clients."""
     place = data / "run"
-    if len(os.fsencode(place / SOCKET_NAME)) > LONGEST_SOCKET:
+    if len(os.fsencode(place / SOCKET_NAME)) > LONGEST_SOCKET or "," in str(place):
         place = _short_home(account) / f"arm-{short_hash(data.resolve())}"
     own_directory(place, account)
     owner = place.stat()
@@ -237,7 +240,7 @@ def _short_home(account: Account) -> Path:
         home.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise PostgresUnavailable(
-            f"the path of the data directory is too long for a socket and {home} cannot be made "
+            f"the path of the data directory does not do for a socket and {home} cannot be made "
             f"({error.strerror}): name a shorter directory with --data"
         ) from None
     return home

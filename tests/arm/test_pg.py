@@ -143,8 +143,9 @@ def test_a_first_start_that_was_killed_half_way_is_begun_again(data: Path) -> No
         pg.stop(half)
 
 
-def test_a_long_path_gets_a_short_private_socket(data: Path) -> None:
-    deep = data.parent / ("long-" * 20) / "data"
+@pytest.mark.parametrize("name", ["long-" * 20, "one, two"])
+def test_a_path_that_does_not_do_for_a_socket_gets_a_short_private_one(data: Path, name: str) -> None:
+    deep = data.parent / name / "data"
     try:
         url = pg.ensure(deep).owner
         sockets = Path(unquote(urlsplit(url).query.removeprefix("host=")))
@@ -154,6 +155,14 @@ def test_a_long_path_gets_a_short_private_socket(data: Path) -> None:
     finally:
         pg.stop(deep)
     sockets.rmdir()
+
+
+def test_spaces_and_quotes_in_the_path_are_nothing_special(data: Path) -> None:
+    odd = data.parent / """it's "mine" $HOME `id`"""
+    try:
+        assert value(pg.ensure(odd).owner, "SELECT 1") == 1
+    finally:
+        pg.stop(odd)
 
 
 def test_a_directory_that_the_server_may_not_enter_is_refused_with_the_fix(tmp_path: Path) -> None:
