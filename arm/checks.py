@@ -22,6 +22,7 @@ PORT_LISTS = [
     "NAVIGATION",
     "DEMO_GOVERNANCE",
     "DEMO_ACTIVITY",
+    "DEMO_AFTERMATH",
     "PREPARE",
 ]
 

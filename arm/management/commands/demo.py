@@ -48,9 +48,15 @@ class Command(BaseCommand):
                 quiet=options["verbosity"] == 0,
             )
             password = hire(demo, os.environ.get("ARM_DEMO_PASSWORD", ""))
-            for path in settings.DEMO_GOVERNANCE:
-                import_string(path)(demo)
+        for path in settings.DEMO_GOVERNANCE:
+            self._inside(demo, path)
         for path in settings.DEMO_ACTIVITY:  # endpoints open transactions of their own
             import_string(path)(demo)
+        for path in settings.DEMO_AFTERMATH:
+            self._inside(demo, path)
         self.stderr.write(f"demo fleet built in {time.monotonic() - began:.0f} s")
         self.stdout.write(f"demo people: {', '.join(demo.people)} sign in with the password {password}")
+
+    def _inside(self, demo: Demo, path: str) -> None:
+        with db.tenants([demo.tenant.pk]):
+            import_string(path)(demo)

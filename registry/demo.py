@@ -1,0 +1,307 @@
+"""The demo's directory: what the agents are, where they run, and how they came to be what they are."""
+
+import hashlib
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any
+
+from arm.demo import Demo
+from arm.rights import Risk
+from registry import services
+from registry.lifecycle import InstanceState, VersionState
+from registry.models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    DeploymentSlot,
+    Environment,
+    Provider,
+    RoleDefinition,
+)
+
+TEMPLATES, VERSIONS, INSTANCES = 40, 120, 400
+KINDS = (
+    (
+        "invoice-reader",
+        "Invoice reader",
+        "Reads supplier invoices and proposes postings.",
+        "finance",
+        Risk.HIGH,
+    ),
+    ("support-triage", "Support triage", "Sorts tickets and drafts first answers.", "support", Risk.MEDIUM),
+    (
+        "contract-review",
+        "Contract review",
+        "Marks clauses that differ from our standard.",
+        "legal",
+        Risk.HIGH,
+    ),
+    ("release-notes", "Release notes", "Drafts release notes from merged changes.", "engineering", Risk.LOW),
+    ("lead-research", "Lead research", "Collects public facts about companies.", "sales", Risk.MEDIUM),
+    ("payment-runner", "Payment runner", "Prepares payment runs for approval.", "finance", Risk.CRITICAL),
+    ("incident-scribe", "Incident scribe", "Keeps the timeline while people work.", "engineering", Risk.LOW),
+    ("refund-desk", "Refund desk", "Decides refunds within a limit.", "support", Risk.HIGH),
+    ("data-steward", "Data steward", "Finds and reports columns without owners.", "data", Risk.MEDIUM),
+    ("onboarding-guide", "Onboarding guide", "Answers new colleagues' questions.", "people", Risk.LOW),
+)
+REGIONS = ("", "emea", "apac", "americas")
+MODELS = (
+    ("openai", "gpt-4o", "2024-08-06"),
+    ("openai", "gpt-4o-mini", "2024-07-18"),
+    ("anthropic", "claude-sonnet-4-5", "20250929"),
+    ("google", "gemini-2.5-flash", "floating"),
+)
+TOOLS = (
+    ("search", "GREEN", False),
+    ("read_file", "GREEN", False),
+    ("query_db", "GREEN", False),
+    ("create_doc", "GREEN", True),
+    ("http_request", "YELLOW", True),
+    ("write_file", "YELLOW", True),
+    ("send_email", "RED", True),
+    ("payment", "RED", True),
+    ("deploy_prod", "RED", True),
+)
+ROLES = (
+    ("bookkeeper", "Bookkeeper", 2, Risk.HIGH, "finance"),
+    ("first-line", "First-line support", 3, Risk.MEDIUM, "support"),
+    ("researcher", "Researcher", 3, Risk.LOW, "sales"),
+    ("reviewer", "Reviewer", 1, Risk.HIGH, "legal"),
+    ("engineer", "Engineering assistant", 3, Risk.MEDIUM, "engineering"),
+)
+# How far the newest version of a template has come; older ones went all the way.
+NEWEST = (
+    [VersionState.APPROVED] * 6
+    + [VersionState.CANDIDATE] * 2
+    + [VersionState.TESTING] * 2
+    + [VersionState.DRAFT]
+)
+WAY = (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED)
+
+
+def build(demo: Demo) -> None:
+    """Environments, providers, roles, templates, versions, slots, and instances that wait for their telemetry."""
+    with demo.at(demo.start):
+        services.ensure_tenant_defaults(tenant=demo.tenant, actor=demo.admin)
+        edge = services.create_provider(
+            tenant=demo.tenant, slug="edge-berlin", name="Edge Berlin", actor=demo.people["judy"],
+            reason="Close to the warehouse", description="On-prem cluster", heartbeat_seconds=120,
+        )  # fmt: skip
+        roles = [_role(demo, *role) for role in ROLES]
+    templates = list(_templates(demo))
+    _versions(demo, templates)
+    _slots(demo, roles, [Provider.objects.get(tenant=demo.tenant, slug="local"), edge])
+    _instances(demo, roles)
+
+
+def _role(demo: Demo, slug: str, name: str, tier: int, risk: Risk, cost_center: str) -> RoleDefinition:
+    return services.create_role(
+        tenant=demo.tenant, slug=slug, name=name, tier=tier, risk=risk, cost_center=cost_center,
+        purpose=f"{name} for the {cost_center} team.", actor=demo.people["judy"], reason="The first job list",
+    )  # fmt: skip
+
+
+def _templates(demo: Demo) -> Iterator[AgentTemplate]:
+    total = demo.count(TEMPLATES)
+    for number in demo.progress("templates", range(total), total):
+        slug, name, purpose, team, risk = KINDS[number % len(KINDS)]
+        region = REGIONS[number // len(KINDS) % len(REGIONS)]
+        author = demo.people["alice" if number % 3 else "bob"]
+        with demo.at(demo.start + timedelta(hours=number)):
+            yield services.register_template(
+                tenant=demo.tenant,
+                slug=f"{slug}-{region}" if region else slug,
+                name=f"{name} {region.upper()}".strip(),
+                description=purpose,
+                intended_use=f"{purpose} Works for the {team} team.",
+                out_of_scope="Anything that binds the company without a person.",
+                risk=risk,
+                tags=[team, region or "global"],
+                cost_center=team,
+                owners=[author],
+                actor=author,
+                reason=f"Asked for by the {team} team",
+            )
+
+
+def _versions(demo: Demo, templates: list[AgentTemplate]) -> None:
+    total = demo.count(VERSIONS)
+    newest = {template.pk: number for number, template in enumerate(templates)}
+    each = max(1, total // len(templates))
+    plan = [(template, step) for step in range(each) for template in templates]
+    last: dict[Any, AgentVersion] = {}
+    for template, step in demo.progress("versions", plan, len(plan)):
+        began = demo.start + timedelta(days=1 + step * (demo.days - 6) / each, hours=newest[template.pk] % 20)
+        author = demo.people["alice" if newest[template.pk] % 3 else "bob"]
+        parent = last.get(template.pk)
+        with demo.at(began):
+            version = services.create_version(
+                template=template,
+                genome=_genome(demo, template, step),
+                label=f"{1 + step // 2}.{step % 2}.0",
+                description=(
+                    "First build",
+                    "Newer model and a shorter prompt",
+                    "Fewer tools, tighter limits",
+                )[min(step, 2)],
+                parents=[parent] if parent else [],
+                actor=author,
+                reason="Built by the pipeline",
+            )
+        final = VersionState.APPROVED if step < each - 1 else NEWEST[newest[template.pk] % len(NEWEST)]
+        last[template.pk] = _promote(demo, version, final, began)
+
+
+def _promote(demo: Demo, version: AgentVersion, final: VersionState, began: datetime) -> AgentVersion:
+    movers = ("alice", "carol", "erin")  # submits, promotes, approves: three people
+    if final is VersionState.DRAFT:
+        return version
+    for hours, (state, mover) in enumerate(zip(WAY, movers, strict=True), 1):
+        with demo.at(began + timedelta(hours=6 * hours)):
+            version = services.move_version(
+                version=version,
+                to=state,
+                actor=demo.people[mover],
+                reason=f"Ready to be {state.label.lower()}",
+            )
+        if state is final:
+            break
+    return version
+
+
+def _genome(demo: Demo, template: AgentTemplate, step: int) -> dict[str, Any]:
+    vendor, model, revision = MODELS[(step + len(template.slug)) % len(MODELS)]
+    spare = MODELS[(step + len(template.slug) + 1) % len(MODELS)]
+    risky = template.risk in (Risk.HIGH, Risk.CRITICAL)
+    chosen = [
+        tool for n, tool in enumerate(TOOLS) if n < 4 or ((n + step) % 2 == 0 and (tool[1] != "RED" or risky))
+    ]
+    seed = f"{template.slug}/{step}"
+    return {
+        "schema": "arm.genome/v1",
+        "template": template.typeid,
+        "models": [
+            {"role": "primary", "provider": vendor, "name": model, "revision": revision, "parameters": {"temperature": 0.2}},
+            {"role": "fallback", "provider": spare[0], "name": spare[1], "revision": spare[2]},
+        ],
+        "prompts": [
+            {"role": "system", "media_type": "text/plain", "digest": _sha(seed + "/prompt"), "size": 1800 + 97 * step}
+        ],
+        "tools": [
+            {
+                "name": name, "kind": "function", "schema_digest": _sha(f"{name}/schema/{step // 2}"),
+                "description_digest": _sha(f"{name}/text"), "risk": risk, "side_effect": acts, "scopes": [],
+            }
+            for name, risk, acts in chosen
+        ],
+        "provenance": {
+            "source_repo": f"https://git.example.com/agents/{template.slug}",
+            "commit": hashlib.sha1(seed.encode(), usedforsecurity=False).hexdigest(),
+            "builder": "https://ci.example.com/pipelines/agents",
+        },
+        "limits": {"max_turns": 20 - 2 * step, "max_tokens_per_run": 60_000, "timeout_s": 600},
+        "behavior": {"autonomy_tier_max": 2 if risky else 3},
+    }  # fmt: skip
+
+
+def _sha(text: str) -> str:
+    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
+
+
+def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider]) -> None:
+    prod, staging = (Environment.objects.get(tenant=demo.tenant, slug=slug) for slug in ("prod", "staging"))
+    approved = list(
+        AgentVersion.objects.filter(state=VersionState.APPROVED).order_by("template_id", "number")
+    )
+    carol = demo.people["carol"]
+    for number, role in enumerate(roles * 2):
+        place = prod if number < len(roles) else staging
+        with demo.at(demo.moment(0.55, 0.6)):
+            slot = services.create_slot(
+                environment=place,
+                role=role,
+                provider=providers[number % 2],
+                actor=carol,
+                reason="Opened for the role",
+            )
+        mine = [v for v in approved if v.template_id == approved[number * 3 % len(approved)].template_id][:2]
+        for turn, version in enumerate(mine):
+            with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn))):
+                slot = services.bind_slot(
+                    slot=slot, version=version, actor=carol, reason="New version for the role" if turn else "First version"
+                )  # fmt: skip
+
+
+def _instances(demo: Demo, roles: list[RoleDefinition]) -> None:
+    places = {e.slug: e for e in Environment.objects.filter(tenant=demo.tenant)}
+    providers = list(Provider.objects.filter(tenant=demo.tenant))
+    slots = {s.current_version_id: s for s in DeploymentSlot.objects.exclude(current_version=None)}
+    versions = list(AgentVersion.objects.select_related("template").order_by("pk"))
+    approved = [v for v in versions if v.state == VersionState.APPROVED]
+    trying = [v for v in versions if v.state in (VersionState.TESTING, VersionState.CANDIDATE)] or approved
+    trying = [v for v in trying if v.template.risk not in (Risk.HIGH, Risk.CRITICAL)] or approved
+    total = demo.count(INSTANCES)
+    for number in demo.progress("instances", range(total), total):
+        where = ("prod", "prod", "prod", "staging", "dev")[number % 5]
+        version = demo.random.choice(trying if where == "dev" else approved)
+        slot = slots.get(version.pk)
+        if slot and slot.environment_id != places[where].pk:
+            slot = None
+        provider = slot.provider if slot else providers[number % len(providers)]
+        with demo.at(max(version.state_since, demo.moment(0.2, 0.85))):
+            services.provision_instance(
+                version=version,
+                environment=places[where],
+                provider=provider,
+                slot=slot,
+                role=roles[number % len(roles)],
+                name=f"{version.template.slug}-{where}-{number:03d}",
+                labels={"team": version.template.cost_center},
+                actor=demo.people["dan" if number % 2 else "carol"],
+                reason="Capacity for the team",
+            )
+
+
+# How the fleet stands at the end: most work, some are stopped for a reason, some wait.
+STOPS = (
+    (InstanceState.PAUSED, 0.03, "Model provider announces maintenance"),
+    (InstanceState.READ_ONLY, 0.03, "Error rate above its usual band"),
+    (InstanceState.DRAINING, 0.03, "Its slot was rebound to a newer version"),
+    (InstanceState.QUARANTINED, 0.02, "Called a tool with a foreign account number"),
+)
+
+
+def settle(demo: Demo) -> None:
+    """Activate what has shown telemetry, then restrict, drain and retire some of it, each for a reason."""
+    waiting = list(
+        AgentInstance.objects.select_related("status", "version")
+        .filter(state=InstanceState.PROVISIONING)
+        .order_by("pk")
+    )
+    dan = demo.people["dan"]
+    active = []
+    for instance in demo.progress("activations", waiting, len(waiting)):
+        if instance.status.telemetry_at is None:
+            continue  # a few were provisioned and never reported: they stay and say so
+        with demo.at(instance.created_at + timedelta(minutes=20)):
+            active.append(
+                services.move_instance(
+                    instance=instance, to=InstanceState.ACTIVE, actor=dan, reason="Telemetry is linked"
+                )
+            )
+    demo.random.shuffle(active)
+    for state, share, why in STOPS:
+        for _ in range(round(len(active) * share)):
+            with demo.at(demo.moment(0.95, 0.995)):
+                services.restrict_instance(instance=active.pop(), to=state, actor=dan, reason=why)
+    for _ in range(round(len(active) * 0.04)):
+        instance = active.pop()
+        with demo.at(demo.moment(0.9, 0.94)):
+            services.restrict_instance(
+                instance=instance, to=InstanceState.DRAINING, actor=dan, reason="No longer needed"
+            )
+        with demo.at(demo.moment(0.95, 0.97)):
+            services.move_instance(instance=instance, to=InstanceState.RETIRED, actor=dan, reason="Drained")
+    for number, instance in enumerate(active):
+        if number % 25:  # one in twenty-five has gone silent, and the fleet page says so
+            services.heartbeat(instance=instance, state="active", generation=instance.generation)
