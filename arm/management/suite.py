@@ -91,6 +91,9 @@ def database() -> Iterator[dict[str, str]]:
     own, stopped afterwards if this run started it."""
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "arm.settings"}
     environment.setdefault("ARM_PRODUCTION", "0")
+    # Said here and not in conftest alone: pytest-django may read the settings before conftest is.
+    environment.setdefault("ARM_ROLE_PREFIX", "armtest")
+    environment.setdefault("ARM_LOG_LEVEL", "WARNING")
     if environment.get("DATABASE_URL"):
         yield environment
         return
