@@ -63,6 +63,44 @@ def require(actor: Actor, right: Right, obj: Model) -> None:
         )
 
 
+def held_on(actor: Actor, obj: Model) -> frozenset[Right]:
+    """Every right that the actor holds on this very object, in one query: for the buttons of its page.
+
+    The same rule as `allowed`, asked once for all rights.
+    """
+    if not actor.is_active:
+        return frozenset()
+    if actor.is_superuser:
+        return frozenset(Right)
+    above = {model: key for path, model in chain(type(obj)) if (key := _reach(obj, path)) is not None}
+    risk_path = getattr(type(obj), "risk_path", "")
+    risk = _reach(obj, risk_path) if risk_path else ""
+    parts = []
+    model: Any
+    for model in grant_models():
+        scope = model._meta.get_field("content_object").related_model
+        if scope in above:
+            held = _current(model, actor).filter(content_object_id=above[scope])
+            parts.append(held.values_list("permission__codename", "risk_max"))
+    if not parts:
+        return frozenset()
+    return frozenset(
+        Right(codename)
+        for codename, risk_max in parts[0].union(*parts[1:])
+        if not risk_max or risk in RISKS_UP_TO[risk_max]
+    )
+
+
+def _reach(obj: Model, path: str) -> Any:
+    """What lies at the end of a path of foreign keys: a key for a scope, a value for a risk class, or None."""
+    found: Any = obj
+    for part in path.split("__"):
+        if found is None:
+            return None
+        found = getattr(found, part)
+    return found.pk if isinstance(found, Model) else found
+
+
 def held_anywhere(actor: Actor) -> frozenset[str]:
     """The rights that the actor holds on any scope of the request's tenant, in one query: for menus and buttons."""
     if not actor.is_active:

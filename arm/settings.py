@@ -256,7 +256,7 @@ HOME_PANELS: list[str] = []
 TEMPLATE_PANELS: list[str] = []
 VERSION_PANELS: list[str] = []
 INSTANCE_PANELS: list[str] = []
-NAVIGATION: list[str] = ["arm.panels.Navigation"]
+NAVIGATION: list[str] = ["arm.panels.Navigation", "registry.plugins.Navigation"]
 SCHEDULES: list[tuple[str, str, int]] = []  # (name, dotted path run for each tenant or once, minutes)
 PREPARE: list[str] = [
     "policy.tasks.prepare_partitions"

@@ -3,7 +3,7 @@
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView
-from django.urls import path, register_converter
+from django.urls import include, path, register_converter
 from drf_spectacular.views import SpectacularAPIView
 
 from arm import views
@@ -30,4 +30,5 @@ urlpatterns = [
     path("gallery/", views.Gallery.as_view(), name="gallery"),
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
     path("admin/", admin.site.urls),
+    path("registry/", include("registry.urls")),
 ]

@@ -1,0 +1,42 @@
+"""Addresses of the directory's pages."""
+
+from django.urls import path, register_converter
+
+from arm.ids import converter
+from registry import views
+
+for prefix in ("tpl", "ver", "ins", "env", "prov", "slt"):
+    register_converter(converter(prefix), prefix)
+
+app_name = "registry"
+urlpatterns = [
+    path("templates/", views.TemplateList.as_view(), name="template_list"),
+    path("templates/new/", views.TemplateCreate.as_view(), name="template_create"),
+    path("templates/<tpl:pk>/", views.TemplateDetail.as_view(), name="template_detail"),
+    path("templates/<tpl:pk>/edit/", views.TemplateEdit.as_view(), name="template_edit"),
+    path("templates/<tpl:pk>/risk/", views.TemplateRisk.as_view(), name="template_risk"),
+    path("templates/<tpl:pk>/owners/", views.TemplateOwners.as_view(), name="template_owners"),
+    path("versions/", views.VersionList.as_view(), name="version_list"),
+    path("versions/import/", views.ImportVersion.as_view(), name="version_import"),
+    path("versions/<ver:pk>/", views.VersionDetail.as_view(), name="version_detail"),
+    path("versions/<ver:pk>/diff/", views.VersionDiff.as_view(), name="version_diff"),
+    path("versions/<ver:pk>/move/", views.MoveVersion.as_view(), name="version_move"),
+    path("versions/<ver:pk>/genome/", views.SaveGenome.as_view(), name="version_genome"),
+    path("instances/", views.InstanceList.as_view(), name="instance_list"),
+    path("instances/new/", views.ProvisionInstance.as_view(), name="instance_provision"),
+    path("instances/<ins:pk>/", views.InstanceDetail.as_view(), name="instance_detail"),
+    path("instances/<ins:pk>/move/", views.MoveInstance.as_view(), name="instance_move"),
+    path("instances/<ins:pk>/release/", views.RequestRelease.as_view(), name="instance_release"),
+    path("slots/", views.SlotList.as_view(), name="slot_list"),
+    path("slots/new/", views.SlotCreate.as_view(), name="slot_create"),
+    path("slots/<slt:pk>/", views.SlotDetail.as_view(), name="slot_detail"),
+    path("slots/<slt:pk>/bind/", views.BindSlot.as_view(), name="slot_bind"),
+    path("roles/", views.RoleList.as_view(), name="role_list"),
+    path("roles/new/", views.RoleCreate.as_view(), name="role_create"),
+    path("environments/", views.EnvironmentList.as_view(), name="environment_list"),
+    path("environments/new/", views.EnvironmentCreate.as_view(), name="environment_create"),
+    path("environments/<env:pk>/", views.EnvironmentDetail.as_view(), name="environment_detail"),
+    path("providers/", views.ProviderList.as_view(), name="provider_list"),
+    path("providers/new/", views.ProviderCreate.as_view(), name="provider_create"),
+    path("providers/<prov:pk>/", views.ProviderDetail.as_view(), name="provider_detail"),
+]

@@ -120,7 +120,7 @@ class Genome(TenantRow):
 
 class AgentVersionQuerySet(models.QuerySet["AgentVersion"]):
     def for_list(self) -> Self:
-        return self.select_related("template").defer("genome__content").order_by("-pk")
+        return self.select_related("template", "genome").defer("genome__content").order_by("-pk")
 
 
 class AgentVersion(TenantRow):
@@ -157,6 +157,11 @@ class AgentVersion(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.template} v{self.number}"
+
+    @property
+    def short_name(self) -> str:
+        """What the version is called where its agent is known."""
+        return f"v{self.number}"
 
     def get_absolute_url(self) -> str:
         return reverse("registry:version_detail", args=[self.typeid])

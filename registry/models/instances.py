@@ -1,9 +1,10 @@
 """What runs: instances with their desired state, what is reported of them, and the reach of machine keys."""
 
+from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, Value
 from django.urls import reverse
 
 from arm import clock
@@ -12,12 +13,24 @@ from arm.models import ApiKey, TenantRow
 from ..lifecycle import InstanceState
 
 
+def _heard_of_lately(now: datetime) -> "models.QuerySet[InstanceStatus]":
+    allowed = F("instance__provider__heartbeat_seconds") * Value(timedelta(seconds=1))
+    since = ExpressionWrapper(Value(now) - allowed, output_field=models.DateTimeField())
+    return InstanceStatus.objects.filter(instance=OuterRef("pk"), heartbeat_at__gte=since)
+
+
 class AgentInstanceQuerySet(models.QuerySet["AgentInstance"]):
     def live(self) -> Self:
         return self.exclude(state=InstanceState.RETIRED)
 
+    def stale(self, now: datetime) -> Self:
+        """Those that should be at work and have been silent for longer than their provider allows."""
+        at_work = self.exclude(state__in=[InstanceState.PROVISIONING, InstanceState.RETIRED])
+        return at_work.filter(~Exists(_heard_of_lately(now)))
+
     def for_list(self) -> Self:
-        return self.select_related("template", "version", "environment", "provider", "status").order_by("-pk")
+        rows = self.select_related("template", "version__template", "environment", "provider", "status")
+        return rows.order_by("-pk")
 
 
 class AgentInstance(TenantRow):
@@ -67,6 +80,13 @@ class AgentInstance(TenantRow):
 
     def get_absolute_url(self) -> str:
         return reverse("registry:instance_detail", args=[self.typeid])
+
+    def is_stale(self, now: datetime) -> bool:
+        """What `stale` asks of all, of this one; needs `status` and `provider`."""
+        if self.state in (InstanceState.PROVISIONING, InstanceState.RETIRED):
+            return False
+        last = self.status.heartbeat_at
+        return last is None or now - last > timedelta(seconds=self.provider.heartbeat_seconds)
 
 
 class InstanceStatus(models.Model):

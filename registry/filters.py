@@ -1,0 +1,211 @@
+"""One filter set per list: the page, the API, the CSV and a saved view ask the same questions."""
+
+from typing import Any
+from uuid import UUID
+
+import django_filters
+from django import forms
+from django.db.models import Q, QuerySet
+
+from arm import clock, ids
+from arm.permissions import visible
+from arm.rights import Right, Risk
+
+from .lifecycle import InstanceState, VersionState
+from .models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    DeploymentSlot,
+    Environment,
+    Genome,
+    Provider,
+    RoleDefinition,
+)
+
+
+def environments(request: Any) -> QuerySet[Environment]:
+    """The environments that the visitor may filter by."""
+    return _seen(Environment.objects.order_by("position"), request)
+
+
+def providers(request: Any) -> QuerySet[Provider]:
+    """The providers that the visitor may filter by."""
+    return _seen(Provider.objects.order_by("slug"), request)
+
+
+def _seen(rows: QuerySet[Any], request: Any) -> QuerySet[Any]:
+    return visible(rows, request.user, Right.READ_DIRECTORY) if request else rows.none()
+
+
+class TypeIDFilter(django_filters.CharFilter):  # type: ignore[misc]
+    """A shown identifier; one that is not well formed matches nothing rather than everything."""
+
+    def __init__(self, prefix: str, **kwargs: Any) -> None:
+        self.prefix = prefix
+        super().__init__(**kwargs)
+
+    def filter(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        if not value:
+            return rows
+        try:
+            pk: UUID = ids.decode(self.prefix, value.strip())
+        except ValueError:
+            return rows.none()
+        return rows.filter(**{self.field_name: pk})
+
+
+def _search(**more: Any) -> django_filters.CharFilter:
+    return django_filters.CharFilter(method="search", label="Search", max_length=200, **more)
+
+
+class SearchSet(django_filters.FilterSet):  # type: ignore[misc]
+    """`q` over the texts that `searched` names, and over identifiers with the set's prefix."""
+
+    searched: tuple[str, ...] = ()
+    q = _search()
+
+    def search(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        prefix = rows.model.prefix
+        if value.startswith(f"{prefix}_"):
+            return TypeIDFilter(prefix, field_name="pk").filter(rows, value)
+        wanted = Q()
+        for path in self.searched:
+            wanted |= Q(**{f"{path}__icontains": value})
+        return rows.filter(wanted)
+
+
+class TemplateFilter(SearchSet):
+    searched = ("name", "slug", "description")
+
+    risk = django_filters.MultipleChoiceFilter(
+        choices=Risk.choices, widget=forms.CheckboxSelectMultiple, distinct=False
+    )
+    tag = django_filters.CharFilter(method="tagged", label="Tag")
+    owner = django_filters.CharFilter(method="owned", label="Owner (user name)")
+    sort = django_filters.OrderingFilter(fields=["name", "risk", "created_at"])
+
+    class Meta:
+        model = AgentTemplate
+        fields: list[str] = []
+
+    def tagged(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return rows.filter(tags__contains=[value.strip().lower()])
+
+    def owned(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return rows.filter(ownerships__user__username=value.strip(), ownerships__until=None)
+
+
+class VersionFilter(SearchSet):
+    searched = ("template__name", "label")
+
+    state = django_filters.MultipleChoiceFilter(
+        choices=VersionState.choices, widget=forms.CheckboxSelectMultiple, distinct=False
+    )
+    template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
+    digest = django_filters.CharFilter(field_name="genome__digest", label="Genome digest")
+    uses = django_filters.CharFilter(method="using", label="Uses (tool, model, dataset, agent)")
+
+    class Meta:
+        model = AgentVersion
+        fields: list[str] = []
+
+    def using(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return rows.filter(dependencies__name=value.strip()).distinct()
+
+
+class InstanceFilter(SearchSet):
+    searched = ("name",)
+
+    state = django_filters.MultipleChoiceFilter(
+        choices=InstanceState.choices, widget=forms.CheckboxSelectMultiple, distinct=False
+    )
+    environment = django_filters.ModelMultipleChoiceFilter(
+        field_name="environment__slug",
+        queryset=environments,
+        to_field_name="slug",
+        widget=forms.CheckboxSelectMultiple,
+        distinct=False,
+    )
+    provider = django_filters.ModelMultipleChoiceFilter(
+        field_name="provider__slug",
+        queryset=providers,
+        to_field_name="slug",
+        widget=forms.CheckboxSelectMultiple,
+        distinct=False,
+    )
+    stale = django_filters.BooleanFilter(method="silent", label="Heartbeat")
+    template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
+    version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
+    slot = TypeIDFilter("slt", field_name="slot", label="Slot (slt_…)")
+
+    class Meta:
+        model = AgentInstance
+        fields: list[str] = []
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        choices = [("", "any"), ("true", "stale"), ("false", "as expected")]
+        self.filters["stale"].extra["widget"] = forms.Select(choices=choices)
+
+    def silent(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+        stale = AgentInstance.objects.all().stale(clock.now()).values("pk")
+        return rows.filter(pk__in=stale) if value else rows.exclude(pk__in=stale)
+
+
+class SlotFilter(SearchSet):
+    searched = ("role__name", "role__slug")
+
+    environment = django_filters.ModelMultipleChoiceFilter(
+        field_name="environment__slug",
+        queryset=environments,
+        to_field_name="slug",
+        widget=forms.CheckboxSelectMultiple,
+        distinct=False,
+    )
+    provider = django_filters.ModelMultipleChoiceFilter(
+        field_name="provider__slug",
+        queryset=providers,
+        to_field_name="slug",
+        widget=forms.CheckboxSelectMultiple,
+        distinct=False,
+    )
+    version = TypeIDFilter("ver", field_name="current_version", label="Bound version (ver_…)")
+
+    class Meta:
+        model = DeploymentSlot
+        fields: list[str] = []
+
+
+class GenomeFilter(django_filters.FilterSet):  # type: ignore[misc]
+    template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
+    digest = django_filters.CharFilter(field_name="digest", label="Digest")
+
+    class Meta:
+        model = Genome
+        fields: list[str] = []
+
+
+class EnvironmentFilter(SearchSet):
+    searched = ("name", "slug")
+
+    class Meta:
+        model = Environment
+        fields: list[str] = []
+
+
+class ProviderFilter(SearchSet):
+    searched = ("name", "slug")
+    kind = django_filters.ChoiceFilter(choices=Provider.Kind.choices)
+
+    class Meta:
+        model = Provider
+        fields: list[str] = []
+
+
+class RoleFilter(SearchSet):
+    searched = ("name", "slug")
+
+    class Meta:
+        model = RoleDefinition
+        fields: list[str] = []

@@ -1,0 +1,259 @@
+"""Forms that parse and validate; services write."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from arm import ids
+from arm.models import User
+from arm.permissions import visible
+from arm.rights import Right, Risk
+
+from .genome.reading import MAX_BYTES
+from .lifecycle import InstanceState, VersionState
+from .models import AgentTemplate, AgentVersion, Environment, Provider, RoleDefinition
+
+
+class ReasonForm(forms.Form):
+    """Every change of governance is made for a reason."""
+
+    field_order: list[str] | None = None
+    reason = forms.CharField(
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Kept with the change, for whoever asks later.",
+    )
+
+    def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
+        self.actor = actor
+        super().__init__(*args, **kwargs)
+        self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
+
+
+class TypeIDField(forms.CharField):
+    """A row that the person may see, named by its shown identifier."""
+
+    def __init__(self, prefix: str, rows: QuerySet[Any], right: Right, **kwargs: Any) -> None:
+        self.prefix, self.rows, self.right = prefix, rows, right
+        super().__init__(max_length=60, **kwargs)
+
+    def found(self, value: str, actor: User) -> Any:
+        try:
+            pk = ids.decode(self.prefix, value)
+        except ValueError as problem:
+            raise ValidationError(str(problem)) from problem
+        row = visible(self.rows.filter(pk=pk), actor, self.right).first()
+        if row is None:
+            raise ValidationError("There is no such row, or it is not yours to use.")
+        return row
+
+
+class TemplateForm(ReasonForm):
+    name = forms.CharField(max_length=200)
+    slug = forms.SlugField(max_length=80, help_text="Short name for addresses and files; it does not change.")
+    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 3}))
+    intended_use = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    out_of_scope = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 2}), help_text="What it must not be used for."
+    )
+    risk = forms.ChoiceField(choices=Risk, initial=Risk.MEDIUM)
+    tags = forms.CharField(required=False, help_text="Separated by commas.")
+    cost_center = forms.CharField(max_length=80, required=False, label="Cost centre")
+
+    def clean_tags(self) -> list[str]:
+        return [tag.strip() for tag in str(self.cleaned_data["tags"]).split(",") if tag.strip()]
+
+    def clean_risk(self) -> Risk:
+        return Risk(self.cleaned_data["risk"])
+
+
+class TemplateEditForm(TemplateForm):
+    slug = None  # type: ignore[assignment]  # the short name does not change
+    risk = None  # type: ignore[assignment]  # its risk class is changed by whoever manages the directory
+
+
+class TemplateRiskForm(ReasonForm):
+    risk = forms.ChoiceField(choices=Risk)
+
+    def clean_risk(self) -> Risk:
+        return Risk(self.cleaned_data["risk"])
+
+
+class OwnersForm(ReasonForm):
+    owners = forms.ModelMultipleChoiceField(
+        queryset=User.objects.none(),
+        widget=forms.CheckboxSelectMultiple,
+        help_text="Who answers for this agent.",
+    )
+
+    def __init__(self, *args: Any, people: QuerySet[User], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["owners"].queryset = people  # type: ignore[attr-defined]
+
+    def clean_owners(self) -> list[User]:
+        return list(self.cleaned_data["owners"])
+
+
+class FileForm(ReasonForm):
+    """A genome or agent card: a file, or its text."""
+
+    file = forms.FileField(required=False, help_text="JSON or YAML, at most 5 MiB.")
+    text = forms.CharField(
+        required=False, widget=forms.Textarea(attrs={"rows": 10, "spellcheck": "false", "class": "code"})
+    )
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        upload = cleaned.get("file")
+        text = cleaned.get("text", "")
+        if bool(upload) is bool(text):
+            raise ValidationError("Choose a file or paste its text; one of the two.")
+        if upload is not None:
+            if upload.size and upload.size > MAX_BYTES:
+                raise ValidationError(f"The file has {upload.size:,} bytes; at most {MAX_BYTES:,} are read.")
+            cleaned["data"] = upload.read()
+            yaml = str(upload.name).lower().endswith((".yaml", ".yml"))
+        else:
+            cleaned["data"] = text.encode(errors="surrogatepass")
+            yaml = not text.lstrip().startswith(("{", "["))
+        cleaned["media_type"] = "application/yaml" if yaml else "application/json"
+        return cleaned
+
+
+class ImportForm(FileForm):
+    KINDS = (("genome", "Genome (JSON or YAML)"), ("agent_card", "A2A agent card (JSON)"))
+
+    kind = forms.ChoiceField(choices=KINDS, widget=forms.RadioSelect, initial="genome")
+    template = TypeIDField(
+        "tpl",
+        AgentTemplate.objects.all(),
+        Right.CREATE_VERSION,
+        required=False,
+        label="Agent",
+        help_text="Identifier (tpl_…) of the agent that it is a version of. Empty: what the file says, or a new one.",
+    )
+    name = forms.CharField(
+        max_length=200, required=False, label="Name of a new agent", help_text="Where the file names none."
+    )
+    label = forms.CharField(max_length=80, required=False, label="Version label", help_text="Such as 2.4.1.")
+    field_order = ["kind", "file", "text", "template", "name", "label"]
+
+    def clean_template(self) -> AgentTemplate | None:
+        value = self.cleaned_data["template"]
+        field: Any = self.fields["template"]
+        return field.found(value, self.actor) if value else None
+
+
+class MoveVersionForm(ReasonForm):
+    to = forms.ChoiceField(choices=VersionState, label="Move to")
+
+    def __init__(self, *args: Any, targets: tuple[VersionState, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["to"].choices = [(state.value, state.label) for state in targets]  # type: ignore[attr-defined]
+
+    def clean_to(self) -> VersionState:
+        return VersionState(self.cleaned_data["to"])
+
+
+class MoveInstanceForm(ReasonForm):
+    to = forms.ChoiceField(choices=InstanceState, label="Move to")
+
+    def __init__(self, *args: Any, targets: tuple[InstanceState, ...], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.fields["to"].choices = [(state.value, state.label) for state in targets]  # type: ignore[attr-defined]
+
+    def clean_to(self) -> InstanceState:
+        return InstanceState(self.cleaned_data["to"])
+
+
+class ProvisionForm(ReasonForm):
+    version = TypeIDField(
+        "ver",
+        AgentVersion.objects.select_related("template", "genome"),
+        Right.READ_DIRECTORY,
+        help_text="Identifier (ver_…) of what it will run.",
+    )
+    environment = forms.ModelChoiceField(Environment.objects.none(), to_field_name="slug")
+    provider = forms.ModelChoiceField(Provider.objects.none(), to_field_name="slug")
+    name = forms.CharField(max_length=160)
+    role = forms.ModelChoiceField(RoleDefinition.objects.none(), to_field_name="slug", required=False)
+    cost_center = forms.CharField(max_length=80, required=False, label="Cost centre")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, rows in (
+            ("environment", Environment.objects.order_by("position")),
+            ("provider", Provider.objects.order_by("slug")),
+            ("role", RoleDefinition.objects.order_by("slug")),
+        ):
+            self.fields[name].queryset = visible(rows, self.actor, Right.READ_DIRECTORY)  # type: ignore[attr-defined]
+
+    def clean_version(self) -> AgentVersion:
+        field: Any = self.fields["version"]
+        found: AgentVersion = field.found(self.cleaned_data["version"], self.actor)
+        return found
+
+
+class BindSlotForm(ReasonForm):
+    version = TypeIDField(
+        "ver",
+        AgentVersion.objects.select_related("template", "genome"),
+        Right.READ_DIRECTORY,
+        help_text="Identifier (ver_…) of the version that works here from now on.",
+    )
+
+    def clean_version(self) -> AgentVersion:
+        field: Any = self.fields["version"]
+        found: AgentVersion = field.found(self.cleaned_data["version"], self.actor)
+        return found
+
+
+class SlotForm(ReasonForm):
+    environment = forms.ModelChoiceField(Environment.objects.none(), to_field_name="slug")
+    role = forms.ModelChoiceField(RoleDefinition.objects.none(), to_field_name="slug")
+    provider = forms.ModelChoiceField(Provider.objects.none(), to_field_name="slug")
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, rows in (
+            ("environment", Environment.objects.order_by("position")),
+            ("provider", Provider.objects.order_by("slug")),
+            ("role", RoleDefinition.objects.order_by("slug")),
+        ):
+            self.fields[name].queryset = visible(rows, self.actor, Right.READ_DIRECTORY)  # type: ignore[attr-defined]
+
+
+class RoleForm(ReasonForm):
+    name = forms.CharField(max_length=160)
+    slug = forms.SlugField(max_length=80)
+    purpose = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    tier = forms.IntegerField(min_value=0, max_value=5, initial=2, label="Autonomy tier")
+    risk = forms.ChoiceField(choices=Risk, initial=Risk.MEDIUM)
+    cost_center = forms.CharField(max_length=80, required=False, label="Cost centre")
+
+    def clean_risk(self) -> Risk:
+        return Risk(self.cleaned_data["risk"])
+
+
+class EnvironmentForm(ReasonForm):
+    name = forms.CharField(max_length=120)
+    slug = forms.SlugField(max_length=40)
+    production = forms.BooleanField(required=False, help_text="Takes approved versions only.")
+    risk_default = forms.ChoiceField(choices=Risk, initial=Risk.MEDIUM)
+    retention_days = forms.IntegerField(
+        min_value=1, max_value=3650, initial=90, label="Days of raw telemetry"
+    )
+
+    def clean_risk_default(self) -> Risk:
+        return Risk(self.cleaned_data["risk_default"])
+
+
+class ProviderForm(ReasonForm):
+    name = forms.CharField(max_length=160)
+    slug = forms.SlugField(max_length=60)
+    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
+    heartbeat_seconds = forms.IntegerField(
+        min_value=5, max_value=86_400, initial=60, help_text="An instance that is silent for longer is stale."
+    )

@@ -1,0 +1,81 @@
+"""An instance as its page shows it, and where it may go from here."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from arm import clock
+from arm.models import ChangeRecord, User
+from arm.permissions import held_on
+from arm.rights import Right
+
+from .. import gates
+from ..lifecycle import INSTANCE_MOVES, InstanceState, Move, instance_move
+from ..models import AgentInstance, InstanceInterval
+from .related import SHOWN, changes_of
+from .versions import Step
+
+
+@dataclass(frozen=True, slots=True)
+class InstancePage:
+    steps: tuple[Step, ...]
+    stale: bool
+    intervals: tuple[InstanceInterval, ...]
+    changes: tuple[ChangeRecord, ...]
+    rights: frozenset[Right]
+
+    @property
+    def restrictions(self) -> tuple[Step, ...]:
+        return tuple(step for step in self.steps if step.kind == Move.RESTRICTION.value and step.allowed)
+
+
+_MOVED_BY: Mapping[Move, frozenset[Right]] = {
+    Move.ACTIVATION: frozenset({Right.PROVISION_INSTANCE}),
+    Move.RESTRICTION: frozenset({Right.RESTRICT_INSTANCE}),
+    Move.RELEASE: frozenset({Right.RELEASE_INSTANCE, Right.APPROVE_RELEASE}),
+}
+
+
+def instance_page(instance: AgentInstance, actor: User) -> InstancePage:
+    """Everything about an instance that `actor`, who may see it, may see."""
+    rights = held_on(actor, instance)
+    intervals = InstanceInterval.objects.filter(instance=instance).order_by("-since", "-pk")
+    return InstancePage(
+        steps=tuple(_instance_steps(instance, rights)),
+        stale=instance.is_stale(clock.now()),
+        intervals=tuple(intervals[:SHOWN]),
+        changes=changes_of(instance, rights),
+        rights=rights,
+    )
+
+
+def _instance_steps(instance: AgentInstance, rights: frozenset[Right]) -> Sequence[Step]:
+    steps = []
+    for to in InstanceState:
+        kind = instance_move(instance.state, to)
+        if kind is None:
+            continue
+        wanted = _MOVED_BY.get(kind) or _retired_by(instance)
+        verdicts: list[gates.Verdict] = []
+        if to is InstanceState.ACTIVE:
+            verdicts = gates.for_activation(instance)
+        elif to is InstanceState.RETIRED:
+            verdicts = gates.for_retirement(instance)
+        steps.append(Step(to.value, to.label, bool(wanted & rights), tuple(verdicts), kind.value))
+    return steps
+
+
+def _retired_by(instance: AgentInstance) -> frozenset[Right]:
+    quarantined = instance.state == InstanceState.QUARANTINED
+    return frozenset({Right.TERMINATE_INSTANCE if quarantined else Right.PROVISION_INSTANCE})
+
+
+def moves_of(instance: AgentInstance) -> tuple[InstanceState, ...]:
+    """Where the lifecycle lets an instance go from here."""
+    return tuple(state for state in InstanceState if state in INSTANCE_MOVES[InstanceState(instance.state)])
+
+
+def releases_of(instance: AgentInstance) -> tuple[InstanceState, ...]:
+    """Where a release could let an instance go from here."""
+    return tuple(
+        state for state in moves_of(instance) if instance_move(instance.state, state) is Move.RELEASE
+    )

@@ -1,0 +1,171 @@
+"""Agents, environments, providers and slots as their pages show them, with what runs there."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db.models import Count
+
+from arm import clock
+from arm.models import ChangeRecord, Tenant, User
+from arm.permissions import held_on, visible
+from arm.rights import Right
+
+from ..lifecycle import InstanceState
+from ..models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    DeploymentSlot,
+    Environment,
+    Ownership,
+    Provider,
+    SlotBinding,
+)
+from .related import SHOWN, by_state, changes_of, owners, with_staleness
+
+
+@dataclass(frozen=True, slots=True)
+class TemplatePage:
+    owners: tuple[User, ...]
+    versions: tuple[AgentVersion, ...]
+    version_count: int
+    instances_by_state: tuple[tuple[str, str, int], ...]
+    instance_count: int
+    changes: tuple[ChangeRecord, ...]
+    rights: frozenset[Right]
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRow:
+    """An agent in the list, with its newest version and how much of it runs."""
+
+    template: AgentTemplate
+    owners: tuple[User, ...]
+    newest: AgentVersion | None
+    instance_count: int
+
+
+@dataclass(frozen=True, slots=True)
+class PlacePage:
+    """What runs in an environment or at a provider."""
+
+    states: tuple[tuple[str, str, int], ...]
+    instance_count: int
+    stale_count: int
+    changes: tuple[ChangeRecord, ...]
+    rights: frozenset[Right]
+
+
+@dataclass(frozen=True, slots=True)
+class SlotPage:
+    bindings: tuple[SlotBinding, ...]
+    instances: tuple[tuple[AgentInstance, bool], ...]
+    instance_count: int
+    changes: tuple[ChangeRecord, ...]
+    rights: frozenset[Right]
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Instances in one state at one place."""
+
+    place: str
+    state: str
+    label: str
+    count: int
+
+
+def template_page(template: AgentTemplate, actor: User) -> TemplatePage:
+    """Everything about a template that `actor`, who may see it, may see."""
+    rights = held_on(actor, template)
+    versions = AgentVersion.objects.filter(template=template)
+    running = AgentInstance.objects.filter(template=template)
+    by_state = dict(running.order_by().values_list("state").annotate(n=Count("pk")))
+    return TemplatePage(
+        owners=owners(template),
+        versions=tuple(versions.for_list()[:SHOWN]),
+        version_count=versions.count(),
+        instances_by_state=tuple(
+            (state.value, state.label, by_state[state.value])
+            for state in InstanceState
+            if state.value in by_state
+        ),
+        instance_count=sum(by_state.values()),
+        changes=changes_of(template, rights),
+        rights=rights,
+    )
+
+
+def template_rows(templates: Sequence[AgentTemplate]) -> tuple[TemplateRow, ...]:
+    """The rows of the list, with three queries for all of them."""
+    ids = [template.pk for template in templates]
+    newest = {
+        version.template_id: version
+        for version in AgentVersion.objects.filter(template__in=ids)
+        .order_by("template_id", "-number")
+        .distinct("template_id")
+        .only("template_id", "number", "label", "state")
+    }
+    live = AgentInstance.objects.live().filter(template__in=ids).order_by()
+    running = dict(live.values_list("template").annotate(n=Count("pk")))
+    people: dict[UUID, list[User]] = {}
+    for held in (
+        Ownership.objects.filter(template__in=ids, until=None).select_related("user").order_by("since")
+    ):
+        people.setdefault(held.template_id, []).append(held.user)
+    return tuple(
+        TemplateRow(row, tuple(people.get(row.pk, ())), newest.get(row.pk), running.get(row.pk, 0))
+        for row in templates
+    )
+
+
+def place_page(place: Environment | Provider, actor: User) -> PlacePage:
+    """What runs in an environment or at a provider, as far as the actor sees it."""
+    rights = held_on(actor, place)
+    where = {"environment" if isinstance(place, Environment) else "provider": place}
+    seen = visible(AgentInstance.objects.live().filter(**where), actor, Right.READ_DIRECTORY)
+    silent = visible(AgentInstance.objects.stale(clock.now()).filter(**where), actor, Right.READ_DIRECTORY)
+    states = by_state(seen)
+    return PlacePage(
+        states=states,
+        instance_count=sum(count for _, _, count in states),
+        stale_count=silent.count(),
+        changes=changes_of(place, rights),
+        rights=rights,
+    )
+
+
+def slot_page(slot: DeploymentSlot, actor: User) -> SlotPage:
+    """A slot with its history and what runs in it."""
+    rights = held_on(actor, slot)
+    running = visible(AgentInstance.objects.for_list().filter(slot=slot), actor, Right.READ_DIRECTORY)
+    bindings = SlotBinding.objects.filter(slot=slot).select_related("version__template").order_by("-since")
+    return SlotPage(
+        bindings=tuple(bindings[:SHOWN]),
+        instances=with_staleness(running[:SHOWN]),
+        instance_count=running.count(),
+        changes=changes_of(slot, rights),
+        rights=rights,
+    )
+
+
+def fleet_cells(tenant: Tenant, actor: User) -> tuple[Cell, ...]:
+    """Live instances by environment and state, as far as the actor sees them."""
+    seen = visible(AgentInstance.objects.live().filter(tenant=tenant), actor, Right.READ_DIRECTORY)
+    counted = seen.order_by().values_list("environment__slug", "state").annotate(n=Count("pk"))
+    return tuple(Cell(place, state, InstanceState(state).label, n) for place, state, n in counted)
+
+
+def instance_counts(environments: Sequence[Environment], actor: User) -> dict[UUID, int]:
+    """Live instances per environment, as far as the actor sees them."""
+    seen = visible(
+        AgentInstance.objects.live().filter(environment__in=environments), actor, Right.READ_DIRECTORY
+    )
+    return dict(seen.order_by().values_list("environment").annotate(n=Count("pk")))
+
+
+def provider_counts(providers: Sequence[Provider], actor: User) -> dict[UUID, int]:
+    """Live instances per provider, as far as the actor sees them."""
+    seen = visible(AgentInstance.objects.live().filter(provider__in=providers), actor, Right.READ_DIRECTORY)
+    return dict(seen.order_by().values_list("provider").annotate(n=Count("pk")))

@@ -1,0 +1,150 @@
+"""A version as its page shows it: genome in words, next steps, differences, lineage, what runs it."""
+
+from dataclasses import dataclass
+
+from django.db.models import Q
+
+from arm.errors import Invalid
+from arm.models import ChangeRecord, User
+from arm.permissions import held_on, visible
+from arm.rights import Right
+
+from .. import gates, genome
+from ..genome import Change, Flag, Json, Summary
+from ..lifecycle import VersionState, version_moves
+from ..models import AgentInstance, AgentVersion, DeploymentSlot
+from .related import SHOWN, changes_of, owners, with_staleness
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A move that the lifecycle knows from here: may this person make it, and what is in the way?"""
+
+    to: str
+    label: str
+    allowed: bool
+    verdicts: tuple[gates.Verdict, ...] = ()
+    kind: str = ""
+
+    @property
+    def missing(self) -> tuple[gates.Verdict, ...]:
+        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
+
+    @property
+    def ready(self) -> bool:
+        return self.allowed and not self.missing
+
+
+@dataclass(frozen=True, slots=True)
+class GenomeView:
+    """A genome in words. Empty parts where the stored bytes are no longer a genome."""
+
+    document: dict[str, Json]
+    summary: Summary | None
+    flags: tuple[Flag, ...]
+    tools: tuple[dict[str, Json], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How a version differs from another one."""
+
+    other: AgentVersion
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class VersionPage:
+    genome: GenomeView
+    steps: tuple[Step, ...]
+    comparison: Comparison | None
+    parents: tuple[AgentVersion, ...]
+    children: tuple[AgentVersion, ...]
+    instances: tuple[tuple[AgentInstance, bool], ...]
+    instance_count: int
+    slots: tuple[DeploymentSlot, ...]
+    owners: tuple[User, ...]
+    changes: tuple[ChangeRecord, ...]
+    rights: frozenset[Right]
+
+
+def genome_view(document: dict[str, Json]) -> GenomeView:
+    """A document in words. What is wrong by today's schema (tampered, or of an older one) is shown raw only."""
+    if genome.wrong(document):
+        return GenomeView(document, None, (), ())
+    return GenomeView(
+        document=document,
+        summary=genome.summary(document),
+        flags=tuple(genome.risk_flags(document)),
+        tools=tuple(document.get("tools", ())),
+    )
+
+
+def stored_document(version: AgentVersion) -> dict[str, Json]:
+    """The genome's bytes as JSON; nothing where they are none any more."""
+    try:
+        return genome.read(bytes(version.genome.content), media_type="application/json").document
+    except Invalid:
+        return {}
+
+
+def compare(version: AgentVersion, document: dict[str, Json], other: AgentVersion) -> Comparison | None:
+    """Field by field against another version; None where one of the two cannot be read."""
+    before = stored_document(other)
+    if not before or not document or genome.wrong(before) or genome.wrong(document):
+        return None
+    return Comparison(other, tuple(genome.diff(before, document)))
+
+
+def predecessor(version: AgentVersion) -> AgentVersion | None:
+    """What to compare with unless told otherwise: the first parent, else the version numbered before."""
+    versions = AgentVersion.objects.select_related("template", "genome")
+    parent = versions.filter(children__version=version).order_by("pk").first()
+    if parent is not None:
+        return parent
+    return (
+        versions.filter(template=version.template_id, number__lt=version.number).order_by("-number").first()
+    )
+
+
+def version_page(version: AgentVersion, document: dict[str, Json], actor: User) -> VersionPage:
+    """Everything about a version that `actor`, who may see it, may see."""
+    rights = held_on(actor, version)
+    related = AgentVersion.objects.select_related("template")
+    running = visible(AgentInstance.objects.for_list().filter(version=version), actor, Right.READ_DIRECTORY)
+    bound = DeploymentSlot.objects.filter(Q(current_version=version) | Q(previous_version=version))
+    other = predecessor(version)
+    return VersionPage(
+        genome=genome_view(document),
+        steps=_version_steps(version, rights),
+        comparison=compare(version, document, other) if other else None,
+        parents=tuple(visible(related.filter(children__version=version), actor, Right.READ_DIRECTORY)),
+        children=tuple(visible(related.filter(parents__parent=version), actor, Right.READ_DIRECTORY)[:SHOWN]),
+        instances=with_staleness(running[:SHOWN]),
+        instance_count=running.count(),
+        slots=tuple(
+            visible(bound, actor, Right.READ_DIRECTORY).select_related("environment", "role", "provider")[
+                :SHOWN
+            ]
+        ),
+        owners=owners(version.template),
+        changes=changes_of(version, rights),
+        rights=rights,
+    )
+
+
+def version_steps(version: AgentVersion, actor: User) -> tuple[Step, ...]:
+    """Every move from here, with what is in its way."""
+    return _version_steps(version, held_on(actor, version))
+
+
+def _version_steps(version: AgentVersion, rights: frozenset[Right]) -> tuple[Step, ...]:
+    return tuple(
+        Step(to.value, to.label, right in rights, tuple(gates.for_promotion(version, to)))
+        for to, right in version_moves(version.state).items()
+    )
+
+
+def version_targets(version: AgentVersion) -> tuple[VersionState, ...]:
+    """Where the lifecycle lets a version go from here."""
+    return tuple(version_moves(version.state))

@@ -1,0 +1,71 @@
+"""The console's pages of the directory."""
+
+from registry.views.instances import (
+    InstanceDetail,
+    InstanceList,
+    MoveInstance,
+    ProvisionInstance,
+    RequestRelease,
+)
+from registry.views.places import (
+    BindSlot,
+    EnvironmentCreate,
+    EnvironmentDetail,
+    EnvironmentList,
+    ProviderCreate,
+    ProviderDetail,
+    ProviderList,
+    RoleCreate,
+    RoleList,
+    SlotCreate,
+    SlotDetail,
+    SlotList,
+)
+from registry.views.templates import (
+    TemplateCreate,
+    TemplateDetail,
+    TemplateEdit,
+    TemplateList,
+    TemplateOwners,
+    TemplateRisk,
+)
+from registry.views.versions import (
+    ImportVersion,
+    MoveVersion,
+    SaveGenome,
+    VersionDetail,
+    VersionDiff,
+    VersionList,
+)
+
+__all__ = [
+    "BindSlot",
+    "EnvironmentCreate",
+    "EnvironmentDetail",
+    "EnvironmentList",
+    "ImportVersion",
+    "InstanceDetail",
+    "InstanceList",
+    "MoveInstance",
+    "MoveVersion",
+    "ProviderCreate",
+    "ProviderDetail",
+    "ProviderList",
+    "ProvisionInstance",
+    "RequestRelease",
+    "RoleCreate",
+    "RoleList",
+    "SaveGenome",
+    "SlotCreate",
+    "SlotDetail",
+    "SlotList",
+    "TemplateCreate",
+    "TemplateDetail",
+    "TemplateEdit",
+    "TemplateList",
+    "TemplateOwners",
+    "TemplateRisk",
+    "VersionDetail",
+    "VersionDiff",
+    "VersionList",
+]

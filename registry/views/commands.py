@@ -1,0 +1,71 @@
+"""What the registry's command pages share: the actor in the form, the right before the form, one template."""
+
+from typing import Any, ClassVar
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest
+
+from arm.models import User
+from arm.permissions import held_on
+from arm.rights import Right
+from arm.views import CommandView, CreateView
+from registry import queries
+
+
+def actor_of(request: HttpRequest) -> User:
+    """The person behind a request that has passed the sign-in."""
+    if not isinstance(request.user, User):
+        raise PermissionDenied
+    return request.user
+
+
+class Worded:
+    """The words around a form."""
+
+    heading: ClassVar[str]
+    submit: ClassVar[str]
+    tone: ClassVar[str] = "primary"
+    intro: ClassVar[str] = ""
+
+
+class Command(Worded, CommandView):
+    """A verb on one row: who holds none of `act_rights` on it gets 403, not a form that will refuse."""
+
+    template_name = "registry/form.html"
+
+    act_rights: ClassVar[frozenset[Right]]
+    view_right = Right.READ_DIRECTORY
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        if request.user.is_authenticated and not self.act_rights & held_on(request.user, self.object):
+            raise PermissionDenied
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "actor": actor_of(self.request)}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        words = {"heading": self.heading, "submit": self.submit, "tone": self.tone, "intro": self.intro}
+        return super().get_context_data(**{**words, "cancel": self.object.get_absolute_url(), **kwargs})
+
+
+class Create(Worded, CreateView):
+    """A verb on the tenant: who holds `act_right` nowhere gets 403."""
+
+    template_name = "registry/form.html"
+
+    act_right: ClassVar[Right]
+    cancel_url: ClassVar[str]
+    view_right = Right.READ_DIRECTORY
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        if request.user.is_authenticated and not queries.may_anywhere(actor_of(request), self.act_right):
+            raise PermissionDenied
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "actor": actor_of(self.request)}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        words = {"heading": self.heading, "submit": self.submit, "tone": self.tone, "intro": self.intro}
+        return super().get_context_data(**{**words, "cancel": self.cancel_url, **kwargs})

@@ -1,0 +1,191 @@
+"""Pages of environments, providers, roles and slots."""
+
+from typing import Any
+
+from django.urls import reverse, reverse_lazy
+from django.views.generic import DetailView
+
+from arm.models import User
+from arm.permissions import visible
+from arm.rights import Right
+from arm.views import FilteredList, Scoped
+from registry import forms, queries, services
+from registry.filters import EnvironmentFilter, ProviderFilter, RoleFilter, SlotFilter
+from registry.models import DeploymentSlot, Environment, Provider, RoleDefinition
+from registry.views.commands import Command, Create, actor_of
+
+SLOTS = DeploymentSlot.objects.select_related(
+    "environment", "role", "provider", "current_version__template", "previous_version__template"
+)
+
+
+class PlaceList(FilteredList):
+    """A short list with the number of live instances beside each row."""
+
+    view_right = Right.READ_DIRECTORY
+    create_right = Right.MANAGE_DIRECTORY
+
+    def counts(self, rows: Any) -> dict[Any, int]:
+        return {}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        found = list(context["object_list"])
+        counts = self.counts(found)
+        context["rows"] = [(row, counts.get(row.pk, 0)) for row in found]
+        context["may_create"] = queries.may_anywhere(actor_of(self.request), self.create_right)
+        return context
+
+
+class EnvironmentList(PlaceList):
+    queryset = Environment.objects.order_by("position")
+    filterset_class = EnvironmentFilter
+    template_name = "registry/environment_list.html"
+    columns = (
+        ("id", "typeid"),
+        ("slug", "slug"),
+        ("name", "name"),
+        ("position", "position"),
+        ("production", "production"),
+    )
+
+    def counts(self, rows: Any) -> dict[Any, int]:
+        return queries.instance_counts(rows, actor_of(self.request))
+
+
+class EnvironmentDetail(Scoped, DetailView[Environment]):
+    queryset = Environment.objects.all()
+    view_right = Right.READ_DIRECTORY
+    template_name = "registry/environment_detail.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = queries.place_page(self.object, actor_of(self.request))
+        slots = visible(SLOTS.filter(environment=self.object), self.request.user, self.view_right)
+        return super().get_context_data(page=page, slots=slots[: queries.SHOWN], **kwargs)
+
+
+class EnvironmentCreate(Create):
+    form_class = forms.EnvironmentForm
+    act_right = Right.MANAGE_DIRECTORY
+    heading, submit = "Add an environment", "Add"
+    intro = "It stands last in the channel order, which versions climb."
+    cancel_url = reverse_lazy("registry:environment_list")  # type: ignore[assignment]
+    success_message = "The environment is added."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Environment:
+        return services.create_environment(tenant=self.object, actor=actor, **cleaned)
+
+
+class ProviderList(PlaceList):
+    queryset = Provider.objects.order_by("slug")
+    filterset_class = ProviderFilter
+    template_name = "registry/provider_list.html"
+    columns = (
+        ("id", "typeid"),
+        ("slug", "slug"),
+        ("name", "name"),
+        ("kind", "kind"),
+        ("heartbeat", "heartbeat_seconds"),
+    )
+
+    def counts(self, rows: Any) -> dict[Any, int]:
+        return queries.provider_counts(rows, actor_of(self.request))
+
+
+class ProviderDetail(Scoped, DetailView[Provider]):
+    queryset = Provider.objects.all()
+    view_right = Right.READ_DIRECTORY
+    template_name = "registry/provider_detail.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = queries.place_page(self.object, actor_of(self.request))
+        return super().get_context_data(page=page, **kwargs)
+
+
+class ProviderCreate(Create):
+    form_class = forms.ProviderForm
+    act_right = Right.MANAGE_DIRECTORY
+    heading, submit = "Add a provider", "Add"
+    intro = "Whose machines run instances, and how long one may be silent there."
+    cancel_url = reverse_lazy("registry:provider_list")  # type: ignore[assignment]
+    success_message = "The provider is added."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Provider:
+        return services.create_provider(tenant=self.object, actor=actor, **cleaned)
+
+
+class RoleList(PlaceList):
+    queryset = RoleDefinition.objects.order_by("slug")
+    filterset_class = RoleFilter
+    template_name = "registry/role_list.html"
+    columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("tier", "tier"), ("risk", "risk"))
+
+
+class RoleCreate(Create):
+    form_class = forms.RoleForm
+    act_right = Right.MANAGE_DIRECTORY
+    heading, submit = "Define a role", "Define"
+    intro = "The job, apart from who does it. A slot gives it to a version."
+    cancel_url = reverse_lazy("registry:role_list")  # type: ignore[assignment]
+    success_message = "The role is defined."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> RoleDefinition:
+        return services.create_role(tenant=self.object, actor=actor, **cleaned)
+
+    def get_success_url(self) -> str:
+        return reverse("registry:role_list")
+
+
+class SlotList(PlaceList):
+    queryset = SLOTS.order_by("environment__position", "role__slug", "ordinal")
+    filterset_class = SlotFilter
+    template_name = "registry/slot_list.html"
+    create_right = Right.PROMOTE_RELEASE
+    columns = (
+        ("id", "typeid"),
+        ("environment", "environment.slug"),
+        ("role", "role.slug"),
+        ("provider", "provider.slug"),
+        ("ordinal", "ordinal"),
+        ("current", lambda row: row.current_version and row.current_version.typeid),
+        ("previous", lambda row: row.previous_version and row.previous_version.typeid),
+    )
+
+
+class SlotDetail(Scoped, DetailView[DeploymentSlot]):
+    queryset = SLOTS
+    view_right = Right.READ_DIRECTORY
+    template_name = "registry/slot_detail.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = queries.slot_page(self.object, actor_of(self.request))
+        return super().get_context_data(page=page, **kwargs)
+
+
+class SlotCreate(Create):
+    form_class = forms.SlotForm
+    act_right = Right.PROMOTE_RELEASE
+    heading, submit = "Open a slot", "Open"
+    intro = "A place for one version: a role, in an environment, at a provider."
+    cancel_url = reverse_lazy("registry:slot_list")  # type: ignore[assignment]
+    success_message = "The slot is open."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> DeploymentSlot:
+        return services.create_slot(actor=actor, **cleaned)
+
+
+class BindSlot(Command):
+    queryset = SLOTS
+    form_class = forms.BindSlotForm
+    act_rights = frozenset({Right.PROMOTE_RELEASE})
+    heading, submit = "Bind a version", "Bind"
+    intro = "What is bound now becomes the previous version, which a rollback returns to."
+    success_message = "The slot is bound."
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "version": self.request.GET.get("version", "")}
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> DeploymentSlot:
+        return services.bind_slot(
+            slot=self.object, version=cleaned["version"], actor=actor, reason=cleaned["reason"]
+        )

@@ -1,0 +1,113 @@
+"""Pages of agents (templates)."""
+
+from typing import Any
+
+from django.urls import reverse_lazy
+from django.views.generic import DetailView
+
+from arm.models import Membership, User
+from arm.panels import panels
+from arm.rights import Right
+from arm.views import FilteredList, Scoped
+from registry import forms, queries, services
+from registry.filters import TemplateFilter
+from registry.models import AgentTemplate
+from registry.views.commands import Command, Create, actor_of
+
+EDITED = frozenset({Right.CREATE_VERSION})
+MANAGED = frozenset({Right.MANAGE_DIRECTORY})
+
+
+class TemplateList(FilteredList):
+    queryset = AgentTemplate.objects.select_related("project").order_by("name", "pk")
+    view_right = Right.READ_DIRECTORY
+    filterset_class = TemplateFilter
+    template_name = "registry/template_list.html"
+    columns = (
+        ("id", "typeid"),
+        ("name", "name"),
+        ("slug", "slug"),
+        ("risk", "risk"),
+        ("tags", lambda row: " ".join(row.tags)),
+        ("cost centre", "cost_center"),
+        ("created", "created_at"),
+    )
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        context["rows"] = queries.template_rows(context["object_list"])
+        context["may_create"] = queries.may_anywhere(actor_of(self.request), Right.CREATE_VERSION)
+        return context
+
+
+class TemplateDetail(Scoped, DetailView[AgentTemplate]):
+    queryset = AgentTemplate.objects.select_related("project")
+    view_right = Right.READ_DIRECTORY
+    template_name = "registry/template_detail.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = queries.template_page(self.object, actor_of(self.request))
+        return super().get_context_data(
+            page=page, panels=panels("TEMPLATE_PANELS", self.request, self.object), **kwargs
+        )
+
+
+class TemplateCreate(Create):
+    form_class = forms.TemplateForm
+    act_right = Right.CREATE_VERSION
+    heading, submit = "Register an agent", "Register"
+    intro = "An agent begins as a template. Its first version brings the genome: what it is made of."
+    cancel_url = reverse_lazy("registry:template_list")  # type: ignore[assignment]
+    success_message = "The agent is registered."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
+        return services.register_template(tenant=self.object, actor=actor, **cleaned)
+
+
+class TemplateEdit(Command):
+    queryset = AgentTemplate.objects.all()
+    form_class = forms.TemplateEditForm
+    act_rights = EDITED
+    heading, submit = "Describe the agent", "Save"
+
+    def get_initial(self) -> dict[str, Any]:
+        names = ("name", "description", "intended_use", "out_of_scope", "cost_center")
+        held = {name: getattr(self.object, name) for name in names}
+        return {**super().get_initial(), **held, "tags": ", ".join(self.object.tags)}
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
+        return services.update_template(template=self.object, actor=actor, **cleaned)
+
+
+class TemplateRisk(Command):
+    queryset = AgentTemplate.objects.all()
+    form_class = forms.TemplateRiskForm
+    act_rights = MANAGED
+    heading, submit = "Change the risk class", "Change"
+    intro = "Limits of role bindings and what production takes follow the risk class."
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "risk": self.object.risk}
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
+        return services.update_template(template=self.object, actor=actor, **cleaned)
+
+
+class TemplateOwners(Command):
+    queryset = AgentTemplate.objects.all()
+    form_class = forms.OwnersForm
+    act_rights = MANAGED
+    heading, submit = "Choose the owners", "Save"
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        members = Membership.objects.filter(tenant=self.object.tenant_id, active=True).values("user")
+        people = User.objects.filter(pk__in=members, is_active=True, kind=User.Kind.PERSON).order_by(
+            "username"
+        )
+        return {**super().get_form_kwargs(), "people": people}
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "owners": [user.pk for user in queries.owners(self.object)]}
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
+        return services.set_owners(template=self.object, actor=actor, **cleaned)

@@ -1,0 +1,164 @@
+"""Pages of versions: the Agent Card, its lifecycle, its differences, and imports."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpResponse
+from django.shortcuts import get_object_or_404
+from django.urls import reverse_lazy
+from django.views.generic import DetailView
+
+from arm import ids
+from arm.models import User
+from arm.panels import panels
+from arm.permissions import visible
+from arm.rights import Right
+from arm.views import FilteredList, Scoped
+from registry import forms, genome, queries, services
+from registry.filters import VersionFilter
+from registry.lifecycle import VERSION_MOVES, VersionState
+from registry.models import AgentVersion
+from registry.views.commands import Command, Create, actor_of
+
+MOVED = frozenset(right for moves in VERSION_MOVES.values() for right in moves.values())
+
+
+class VersionList(FilteredList):
+    queryset = AgentVersion.objects.for_list()
+    view_right = Right.READ_DIRECTORY
+    filterset_class = VersionFilter
+    template_name = "registry/version_list.html"
+    columns = (
+        ("id", "typeid"),
+        ("agent", "template.name"),
+        ("number", "number"),
+        ("label", "label"),
+        ("state", "state"),
+        ("since", "state_since"),
+        ("digest", "genome.digest"),
+        ("completeness", "genome.completeness"),
+        ("created", "created_at"),
+    )
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        may = queries.may_anywhere(actor_of(self.request), Right.CREATE_VERSION)
+        return super().get_context_data(may_create=may, **kwargs)
+
+
+class VersionDetail(Scoped, DetailView[AgentVersion]):
+    """The Agent Card. Its digest is recomputed from the stored bytes each time the page is opened."""
+
+    queryset = AgentVersion.objects.select_related("template", "genome", "created_by", "submitted_by")
+    view_right = Right.READ_DIRECTORY
+    template_name = "registry/version_detail.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        read = services.read_genome(genome=self.object.genome)
+        page = queries.version_page(self.object, read.document, actor_of(self.request))
+        found = panels("VERSION_PANELS", self.request, self.object)
+        return super().get_context_data(read=read, page=page, panels=found, **kwargs)
+
+
+class VersionDiff(Scoped, DetailView[AgentVersion]):
+    """Field by field against `?with=ver_…`, or against what the version comes from."""
+
+    queryset = AgentVersion.objects.select_related("template", "genome")
+    view_right = Right.READ_DIRECTORY
+    template_name = "registry/version_diff.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        other = self._other()
+        document = queries.stored_document(self.object)
+        compared = queries.compare(self.object, document, other) if other else None
+        nearby = AgentVersion.objects.filter(template=self.object.template_id).exclude(pk=self.object.pk)
+        return super().get_context_data(
+            other=other, comparison=compared, nearby=nearby.order_by("-number")[:20], **kwargs
+        )
+
+    def _other(self) -> AgentVersion | None:
+        asked = self.request.GET.get("with", "")
+        if not asked:
+            return queries.predecessor(self.object)
+        try:
+            pk = ids.decode("ver", asked)
+        except ValueError:
+            raise Http404 from None
+        seen: QuerySet[AgentVersion] = visible(
+            AgentVersion.objects.select_related("template", "genome"), self.request.user, self.view_right
+        )
+        return get_object_or_404(seen, pk=pk)
+
+
+class MoveVersion(Command):
+    queryset = AgentVersion.objects.select_related("template", "genome")
+    form_class = forms.MoveVersionForm
+    act_rights = MOVED
+    heading, submit = "Move the version", "Move"
+    success_message = "The version was moved."
+    template_name = "registry/version_move.html"
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "targets": queries.version_targets(self.object)}
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "to": self.request.GET.get("to", "")}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        steps = queries.version_steps(self.object, actor_of(self.request))
+        return super().get_context_data(steps=steps, **kwargs)
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> AgentVersion:
+        return services.move_version(
+            version=self.object, to=VersionState(cleaned["to"]), actor=actor, reason=cleaned["reason"]
+        )
+
+
+class SaveGenome(Command):
+    queryset = AgentVersion.objects.select_related("template", "genome")
+    form_class = forms.FileForm
+    act_rights = frozenset({Right.CREATE_VERSION})
+    heading, submit = "Give the draft another genome", "Save genome"
+    success_message = "The genome is saved."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> AgentVersion:
+        document = genome.read(cleaned["data"], media_type=cleaned["media_type"]).document
+        return services.save_genome(
+            version=self.object, genome=document, actor=actor, reason=cleaned["reason"]
+        )
+
+    def get_success_url(self) -> str:
+        url: str = self.result.get_absolute_url()
+        return url
+
+
+class ImportVersion(Create):
+    form_class = forms.ImportForm
+    act_right = Right.CREATE_VERSION
+    heading, submit = "Import an agent", "Import"
+    intro = "A genome file or an A2A agent card becomes a draft. A draft may lack things; what is there must be right."
+    cancel_url = reverse_lazy("registry:version_list")  # type: ignore[assignment]
+    success_message = "The draft is stored."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> services.ImportedVersion:
+        common = {"tenant": self.object, "data": cleaned["data"], "template": cleaned["template"]}
+        if cleaned["kind"] == "agent_card":
+            return services.import_agent_card(**common, actor=actor, reason=cleaned["reason"])
+        return services.import_genome(
+            **common,
+            media_type=cleaned["media_type"],
+            name=cleaned["name"],
+            label=cleaned["label"],
+            actor=actor,
+            reason=cleaned["reason"],
+        )
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        answer = super().form_valid(form)
+        for note in getattr(getattr(self, "result", None), "notes", ()):
+            messages.info(self.request, note)
+        return answer
+
+    def get_success_url(self) -> str:
+        url: str = self.result.version.get_absolute_url()
+        return url
