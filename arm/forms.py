@@ -4,9 +4,13 @@ from typing import Any
 
 from django import forms
 from django.contrib.auth.forms import AuthenticationForm
+from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 
+from arm.models import Team, Tenant, User
 from arm.queries import sign_in_locked
+from arm.rights import Risk
+from arm.roles import CHOICES
 
 
 class SignInForm(AuthenticationForm):
@@ -25,3 +29,33 @@ class ReasonForm(forms.Form):
     """For commands that need nothing but a reason."""
 
     reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+
+
+class BindForm(forms.Form):
+    """Who gets which role, until when, up to which risk, and why. `cleaned_data` is what `services.bind` takes."""
+
+    principal = forms.ChoiceField(label="Who")
+    role = forms.ChoiceField(choices=CHOICES)
+    risk_max = forms.ChoiceField(
+        choices=[("", "Any risk"), *Risk.choices], required=False, label="Up to risk"
+    )
+    expires_at = forms.DateTimeField(
+        required=False, label="Until (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
+    )
+    reason = forms.CharField(max_length=500)
+
+    def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        people = User.objects.filter(memberships__tenant=tenant, memberships__active=True).order_by(
+            "username"
+        )
+        teams = Team.objects.filter(tenant=tenant).order_by("name")
+        self._by_key: dict[str, User | Group] = {f"user:{user.pk}": user for user in people}
+        self._by_key |= {f"team:{team.pk}": team.group for team in teams.select_related("group")}
+        self.fields["principal"].choices = [  # type: ignore[attr-defined]
+            ("People", [(f"user:{user.pk}", f"{user} ({user.username})") for user in people]),
+            ("Teams", [(f"team:{team.pk}", team.name) for team in teams]),
+        ]
+
+    def clean_principal(self) -> User | Group:
+        return self._by_key[self.cleaned_data["principal"]]

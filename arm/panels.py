@@ -17,13 +17,13 @@ from arm.rights import Right
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A titled part of a page: its template gets `context` and nothing else. `wide` spans the page."""
+    """A titled part of a page: its template gets `context` as `panel`. `flush` drops the padding, for tables."""
 
     title: str
     template: str
     context: Mapping[str, Any]
-    wide: bool = False
     anchor: str = ""
+    flush: bool = False
 
 
 class PanelPort(Protocol):
@@ -36,6 +36,21 @@ def panels(setting: str, request: HttpRequest, subject: Any) -> list[Panel]:
     """What each implementation named by the setting shows about the subject, in order."""
     found = (port.panel(request, subject) for port in implementations(setting))
     return [panel for panel in found if panel is not None]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One thing that a search has found."""
+
+    label: str
+    kind: str
+    url: str
+    detail: str = ""
+
+
+def search(request: HttpRequest, text: str) -> list[Hit]:
+    """What every app (settings.SEARCH) finds for the text among what the visitor may see; at most 20 of each."""
+    return [hit for port in implementations("SEARCH") for hit in port.find(request, text)[:20]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
+from django.templatetags.static import static
 
 from arm import pg
 from arm.pg.url import database
@@ -253,6 +254,7 @@ APPROVALS = (
 INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
 TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
 HOME_PANELS: list[str] = []
+SEARCH: list[str] = []
 TEMPLATE_PANELS: list[str] = []
 VERSION_PANELS: list[str] = []
 INSTANCE_PANELS: list[str] = []
@@ -283,6 +285,8 @@ WORKER_SILENCE_SECONDS = 30
 GATEWAY_URL = env("ARM_GATEWAY_URL", "")
 
 UNFOLD = {
+    "STYLES": [lambda request: static("css/admin.css")],
+    "SITE_URL": "/",
     "SITE_TITLE": "ARM admin",
     "SITE_HEADER": "ARM",
     "SITE_SUBHEADER": "Agent Resource Management",

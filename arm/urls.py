@@ -9,7 +9,8 @@ from drf_spectacular.views import SpectacularAPIView
 from arm import views
 from arm.ids import converter
 
-register_converter(converter("chg"), "chg")
+for _prefix in ("chg", "rob"):
+    register_converter(converter(_prefix), _prefix)
 
 handler400 = "arm.views.handler400"
 handler403 = "arm.views.handler403"
@@ -27,6 +28,9 @@ urlpatterns = [
     path("changes/", views.ChangeList.as_view(), name="change_list"),
     path("changes/<chg:pk>/", views.ChangeDetail.as_view(), name="change_detail"),
     path("people/", views.MemberList.as_view(), name="member_list"),
+    path("people/bind/", views.BindRole.as_view(), name="role_bind"),
+    path("people/bindings/<rob:pk>/end/", views.UnbindRole.as_view(), name="role_unbind"),
+    path("search/", views.Search.as_view(), name="search"),
     path("gallery/", views.Gallery.as_view(), name="gallery"),
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
     path("admin/", admin.site.urls),

@@ -251,5 +251,6 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         service_key,
         slot(environment=place, provider=at),
         Membership.objects.get(user=everyone),
+        grant(everyone, tenant, Right.READ_EVIDENCE),
     ]
     return {row.prefix: row for row in rows}

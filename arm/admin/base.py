@@ -1,0 +1,164 @@
+"""What every admin page of ours shares: object-level rights, writes through services, history from change records."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.core.exceptions import PermissionDenied
+from django.core.paginator import Paginator
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.template.response import TemplateResponse
+from django.utils.functional import cached_property
+from unfold.admin import ModelAdmin
+
+from arm import services
+from arm.admin.commands import AdminCommand, sentence
+from arm.errors import DomainError
+from arm.models import ChangeRecord, SecurityEvent
+from arm.permissions import allowed, held_anywhere, visible
+from arm.rights import Right
+from arm.views import csv_response
+
+
+def _has_workplace(request: HttpRequest) -> bool:
+    """Whoever works in a tenant may enter the admin: what they see there is what their bindings say."""
+    return bool(request.user.is_active and getattr(request, "tenant", None) is not None)
+
+
+admin.site.has_permission = _has_workplace  # type: ignore[method-assign]
+
+
+class EstimatedPaginator(Paginator[Any]):
+    """Counts at most 100,000 rows: enough to page by, cheap on tables that only grow."""
+
+    @cached_property
+    def count(self) -> int:
+        rows: Any = self.object_list
+        return int(rows.order_by().values("pk")[:100_000].count())
+
+
+class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
+    """Rows the person may not see do not exist: not in lists, autocompletes, exports, counts, or by address.
+
+    `view_right` opens a row. `edit_right` and `add_right` open the form whose `save_model` calls a service (`edit`,
+    `create`); without them the admin shows and never writes. Deleting is never offered: history stays.
+    """
+
+    view_right: ClassVar[Right] = Right.READ_DIRECTORY
+    edit_right: ClassVar[Right | None] = None
+    add_right: ClassVar[Right | None] = None
+    export_columns: ClassVar[Sequence[tuple[str, str | Callable[[Any], Any]]]] = ()
+    commands: ClassVar[Sequence[AdminCommand]] = ()
+    list_per_page = 50
+    show_full_result_count = False
+    paginator = EstimatedPaginator
+    compressed_fields = True
+    warn_unsaved_form = True
+    object_history_template = "admin/change_records.html"
+
+    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
+        return visible(super().get_queryset(request), request.user, self.view_right)
+
+    def has_module_permission(self, request: HttpRequest) -> bool:
+        return self.view_right.value in held_anywhere(request.user)
+
+    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        if obj is None:
+            return self.view_right.value in held_anywhere(request.user)
+        return allowed(request.user, self.view_right, obj)
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        if self.edit_right is None:
+            return False
+        if obj is None:
+            return self.edit_right.value in held_anywhere(request.user)
+        return allowed(request.user, self.edit_right, obj)
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return self.add_right is not None and self.add_right.value in held_anywhere(request.user)
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return False
+
+    def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
+        """The service call that makes a row from the add form."""
+        raise PermissionDenied
+
+    def edit(self, request: HttpRequest, obj: Any, cleaned: dict[str, Any]) -> None:
+        """The service call that carries a change form out."""
+        raise PermissionDenied
+
+    def save_model(self, request: HttpRequest, obj: Any, form: Any, change: bool) -> None:
+        """Never `obj.save()`: the service writes. A refusal is shown as a message and nothing is stored."""
+        if change:
+            stored = self.get_queryset(request).get(pk=obj.pk)
+            self.edit(request, stored, form.cleaned_data)
+        else:
+            made = self.create(request, form.cleaned_data)
+            obj.pk = made.pk
+            obj.__dict__.update({k: v for k, v in made.__dict__.items() if k != "_state"})
+            obj._state.adding = False
+
+    def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
+        """Nothing beside the service: related rows are its business."""
+
+    def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
+        """The change record is the history."""
+
+    log_change = log_addition
+
+    def changeform_view(
+        self,
+        request: HttpRequest,
+        object_id: str | None = None,
+        form_url: str = "",
+        extra_context: dict[str, Any] | None = None,
+    ) -> HttpResponse:
+        try:
+            with transaction.atomic():
+                answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+            return answer
+        except DomainError as refusal:
+            messages.error(request, sentence(refusal))
+            return redirect(request.get_full_path())
+
+    def history_view(
+        self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
+    ) -> HttpResponse:
+        """History comes from change records."""
+        obj = self.get_object(request, object_id)
+        if obj is None:
+            raise Http404
+        context = {
+            **self.admin_site.each_context(request),
+            "title": f"History of {obj}",
+            "records": ChangeRecord.objects.about(obj)[:500],
+            "object": obj,
+            "opts": self.opts,
+            "module_name": str(self.opts.verbose_name_plural),
+            **(extra_context or {}),
+        }
+        return TemplateResponse(request, "admin/change_records.html", context)
+
+    def get_actions(self, request: HttpRequest) -> dict[str, Any]:
+        actions: dict[str, Any] = {}
+        held = held_anywhere(request.user)
+        if self.export_columns and Right.EXPORT.value in held:
+            actions["export_csv"] = (type(self).export_csv, "export_csv", "Export as CSV")
+        for command in self.commands:
+            if command.right.value in held:
+                actions[command.name] = (command, command.name, command.label)
+        return actions
+
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
+        kept = visible(queryset, request.user, Right.EXPORT)
+        services.note_security(
+            SecurityEvent.Kind.EXPORTED,
+            str(self.opts.verbose_name_plural),
+            user=request.user,  # type: ignore[arg-type]
+            detail={"rows": kept.count()},
+        )
+        return csv_response(kept, self.export_columns, str(self.opts.model_name))

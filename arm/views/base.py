@@ -1,0 +1,150 @@
+"""What every page shares: lists of what the visitor may see, their CSV, and commands that call one service."""
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, ClassVar
+
+import django_filters
+from django.contrib import messages
+from django.db import transaction
+from django.db.models import Model, QuerySet
+from django.forms import Form
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.views.generic import FormView, ListView
+from django.views.generic.detail import SingleObjectMixin
+
+from arm import clock
+from arm.errors import DomainError
+from arm.models import Tenant, User
+from arm.permissions import visible
+from arm.rights import Right
+
+
+class Scoped:
+    """For list and detail views: the queryset holds only what the visitor may view; detail URLs take TypeIDs."""
+
+    view_right: Right
+    request: HttpRequest
+
+    def get_queryset(self) -> QuerySet[Any]:
+        return visible(super().get_queryset(), self.request.user, self.view_right)  # type: ignore[misc]
+
+
+class FilteredList(Scoped, ListView[Any]):
+    """A table: one FilterSet for page and CSV, 50 rows a page, `?format=csv` gives exactly what is shown.
+
+    `columns` names the CSV's columns: (heading, attribute path or callable).
+    """
+
+    filterset_class: type[django_filters.FilterSet] | None = None
+    paginate_by = 50
+    columns: ClassVar[Sequence[tuple[str, str | Callable[[Any], Any]]]] = ()
+    csv_limit = 100_000
+
+    def get_queryset(self) -> QuerySet[Any]:
+        queryset = super().get_queryset()
+        self.filterset = None
+        if self.filterset_class is not None:
+            self.filterset = self.filterset_class(self.request.GET, queryset=queryset, request=self.request)
+            queryset = self.filterset.qs if self.filterset.is_valid() else queryset.none()
+        return queryset
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        if request.GET.get("format") == "csv" and self.columns:
+            return csv_response(
+                self.get_queryset()[: self.csv_limit], self.columns, type(self).__name__.lower()
+            )
+        return super().get(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        query = self.request.GET.copy()
+        query.pop("page", None)
+        return super().get_context_data(
+            filter=self.filterset, query=query.urlencode(), has_csv=bool(self.columns), **kwargs
+        )
+
+
+def csv_response(
+    rows: Iterable[Any], columns: Sequence[tuple[str, str | Callable[[Any], Any]]], name: str
+) -> HttpResponse:
+    """Rows as CSV; a cell that a spreadsheet would run as a formula is written with a leading apostrophe."""
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="{name}-{clock.now():%Y%m%d-%H%M}.csv"'
+    writer = csv.writer(response)
+    writer.writerow([heading for heading, _ in columns])
+    for row in rows:
+        writer.writerow([_cell(_value(row, source)) for _, source in columns])
+    return response
+
+
+def _value(row: Any, source: str | Callable[[Any], Any]) -> Any:
+    if callable(source):
+        return source(row)
+    for part in source.split("."):
+        row = getattr(row, part, None)
+    return row() if callable(row) else row
+
+
+def _cell(value: Any) -> str:
+    text = "" if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
+    return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+
+
+class CommandView(Scoped, SingleObjectMixin[Any], FormView[Form]):
+    """One form, one service call. A refusal comes back as a form error; the object is loaded before the body."""
+
+    success_message = "Saved."
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        if request.user.is_authenticated:
+            self.object = self.get_object()
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Any:
+        """The one service call; its return value is at hand in `get_success_url` as `self.result`."""
+        raise NotImplementedError
+
+    def get_success_url(self) -> str:
+        url: str = self.object.get_absolute_url()
+        return url
+
+    def form_valid(self, form: Form) -> HttpResponse:
+        if not isinstance(self.request.user, User):
+            raise Http404
+        try:
+            with transaction.atomic():
+                self.result = self.run(self.request.user, form.cleaned_data)
+        except DomainError as refusal:
+            return self.refused(form, refusal)
+        messages.success(self.request, self.success_message)
+        return redirect(self.get_success_url())
+
+    def refused(self, form: Form, refusal: DomainError) -> HttpResponse:
+        form.add_error(None, refusal.message)
+        for problem in refusal.extra.get("errors", ()):  # type: ignore[attr-defined]
+            form.add_error(None, f"{problem['pointer'] or '/'}: {problem['message']}")
+        response = self.render_to_response(self.get_context_data(form=form, refusal=refusal))
+        response.status_code = refusal.status
+        return response
+
+
+class CreateView(CommandView):
+    """A command on the tenant itself: what it makes has no object yet."""
+
+    def get_object(self, queryset: QuerySet[Any] | None = None) -> Model:
+        if self.request.tenant is None:  # type: ignore[attr-defined]
+            raise Http404
+        return self.request.tenant  # type: ignore[attr-defined,no-any-return]
+
+    def get_success_url(self) -> str:
+        url: str = self.result.get_absolute_url()
+        return url
+
+
+def current_tenant(request: HttpRequest) -> Tenant:
+    """The tenant this page works in; 404 for somebody who is a member of none."""
+    tenant: Tenant | None = getattr(request, "tenant", None)
+    if tenant is None:
+        raise Http404
+    return tenant
