@@ -81,12 +81,20 @@ class Section:
     children: list[Link] = field(default_factory=list)
 
 
+SECTIONS = (
+    "Fleet", "Directory", "Releases", "Policy", "Approvals", "Stop", "Incidents", "Telemetry", "Costs",
+    "Governance", "Settings",
+)  # fmt: skip
+"""The order of the navigation: who is on call comes first."""
+
+
 class Navigation:
     """The core's own entries."""
 
     entries = (
         Entry("Fleet", "Fleet", "home", Right.READ_DIRECTORY, "fleet"),
         Entry("Governance", "Changes", "change_list", Right.READ_AUDIT, "changes"),
+        Entry("Settings", "Admin", "admin:index", Right.READ_DIRECTORY, "settings"),
         Entry("Settings", "People and roles", "member_list", Right.MANAGE_TENANT, "people"),
     )
 
@@ -102,7 +110,8 @@ def navigation(request: HttpRequest) -> list[Section]:
                 active = request.path == url or (url != "/" and request.path.startswith(url))
                 section = sections.setdefault(entry.section, Section(entry.section))
                 section.children.append(Link(entry.label, url, entry.icon, active))
-    return list(sections.values())
+    rank = {label: number for number, label in enumerate(SECTIONS)}
+    return sorted(sections.values(), key=lambda section: rank.get(section.label, len(rank)))
 
 
 def shell(request: HttpRequest) -> dict[str, Any]:

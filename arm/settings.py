@@ -287,6 +287,22 @@ GATEWAY_URL = env("ARM_GATEWAY_URL", "")
 UNFOLD = {
     "STYLES": [lambda request: static("css/admin.css")],
     "SITE_URL": "/",
+    "SITE_DROPDOWN": [{"icon": "speed", "title": "Console", "link": "/"}],
+    "COLORS": {
+        "primary": {
+            "50": "oklch(97% .014 254.6)",
+            "100": "oklch(93.2% .032 255.6)",
+            "200": "oklch(88.2% .059 254.1)",
+            "300": "oklch(80.9% .105 251.8)",
+            "400": "oklch(70.7% .165 254.6)",
+            "500": "oklch(62.3% .188 259.8)",
+            "600": "oklch(50.9% .178 262.4)",
+            "700": "oklch(45.5% .171 264.4)",
+            "800": "oklch(39.5% .148 265.5)",
+            "900": "oklch(34.9% .114 265.5)",
+            "950": "oklch(28.2% .091 267.9)",
+        }
+    },
     "SITE_TITLE": "ARM admin",
     "SITE_HEADER": "ARM",
     "SITE_SUBHEADER": "Agent Resource Management",
