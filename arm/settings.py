@@ -253,12 +253,26 @@ APPROVALS = (
 )
 INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
 TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
-HOME_PANELS: list[str] = []
-SEARCH: list[str] = []
-TEMPLATE_PANELS: list[str] = []
-VERSION_PANELS: list[str] = []
-INSTANCE_PANELS: list[str] = []
-NAVIGATION: list[str] = ["arm.panels.Navigation", "registry.plugins.Navigation"]
+HOME_PANELS: list[str] = [
+    "telemetry.plugins.OpenIncidents",
+]
+SEARCH: list[str] = [
+    "telemetry.plugins.Search",
+]
+TEMPLATE_PANELS: list[str] = [
+    "telemetry.plugins.TemplateIncidents",
+]
+VERSION_PANELS: list[str] = [
+    "telemetry.plugins.VersionIncidents",
+]
+INSTANCE_PANELS: list[str] = [
+    "telemetry.plugins.InstanceIncidents",
+]
+NAVIGATION: list[str] = [
+    "arm.panels.Navigation",
+    "registry.plugins.Navigation",
+    "telemetry.plugins.Navigation",
+]
 SCHEDULES: list[tuple[str, str, int]] = []  # (name, dotted path run for each tenant or once, minutes)
 PREPARE: list[str] = [
     "policy.tasks.prepare_partitions"

@@ -33,6 +33,8 @@ urlpatterns = [
     path("search/", views.Search.as_view(), name="search"),
     path("gallery/", views.Gallery.as_view(), name="gallery"),
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
-    path("admin/", admin.site.urls),
     path("registry/", include("registry.urls")),
+    path("", include("telemetry.urls")),
+    path("api/v1/", include("telemetry.api")),
+    path("admin/", admin.site.urls),
 ]

@@ -1,4 +1,4 @@
-"""What telemetry answers to the apps below it: incidents that their rules open."""
+"""What telemetry answers to the apps below it: incidents that their rules open, panels, navigation."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -6,12 +6,20 @@ from uuid import UUID
 
 from django.apps import apps
 from django.db.models import Model
+from django.http import HttpRequest
+from django.urls import reverse
 
 from arm.errors import Invalid, Problem
-from arm.models import Tenant
+from arm.models import Tenant, TenantRow
+from arm.panels import Entry, Hit, Panel
+from arm.permissions import held_anywhere, held_on, visible
+from arm.rights import Right
 
 from . import services
-from .lifecycle import Detection, IncidentKind, Severity
+from .filters import IncidentFilter
+from .lifecycle import Detection, IncidentKind, IncidentState, Severity
+from .models import Incident
+from .queries import open_by_severity
 
 
 class Incidents:
@@ -62,3 +70,68 @@ def _subject(tenant_id: UUID, kind: str, pk: UUID) -> Model | None:
         return None
     wanted = {"pk": pk} if models[kind] is Tenant else {"pk": pk, "tenant_id": tenant_id}
     return models[kind]._default_manager.filter(**wanted).first()
+
+
+class Navigation:
+    """Telemetry's entries."""
+
+    entries = (Entry("Fleet", "Incidents", "telemetry:incident_list", Right.READ_INCIDENTS, "incidents"),)
+
+
+class OpenIncidents:
+    """On the fleet page: how many incidents are open, per severity."""
+
+    def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
+        if Right.READ_INCIDENTS not in held_anywhere(request.user):
+            return None
+        rows = visible(Incident.objects.all(), request.user, Right.READ_INCIDENTS)
+        return Panel("Open incidents", "telemetry/_home_incidents.html", {"rows": open_by_severity(rows)})
+
+
+class Search:
+    """Incidents by title, subject or identifier, newest first."""
+
+    def find(self, request: HttpRequest, text: str) -> list[Hit]:
+        rows = visible(Incident.objects.order_by("-opened_at"), request.user, Right.READ_INCIDENTS)
+        found = IncidentFilter({"q": text}, queryset=rows, request=request).qs[:20]
+        return [
+            Hit(row.title, "Incident", row.get_absolute_url(), f"{row.get_severity_display()}, {row.state}")
+            for row in found
+        ]
+
+
+class _IncidentsOf:
+    """On the page of an instance, version or agent: what went wrong with it, newest first."""
+
+    field = ""
+    shown = 5
+
+    def panel(self, request: HttpRequest, subject: TenantRow) -> Panel | None:
+        held = held_on(request.user, subject)
+        if Right.READ_INCIDENTS not in held:
+            return None
+        rows = visible(Incident.objects.filter(**{self.field: subject}), request.user, Right.READ_INCIDENTS)
+        page = f"{reverse('telemetry:incident_list')}?{self.field}={subject.typeid}"
+        states = "".join(f"&state={state}" for state in IncidentState)
+        newest = list(rows.order_by("-opened_at", "-pk")[: self.shown + 1])
+        context = {
+            "incidents": newest[: self.shown],
+            "more": len(newest) > self.shown,
+            "url": page + states,
+            "open_url": "",
+        }
+        if Right.MANAGE_INCIDENT in held:
+            context["open_url"] = f"{reverse('telemetry:incident_open')}?subject={subject.typeid}"
+        return Panel("Incidents", "telemetry/_panel_incidents.html", context, anchor="incidents")
+
+
+class InstanceIncidents(_IncidentsOf):
+    field = "instance"
+
+
+class VersionIncidents(_IncidentsOf):
+    field = "version"
+
+
+class TemplateIncidents(_IncidentsOf):
+    field = "template"

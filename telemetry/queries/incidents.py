@@ -1,0 +1,133 @@
+"""What an incident's page shows beside its row: the timeline, how far a measure reaches, and what stands open."""
+
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.db.models import Count, QuerySet
+from django.urls import reverse
+
+from arm.models import ChangeRecord, User
+from arm.permissions import visible
+from arm.rights import Right
+from registry.models import AgentInstance, InstanceInterval
+
+from ..lifecycle import LIVE, Severity
+from ..models import Incident, IncidentEntry
+
+BEFORE = timedelta(hours=24)
+AFTER = timedelta(hours=24)
+LINES = 200
+"""The newest lines of each source; an incident that needs more is read in the change log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a timeline. `state` picks its mark, `url` leads to the record behind it."""
+
+    at: datetime
+    title: str
+    actor: str = ""
+    text: str = ""
+    url: str = ""
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """A number and where its rows are; `tone` marks one that somebody should look at."""
+
+    label: str
+    value: int
+    url: str = ""
+    tone: str = ""
+
+
+_TONES = {Severity.S0: "stop", Severity.S1: "bad", Severity.S2: "warn"}
+
+
+def timeline(incident: Incident, actor: User) -> list[Moment]:
+    """Newest first: what people and rules wrote, and what became of the subject from a day before the incident
+    until a day after its last move. Who may not read change records sees the subject's states instead."""
+    first = incident.opened_at - BEFORE
+    last = incident.state_since + AFTER if not incident.live else None
+    moments = [
+        _entry(entry) for entry in incident.entries.select_related("author").order_by("-at", "-pk")[:LINES]
+    ]
+    records = visible(ChangeRecord.objects.all(), actor, Right.READ_AUDIT)
+    about = records.filter(
+        target_kind=incident.subject_kind, target_id=incident.subject_id, at__gte=first
+    ).order_by("-at", "-pk")
+    if last:
+        about = about.filter(at__lte=last)
+    found = [_record(record) for record in about[:LINES]]
+    if not found and incident.instance_id:
+        found = list(_states(incident, actor, first, last))
+    return sorted([*moments, *found], key=lambda moment: moment.at, reverse=True)
+
+
+def before_you_stop(instance: AgentInstance, actor: User) -> list[Tile]:
+    """What else leans on the instance: those it has spawned, and who would be left to do its work."""
+    seen = visible(AgentInstance.objects.live(), actor, Right.READ_DIRECTORY)
+    page = reverse("registry:instance_list")
+    peers = seen.filter(environment=instance.environment_id, state="active").exclude(pk=instance.pk)
+    peers = (
+        peers.filter(role=instance.role_id)
+        if instance.role_id
+        else peers.filter(template=instance.template_id)
+    )
+    same = f"{page}?template={instance.template.typeid}&environment={instance.environment.slug}&state=active"
+    return [
+        Tile("Others left to do its work", peers.count(), same),
+        Tile("Spawned by it, still live", seen.filter(parent=instance).count()),
+    ]
+
+
+def open_by_severity(incidents: QuerySet[Incident]) -> list[Tile]:
+    """How many of these are live per severity, worst first; none is a 0 and not an absence."""
+    rows = incidents.filter(state__in=LIVE).order_by().values_list("severity").annotate(n=Count("pk"))
+    counted = Counter(dict(rows))
+    page = reverse("telemetry:incident_list")
+    return [
+        Tile(
+            severity.label,
+            counted[severity.value],
+            f"{page}?severity={severity.value}",
+            _TONES.get(severity, "") if counted[severity.value] else "",
+        )
+        for severity in Severity
+    ]
+
+
+def _entry(entry: IncidentEntry) -> Moment:
+    kind = IncidentEntry.Kind(entry.kind)
+    title = kind.label
+    state = ""
+    if kind is IncidentEntry.Kind.MOVED:
+        title, state = f"{entry.before} → {entry.after}", entry.after.lower()
+    elif kind is IncidentEntry.Kind.SEVERITY:
+        title, state = f"Severity {entry.before} → {entry.after}", entry.after[:2]
+    elif kind is IncidentEntry.Kind.ASSIGNED:
+        title = f"Assigned to {entry.after}" if entry.after else f"No longer with {entry.before}"
+    elif kind is IncidentEntry.Kind.OPENED:
+        title, state = f"Opened as {entry.after}", "open"
+    elif kind is IncidentEntry.Kind.MITIGATION:
+        title = entry.after
+    return Moment(entry.at, title, str(entry.author or "ARM"), entry.text, "", state)
+
+
+def _record(record: ChangeRecord) -> Moment:
+    verb = record.verb.rpartition(".")[2].replace("_", " ")
+    state = str(record.after.get("state", ""))
+    title = f"{record.target_label} {verb}"
+    return Moment(record.at, title, record.actor_label, record.reason, record.get_absolute_url(), state)
+
+
+def _states(incident: Incident, actor: User, first: datetime, last: datetime | None) -> Iterable[Moment]:
+    rows = visible(InstanceInterval.objects.select_related("instance"), actor, Right.READ_DIRECTORY)
+    rows = rows.filter(instance=incident.instance_id, since__gte=first).order_by("-since")
+    if last:
+        rows = rows.filter(since__lte=last)
+    for row in rows[:LINES]:
+        yield Moment(row.since, f"{row.instance} became {row.get_state_display()}", state=row.state)
