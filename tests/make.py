@@ -28,6 +28,9 @@ from registry.models import (
     Provider,
     RoleDefinition,
 )
+from telemetry.lifecycle import IncidentKind, Severity
+from telemetry.models import Incident
+from telemetry.services import open_incident
 
 _n = count(1)
 _seen: list[Tenant] = []
@@ -229,6 +232,12 @@ def ingest_token(environment: Environment, provider: Provider) -> str:
     return token
 
 
+def incident(subject: Model | None = None, **kw: Any) -> Incident:
+    """An open S2 about an instance, as a rule of ARM would open it."""
+    defaults = {"kind": IncidentKind.DRIFT, "severity": Severity.S2, "title": f"Incident {next(_n)}"}
+    return open_incident(subject=subject or instance(), actor=None, **(defaults | kw))
+
+
 def body(value: Any) -> bytes:
     return json.dumps(value).encode()
 
@@ -252,5 +261,6 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         slot(environment=place, provider=at),
         Membership.objects.get(user=everyone),
         grant(everyone, tenant, Right.READ_EVIDENCE),
+        incident(running),
     ]
     return {row.prefix: row for row in rows}
