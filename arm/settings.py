@@ -244,13 +244,19 @@ Q_CLUSTER = {
 }
 
 # --- ports: who answers what lower apps ask ------------------------------------------------------------------
-PROMOTION_GATES: list[str] = ["registry.gates.GenomeComplete", "registry.gates.NoLiveInstance"]
-ACTIVATION_GATES: list[str] = ["registry.gates.VersionMayRun", "registry.gates.TelemetrySeen"]
+PROMOTION_GATES: list[str] = [
+    "registry.gates.GenomeComplete",
+    "registry.gates.NoLiveInstance",
+    "policy.plugins.PolicyValidates",
+]
+ACTIVATION_GATES: list[str] = [
+    "registry.gates.VersionMayRun",
+    "registry.gates.TelemetrySeen",
+    "policy.plugins.PolicyBound",
+]
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
-BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound"]
-APPROVALS = (
-    ""  # who collects second persons' decisions (registry.gates.Approvals); "" = only acts in person count
-)
+BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.SlotHasPolicy"]
+APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
 INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
 TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
 HOME_PANELS: list[str] = [
@@ -273,7 +279,12 @@ NAVIGATION: list[str] = [
     "registry.plugins.Navigation",
     "telemetry.plugins.Navigation",
 ]
-SCHEDULES: list[tuple[str, str, int]] = []  # (name, dotted path run for each tenant or once, minutes)
+SCHEDULES: list[tuple[str, str, int]] = [
+    ("approvals", "policy.tasks.expire_everywhere", 1),
+    ("policy tidying", "policy.tasks.tidy", 60),
+]  # (name, dotted path run for each tenant or once, minutes)
+LIMITS = "policy.plugins.Limits"  # who counts what is used of the limits
+POLICY_FACTS: dict[str, str] = {}  # fact: dotted path of who knows it (policy.facts)
 PREPARE: list[str] = [
     "policy.tasks.prepare_partitions"
 ]  # functions of the owner's alias, called by `manage.py prepare` after migrating

@@ -1,12 +1,25 @@
-"""What happens by itself: partitions are made ahead."""
+"""What happens by itself: approvals expire and escalate, partitions are made ahead, old touches go."""
 
 from datetime import timedelta
+from uuid import UUID
 
-from django.db import connections
+from django.db import connection, connections
 
-from arm import clock
+from arm import clock, tasks
+
+from . import services
 
 AHEAD, BEHIND = timedelta(days=14), timedelta(days=2)
+
+
+def expire_approvals(*, tenant_id: UUID, **_: object) -> None:
+    """Close what is past its time, escalate what waits too long."""
+    services.expire_approvals(tenant_id=tenant_id)
+
+
+def expire_everywhere(**_: object) -> None:
+    """Each minute, for every tenant."""
+    tasks.each_tenant("policy.tasks.expire_approvals")
 
 
 def prepare_partitions(alias: str = "default") -> int:
@@ -15,3 +28,10 @@ def prepare_partitions(alias: str = "default") -> int:
     with connections[alias].cursor() as cursor:
         cursor.execute("SELECT policy_make_partitions(%s, %s)", [today - BEHIND, today + AHEAD])
         return int(cursor.fetchone()[0])
+
+
+def tidy(**_: object) -> None:
+    """Hourly: coming days's partitions, and touches that every decider has long seen."""
+    prepare_partitions()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT policy_prune_touches()")

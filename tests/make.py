@@ -14,6 +14,9 @@ from arm import changes, crypto
 from arm.models import ApiKey, Membership, RoleBinding, Tenant, User, UserGrant
 from arm.permissions import grant_models
 from arm.rights import Right
+from policy.engine import SCHEMA, compile_envelope
+from policy.lifecycle import PolicyState
+from policy.models import Binding, Policy, PolicyVersion
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import (
     AgentInstance,
@@ -236,6 +239,50 @@ def incident(subject: Model | None = None, **kw: Any) -> Incident:
     """An open S2 about an instance, as a rule of ARM would open it."""
     defaults = {"kind": IncidentKind.DRIFT, "severity": Severity.S2, "title": f"Incident {next(_n)}"}
     return open_incident(subject=subject or instance(), actor=None, **(defaults | kw))
+
+
+def policy_document(**members: Any) -> dict[str, Any]:
+    """Tier 2, every tool, hosts, paths and commands anywhere: what `members` do not say otherwise."""
+    return {
+        "schema": SCHEMA,
+        "tier": 2,
+        "tools": [{"match": {"tool": "*"}, "effect": "allow"}],
+        "network": [{"host": "*"}],
+        "paths": [{"path": ".", "access": "write"}],
+        "commands": [{"argv": ["**"]}],
+    } | members
+
+
+def policy_version(**kw: Any) -> PolicyVersion:
+    """A draft of a new policy (or of `policy`); `content` is its document."""
+    content = kw.pop("content", None) or policy_document()
+    number = next(_n)
+    owner = kw.pop("policy", None)
+    if owner is None:
+        slug = f"policy-{number}"
+        owner = Policy.objects.create(tenant=_tenant(kw), slug=slug, name=kw.pop("name", slug))
+    compiled = compile_envelope(content)
+    return PolicyVersion.objects.create(
+        tenant=owner.tenant,
+        policy=owner,
+        content=crypto.canonical(content),
+        digest=compiled.digest,
+        tier=compiled.tier,
+        **{"number": owner.versions.count() + 1} | kw,
+    )
+
+
+def policy(**kw: Any) -> Policy:
+    """A policy whose first version is active."""
+    return policy_version(state=PolicyState.ACTIVE, **kw).policy
+
+
+def bound(to: Model, **members: Any) -> Policy:
+    """An active policy of these members, bound to a target (tenant, environment, template, instance, …)."""
+    owner = to if isinstance(to, Tenant) else to.tenant
+    row = policy(tenant=owner, content=policy_document(**members))
+    Binding.objects.create(tenant=owner, policy=row, reason="test", **Binding.members_for(to))
+    return row
 
 
 def body(value: Any) -> bytes:

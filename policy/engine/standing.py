@@ -36,6 +36,7 @@ class InForce(Struct, frozen=True):
     reason: str = ""
     tool: str = ""
     tool_class: str = ""
+    until: float | None = None
 
 
 class Standing:

@@ -1,0 +1,42 @@
+"""What a stop would reach, in numbers: shown before the click and kept with the posture."""
+
+from typing import Any
+
+from django.db.models import Count, QuerySet
+
+from arm.models import Tenant, TenantRow
+from registry.lifecycle import InstanceState
+from registry.models import AgentInstance
+
+from ..lifecycle import WAITING, ApprovalKind
+from ..models import ApprovalRequest, Posture
+
+
+def instances_below(scope: Tenant | TenantRow) -> QuerySet[AgentInstance]:
+    """Every agent that is not retired and stands below the scope."""
+    live = AgentInstance.objects.live()
+    if isinstance(scope, Tenant):
+        return live.filter(tenant=scope)
+    if isinstance(scope, AgentInstance):
+        return live.filter(pk=scope.pk)
+    (name,) = Posture.members_for(scope)
+    return live.filter(**{name: scope})
+
+
+def numbers(instances: QuerySet[AgentInstance]) -> dict[str, Any]:
+    """Agents by state, providers, environments, and the requests that wait for a decision about them."""
+    states = dict(instances.order_by().values_list("state").annotate(Count("pk")))
+    places = instances.order_by().aggregate(
+        providers=Count("provider", distinct=True), environments=Count("environment", distinct=True)
+    )
+    waiting = ApprovalRequest.objects.filter(
+        kind=ApprovalKind.TOOL_CALL, state__in=WAITING, instance__in=instances
+    ).count()
+    return {
+        "agents": sum(states.values()),
+        "active": states.get(InstanceState.ACTIVE, 0),
+        "states": states,
+        "providers": places["providers"],
+        "environments": places["environments"],
+        "waiting": waiting,
+    }

@@ -1,0 +1,45 @@
+"""Every write of policy: one function per verb."""
+
+from .approvals import (
+    Requested,
+    cancel_approval,
+    close_approval,
+    consume_approval,
+    decide_approval,
+    expire_approvals,
+    request_approval,
+    request_tool_approval,
+    void_approvals,
+)
+from .bindings import bind_policy, unbind_policy
+from .catalogue import end_tool_risk, set_outcome_rule, set_tool_risk
+from .limits import reserve_limit, settle_limit
+from .policies import activate_version, create_policy, draft_version, withdraw_version
+from .postures import ApprovalNeeded, lift_posture, request_lift, set_posture
+
+__all__ = [
+    "ApprovalNeeded",
+    "Requested",
+    "activate_version",
+    "bind_policy",
+    "cancel_approval",
+    "close_approval",
+    "consume_approval",
+    "create_policy",
+    "decide_approval",
+    "draft_version",
+    "end_tool_risk",
+    "expire_approvals",
+    "lift_posture",
+    "request_approval",
+    "request_lift",
+    "request_tool_approval",
+    "reserve_limit",
+    "set_outcome_rule",
+    "set_posture",
+    "set_tool_risk",
+    "settle_limit",
+    "unbind_policy",
+    "void_approvals",
+    "withdraw_version",
+]
