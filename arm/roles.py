@@ -37,7 +37,8 @@ _ALL = (
         "Users, roles, keys, providers, environments.",
         READ
         | {R.MANAGE_TENANT, R.BIND_ROLE, R.MANAGE_KEYS, R.READ_AUDIT, R.MANAGE_DIRECTORY, R.READ_LEDGER}
-        | {R.RESTRICT_INSTANCE, R.MANAGE_INCIDENT, R.PROVISION_INSTANCE, R.BIND_POLICY, R.EXPORT},
+        | {R.RESTRICT_INSTANCE, R.RESTRICT_WIDELY, R.MANAGE_INCIDENT, R.PROVISION_INSTANCE}
+        | {R.BIND_POLICY, R.EXPORT},
         never_with=frozenset({"auditor"}),
     ),
     Role(
