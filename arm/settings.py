@@ -289,7 +289,11 @@ PREPARE: list[str] = [
     "policy.tasks.prepare_partitions"
 ]  # functions of the owner's alias, called by `manage.py prepare` after migrating
 SUBSCRIBERS: dict[str, list[str]] = {}
-DEMO_GOVERNANCE: list[str] = ["registry.demo.build"]  # through services, in one transaction of the tenant
+DEMO_GOVERNANCE: list[str] = [
+    "policy.demo.build",
+    "registry.demo.build",
+    "policy.demo.tighten",
+]  # through services, in one transaction of the tenant
 DEMO_ACTIVITY: list[str] = []  # through the public endpoints, after the governance has committed
 DEMO_AFTERMATH: list[str] = ["registry.demo.settle"]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {}  # path: dotted path of a WSGI callable in front of Django

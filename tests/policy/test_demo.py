@@ -1,0 +1,28 @@
+"""The demo's governance: built by the services, so everything in it could have happened."""
+
+import pytest
+
+from arm import clock
+from arm.demo import Demo, hire
+from arm.models import User
+from policy import demo as policy_demo
+from policy.lifecycle import ApprovalState
+from policy.models import ApprovalRequest, Binding, Posture
+from registry import demo as registry_demo
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+
+def test_the_demo_has_policies_stops_and_requests_of_every_outcome():
+    tenant = make.tenant("main")
+    admin = User.objects.create_superuser("root", "", "x")
+    demo = Demo(tenant=tenant, admin=admin, seed=7, days=30, now=clock.now(), scale=0.3, quiet=True)
+    hire(demo, "correct horse battery")
+    for build in (policy_demo.build, registry_demo.build, policy_demo.tighten):
+        build(demo)
+    assert {binding.target_kind for binding in Binding.objects.in_force()} >= {"tenant", "environment", "template"}
+    assert Posture.objects.count() == 3 and not Posture.objects.in_force().exists()
+    states = set(ApprovalRequest.objects.values_list("state", flat=True))
+    assert states >= set(ApprovalState.values) - {ApprovalState.APPROVED}
+    assert not ApprovalRequest.objects.filter(created_at__gt=demo.now).exists()
