@@ -19,7 +19,11 @@ CANCELLED: Final = frozenset({"cancelled", "canceled", "CancelledError", "asynci
 
 Attributes = dict[str, Any]
 
-_STEERING = len(vocabulary.STEERING)
+_FIELDS = list(vocabulary.FIELDS)
+_ERROR_TYPE, _TOOL_NAME = _FIELDS.index("error_type"), _FIELDS.index("tool_name")
+_OF_A_MODEL = [
+    _FIELDS.index(name) for name in ("input_tokens", "output_tokens", "model_used", "model_requested")
+]
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _hash_bits = Struct(">HQ").unpack_from
 _uuid_bits = Struct(">QQ").pack
@@ -37,6 +41,21 @@ class Resource(msgspec.Struct, gc=False):
     generation: int | None
     aliases: tuple[str, ...]
     """`name=value` of attributes that may name the instance, if the provider declared that alias."""
+
+
+class Place(msgspec.Struct, gc=False, eq=False):
+    """Where events belong, with the fields of their rows already encoded. One object per instance and version."""
+
+    tenant_id: UUID
+    provider_id: UUID
+    environment_id: UUID
+    template_id: UUID
+    version_id: UUID
+    instance_id: UUID
+    role_id: UUID | None
+    columns: bytes
+    """tenant, provider, environment, template, version, instance: see `packing.place`."""
+    role: bytes
 
 
 class Event(msgspec.Struct, gc=False):
@@ -77,8 +96,7 @@ class Event(msgspec.Struct, gc=False):
     cost_picos: int | None
     currency: str | None
     # set when the event is linked
-    place: bytes = b""
-    """Tenant, provider, environment, template, version and instance as `packing.place` encodes them."""
+    place: Place | None = None
     flags: int = 0
 
 
@@ -135,52 +153,51 @@ class Mapper:
         else:
             duration_ms = min((end_ns - start_ns) // 1_000_000, INT4_MAX)
         head, tail = _hash_bits(hashlib.sha256(self._seed + trace + span).digest())
-        event = Event(
+        picked = shape.pick(table)
+        kind = table[shape.operation]
+        instance, version = resource.instance, resource.version
+        leftover: tuple[bytes, ...] = ()
+        status = _outcome(status_code, picked[_ERROR_TYPE])
+        if shape.steered or type(kind) is not EventType:
+            own_instance, own_version, _, own_status, *names = shape.steer(table)
+            instance = instance if own_instance is None else own_instance
+            version = version if own_version is None else own_version
+            status = status if own_status is None else own_status
+            kind, leftover = _kind(names, picked)
+        return Event(
             _uuid_bits(start_ns // 1_000_000 << 16 | 0x8000 | head & 0x0FFF, 2 << 62 | tail >> 2),
             start_ns // 1000,
             duration_ms,
             trace,
             span,
             parent,
-            0,
-            1,
+            kind,
+            status,
             resource,
-            resource.instance,
-            resource.version,
+            instance,
+            version,
             shape.digest(table) if shape.content else None,
-            shape.attributes(table),
-            *shape.pick(table),
+            shape.attributes(table, *leftover),
+            *picked,
         )
-        operation = table[shape.operation]
-        if not shape.steered and type(operation) is EventType:
-            event.type = operation
-        else:
-            instance, version, _, own_status, *names = shape.steer(table)
-            if instance is not None:
-                event.instance = instance
-            if version is not None:
-                event.version = version
-            unknown = _settle(event, *names)
-            if unknown is not None:
-                event.attributes = shape.attributes(table, member("arm.raw_operation", unknown))
-            if own_status is not None:
-                event.status = own_status
-                return event
-        if status_code == 2 or event.error_type is not None:
-            event.status = Status.CANCELLED if event.error_type in CANCELLED else Status.ERROR
-        return event
 
 
-def _settle(event: Event, *names: EventType | str | None) -> str | None:
-    """Set the type from the first name that is known, else from what the event carries. The unknown name, if any."""
+def _outcome(code: int, error_type: str | None) -> Status:
+    if code == 2 or error_type is not None:
+        return Status.CANCELLED if error_type in CANCELLED else Status.ERROR
+    return Status.OK
+
+
+def _kind(
+    names: list[EventType | str | None], picked: tuple[Any, ...]
+) -> tuple[EventType, tuple[bytes, ...]]:
+    """The type by the first name that is known, else by what the span carries; with it the unknown name, if any."""
     for name in names:
         if isinstance(name, EventType):
-            event.type = name
-            return None
-    if event.input_tokens is not None or event.output_tokens is not None or event.model_used is not None:
-        event.type = EventType.MODEL_CALL
-    elif event.tool_name is not None:
-        event.type = EventType.TOOL_CALL
-    else:
-        event.type = EventType.AGENT_RUN
-    return next((str(name) for name in names if name is not None), None)
+            return name, ()
+    unknown = tuple(member("arm.raw_operation", name) for name in names if name is not None)[:1]
+    if any(picked[field] is not None for field in _OF_A_MODEL):
+        return EventType.MODEL_CALL, unknown
+    if picked[_TOOL_NAME] is not None:
+        return EventType.TOOL_CALL, unknown
+    return EventType.AGENT_RUN, unknown

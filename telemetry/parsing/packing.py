@@ -9,7 +9,7 @@ from struct import Struct
 from typing import Final
 from uuid import UUID
 
-from telemetry.parsing.events import MAPPER_VERSION, Event
+from telemetry.parsing.events import MAPPER_VERSION, Event, Place
 
 HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER: Final = b"\xff\xff"
@@ -85,9 +85,21 @@ _counts: Final = _Counts({None: NULL})
 _kind_fields: Final = _Kinds()
 
 
-def uuids(*values: UUID) -> bytes:
-    """UUIDs as fields, one after the other."""
-    return b"".join(b"\x00\x00\x00\x10" + value.bytes for value in values)
+def place(
+    *,
+    tenant_id: UUID,
+    provider_id: UUID,
+    environment_id: UUID,
+    template_id: UUID,
+    version_id: UUID,
+    instance_id: UUID,
+    role_id: UUID | None,
+) -> Place:
+    """A place with its row fields encoded."""
+    ids = (tenant_id, provider_id, environment_id, template_id, version_id, instance_id)
+    columns = b"".join(b"\x00\x00\x00\x10" + id.bytes for id in ids)
+    role = NULL if role_id is None else b"\x00\x00\x00\x10" + role_id.bytes
+    return Place(*ids, role_id, columns, role)
 
 
 def code(number: int) -> bytes:
@@ -119,10 +131,11 @@ def rows(events: Iterable[Event], *, codes: Mapping[str | None, bytes], received
     received = timestamp(received_us)
     for event in events:
         attributes, digest, parent = event.attributes, event.content_digest, event.parent_id
-        job, conversation = event.job, event.conversation
+        job, conversation, place = event.job, event.conversation, event.place
+        assert place is not None
         parts += (
             _head(width, 16, event.event_id, 8, event.occurred_us - EPOCH_US),
-            event.place,
+            place.columns,
             received,
             _ids(16, event.trace_id, 8, event.span_id),
             b"\x00\x00\x00\x08" + parent if parent else NULL,

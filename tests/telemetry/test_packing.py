@@ -8,7 +8,15 @@ import pytest
 from telemetry.parsing import packing
 from tests.telemetry.otlp import START, one, read
 
-PLACE = [UUID(int=n) for n in range(1, 7)]
+PLACE = packing.place(
+    tenant_id=UUID(int=1),
+    provider_id=UUID(int=2),
+    environment_id=UUID(int=3),
+    template_id=UUID(int=4),
+    version_id=UUID(int=5),
+    instance_id=UUID(int=6),
+    role_id=None,
+)
 
 
 def unpacked(data: bytes) -> list[list[bytes | None]]:
@@ -30,7 +38,7 @@ def unpacked(data: bytes) -> list[list[bytes | None]]:
 
 def packed(attributes: dict[str, object]) -> dict[str, bytes | None]:
     (event,) = read(one(attributes)).events
-    event.place = packing.uuids(*PLACE)
+    event.place = PLACE
     codes = {
         None: packing.NULL,
         "openai": packing.code(1),
@@ -55,8 +63,8 @@ def test_a_row_holds_every_column_in_order():
             "server.port": 443,
         }
     )
-    assert row["tenant_id"] == PLACE[0].bytes
-    assert row["instance_id"] == PLACE[5].bytes
+    assert row["tenant_id"] == UUID(int=1).bytes
+    assert row["instance_id"] == UUID(int=6).bytes
     assert unpack_from(">q", row["occurred_at"] or b"")[0] + packing.EPOCH_US == START // 1000
     assert row["received_at"] == (5).to_bytes(8, "big")
     assert row["type"] == b"\0\3"
