@@ -41,7 +41,7 @@ def ports_import(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 def _named() -> Iterator[tuple[str, str]]:
     for setting in PORT_LISTS:
         yield from ((setting, path) for path in getattr(settings, setting))
-    for setting in ("INCIDENTS", "APPROVALS"):
+    for setting in ("INCIDENTS", "APPROVALS", "LEDGER"):
         yield from ((setting, path) for path in [getattr(settings, setting, "")] if path)
     yield from (("LANES", path) for path in settings.LANES.values())
     yield from (("SCHEDULES", path) for _, path, _ in settings.SCHEDULES)

@@ -257,6 +257,7 @@ ACTIVATION_GATES: list[str] = [
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
 BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.SlotHasPolicy"]
 APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
+LEDGER = "costs.plugins.Ledger"  # who prices linked events and books them with their batch
 INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
 TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
 HOME_PANELS: list[str] = [
@@ -282,11 +283,15 @@ NAVIGATION: list[str] = [
 SCHEDULES: list[tuple[str, str, int]] = [
     ("approvals", "policy.tasks.expire_everywhere", 1),
     ("policy tidying", "policy.tasks.tidy", 60),
+    ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
+    ("caps passed", "costs.tasks.sweep_caps", 1),
 ]  # (name, dotted path run for each tenant or once, minutes)
 LIMITS = "policy.plugins.Limits"  # who counts what is used of the limits
 POLICY_FACTS: dict[str, str] = {}  # fact: dotted path of who knows it (policy.facts)
 PREPARE: list[str] = [
-    "policy.tasks.prepare_partitions"
+    "policy.tasks.prepare_partitions",
+    "telemetry.services.prepare",
+    "costs.services.prepare",
 ]  # functions of the owner's alias, called by `manage.py prepare` after migrating
 SUBSCRIBERS: dict[str, list[str]] = {}
 DEMO_GOVERNANCE: list[str] = [
@@ -296,7 +301,9 @@ DEMO_GOVERNANCE: list[str] = [
 ]  # through services, in one transaction of the tenant
 DEMO_ACTIVITY: list[str] = []  # through the public endpoints, after the governance has committed
 DEMO_AFTERMATH: list[str] = ["registry.demo.settle"]  # what needs telemetry to have been seen
-LANES: dict[str, str] = {}  # path: dotted path of a WSGI callable in front of Django
+LANES: dict[str, str] = {
+    "/otlp/v1/traces": "telemetry.gateway.traces",
+}  # path: dotted path of a WSGI callable in front of Django
 
 # --- logs ----------------------------------------------------------------------------------------------------
 LOGGING = {

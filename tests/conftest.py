@@ -76,6 +76,37 @@ def _switch(alias: str, name: str) -> None:
     connections.settings[alias]["NAME"] = name
 
 
+@pytest.fixture(scope="module")
+def _own_database(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    name = f"armtest_{os.getpid()}_{os.environ.get('PYTEST_XDIST_WORKER', 'solo')}_committed"
+    with django_db_blocker.unblock():
+        home = connections["owner"].settings_dict["NAME"]
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE armtest_template_{_fingerprint()}")
+        for alias in ("owner", "default", "ingest"):
+            _switch(alias, name)
+    yield
+    with django_db_blocker.unblock():
+        for alias in ("owner", "default", "ingest"):
+            _switch(alias, home)
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        connections["owner"].close()
+
+
+@pytest.fixture
+def committed(_own_database: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """For tests whose work must commit, so that other connections, threads and processes see it.
+
+    Instead of the `django_db` mark: the module gets a database of its own, thrown away at its end (append-only
+    tables refuse to be emptied). Tests keep apart by making tenants and people of their own names.
+    """
+    with django_db_blocker.unblock():
+        yield
+        for connection in connections.all():
+            connection.close()
+
+
 @pytest.fixture(autouse=True)
 def _fresh_caches() -> Iterator[None]:
     make.forget()

@@ -42,8 +42,12 @@ class PriceBook:
     """One tenant's prices: its rate card, then the list prices."""
 
     def __init__(self, lines: Iterable[RateLine] = ()) -> None:
-        self._lines = sorted(lines, key=lambda line: line.rank, reverse=True)
+        self._lines = _ranked(lines)
         self._found: dict[tuple[str | None, str | None], Price | listed.At | None] = {}
+
+    def has(self, lines: Iterable[RateLine]) -> bool:
+        """Whether these are exactly the lines of this book."""
+        return self._lines == _ranked(lines)
 
     def charge(
         self,
@@ -78,6 +82,10 @@ class PriceBook:
         found = listed.find(provider, model)
         lines = [line for line in self._lines if line.names(provider, model)]
         return _first_holding(lines, found) if lines else found
+
+
+def _ranked(lines: Iterable[RateLine]) -> list[RateLine]:
+    return sorted(lines, key=lambda line: line.rank, reverse=True)
 
 
 def _first_holding(

@@ -25,6 +25,7 @@ _OF_A_MODEL = [
     _FIELDS.index(name) for name in ("input_tokens", "output_tokens", "model_used", "model_requested")
 ]
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
 _hash_bits = Struct(">HQ").unpack_from
 _uuid_bits = Struct(">QQ").pack
 
@@ -103,11 +104,16 @@ class Event(msgspec.Struct, gc=False):
 def resource_of(table: Attributes) -> Resource:
     """The shared part of a process's spans, out of its admitted resource attributes (used up)."""
     shape = shape_of(table)
-    aliases = tuple(table[name].decode() for name in vocabulary.ALIASES if name in table)
+    aliases = tuple(_alias(table[name]) for name in vocabulary.ALIASES if name in table)
     table[ABSENT] = None
     instance, version, environment, *_ = shape.steer(table)
     job, cost_center, outcome, _, generation, *_ = shape.pick(table)
     return Resource(instance, version, environment, job, cost_center, outcome, generation, aliases)
+
+
+def _alias(member: bytes) -> str:
+    ((name, value),) = _decode(b"{%b}" % member).items()
+    return f"{name}={value}"
 
 
 class Mapper:

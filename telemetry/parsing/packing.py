@@ -14,6 +14,7 @@ from telemetry.parsing.events import MAPPER_VERSION, Event, Place
 HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER: Final = b"\xff\xff"
 NULL: Final = b"\xff\xff\xff\xff"
+EMPTY: Final = b"\x00\x00\x00\x00"
 EPOCH_US: Final = 946_684_800_000_000
 """PostgreSQL counts microseconds from 2000-01-01."""
 
@@ -81,7 +82,8 @@ class _Kinds(dict[tuple[int, int, int], bytes]):
         return field
 
 
-_counts: Final = _Counts({None: NULL})
+counts: Final[Mapping[int | None, bytes]] = _Counts({None: NULL})
+"""Whole numbers as int4 fields; None is NULL."""
 _kind_fields: Final = _Kinds()
 
 
@@ -107,12 +109,15 @@ def code(number: int) -> bytes:
     return _int4(4, number)
 
 
-def text(value: str | None) -> bytes:
-    """A text as a field; None is NULL."""
-    if value is None:
-        return NULL
+def text(value: str) -> bytes:
+    """A text as a field."""
     data = value.encode()
     return _length(len(data)) + data
+
+
+def int8(value: int | None) -> bytes:
+    """A 64-bit integer as a field; None is NULL."""
+    return NULL if value is None else _int8(8, value)
 
 
 def timestamp(micros: int) -> bytes:
@@ -140,14 +145,14 @@ def rows(events: Iterable[Event], *, codes: Mapping[str | None, bytes], received
             _ids(16, event.trace_id, 8, event.span_id),
             b"\x00\x00\x00\x08" + parent if parent else NULL,
             _kind_fields[event.type, event.status, event.flags],
-            _counts[event.duration_ms],
-            _counts[event.ttft_ms],
-            _counts[event.generation],
-            _counts[event.input_tokens],
-            _counts[event.cache_read_tokens],
-            _counts[event.cache_write_tokens],
-            _counts[event.output_tokens],
-            _counts[event.reasoning_tokens],
+            counts[event.duration_ms],
+            counts[event.ttft_ms],
+            counts[event.generation],
+            counts[event.input_tokens],
+            counts[event.cache_read_tokens],
+            counts[event.cache_write_tokens],
+            counts[event.output_tokens],
+            counts[event.reasoning_tokens],
             codes[event.provider],
             codes[event.model_requested],
             codes[event.model_used],
@@ -156,8 +161,8 @@ def rows(events: Iterable[Event], *, codes: Mapping[str | None, bytes], received
             codes[event.error_type],
             codes[event.cost_center],
             codes[event.outcome],
-            text(job) if job is not None else NULL,
-            text(conversation) if conversation is not None else NULL,
+            text(job) if job is not None else EMPTY,
+            text(conversation) if conversation is not None else EMPTY,
             b"\x00\x00\x00\x20" + digest if digest is not None else NULL,
             _length(len(attributes)) + attributes,
         )

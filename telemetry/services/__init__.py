@@ -11,13 +11,18 @@ from .incidents import (
     review,
     triage,
 )
+from .ingesting import Receipt, ingest
+from .partitions import prepare
 
 __all__ = [
     "MEASURES",
+    "Receipt",
     "add_note",
     "assign",
+    "ingest",
     "mitigate",
     "open_incident",
+    "prepare",
     "reopen",
     "resolve",
     "review",

@@ -1,0 +1,153 @@
+"""Caps: how much an instance may spend in a day, and what happens when it has."""
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from django.db import transaction
+
+from arm import changes, clock, ids, ports
+from arm.errors import Conflict, Invalid
+from arm.models import User
+from arm.permissions import require
+from arm.rights import Right
+from registry.lifecycle import InstanceState
+from registry.models import AgentInstance
+from registry.services import restrict_instance
+
+from ..models import Cap, CapBreach, money
+
+
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """A cap that a day's spend has passed, as the sums said it."""
+
+    tenant_id: UUID
+    cap_id: UUID
+    day: date
+    spent: Decimal
+    """Picos of the cap's currency."""
+
+
+@transaction.atomic
+def set_cap(*, instance: AgentInstance, per_day: Decimal, currency: str, actor: User, reason: str) -> Cap:
+    """Hold the instance to `per_day` from now on; the cap that was in force ends."""
+    require(actor, Right.SET_BUDGET, instance)
+    if not reason.strip():
+        raise Invalid("Say why.", [{"pointer": "/reason", "code": "required", "message": "Give a reason."}])
+    if not per_day.is_finite() or per_day <= 0:
+        refusal = "The cap is an amount above zero."
+        raise Invalid(refusal, [{"pointer": "/per_day", "code": "range", "message": refusal}])
+    AgentInstance.objects.select_for_update().get(pk=instance.pk)  # one cap at a time
+    before = Cap.objects.filter(instance=instance, until=None).first()
+    now = clock.now()
+    if before is not None:
+        Cap.objects.filter(pk=before.pk).update(until=now)
+    cap = Cap.objects.create(
+        tenant_id=instance.tenant_id,
+        instance=instance,
+        per_day=per_day,
+        currency=currency,
+        since=now,
+        created_by=actor,
+    )
+    changes.record(
+        actor,
+        "costs.cap.set",
+        cap,
+        before={"per_day": before.per_day, "currency": before.currency} if before else {},
+        after={"instance": instance.typeid, "per_day": per_day, "currency": currency},
+        reason=reason,
+        links=[instance.typeid],
+    )
+    return cap
+
+
+@transaction.atomic
+def end_cap(*, cap: Cap, actor: User, reason: str) -> Cap:
+    """The instance has no cap any more. Ending an ended cap is a Conflict."""
+    require(actor, Right.SET_BUDGET, cap)
+    cap = Cap.objects.select_for_update().get(pk=cap.pk)
+    if cap.until is not None:
+        raise Conflict("This cap has already ended.")
+    cap.until = clock.now()
+    cap.save(update_fields=["until"])
+    changes.record(
+        actor,
+        "costs.cap.ended",
+        cap,
+        before={"per_day": cap.per_day, "currency": cap.currency},
+        reason=reason,
+    )
+    return cap
+
+
+@transaction.atomic
+def pass_cap(passed: Passed) -> CapBreach | None:
+    """An instance has spent more than its cap: open an incident and, if it is about today, make it read-only.
+
+    A rule of ARM, without an actor. Once for each cap and day, however many batches notice; None when it was done.
+    """
+    cap = Cap.objects.select_for_update(of=("self",)).select_related("instance").get(pk=passed.cap_id)
+    if CapBreach.objects.filter(cap=cap, day=passed.day).exists():
+        return None
+    spent = money(passed.spent).quantize(Decimal("0.000001"))
+    sentence = f"{cap.instance} spent {spent:f} {cap.currency} on {passed.day}; its cap is {cap.per_day.normalize():f}."
+    incident_id = ports.incidents().open(
+        tenant_id=cap.tenant_id,
+        kind="cost_overrun",
+        severity="s2",
+        title=f"{cap.instance} passed its daily cap",
+        subject_kind="registry.agentinstance",
+        subject_id=cap.instance_id,
+        facts={"cap": cap.typeid, "day": str(passed.day), "spent": f"{spent:f}", "currency": cap.currency},
+    )
+    restricted = passed.day == clock.today() and _restrict(cap, sentence, ids.encode("inc", incident_id))
+    breach = CapBreach.objects.create(
+        tenant_id=cap.tenant_id,
+        cap=cap,
+        day=passed.day,
+        amount_picos=passed.spent,
+        incident_id=incident_id,
+        restricted=restricted,
+    )
+    changes.record(
+        None,
+        "costs.cap.passed",
+        cap,
+        after={"day": passed.day, "spent": spent, "currency": cap.currency, "restricted": restricted},
+        reason=sentence,
+        links=[cap.instance.typeid, ids.encode("inc", incident_id)],
+    )
+    return breach
+
+
+def _restrict(cap: Cap, reason: str, incident: str) -> bool:
+    """Whether the instance became read-only by this. One that is stopped harder already stays as it is."""
+    before = cap.instance.state
+    try:
+        with transaction.atomic():
+            restrict_instance(
+                instance=cap.instance, to=InstanceState.READ_ONLY, actor=None, reason=reason, links=[incident]
+            )
+    except Conflict:
+        return False
+    return before != InstanceState.READ_ONLY
+
+
+def unsettled(tenant_id: UUID) -> list[Passed]:
+    """Caps of today that are passed and not acted on: what a process that died after its commit has left behind."""
+    caps = Cap.objects.filter(until=None).extra(
+        tables=["costs_instanceday"],
+        select={"spent": "costs_instanceday.amount_picos"},
+        where=[
+            "costs_instanceday.instance_id = costs_cap.instance_id",
+            "costs_instanceday.currency = costs_cap.currency",
+            "costs_instanceday.day = %s",
+            "costs_instanceday.amount_picos > costs_cap.per_day * 1000000000000",
+            "NOT EXISTS (SELECT FROM costs_capbreach b WHERE b.cap_id = costs_cap.id AND b.day = %s)",
+        ],
+        params=[clock.today(), clock.today()],
+    )
+    return [Passed(tenant_id, cap.pk, clock.today(), cap.spent) for cap in caps]

@@ -1,0 +1,212 @@
+"""What linking needs to know of instances and versions, remembered in the process for a moment."""
+
+import json
+import re
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID
+
+from arm import db
+from registry.models import AgentInstance, AgentVersion, InstanceInterval
+
+from ..parsing.events import Place
+from ..parsing.packing import place
+
+INSTANCE_SECONDS = 2.0
+VERSION_SECONDS = 60.0
+REMEMBERED = 50_000
+_DATED = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$", re.ASCII)
+
+
+@dataclass(slots=True)
+class KnownVersion:
+    """A version and what its genome allows it to use."""
+
+    id: UUID
+    template_id: UUID
+    models: frozenset[str]
+    tools: dict[str, str]
+    """Tool → digest of its schema."""
+    until: float
+    _seen: dict[str, bool] = field(default_factory=dict)
+
+    def uses(self, model: str) -> bool:
+        """Whether the genome names the model; a date behind its name is the provider's, not another model."""
+        known = self._seen.get(model)
+        if known is None:
+            known = self._seen[model] = model in self.models or _DATED.sub("", model) in self.models
+        return known
+
+
+@dataclass(slots=True)
+class KnownInstance:
+    """An instance, where it belongs, and which version it was bound to when."""
+
+    id: UUID
+    tenant_id: UUID
+    provider_id: UUID
+    environment_id: UUID
+    template_id: UUID
+    role_id: UUID | None
+    cost_center: str
+    bindings: Sequence[tuple[int, int | None, UUID]]
+    """(since, until, version) in microseconds since 1970, newest first."""
+    until: float
+    _places: dict[UUID, Place] = field(default_factory=dict)
+
+    def bound_at(self, at_us: int) -> UUID | None:
+        """The version that was bound at this moment, if any was."""
+        for since, until, version in self.bindings:
+            if since <= at_us:
+                return version if until is None or at_us < until else None
+        return None
+
+    def place(self, version_id: UUID) -> Place:
+        found = self._places.get(version_id)
+        if found is None:
+            found = self._places[version_id] = place(
+                tenant_id=self.tenant_id,
+                provider_id=self.provider_id,
+                environment_id=self.environment_id,
+                template_id=self.template_id,
+                version_id=version_id,
+                instance_id=self.id,
+                role_id=self.role_id,
+            )
+        return found
+
+
+class Directory:
+    """One tenant's instances and versions as this process last read them; what is missing is remembered too."""
+
+    def __init__(self, tenant_id: UUID) -> None:
+        self._tenant_id = tenant_id
+        self._instances: dict[UUID, tuple[float, KnownInstance | None]] = {}
+        self._versions: dict[UUID, tuple[float, KnownVersion | None]] = {}
+        self._aliases: dict[tuple[UUID, UUID, str], tuple[float, UUID | None]] = {}
+
+    def refresh(self, instances: Iterable[UUID], versions: Iterable[UUID]) -> None:
+        """Read again, in one transaction, what of these is older than its time to live."""
+        now = time.monotonic()
+        old_instances = [id for id in instances if self._instances.get(id, (0.0, None))[0] < now]
+        old_versions = [id for id in versions if self._versions.get(id, (0.0, None))[0] < now]
+        if not old_instances and not old_versions:
+            return
+        for remembered in (self._instances, self._versions, self._aliases):
+            if len(remembered) > REMEMBERED:
+                remembered.clear()
+        with db.tenants([self._tenant_id]):
+            if old_instances:
+                self._read_instances(old_instances, now + INSTANCE_SECONDS)
+                old_versions += self._bound_versions(old_instances, now)
+            if old_versions:
+                self._read_versions(old_versions, now + VERSION_SECONDS)
+
+    def instance(self, id: UUID) -> KnownInstance | None:
+        return self._instances[id][1]
+
+    def version(self, id: UUID) -> KnownVersion | None:
+        return self._versions.get(id, (0.0, None))[1]
+
+    def by_alias(self, provider_id: UUID, environment_id: UUID, alias: str) -> UUID | None:
+        """The instance whose labels carry this `name=value`, among those of one provider in one environment."""
+        key = provider_id, environment_id, alias
+        now = time.monotonic()
+        until, found = self._aliases.get(key, (0.0, None))
+        if until < now:
+            name, _, value = alias.partition("=")
+            with db.tenants([self._tenant_id]):
+                matches = AgentInstance.objects.live().filter(
+                    provider=provider_id, environment=environment_id, labels__contains={name: value}
+                )
+                ids = list(matches.values_list("pk", flat=True)[:2])
+            found = ids[0] if len(ids) == 1 else None  # an alias of two is an alias of none
+            self._aliases[key] = now + INSTANCE_SECONDS, found
+        return found
+
+    def _read_instances(self, ids: Sequence[UUID], until: float) -> None:
+        bindings: dict[UUID, list[tuple[int, int | None, UUID]]] = {id: [] for id in ids}
+        intervals = InstanceInterval.objects.filter(instance__in=ids).order_by("-since", "-pk")
+        for instance, since, ends, version in intervals.values_list(
+            "instance_id", "since", "until", "version_id"
+        ):
+            bindings[instance].append((_micros(since), None if ends is None else _micros(ends), version))
+        for id in ids:
+            self._instances[id] = until, None
+        rows = AgentInstance.objects.filter(pk__in=ids).select_related("tenant", "template__project", "role")
+        for row in rows:
+            project = row.template.project
+            center = (
+                row.cost_center
+                or (row.role.cost_center if row.role else "")
+                or row.template.cost_center
+                or (project.cost_center if project else "")
+                or row.tenant.cost_center
+            )
+            self._instances[row.pk] = (
+                until,
+                KnownInstance(
+                    row.pk,
+                    row.tenant_id,
+                    row.provider_id,
+                    row.environment_id,
+                    row.template_id,
+                    row.role_id,
+                    center,
+                    bindings[row.pk],
+                    until,
+                ),
+            )
+
+    def _bound_versions(self, instances: Sequence[UUID], now: float) -> list[UUID]:
+        known = (self._instances[id][1] for id in instances)
+        bound = {version for found in known if found for _, _, version in found.bindings}
+        return [id for id in bound if self._versions.get(id, (0.0, None))[0] < now]
+
+    def _read_versions(self, ids: Sequence[UUID], until: float) -> None:
+        for id in ids:
+            self._versions[id] = until, None
+        for row in AgentVersion.objects.filter(pk__in=ids).select_related("genome"):
+            document = json.loads(bytes(row.genome.content))
+            self._versions[row.pk] = (
+                until,
+                KnownVersion(row.pk, row.template_id, _models(document), _tools(document), until),
+            )
+
+
+def _models(document: dict[str, list[dict[str, str]]]) -> frozenset[str]:
+    named = [(model.get("name", ""), model.get("revision", "")) for model in document.get("models", [])]
+    return frozenset(name for name, _ in named) | {
+        f"{name}-{revision}" for name, revision in named if revision
+    }
+
+
+def _tools(document: dict[str, list[dict[str, str]]]) -> dict[str, str]:
+    return {tool.get("name", ""): tool.get("schema_digest", "") for tool in document.get("tools", [])}
+
+
+def _micros(moment: datetime) -> int:
+    return int(moment.timestamp() * 1_000_000)
+
+
+def exists_elsewhere(instance_id: UUID) -> bool:
+    """Whether any tenant has this instance: asked only to say *foreign tenant* instead of *unknown*."""
+    with db.tenants(db.all_tenants()):
+        return AgentInstance.objects.filter(pk=instance_id).exists()
+
+
+_directories: dict[UUID, Directory] = {}
+
+
+def directory_of(tenant_id: UUID) -> Directory:
+    found = _directories.get(tenant_id)
+    if found is None:
+        found = _directories.setdefault(tenant_id, Directory(tenant_id))
+    return found
+
+
+def forget() -> None:
+    """Drop what is remembered (tests)."""
+    _directories.clear()

@@ -1,0 +1,266 @@
+"""One batch of spans → events, ledger entries, sums and quarantine, in one transaction, once however often it is sent.
+
+The ingest role copies binary rows straight into the day's partitions. It first assumes that all events are new; only
+when the unique index says otherwise are the known ids read and the rest is copied.
+"""
+
+import logging
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from django.db import DatabaseError, connections, transaction
+from psycopg import Cursor, errors
+
+from arm import clock, db, ids, ports
+from arm.errors import Unavailable
+from registry.models import InstanceStatus
+
+from ..facts import Booking, Ledger
+from ..models import ROOM
+from ..parsing import Event, parse
+from ..parsing.packing import COLUMNS, rows
+from ..queries.credentials import Credential
+from ..queries.directory import directory_of
+from . import partitions
+from .codes import codebook, intern
+from .linking import Held, by_reason, link, micros
+
+log = logging.getLogger("arm.telemetry")
+
+TRIES = 6
+DAY_US = 86_400_000_000
+SEEN_EVERY_SECONDS = 5.0
+EVENTS = "telemetry_event"
+_AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of a batch. `duplicates` were stored before; `quarantined` counts by reason code."""
+
+    accepted: int
+    duplicates: int
+    quarantined: dict[str, int]
+
+
+def ingest(*, credential: Credential, body: bytes, media: str) -> Receipt:
+    """Store a plain OTLP body. Undecodable when it is none; Unavailable when nothing was stored and it should come again."""
+    batch = parse(body, media, tenant_id=credential.tenant_id, provider_id=credential.provider_id)
+    now_us = micros()
+    try:
+        linked, held = link(batch, credential, directory_of(credential.tenant_id), now_us)
+        stored = _store(credential, linked, held, now_us)
+    except (DatabaseError, psycopg.Error) as problem:
+        log.warning("telemetry not stored", extra={"problem": str(problem), "kind": type(problem).__name__})
+        connections["ingest"].close()
+        raise Unavailable(
+            "The database is busy; nothing was stored. Send the batch again.", retry_after=2
+        ) from problem
+    _afterwards(credential.tenant_id, stored)
+    return Receipt(len(stored.events), len(linked) - len(stored.events), by_reason(held))
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """What a committed batch held that was new."""
+
+    events: list[Event]
+    booking: Booking | None
+    jobs: dict[str, tuple[str, str, UUID]]
+
+
+def _store(credential: Credential, events: list[Event], held: list[Held], now_us: int) -> _Stored:
+    """Write everything in one transaction; again without what was known, as often as somebody else is faster."""
+    fresh = events
+    for _ in range(TRIES):
+        packed, booking = _pack(credential.tenant_id, fresh, now_us)
+        try:
+            with transaction.atomic(using="ingest"), _ingest_cursor(credential.tenant_id) as cursor:
+                for day, data in packed.items():
+                    _copy(cursor, EVENTS, COLUMNS, day, data)
+                _quarantine(cursor, credential, held, now_us)
+                jobs = _note_jobs(cursor, credential.tenant_id, fresh, now_us)
+                if booking is not None:
+                    for day, data in booking.rows.items():
+                        _copy(cursor, booking.table, booking.columns, day, data)
+                    booking.sum_up(cursor)
+            return _Stored(fresh, booking, jobs)
+        except errors.UndefinedTable:
+            partitions.ensure(packed)
+        except _AGAIN:
+            fresh = _unknown(credential.tenant_id, events)
+    raise Unavailable("The same events are being stored by others at this moment.", retry_after=1)
+
+
+def _ingest_cursor(tenant_id: UUID) -> Cursor[Any]:
+    """A raw cursor inside the wall of the tenant, which waits for nobody long."""
+    connection = connections["ingest"]
+    connection.ensure_connection()
+    raw: psycopg.Connection[Any] = connection.connection
+    cursor = raw.cursor()
+    cursor.execute(
+        "SELECT set_config('arm.tenants', %s, true), set_config('lock_timeout', '3s', true),"
+        " set_config('statement_timeout', '20s', true)",
+        [f"{{{tenant_id}}}"],
+    )
+    return cursor
+
+
+def _copy(cursor: Cursor[Any], table: str, columns: Sequence[str], day: date, data: bytes) -> None:
+    with cursor.copy(
+        f"COPY partitions.{table}_{day:%Y%m%d} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+    ) as copy:
+        copy.write(data)
+
+
+def _pack(tenant_id: UUID, events: Sequence[Event], now_us: int) -> tuple[dict[date, bytes], Booking | None]:
+    """The rows of every day, and the ledger's. Names that have no number yet get one first."""
+    codes = codebook(tenant_id)
+    by_day = _by_day(events)
+    ledger: Ledger = ports.implementation("LEDGER")
+    for _ in range(TRIES):
+        try:
+            packed = {day: rows(some, codes=codes, received_us=now_us) for day, some in by_day.items()}
+            return packed, ledger.book(tenant_id=tenant_id, events=events, codes=codes) if events else None
+        except KeyError as unknown:
+            intern(tenant_id, {*unknown.args, *_names(events)})
+    raise Unavailable("Names of this batch could not be stored.", retry_after=1)
+
+
+def _by_day(events: Sequence[Event]) -> dict[date, list[Event]]:
+    numbered: dict[int, list[Event]] = {}
+    for event in events:
+        numbered.setdefault(event.occurred_us // DAY_US, []).append(event)
+    return {datetime.fromtimestamp(day * 86_400, UTC).date(): some for day, some in numbered.items()}
+
+
+def _names(events: Iterable[Event]) -> set[str]:
+    names = {
+        name
+        for event in events
+        for name in (
+            event.provider,
+            event.model_requested,
+            event.model_used,
+            event.finish_reasons,
+            event.tool_name,
+            event.error_type,
+            event.cost_center,
+            event.outcome,
+        )
+        if name is not None
+    }
+    return names
+
+
+def _unknown(tenant_id: UUID, events: Sequence[Event]) -> list[Event]:
+    """The events that are not stored yet, each once."""
+    wanted = {event.event_id: event for event in reversed(events)}
+    times = [event.occurred_us for event in events]
+    with transaction.atomic(using="ingest"), _ingest_cursor(tenant_id) as cursor:
+        cursor.execute(
+            "SELECT telemetry_known(%s, %s, %s)",
+            [[UUID(bytes=id) for id in wanted], _moment(min(times)), _moment(max(times))],
+        )
+        for (known,) in cursor.fetchall():
+            del wanted[known.bytes]
+    return [event for event in events if wanted.get(event.event_id) is event]
+
+
+def _quarantine(cursor: Cursor[Any], credential: Credential, held: Sequence[Held], now_us: int) -> None:
+    if held:
+        cursor.execute(
+            "SELECT telemetry_quarantine(%s, %s, %s, %s, %s, %s, %s::text[], %s::text[], %s::timestamptz[], %s::text[])",
+            [
+                credential.tenant_id,
+                credential.environment_id,
+                credential.provider_id,
+                _moment(now_us),
+                ROOM,
+                [one.id for one in held],
+                [one.reason.value for one in held],
+                [one.detail for one in held],
+                [None if one.occurred_us is None else _moment(one.occurred_us) for one in held],
+                [one.payload for one in held],
+            ],
+        )
+
+
+_noted: dict[tuple[UUID, str], tuple[str, str, float]] = {}
+JOBS_REMEMBERED = 50_000
+JOB_AGAIN_SECONDS = 60.0
+
+
+def _note_jobs(
+    cursor: Cursor[Any], tenant_id: UUID, events: Sequence[Event], now_us: int
+) -> dict[str, tuple[str, str, UUID]]:
+    """Note the jobs that these events name, but for those of which this process has just noted the same."""
+    now = time.monotonic()
+    found: dict[str, tuple[str, str, UUID]] = {}
+    for event in events:
+        if event.job is not None and event.place is not None:
+            said = event.outcome or "", event.cost_center or "", event.place.instance_id
+            if event.job not in found or said[0]:
+                found[event.job] = said
+    new = {
+        key: said
+        for key, said in found.items()
+        if (seen := _noted.get((tenant_id, key))) is None or seen[:2] != said[:2] or seen[2] < now
+    }
+    if not new:
+        return new
+    cursor.execute(
+        "SELECT telemetry_note_jobs(%s, %s, %s, %s::text[], %s::text[], %s::text[], %s)",
+        [
+            tenant_id,
+            _moment(now_us),
+            [ids.uuid7() for _ in new],
+            list(new),
+            [outcome for outcome, _, _ in new.values()],
+            [center for _, center, _ in new.values()],
+            [instance for _, _, instance in new.values()],
+        ],
+    )
+    return new
+
+
+_seen: dict[UUID, float] = {}
+
+
+def _afterwards(tenant_id: UUID, stored: _Stored) -> None:
+    """What follows from a committed batch. A failure here is logged: the next batch or the schedule makes it good."""
+    if not stored.events:
+        return
+    now = time.monotonic()
+    if len(_noted) >= JOBS_REMEMBERED:
+        _noted.clear()
+    for key, (outcome, center, _) in stored.jobs.items():
+        _noted[tenant_id, key] = outcome, center, now + JOB_AGAIN_SECONDS
+    try:
+        places = {id(event.place): event.place for event in stored.events}.values()
+        heard = {place.instance_id for place in places if place is not None}
+        late = [instance for instance in heard if _seen.get(instance, 0.0) < now]
+        if late:
+            with db.tenants([tenant_id]):
+                at = clock.now()
+                InstanceStatus.objects.filter(pk__in=late).update(telemetry_at=at, heartbeat_at=at)
+            _seen.update(dict.fromkeys(late, now + SEEN_EVERY_SECONDS))
+        if stored.booking is not None:
+            stored.booking.settle()
+    except DatabaseError:
+        log.exception("the batch is stored; what follows from it was not done yet")
+
+
+def _moment(micros: int) -> datetime:
+    return datetime.fromtimestamp(micros / 1_000_000, UTC)
+
+
+def forget() -> None:
+    """Drop what is remembered (tests)."""
+    _noted.clear()
+    _seen.clear()
