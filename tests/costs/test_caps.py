@@ -1,0 +1,160 @@
+"""Beyond its cap an instance becomes read-only and somebody is told, once, without any worker."""
+
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal
+
+import pytest
+from django.db import DatabaseError, transaction
+
+from arm.errors import Conflict, Invalid, NotAllowed
+from arm.models import ChangeRecord
+from arm.rights import Right
+from costs import services
+from costs.models import Cap, CapBreach
+from costs.services import booking
+from costs.tasks import settle_caps
+from registry.lifecycle import InstanceState
+from registry.models import AgentInstance
+from telemetry.models import Incident
+from tests import make
+from tests.telemetry.otlp import exported
+from tests.telemetry.sending import CHAT, a_batch, forget, resource_of, send, sender
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+
+@pytest.fixture(autouse=True)
+def _forget(committed):
+    forget()
+    yield
+    forget()
+
+
+def capped(dollars: str, **kw):
+    """An instance with a cap, its ingest key, and Alice who set it."""
+    instance, token = sender()
+    alice = make.everything(make.user(member_of=instance.tenant), instance.tenant)
+    cap = services.set_cap(
+        instance=instance, per_day=Decimal(dollars), currency="USD", actor=alice, reason="small budget", **kw
+    )
+    return instance, token, alice, cap
+
+
+def state_of(instance: AgentInstance) -> str:
+    return AgentInstance.objects.get(pk=instance.pk).state
+
+
+def test_spend_up_to_the_cap_changes_nothing():
+    instance, token, _, _ = capped("0.0120")
+    send(a_batch(instance), token)  # 3 calls of 0.0040
+    assert state_of(instance) == InstanceState.ACTIVE
+    assert not CapBreach.objects.exists()
+
+
+def test_the_call_that_passes_the_cap_makes_the_instance_read_only_and_opens_an_incident():
+    instance, token, _, cap = capped("0.0120")
+    send(a_batch(instance), token)
+    assert send(a_batch(instance, number=1), token).status == 200
+    assert state_of(instance) == InstanceState.READ_ONLY
+    breach = CapBreach.objects.get()
+    assert (breach.cap, breach.amount, breach.restricted) == (cap, Decimal("0.0160"), True)
+    incident = Incident.objects.get(pk=breach.incident_id)
+    assert (incident.kind, incident.subject_id) == ("cost_overrun", instance.pk)
+    record = ChangeRecord.objects.get(verb="costs.cap.passed")
+    assert (record.actor_label, record.target_id) == ("ARM", cap.pk)
+
+
+def test_further_spend_beyond_the_cap_opens_nothing_more():
+    instance, token, _, _ = capped("0.0010")
+    for _ in range(3):
+        assert send(a_batch(instance), token).status == 200
+    assert (CapBreach.objects.count(), Incident.objects.count()) == (1, 1)
+
+
+def test_another_instance_is_not_touched():
+    instance, token, _, _ = capped("0.0010")
+    other = make.instance(
+        version=instance.version, environment=instance.environment, provider=instance.provider
+    )
+    send(a_batch(instance), token)
+    send(a_batch(other), token)
+    assert (state_of(instance), state_of(other)) == (InstanceState.READ_ONLY, InstanceState.ACTIVE)
+
+
+def test_one_that_is_stopped_harder_already_stays_as_it_is():
+    instance, token, _, _ = capped("0.0010")
+    AgentInstance.objects.filter(pk=instance.pk).update(state=InstanceState.QUARANTINED)
+    send(a_batch(instance), token)
+    assert state_of(instance) == InstanceState.QUARANTINED
+    assert not CapBreach.objects.get().restricted
+
+
+def test_spend_of_a_past_day_is_a_breach_of_that_day_and_does_not_stop_today():
+    instance, token, _, _ = capped("0.0010")
+    at = int((datetime.now(UTC) - timedelta(days=2)).timestamp() * 1e9)
+
+    def old(tracer):
+        tracer.start_span("chat", attributes=CHAT | {"arm.job.id": "j"}, start_time=at).end(at + 1)
+
+    send(exported(old, resource_of(instance)), token)
+    assert state_of(instance) == InstanceState.ACTIVE
+    assert CapBreach.objects.get().day == (datetime.now(UTC) - timedelta(days=2)).date()
+
+
+def test_what_a_dead_process_left_undone_the_schedule_does(monkeypatch):
+    instance, token, _, _ = capped("0.0010")
+    monkeypatch.setattr(booking.Booking, "settle", lambda self: None)  # it died after its commit
+    assert send(a_batch(instance), token).status == 200
+    assert state_of(instance) == InstanceState.ACTIVE
+    assert settle_caps(tenant_id=instance.tenant_id) == 1
+    assert state_of(instance) == InstanceState.READ_ONLY
+    assert settle_caps(tenant_id=instance.tenant_id) == 0
+
+
+def test_a_replay_does_not_spend_twice():
+    instance, token, _, _ = capped("0.0130")
+    body = a_batch(instance)
+    for _ in range(3):
+        send(body, token)
+    assert state_of(instance) == InstanceState.ACTIVE
+
+
+def test_a_new_cap_ends_the_one_before():
+    instance, _, alice, cap = capped("1")
+    services.set_cap(instance=instance, per_day=Decimal(2), currency="USD", actor=alice, reason="more work")
+    assert [c.per_day for c in Cap.objects.filter(instance=instance, until=None)] == [Decimal(2)]
+    with pytest.raises(Conflict):
+        services.end_cap(cap=cap, actor=alice, reason="again")
+
+
+def test_a_stranger_sets_and_ends_no_cap():
+    instance, _, _, cap = capped("1")
+    mallory = make.user(member_of=instance.tenant)
+    make.grant(mallory, instance.tenant, Right.READ_LEDGER)
+    with pytest.raises(NotAllowed):
+        services.set_cap(
+            instance=instance, per_day=Decimal(99), currency="USD", actor=mallory, reason="please"
+        )
+    with pytest.raises(NotAllowed):
+        services.end_cap(cap=cap, actor=mallory, reason="please")
+
+
+@pytest.mark.parametrize(("dollars", "reason"), [("0", "why"), ("-1", "why"), ("NaN", "why"), ("1", " ")])
+def test_a_cap_is_an_amount_above_zero_with_a_reason(dollars, reason):
+    instance, _, alice, _ = capped("1")
+    with pytest.raises(Invalid):
+        services.set_cap(
+            instance=instance, per_day=Decimal(dollars), currency="USD", actor=alice, reason=reason
+        )
+
+
+def test_a_breach_and_the_amount_of_a_cap_cannot_be_rewritten():
+    instance, token, _, cap = capped("0.0010")
+    send(a_batch(instance), token)
+    for attempt in (
+        lambda: CapBreach.objects.update(restricted=False),
+        lambda: CapBreach.objects.all().delete(),
+        lambda: Cap.objects.filter(pk=cap.pk).update(per_day=Decimal(9)),
+    ):
+        with pytest.raises(DatabaseError), transaction.atomic():
+            attempt()
