@@ -8,6 +8,7 @@ from uuid import UUID
 from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from rest_framework import exceptions, request, serializers, viewsets
 from rest_framework.pagination import CursorPagination
 from rest_framework.response import Response
@@ -137,6 +138,15 @@ class TypeIDField(serializers.Field):  # type: ignore[type-arg]
         except ValueError as reason:
             self.fail("invalid", reason=str(reason))
             raise  # `fail` always raises; this line is for the type checker
+
+
+class TypeIDSchema(OpenApiSerializerFieldExtension):  # type: ignore[no-untyped-call]
+    """Tells the OpenAPI document how a TypeID of this kind looks."""
+
+    target_class = "arm.api.TypeIDField"
+
+    def map_serializer_field(self, auto_schema: object, direction: str) -> dict[str, Any]:
+        return {"type": "string", "pattern": f"^{self.target.prefix}_[0-7][0-9a-hjkmnp-tv-z]{{25}}$"}
 
 
 class Page(CursorPagination):

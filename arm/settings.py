@@ -224,6 +224,11 @@ SPECTACULAR_SETTINGS = {
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "ENUM_NAME_OVERRIDES": {
+        "RiskEnum": "arm.rights.Risk",
+        "VersionStateEnum": "registry.lifecycle.VersionState",
+        "InstanceStateEnum": "registry.lifecycle.InstanceState",
+    },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
 

@@ -34,6 +34,7 @@ urlpatterns = [
     path("gallery/", views.Gallery.as_view(), name="gallery"),
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
     path("registry/", include("registry.urls")),
+    path("api/v1/registry/", include("registry.api")),
     path("", include("telemetry.urls")),
     path("api/v1/", include("telemetry.api")),
     path("admin/", admin.site.urls),

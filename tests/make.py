@@ -28,6 +28,7 @@ from registry.models import (
     InstanceInterval,
     InstanceStatus,
     KeyScope,
+    Prompt,
     Provider,
     RoleDefinition,
 )
@@ -178,6 +179,13 @@ def genome(**kw: Any) -> Genome:
     )
 
 
+def prompt(text: str = "Be kind.", **kw: Any) -> Prompt:
+    content = text.encode()
+    return Prompt.objects.create(
+        tenant=_tenant(kw), content=content, digest=crypto.digest(content), size=len(content), **kw
+    )
+
+
 def version(**kw: Any) -> AgentVersion:
     owner = kw.pop("template", None) or template()
     kw.setdefault("genome", None)
@@ -306,6 +314,8 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         change,
         service_key,
         slot(environment=place, provider=at),
+        role(tenant=tenant),
+        prompt(tenant=tenant),
         Membership.objects.get(user=everyone),
         grant(everyone, tenant, Right.READ_EVIDENCE),
         incident(running),

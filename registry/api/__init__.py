@@ -1,0 +1,44 @@
+"""`/api/v1/registry/…`: the directory for machines."""
+
+from django.urls import path
+from rest_framework import routers
+
+from registry.api.directory import (
+    GenomeSchema,
+    GenomeViewSet,
+    ImportAgentCard,
+    ImportGenome,
+    PromptViewSet,
+    TemplateViewSet,
+    VersionViewSet,
+)
+from registry.api.fleet import (
+    EnvironmentViewSet,
+    Heartbeat,
+    InstanceViewSet,
+    ProviderViewSet,
+    RoleViewSet,
+    SlotViewSet,
+)
+
+router = routers.SimpleRouter()
+for noun, viewset in (
+    ("templates", TemplateViewSet),
+    ("versions", VersionViewSet),
+    ("genomes", GenomeViewSet),
+    ("prompts", PromptViewSet),
+    ("instances", InstanceViewSet),
+    ("slots", SlotViewSet),
+    ("roles", RoleViewSet),
+    ("environments", EnvironmentViewSet),
+    ("providers", ProviderViewSet),
+):
+    router.register(noun, viewset, basename=noun)
+
+urlpatterns = [
+    path("heartbeat/", Heartbeat.as_view(), name="heartbeat"),
+    path("imports/genome/", ImportGenome.as_view(), name="import-genome"),
+    path("imports/agent-card/", ImportAgentCard.as_view(), name="import-agent-card"),
+    path("genome-schema/", GenomeSchema.as_view(), name="genome-schema"),
+    *router.urls,
+]

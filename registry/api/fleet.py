@@ -1,0 +1,189 @@
+"""Endpoints of instances, slots, roles, environments and providers."""
+
+from typing import Any
+
+from drf_spectacular.utils import extend_schema
+from rest_framework.decorators import action
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from arm.api import Request, tenant_of, validated
+from arm.permissions import require
+from arm.rights import Right, Risk
+from registry import filters, queries, services
+from registry.api import serializers as words
+from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created
+from registry.api.directory import row_of, step_out
+from registry.lifecycle import InstanceState
+from registry.models import AgentInstance, AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition
+
+SLOTS = DeploymentSlot.objects.select_related("environment", "role", "provider")
+
+
+class InstanceViewSet(DirectoryViewSet[AgentInstance]):
+    """What runs: what ARM wants of it, and what was last reported."""
+
+    queryset = AgentInstance.objects.for_list()
+    serializer_class = words.InstanceOut
+    filterset_class = filters.InstanceFilter
+    prefix = "ins"
+
+    @extend_schema(request=words.ProvisionIn, responses={201: words.InstanceOut})
+    def create(self, request: Request) -> Response:
+        """Provision an instance; it may do nothing until it is moved to `active`."""
+        body = validated(words.ProvisionIn, request)
+        rows: dict[str, Any] = {
+            "version": row_of(AgentVersion, "/version", request, pk=body.pop("version")),
+            "environment": row_of(Environment, "/environment", request, slug=body.pop("environment")),
+            "provider": row_of(Provider, "/provider", request, slug=body.pop("provider")),
+        }
+        if "slot" in body:
+            rows["slot"] = row_of(DeploymentSlot, "/slot", request, pk=body.pop("slot"))
+        if "role" in body:
+            rows["role"] = row_of(RoleDefinition, "/role", request, slug=body.pop("role"))
+        made = services.provision_instance(**rows, **body, actor=request.user)
+        return created(words.InstanceOut(made))
+
+    @extend_schema(request=words.MoveInstanceIn, responses=words.InstanceOut)
+    @action(detail=True, methods=["post"])
+    def move(self, request: Request, id: str) -> Response:
+        """Restrict at once, activate, release or retire; a refusal names all that is missing."""
+        instance = self.get_object()
+        body = validated(words.MoveInstanceIn, request)
+        moved = services.move_instance(
+            instance=instance, to=InstanceState(body["to"]), actor=request.user, reason=body["reason"]
+        )
+        return Response(words.InstanceOut(moved).data)
+
+    @extend_schema(request=words.MoveInstanceIn, responses={202: {"type": "object"}})
+    @action(detail=True, methods=["post"], url_path="request-release")
+    def request_release(self, request: Request, id: str) -> Response:
+        """Ask second persons for a release that one may not make alone."""
+        instance = self.get_object()
+        body = validated(words.MoveInstanceIn, request)
+        asked = services.request_instance_release(
+            instance=instance, to=InstanceState(body["to"]), actor=request.user, reason=body["reason"]
+        )
+        return Response({"request": str(asked)}, status=202)
+
+    @extend_schema(responses=words.StepOut(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
+    def steps(self, request: Request, id: str) -> Response:
+        """Where the instance may go from here, and what is missing for each step."""
+        page = queries.instance_page(self.get_object(), request.user)
+        return Response([step_out(step) for step in page.steps])
+
+    @extend_schema(request=words.HeartbeatIn, responses=words.HeartbeatOut)
+    @action(detail=True, methods=["post"])
+    def heartbeat(self, request: Request, id: str) -> Response:
+        """A provider reports that the instance lives."""
+        instance = self.get_object()
+        require(request.user, Right.SEND_TELEMETRY, instance)
+        return Response(_beat(instance, validated(words.HeartbeatIn, request)))
+
+
+class Heartbeat(APIView):
+    """An instance reports itself, with its own workload token."""
+
+    authentication_classes = [WorkloadToken]
+    parser_classes = [StrictJSON]
+
+    @extend_schema(request=words.HeartbeatIn, responses=words.HeartbeatOut)
+    def post(self, request: Any) -> Response:
+        """I live; the answer says what I should be and do."""
+        speaker: Workload = request.user
+        return Response(_beat(speaker.instance, validated(words.HeartbeatIn, request)))
+
+
+def _beat(instance: AgentInstance, body: dict[str, Any]) -> Any:
+    told = services.heartbeat(
+        instance=instance, state=body.get("state", ""), generation=body.get("generation")
+    )
+    return words.HeartbeatOut(told).data
+
+
+class SlotViewSet(DirectoryViewSet[DeploymentSlot]):
+    """Places that versions are bound to."""
+
+    queryset = SLOTS
+    serializer_class = words.SlotOut
+    filterset_class = filters.SlotFilter
+    prefix = "slt"
+
+    @extend_schema(request=words.SlotIn, responses={201: words.SlotOut})
+    def create(self, request: Request) -> Response:
+        """Open an empty slot."""
+        body = validated(words.SlotIn, request)
+        made = services.create_slot(
+            environment=row_of(Environment, "/environment", request, slug=body["environment"]),
+            role=row_of(RoleDefinition, "/role", request, slug=body["role"]),
+            provider=row_of(Provider, "/provider", request, slug=body["provider"]),
+            ordinal=body.get("ordinal"),
+            actor=request.user,
+            reason=body["reason"],
+        )
+        return created(words.SlotOut(made))
+
+    @extend_schema(request=words.BindIn, responses=words.SlotOut)
+    @action(detail=True, methods=["post"])
+    def bind(self, request: Request, id: str) -> Response:
+        """Bind or rebind; what was bound becomes `previous_version`."""
+        slot = self.get_object()
+        body = validated(words.BindIn, request)
+        version = row_of(AgentVersion, "/version", request, pk=body["version"])
+        bound = services.bind_slot(slot=slot, version=version, actor=request.user, reason=body["reason"])
+        return Response(words.SlotOut(bound).data)
+
+
+class EnvironmentViewSet(DirectoryViewSet[Environment]):
+    """Stages of release."""
+
+    queryset = Environment.objects.all()
+    serializer_class = words.EnvironmentOut
+    filterset_class = filters.EnvironmentFilter
+    prefix = "env"
+
+    @extend_schema(request=words.EnvironmentIn, responses={201: words.EnvironmentOut})
+    def create(self, request: Request) -> Response:
+        """Add an environment at the end of the channel order."""
+        body = validated(words.EnvironmentIn, request)
+        if "risk_default" in body:
+            body["risk_default"] = Risk(body["risk_default"])
+        made = services.create_environment(tenant=tenant_of(request), actor=request.user, **body)
+        return created(words.EnvironmentOut(made))
+
+
+class ProviderViewSet(DirectoryViewSet[Provider]):
+    """Whose machines run instances."""
+
+    queryset = Provider.objects.all()
+    serializer_class = words.ProviderOut
+    filterset_class = filters.ProviderFilter
+    prefix = "prov"
+
+    @extend_schema(request=words.ProviderIn, responses={201: words.ProviderOut})
+    def create(self, request: Request) -> Response:
+        """Add a provider."""
+        body = validated(words.ProviderIn, request)
+        if "kind" in body:
+            body["kind"] = Provider.Kind(body["kind"])
+        made = services.create_provider(tenant=tenant_of(request), actor=request.user, **body)
+        return created(words.ProviderOut(made))
+
+
+class RoleViewSet(DirectoryViewSet[RoleDefinition]):
+    """Jobs, apart from who does them."""
+
+    queryset = RoleDefinition.objects.all()
+    serializer_class = words.RoleOut
+    filterset_class = filters.RoleFilter
+    prefix = "rol"
+
+    @extend_schema(request=words.RoleIn, responses={201: words.RoleOut})
+    def create(self, request: Request) -> Response:
+        """Define a role."""
+        body = validated(words.RoleIn, request)
+        if "risk" in body:
+            body["risk"] = Risk(body["risk"])
+        made = services.create_role(tenant=tenant_of(request), actor=request.user, **body)
+        return created(words.RoleOut(made))
