@@ -23,4 +23,4 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-document.querySelector("[data-problems]")?.focus();
+document.querySelector("[data-problems]:not(.gallery *)")?.focus();
