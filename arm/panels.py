@@ -99,10 +99,19 @@ class Navigation:
     )
 
 
+def rights_of_visitor(request: HttpRequest) -> frozenset[str]:
+    """The rights that the visitor holds anywhere, asked once a request: every entry and button wants to know."""
+    known: frozenset[str] | None = getattr(request, "rights_held_anywhere", None)
+    if known is None:
+        known = held_anywhere(request.user)
+        request.rights_held_anywhere = known  # type: ignore[attr-defined]
+    return known
+
+
 def navigation(request: HttpRequest) -> list[Section]:
     """Every app's entries (settings.NAVIGATION), grouped by section, as far as the visitor's rights reach."""
     sections: dict[str, Section] = {}
-    held = held_anywhere(request.user)
+    held = rights_of_visitor(request)
     for provider in implementations("NAVIGATION"):
         for entry in provider.entries:
             if entry.right.value in held:

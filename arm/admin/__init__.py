@@ -1,8 +1,8 @@
 """The second workplace: every noun with object-level rights; every write goes through a service and is recorded."""
 
-from arm.admin.base import EstimatedPaginator, ScopedAdmin
+from arm.admin.base import EstimatedPaginator, ScopedAdmin, SeenFilter
 from arm.admin.commands import AdminCommand
 from arm.admin.core import ReasonOnly
 from arm.admin.scopes import ScopeAdmin
 
-__all__ = ["AdminCommand", "EstimatedPaginator", "ReasonOnly", "ScopeAdmin", "ScopedAdmin"]
+__all__ = ["AdminCommand", "EstimatedPaginator", "ReasonOnly", "ScopeAdmin", "ScopedAdmin", "SeenFilter"]

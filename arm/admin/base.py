@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
+from django.contrib.admin.filters import RelatedFieldListFilter
+from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
 from django.db import transaction
@@ -18,7 +20,8 @@ from arm import services
 from arm.admin.commands import AdminCommand, sentence
 from arm.errors import DomainError
 from arm.models import ChangeRecord, SecurityEvent
-from arm.permissions import allowed, held_anywhere, visible
+from arm.panels import rights_of_visitor
+from arm.permissions import allowed, visible
 from arm.rights import Right
 from arm.views import csv_response
 
@@ -38,6 +41,28 @@ class EstimatedPaginator(Paginator[Any]):
     def count(self) -> int:
         rows: Any = self.object_list
         return int(rows.order_by().values("pk")[:100_000].count())
+
+
+def _scoped_choices(site: admin.AdminSite, model: Any, request: HttpRequest) -> QuerySet[Any] | None:
+    """The rows of a related noun that the person may see; None for a noun without a workplace of its own."""
+    related = site._registry.get(model)
+    return related.get_queryset(request) if isinstance(related, ScopedAdmin) else None
+
+
+class SeenFilter(RelatedFieldListFilter):
+    """A filter by a related row offers the rows that the person may see, and no others."""
+
+    def field_choices(
+        self, field: Any, request: HttpRequest, model_admin: admin.ModelAdmin[Any]
+    ) -> list[tuple[str, Any]]:
+        seen = _scoped_choices(model_admin.admin_site, field.remote_field.model, request)
+        if seen is None:
+            return []
+        ordering = self.field_admin_ordering(field, request, model_admin)
+        found: list[tuple[str, Any]] = field.get_choices(
+            include_blank=False, ordering=ordering, limit_choices_to={"pk__in": seen.order_by().values("pk")}
+        )
+        return found
 
 
 class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
@@ -62,23 +87,38 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return visible(super().get_queryset(request), request.user, self.view_right)
 
+    def get_list_filter(self, request: HttpRequest) -> list[Any]:
+        """Filters by related rows become `SeenFilter`s: a filter's choices are a list, too."""
+        return [
+            (item, SeenFilter)
+            if isinstance(item, str) and get_fields_from_path(self.model, item)[-1].is_relation
+            else item
+            for item in super().get_list_filter(request)
+        ]
+
+    def formfield_for_foreignkey(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
+        """Only rows that the person may see can be chosen."""
+        seen = _scoped_choices(self.admin_site, db_field.remote_field.model, request)
+        kwargs["queryset"] = db_field.remote_field.model._default_manager.none() if seen is None else seen
+        return super().formfield_for_foreignkey(db_field, request, **kwargs)
+
     def has_module_permission(self, request: HttpRequest) -> bool:
-        return self.view_right.value in held_anywhere(request.user)
+        return self.view_right.value in rights_of_visitor(request)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         if obj is None:
-            return self.view_right.value in held_anywhere(request.user)
+            return self.view_right.value in rights_of_visitor(request)
         return allowed(request.user, self.view_right, obj)
 
     def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         if self.edit_right is None:
             return False
         if obj is None:
-            return self.edit_right.value in held_anywhere(request.user)
+            return self.edit_right.value in rights_of_visitor(request)
         return allowed(request.user, self.edit_right, obj)
 
     def has_add_permission(self, request: HttpRequest) -> bool:
-        return self.add_right is not None and self.add_right.value in held_anywhere(request.user)
+        return self.add_right is not None and self.add_right.value in rights_of_visitor(request)
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
@@ -104,6 +144,12 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
 
     def save_related(self, request: HttpRequest, form: Any, formsets: Any, change: bool) -> None:
         """Nothing beside the service: related rows are its business."""
+
+    def construct_change_message(
+        self, request: HttpRequest, form: Any, formsets: Any, add: bool = False
+    ) -> list[dict[str, dict[str, list[str]]]]:
+        """Nothing: the change record is the history."""
+        return []
 
     def log_addition(self, request: HttpRequest, obj: Any, message: Any) -> None:
         """The change record is the history."""
@@ -145,7 +191,7 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
 
     def get_actions(self, request: HttpRequest) -> dict[str, Any]:
         actions: dict[str, Any] = {}
-        held = held_anywhere(request.user)
+        held = rights_of_visitor(request)
         if self.export_columns and Right.EXPORT.value in held:
             actions["export_csv"] = (type(self).export_csv, "export_csv", "Export as CSV")
         for command in self.commands:

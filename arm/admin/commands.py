@@ -25,6 +25,8 @@ class AdminCommand:
     `run(row, actor, cleaned)` is that call. Rows that refuse are named with their reason; the others are done.
     """
 
+    do_not_call_in_templates = True
+
     def __init__(
         self,
         name: str,
