@@ -1,0 +1,25 @@
+"""The directory in the second workplace: every noun with object-level rights, every write through a service."""
+
+from .agents import AgentTemplateAdmin, AgentVersionAdmin, GenomeAdmin, PromptAdmin
+from .fleet import AgentInstanceAdmin, KeyScopeAdmin
+from .places import (
+    DeploymentSlotAdmin,
+    EnvironmentAdmin,
+    ProjectAdmin,
+    ProviderAdmin,
+    RoleDefinitionAdmin,
+)
+
+__all__ = [
+    "AgentInstanceAdmin",
+    "AgentTemplateAdmin",
+    "AgentVersionAdmin",
+    "DeploymentSlotAdmin",
+    "EnvironmentAdmin",
+    "GenomeAdmin",
+    "KeyScopeAdmin",
+    "ProjectAdmin",
+    "PromptAdmin",
+    "ProviderAdmin",
+    "RoleDefinitionAdmin",
+]
