@@ -71,7 +71,13 @@ class SearchSet(django_filters.FilterSet):  # type: ignore[misc]
             return TypeIDFilter(prefix, field_name="pk").filter(rows, value)
         wanted = Q()
         for path in self.searched:
-            wanted |= Q(**{f"{path}__icontains": value})
+            relation, _, field = path.rpartition("__")
+            if relation:  # related rows are few: found once, where a join would look at their text for every row
+                related = rows.model._meta.get_field(relation).related_model
+                found = related._default_manager.filter(**{f"{field}__icontains": value})
+                wanted |= Q(**{f"{relation}__in": found.order_by().values("pk")})
+            else:
+                wanted |= Q(**{f"{path}__icontains": value})
         return rows.filter(wanted)
 
 
