@@ -43,7 +43,11 @@ def main(arguments: list[str]) -> int:
         parser.error("--quick figures are not for the docs")
     data = pg.default_data()
     environment = local.environment(os.environ, data=data)
-    environment |= {"ARM_ROLE_PREFIX": "armbench", "ARM_LOG_LEVEL": os.environ.get("ARM_LOG_LEVEL", "ERROR")}
+    environment |= {
+        "ARM_ROLE_PREFIX": "armbench",
+        "ARM_LOG_LEVEL": os.environ.get("ARM_LOG_LEVEL", "ERROR"),
+        "ARM_STATIC_STORAGE": "django.contrib.staticfiles.storage.StaticFilesStorage",  # nothing is collected here
+    }
     served = None
     if not environment.get("DATABASE_URL"):
         served = pg.ensure(data)
