@@ -303,8 +303,11 @@ DEMO_GOVERNANCE: list[str] = [
     "policy.demo.build",
     "registry.demo.build",
     "policy.demo.tighten",
+    "costs.demo.set_budget",
 ]  # through services, in one transaction of the tenant
-DEMO_ACTIVITY: list[str] = []  # through the public endpoints, after the governance has committed
+DEMO_ACTIVITY: list[str] = [
+    "costs.demo.send"
+]  # through the public endpoints, after the governance has committed
 DEMO_AFTERMATH: list[str] = ["registry.demo.settle"]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",

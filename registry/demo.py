@@ -279,10 +279,14 @@ def settle(demo: Demo) -> None:
         .order_by("pk")
     )
     dan = demo.people["dan"]
-    active = []
+    active: list[AgentInstance] = []
+    silent: list[AgentInstance] = []
     for instance in demo.progress("activations", waiting, len(waiting)):
         if instance.status.telemetry_at is None:
-            continue  # a few were provisioned and never reported: they stay and say so
+            silent.append(
+                instance
+            )  # provisioned and never reported: some are withdrawn, some wait and say so
+            continue
         with demo.at(instance.created_at + timedelta(minutes=20)):
             active.append(
                 services.move_instance(
@@ -294,14 +298,11 @@ def settle(demo: Demo) -> None:
         for _ in range(round(len(active) * share)):
             with demo.at(demo.moment(0.95, 0.995)):
                 services.restrict_instance(instance=active.pop(), to=state, actor=dan, reason=why)
-    for _ in range(round(len(active) * 0.04)):
-        instance = active.pop()
-        with demo.at(demo.moment(0.9, 0.94)):
-            services.restrict_instance(
-                instance=instance, to=InstanceState.DRAINING, actor=dan, reason="No longer needed"
+    for instance in silent[: len(silent) * 2 // 3]:
+        with demo.at(demo.moment(0.96, 0.99)):
+            services.move_instance(
+                instance=instance, to=InstanceState.RETIRED, actor=dan, reason="Never reported; withdrawn"
             )
-        with demo.at(demo.moment(0.95, 0.97)):
-            services.move_instance(instance=instance, to=InstanceState.RETIRED, actor=dan, reason="Drained")
     for number, instance in enumerate(active):
         if number % 25:  # one in twenty-five has gone silent, and the fleet page says so
             services.heartbeat(instance=instance, state="active", generation=instance.generation)

@@ -1,0 +1,233 @@
+"""The demo's activity: thirty days of work, sent as OpenTelemetry spans through the public OTLP endpoint, and its budget."""
+
+import hashlib
+import io
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any
+
+from django.conf import settings
+from django.utils.module_loading import import_string
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
+from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Span, Status
+
+from arm import db
+from arm.demo import Demo
+from costs import services
+from registry.lifecycle import InstanceState
+from registry.models import AgentInstance, Environment, Provider
+from registry.services import issue_ingest_key
+
+EVENTS, BATCH = 210_000, 1000
+SILENT = 18  # so many were provisioned and never reported
+OUTCOMES = ("answer", "draft", "posting", "triage", "report")
+TOOLS = ("search", "read_file", "query_db", "create_doc", "http_request", "write_file")
+
+
+@dataclass(frozen=True)
+class Runner:
+    """An instance as the endpoint knows it, and what its work looks like."""
+
+    version: str
+    instance: str
+    token: str
+    since: datetime
+    vendor: str
+    model: str
+    team: str
+
+
+def set_budget(demo: Demo) -> None:
+    """A negotiated rate, and a daily cap for every tenth instance."""
+    ivan = demo.people["ivan"]
+    with demo.at(demo.start):
+        services.add_rate(
+            tenant=demo.tenant, provider="openai", model="gpt-4o*", currency="USD", actor=ivan, reason="Yearly agreement",
+            prices={"input_mtok": Decimal("2.25"), "cache_read_mtok": Decimal("1.10"), "output_mtok": Decimal("9.00")},
+        )  # fmt: skip
+    for number, instance in enumerate(AgentInstance.objects.filter(tenant=demo.tenant).order_by("pk")):
+        if number % 10 == 0:
+            with demo.at(instance.created_at):
+                services.set_cap(
+                    instance=instance, per_day=Decimal(25 + 25 * (number % 3)), currency="USD", actor=ivan,
+                    reason="Budget of the team",
+                )  # fmt: skip
+
+
+def send(demo: Demo) -> None:
+    """At least 200,000 events (at full scale) with their own times, in batches of 1,000, as a client would post them."""
+    with db.tenants([demo.tenant.pk]):
+        runners = _runners(demo)
+    total = demo.count(EVENTS // BATCH)
+    post = import_string(settings.LANES["/otlp/v1/traces"])
+    for batch in demo.progress("events (thousands)", _batches(demo, runners, total), total):
+        _post(post, batch)
+
+
+def _runners(demo: Demo) -> list[Runner]:
+    tokens: dict[tuple[Any, Any], str] = {}
+    for place in Environment.objects.filter(tenant=demo.tenant):
+        for provider in Provider.objects.filter(tenant=demo.tenant):
+            tokens[place.pk, provider.pk] = issue_ingest_key(
+                environment=place, provider=provider, name=f"{place.slug} at {provider.slug}",
+                actor=demo.people["judy"], reason="The collectors of the demo",
+            ).token  # fmt: skip
+    rows = AgentInstance.objects.select_related("version__genome", "template").exclude(
+        state=InstanceState.RETIRED
+    )
+    found = []
+    for instance in rows.order_by("pk"):
+        dependency = instance.version.dependencies.filter(kind="model").order_by("pk").first()
+        name = dependency.name if dependency else "openai/gpt-4o"
+        vendor, _, model = name.rpartition("/")
+        found.append(
+            Runner(
+                version=instance.version.typeid,
+                instance=instance.typeid,
+                token=tokens[instance.environment_id, instance.provider_id],
+                since=instance.created_at,
+                vendor=vendor or _vendor(model),
+                model=model,
+                team=instance.cost_center,
+            )
+        )
+    return found[demo.count(SILENT) :] if len(found) > 4 else found
+
+
+def _vendor(model: str) -> str:
+    return "anthropic" if model.startswith("claude") else "google" if model.startswith("gemini") else "openai"
+
+
+def _batches(demo: Demo, runners: list[Runner], total: int) -> Iterator[tuple[str, bytes]]:
+    """(token, protobuf body): every runner reports at least once, then work falls where it falls."""
+    by_token: dict[str, list[Runner]] = {}
+    for runner in runners:
+        by_token.setdefault(runner.token, []).append(runner)
+    shares = list(by_token.items())
+    weights = [len(group) for _, group in shares]
+    for number in range(total):
+        token, group = shares[number] if number < len(shares) else demo.random.choices(shares, weights)[0]
+        request = ExportTraceServiceRequest()
+        spans = 0
+        waiting = list(group) if number < len(shares) else []
+        while spans < BATCH or waiting:
+            runner = waiting.pop() if waiting else demo.random.choice(group)
+            spans += _run(demo, runner, request.resource_spans.add())
+        yield token, request.SerializeToString()
+
+
+def _run(demo: Demo, runner: Runner, into: ResourceSpans) -> int:
+    """One job of an agent: a root span, model calls, tool calls. Returns how many spans."""
+    chance = demo.random
+    span_of_days = max((demo.now - runner.since).total_seconds() - 7200, 60)
+    begin = runner.since + timedelta(seconds=chance.random() * span_of_days + 60)
+    into.resource.attributes.extend(
+        [
+            _text("arm.version.id", runner.version),
+            _text("arm.instance.id", runner.instance),
+            _text("service.name", "agent"),
+        ]
+    )
+    spans = into.scope_spans.add(schema_url="https://opentelemetry.io/schemas/1.37.0")
+    job = f"job-{chance.randrange(1_000_000):06d}"
+    trace = hashlib.sha256(f"{job}{begin}{runner.instance}".encode()).digest()
+    nanos = int(begin.timestamp()) * 1_000_000_000 + chance.randrange(1_000_000_000)
+    steps = chance.randrange(2, 7)
+    failed = chance.random() < 0.04
+    root = _span(spans, trace, b"\0", 0, "invoke_agent", nanos, steps * 1_800_000_000)
+    root.attributes.extend([_text("gen_ai.operation.name", "invoke_agent")])
+    if chance.random() > 0.02:  # two in a hundred forget to say what the work was for
+        root.attributes.extend(
+            [
+                _text("arm.job.id", job),
+                _text("arm.cost_center", runner.team),
+                _text("arm.outcome.name", chance.choice(OUTCOMES)),
+            ]
+        )
+    if failed:
+        root.status.code = Status.STATUS_CODE_ERROR
+        root.attributes.append(_text("error.type", "timeout"))
+    for step in range(1, steps):
+        at = nanos + step * 1_700_000_000
+        if step % 2:
+            call = _span(
+                spans,
+                trace,
+                root.span_id,
+                step,
+                f"chat {runner.model}",
+                at,
+                chance.randrange(400, 5000) * 1_000_000,
+            )
+            read = chance.randrange(400, 9000)
+            call.attributes.extend(
+                [
+                    _text("gen_ai.operation.name", "chat"),
+                    _text("gen_ai.provider.name", runner.vendor),
+                    _text("gen_ai.request.model", runner.model),
+                    _text("gen_ai.response.model", runner.model),
+                    _whole("gen_ai.usage.input_tokens", read),
+                    _whole("gen_ai.usage.cache_read.input_tokens", read // 3),
+                    _whole("gen_ai.usage.output_tokens", chance.randrange(40, 1200)),
+                ]
+            )
+        else:
+            tool = chance.choice(TOOLS)
+            call = _span(
+                spans,
+                trace,
+                root.span_id,
+                step,
+                f"execute_tool {tool}",
+                at,
+                chance.randrange(20, 900) * 1_000_000,
+            )
+            call.attributes.extend(
+                [_text("gen_ai.operation.name", "execute_tool"), _text("gen_ai.tool.name", tool)]
+            )
+            if failed and step == steps - 1:
+                call.status.code = Status.STATUS_CODE_ERROR
+                call.attributes.append(_text("error.type", "tool_error"))
+    return steps
+
+
+def _span(
+    spans: ScopeSpans, trace: bytes, parent: bytes, number: int, name: str, begin: int, length: int
+) -> Span:
+    span: Span = spans.spans.add(
+        trace_id=trace[:16],
+        span_id=trace[16 + number : 24 + number],
+        parent_span_id=parent if number else b"",
+        name=name,
+        kind=Span.SPAN_KIND_INTERNAL,
+        start_time_unix_nano=begin,
+        end_time_unix_nano=begin + length,
+    )
+    return span
+
+
+def _text(key: str, value: str) -> KeyValue:
+    return KeyValue(key=key, value=AnyValue(string_value=value))
+
+
+def _whole(key: str, value: int) -> KeyValue:
+    return KeyValue(key=key, value=AnyValue(int_value=value))
+
+
+def _post(lane: Any, batch: tuple[str, bytes]) -> None:
+    token, body = batch
+    answer: list[str] = []
+    environ = {
+        "REQUEST_METHOD": "POST",
+        "PATH_INFO": "/otlp/v1/traces",
+        "CONTENT_TYPE": "application/x-protobuf",
+        "CONTENT_LENGTH": str(len(body)),
+        "HTTP_AUTHORIZATION": f"Bearer {token}",
+        "wsgi.input": io.BytesIO(body),
+    }
+    text = b"".join(lane(environ, lambda status, headers: answer.append(status)))
+    if not answer[0].startswith("200"):
+        raise RuntimeError(f"The OTLP endpoint answered {answer[0]}: {text!r}")
