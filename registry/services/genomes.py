@@ -38,14 +38,21 @@ def read_genome(*, genome: Genome) -> ReadGenome:
     content = bytes(genome.content)
     computed = crypto.digest(content)
     if computed != genome.digest:
+        version = AgentVersion.objects.filter(genome=genome).order_by("number").first()
+        subject = version or genome.template
         ports.incidents().open(
             tenant_id=genome.tenant_id,
             kind="tamper",
-            severity="S0",
-            title=f"The stored genome {genome.digest[:19]} of {genome.template} does not match its digest",
-            subject_kind=genome._meta.label_lower,
-            subject_id=genome.pk,
-            facts={"stored_digest": genome.digest, "computed_digest": computed, "bytes": len(content)},
+            severity="s0",
+            title=f"The stored genome {genome.digest[:19]} of {subject} does not match its digest",
+            subject_kind=subject._meta.label_lower,
+            subject_id=subject.pk,
+            facts={
+                "genome": genome.typeid,
+                "stored_digest": genome.digest,
+                "computed_digest": computed,
+                "bytes": len(content),
+            },
         )
     return ReadGenome(genome, _document(content), computed)
 

@@ -29,6 +29,7 @@ from ..models import (
     RoleDefinition,
 )
 from .asking import refuse, require_on_any, require_reason, require_same_tenant
+from .locking import locked
 
 QUARANTINE_BEFORE_RETIREMENT = timedelta(hours=24)
 RESTRICTED = "registry.instance.restricted"
@@ -291,10 +292,10 @@ def _retire(instance: AgentInstance, actor: User, reason: str) -> AgentInstance:
 
 def _locked(instance: AgentInstance) -> AgentInstance:
     """The row as it is now, for this transaction alone."""
-    rows = AgentInstance.objects.select_for_update(of=("self",))
-    return rows.select_related("version__template", "environment", "provider", "template", "status").get(
-        pk=instance.pk
+    rows = AgentInstance.objects.select_related(
+        "version__template", "environment", "provider", "template", "status"
     )
+    return locked(rows, instance.pk)
 
 
 def _set_state(

@@ -11,6 +11,7 @@ from arm.rights import Right, Risk
 from .. import gates
 from ..models import AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition, SlotBinding
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
+from .locking import locked
 
 
 @transaction.atomic
@@ -76,8 +77,10 @@ def bind_slot(*, slot: DeploymentSlot, version: AgentVersion, actor: User, reaso
     require(actor, Right.PROMOTE_RELEASE, slot)
     require_reason(reason)
     require_same_tenant(slot=slot, version=version)
-    rows = DeploymentSlot.objects.select_for_update(of=("self",))
-    slot = rows.select_related("environment", "role", "provider", "current_version__template").get(pk=slot.pk)
+    rows = DeploymentSlot.objects.select_related(
+        "environment", "role", "provider", "current_version__template"
+    )
+    slot = locked(rows, slot.pk)
     version = AgentVersion.objects.select_related("template", "genome").get(pk=version.pk)
     left = slot.current_version
     if left == version:

@@ -22,6 +22,7 @@ from ..lifecycle import VersionState, version_moves
 from ..models import AgentTemplate, AgentVersion, VersionParent
 from .asking import Duplicate, refuse, require_reason, require_same_tenant
 from .genomes import list_dependencies, store_genome
+from .locking import locked
 from .templates import register_template
 
 
@@ -214,8 +215,7 @@ def _separation(version: AgentVersion, actor: User) -> dict[str, Any]:
 
 def _locked(version: AgentVersion) -> AgentVersion:
     """The row as it is now, for this transaction alone."""
-    rows = AgentVersion.objects.select_for_update(of=("self",))
-    return rows.select_related("template", "genome").get(pk=version.pk)
+    return locked(AgentVersion.objects.select_related("template", "genome"), version.pk)
 
 
 def _named_template(tenant: Tenant, typeid: Json) -> AgentTemplate:

@@ -249,7 +249,7 @@ def test_reading_a_genome_that_was_tampered_with_shows_it_and_opens_an_incident(
     assert not seen.intact and seen.computed != seen.genome.digest
     assert seen.document["tools"][1]["risk"] == "AMBER"
     (incident,) = Incidents.opened
-    assert (incident["kind"], incident["subject_id"]) == ("tamper", tampered.pk)
+    assert (incident["kind"], incident["subject_id"]) == ("tamper", version.pk)
 
 
 def test_a_prompt_is_kept_once_under_its_digest(tenant, alice):

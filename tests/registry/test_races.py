@@ -1,0 +1,118 @@
+"""Two at once: real threads, real transactions, one truth afterwards."""
+
+from collections.abc import Callable
+from threading import Barrier, Thread
+from typing import Any
+
+import pytest
+from django.db import connections
+
+from arm import db
+from arm.errors import Conflict
+from registry import services
+from registry.lifecycle import InstanceState, VersionState
+from registry.models import AgentInstance, AgentVersion, InstanceInterval, SlotBinding
+from tests import make
+from tests.registry.genomes import example, tool
+
+pytestmark = pytest.mark.usefixtures("committed")
+
+
+@pytest.fixture
+def tenant(settings):
+    settings.BINDING_GATES = settings.PROMOTION_GATES = settings.RETIREMENT_GATES = []
+    return make.tenant()
+
+
+@pytest.fixture
+def alice(tenant):
+    return make.everything(make.user(member_of=tenant), tenant)
+
+
+def at_once(tenant: Any, *calls: Callable[[], Any]) -> list[Any]:
+    """Every call in a thread and a transaction of its own, let go together: results, or the refusals."""
+    barrier, results = Barrier(len(calls)), []
+
+    def run(call: Callable[[], Any]) -> None:
+        try:
+            with db.tenants([tenant.pk]):
+                barrier.wait(10)
+                results.append(call())
+        except Conflict as refusal:
+            results.append(refusal)
+        finally:
+            connections.close_all()
+
+    threads = [Thread(target=run, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert len(results) == len(calls)
+    return results
+
+
+def create(template, actor, **changes):
+    return services.create_version(
+        template=template, genome=example(template=template.typeid, **changes), actor=actor, reason="race"
+    )
+
+
+def test_versions_made_at_once_get_numbers_of_their_own(tenant, alice):
+    template = make.template(tenant=tenant)
+    calls = [lambda n=n: create(template, alice, tools=[tool(f"tool-{n}")]) for n in range(4)]
+    made = at_once(tenant, *calls)
+    assert sorted(version.number for version in made) == [1, 2, 3, 4]
+
+
+def test_the_same_genome_made_at_once_is_one_version(tenant, alice):
+    template = make.template(tenant=tenant)
+    results = at_once(tenant, *[lambda: create(template, alice)] * 4)
+    (made,) = [result for result in results if isinstance(result, AgentVersion)]
+    assert {refusal.existing for refusal in results if refusal is not made} == {made}
+
+
+def test_a_slot_bound_at_once_to_several_has_one_current_binding_and_no_gap(tenant, alice):
+    template = make.template(tenant=tenant)
+    versions = [make.version(template=template, state=VersionState.APPROVED) for _ in range(3)]
+    slot = make.slot(environment=make.environment(tenant=tenant))
+
+    def bind(version):
+        return lambda: services.bind_slot(slot=slot, version=version, actor=alice, reason="race")
+
+    at_once(tenant, *[bind(version) for version in versions])
+    slot.refresh_from_db()
+    assert slot.generation == 3
+    history = list(SlotBinding.objects.filter(slot=slot).order_by("since"))
+    assert [row.until for row in history] == [history[1].since, history[2].since, None]
+    assert (slot.current_version_id, slot.previous_version_id) == (
+        history[2].version_id,
+        history[1].version_id,
+    )
+
+
+def test_an_instance_stopped_by_several_at_once_is_stopped_once(tenant, alice):
+    instance = make.instance(version=make.approved(template=make.template(tenant=tenant)))
+
+    def stop():
+        return services.restrict_instance(
+            instance=instance, to=InstanceState.QUARANTINED, actor=alice, reason="race"
+        )
+
+    at_once(tenant, stop, stop, stop)
+    instance = AgentInstance.objects.get(pk=instance.pk)
+    assert (instance.state, instance.generation) == (InstanceState.QUARANTINED, 2)
+    assert InstanceInterval.objects.filter(instance=instance, until=None).count() == 1
+
+
+def test_a_pause_and_a_release_at_once_leave_a_state_that_its_history_explains(tenant, alice):
+    instance = make.instance(version=make.approved(template=make.template(tenant=tenant)))
+    services.restrict_instance(instance=instance, to=InstanceState.PAUSED, actor=alice, reason="first")
+
+    def move(to):
+        return lambda: services.move_instance(instance=instance, to=to, actor=alice, reason="race")
+
+    at_once(tenant, move(InstanceState.QUARANTINED), move(InstanceState.DRAINING))
+    now = AgentInstance.objects.get(pk=instance.pk)
+    open_interval = InstanceInterval.objects.get(instance=instance, until=None)
+    assert now.state == open_interval.state == InstanceState.QUARANTINED
