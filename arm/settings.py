@@ -306,12 +306,15 @@ DEMO_GOVERNANCE: list[str] = [
     "costs.demo.set_budget",
 ]  # through services, in one transaction of the tenant
 DEMO_ACTIVITY: list[str] = [
-    "costs.demo.send"
+    "costs.demo.send",
 ]  # through the public endpoints, after the governance has committed
-DEMO_AFTERMATH: list[str] = ["registry.demo.settle"]  # what needs telemetry to have been seen
+DEMO_AFTERMATH: list[str] = [
+    "registry.demo.settle",
+    "telemetry.demo.build",
+]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",
-}  # path: dotted path of a WSGI callable in front of Django
+}
 
 # --- logs ----------------------------------------------------------------------------------------------------
 LOGGING = {

@@ -73,7 +73,10 @@ def test_she_sees_the_incidents_of_her_environment_and_no_others(desk, incident,
     assert "Drift elsewhere" not in desk.get(f"{LIST}?q=Drift").content.decode()
 
 
-def test_a_command_calls_the_service_and_is_recorded(desk, incident, grace):
+def test_a_command_asks_first_then_calls_the_service_and_is_recorded(desk, incident, grace):
+    confirm = desk.post(LIST, {"action": "triage", "_selected_action": [str(incident.pk)]})
+    assert b"Drift in production" in confirm.content
+    assert Incident.objects.get().state == "open"
     act(desk, "triage", incident, severity="s1", reason="Looked at it")
     row = Incident.objects.get()
     assert (row.state, row.owner, row.severity) == ("triaged", grace, "s1")
@@ -125,6 +128,10 @@ def test_the_export_holds_her_rows_only(desk, incident, elsewhere):
     )
     text = page.content.decode()
     assert "Drift in production" in text and "Drift elsewhere" not in text
+
+
+def test_history_comes_from_change_records(desk, incident):
+    assert b"telemetry.incident.opened" in desk.get(f"{LIST}{incident.pk}/history/").content
 
 
 def test_who_reads_no_incidents_finds_no_such_section(tenant, incident):

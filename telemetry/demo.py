@@ -1,0 +1,161 @@
+"""The demo's incidents: what went wrong in these days, who noticed, what stopped it, and what was learned."""
+
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from django.db.models import Model
+
+from arm.demo import Demo
+from registry import services as registry
+from registry.lifecycle import InstanceState, VersionState
+from registry.models import AgentInstance, AgentTemplate
+
+from . import services
+from .lifecycle import Detection, IncidentKind, IncidentState, Severity
+from .models import Incident
+
+INCIDENTS = 20
+K, S, I = IncidentKind, Severity, IncidentState  # a table reads better with short names
+NEEDED_BEFORE = timedelta(minutes=30)
+"""An instance is at work this long after it was provisioned, at the earliest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One incident of the plan: what it is, what stops it, and how far it has come."""
+
+    kind: IncidentKind
+    severity: Severity
+    title: str
+    reached: IncidentState
+    measure: InstanceState | None = None
+    cause: str = ""
+    remedy: str = ""
+    note: str = ""
+    by: str = ""
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+PLAN = (
+    Case(K.DRIFT, S.S3, "Answers come from a model that the genome does not name", I.REVIEWED, None, "A gateway fell back to another model under load.", "The fallback is now in the genome, and the gateway may use no other.", "Seen in 41 of 2,310 calls.", facts={"model_used": "gpt-4o-mini", "share": "1.8 %"}),
+    Case(K.OUTAGE, S.S2, "No heartbeat from any instance of the agent", I.REVIEWED, None, "A network rule of the cluster was removed.", "The rule is part of the cluster's description now."),
+    Case(K.SHADOW_AGENT, S.S1, "Spans of an agent that nobody has registered", I.REVIEWED, None, "A team tried a copy with a borrowed ingest key.", "The key was revoked; the team registered its agent.", "Key ends in 9f2c.", "grace", {"spans": 118}),
+    Case(K.QUALITY_REGRESSION, S.S2, "Refund proposals are rejected twice as often", I.REVIEWED, InstanceState.PAUSED, "A shorter prompt dropped the exceptions for gift cards.", "The exceptions are back, and a case in the suite holds them.", by="carol", facts={"rejected": "14 %", "usual": "6 %"}),
+    Case(K.TOOL_MISUSE, S.S2, "Writes to a folder that it should only read", I.REVIEWED, InstanceState.READ_ONLY, "The tool's scope was wider than its description said.", "The scope is now read-only; the catalogue marks writing as YELLOW."),
+    Case(K.COST_OVERRUN, S.S3, "Spends four times its usual day", I.REVIEWED, InstanceState.DRAINING, "A loop between two agents, each asking the other.", "A limit of 20 turns; the pair has one owner now.", by="", facts={"spent": "212.40", "usual": "51.10", "currency": "USD"}),
+    Case(K.POLICY_VIOLATION, S.S2, "Sent e-mail without the approval that the policy asks for", I.RESOLVED, InstanceState.QUARANTINED, "The runtime cached a decision across two recipients.", "Decisions are bound to the call's digest; the cache is gone.", "Two mails, both to colleagues.", "dan", {"tool": "send_email", "calls": 2}),
+    Case(K.DATA_LEAK, S.S0, "Card numbers in a prompt to an outside model", I.REVIEWED, InstanceState.QUARANTINED, "An attachment was passed on unredacted.", "Attachments go through the redactor; its test holds card numbers.", "Told by a customer.", "grace", {"records": 3}),
+    Case(K.DRIFT, S.S3, "A tool answers with another schema than the genome names", I.RESOLVED, None, "The tool's owner deployed without telling.", "The tool's schema digest is part of its release now.", facts={"tool": "query_db"}),
+    Case(K.TAMPER, S.S1, "The digest of a stored genome did not match", I.RESOLVED, None, "A restored backup held an older row.", "The backup was made anew and compared, digest by digest.", "The sweep found it at night."),
+    Case(K.ENFORCEMENT_FAILURE, S.S1, "Kept calling for 40 s after its quarantine", I.RESOLVED, InstanceState.PAUSED, "The runtime asked for decisions once a minute.", "It asks before each call now.", facts={"calls": 7}),
+    Case(K.QUALITY_REGRESSION, S.S3, "Summaries leave out the deadline", I.RESOLVED, None, "The newer model prefers shorter answers.", "The prompt asks for the deadline by name.", by="carol"),
+    Case(K.OUTAGE, S.S2, "The model provider answers with errors", I.RESOLVED, InstanceState.PAUSED, "An outage at the provider, 50 minutes.", "The fallback model takes over after five errors.", facts={"error": "529", "share": "83 %"}),
+    Case(K.TOOL_MISUSE, S.S2, "Asks the payment tool for a foreign account", I.MITIGATED, InstanceState.QUARANTINED, note="The account number was in the invoice's text.", facts={"tool": "payment", "denied": 3}),
+    Case(K.DATA_LEAK, S.S2, "Personal data in a ticket's public answer", I.MITIGATED, InstanceState.READ_ONLY, by="grace"),
+    Case(K.DRIFT, S.S4, "Uses a cached prompt that is one version old", I.TRIAGED, by="carol"),
+    Case(K.COST_OVERRUN, S.S2, "Passed its daily budget before noon", I.MITIGATED, InstanceState.READ_ONLY, facts={"cap": "40.00", "spent": "40.18", "currency": "USD"}),
+    Case(K.POLICY_VIOLATION, S.S1, "A RED tool was called eleven times without an approval", I.TRIAGED, note="All were denied; something retries.", facts={"tool": "deploy_prod", "denied": 11}),
+    Case(K.SHADOW_AGENT, S.S3, "Telemetry from an instance that was retired", I.OPEN, facts={"spans": 9}),
+    Case(K.ENFORCEMENT_FAILURE, S.S0, "Reports active although it is quarantined", I.OPEN, facts={"reported": "active", "wanted": "quarantined"}),
+)  # fmt: skip
+"""Oldest first. Between them they show every kind, severity and state."""
+
+
+def build(demo: Demo) -> None:
+    """Incidents through the services, each at its own moment, on instances that were at work then."""
+    total = min(len(PLAN), demo.count(INCIDENTS))
+    cases = [PLAN[round(n * (len(PLAN) - 1) / max(1, total - 1))] for n in range(total)]
+    free = list(
+        AgentInstance.objects.select_related("template", "version", "environment", "provider")
+        .filter(state=InstanceState.ACTIVE, version__state=VersionState.APPROVED)
+        .order_by("pk")
+    )
+    demo.random.shuffle(free)
+    templates = list(AgentTemplate.objects.order_by("pk"))
+    for number, case in enumerate(demo.progress("incidents", cases, total)):
+        opened = demo.start + (demo.now - demo.start) * ((number + 0.6) / total)
+        instance = _at_work(free, opened)
+        if instance is not None:
+            free.remove(instance)
+        subject: Model = instance or templates[number % len(templates)]
+        _tell(demo, case, subject, opened)
+
+
+def _at_work(free: list[AgentInstance], at: datetime) -> AgentInstance | None:
+    return next((one for one in free if one.created_at + NEEDED_BEFORE < at), None)
+
+
+def _tell(demo: Demo, case: Case, subject: Model, opened: datetime) -> None:
+    """The incident from its opening as far as it has come."""
+    dan, grace = demo.people["dan"], demo.people["grace"]
+    with demo.at(opened):
+        incident = services.open_incident(
+            kind=case.kind,
+            severity=case.severity,
+            title=case.title,
+            subject=subject,
+            actor=demo.people[case.by] if case.by else None,
+            facts=case.facts,
+            detected=Detection.PERSON if case.by else Detection.RULE,
+            note=case.note if case.by else "",
+        )
+    if case.reached is I.OPEN:
+        return
+    owner = demo.people[case.by] if case.by in ("grace", "carol") else dan
+    with demo.at(opened + timedelta(minutes=demo.random.randint(4, 45))):
+        incident = services.triage(
+            incident=incident,
+            severity=case.severity,
+            owner=owner,
+            actor=owner,
+            reason=case.note or "Looked at its last runs; it is as the title says.",
+        )
+    if case.measure is not None:
+        _stop(demo, case, incident, opened + timedelta(minutes=50))
+    if case.reached not in (I.RESOLVED, I.REVIEWED):
+        return
+    with demo.at(opened + timedelta(hours=demo.random.randint(20, 40))):
+        incident = services.resolve(
+            incident=incident, root_cause=case.cause, remediation=case.remedy, actor=owner
+        )
+    _release(demo, case, incident, opened + timedelta(hours=41))
+    if case.reached is I.REVIEWED:
+        with demo.at(opened + timedelta(hours=demo.random.randint(70, 90))):
+            services.review(
+                incident=incident,
+                lessons=f"{case.remedy} The same check now runs for its siblings.",
+                actor=grace,
+            )
+
+
+def _stop(demo: Demo, case: Case, incident: Incident, at: datetime) -> None:
+    """What stopped it, where the incident is about an instance; what was done elsewhere where it is not."""
+    measure = case.measure if incident.instance else None
+    with demo.at(at):
+        reason = case.title if measure else "Its owner took it out of service."
+        services.mitigate(incident=incident, measure=measure, actor=demo.people["dan"], reason=reason)
+    _report(incident)
+
+
+def _release(demo: Demo, case: Case, incident: Incident, at: datetime) -> None:
+    """Once resolved a drain or a pause is lifted by an operator, read only by an approver; what was quarantined waits
+    for two."""
+    if incident.instance is None or case.measure in (None, InstanceState.QUARANTINED):
+        return
+    who = "erin" if case.measure is InstanceState.READ_ONLY else "dan"
+    with demo.at(at):
+        registry.move_instance(
+            instance=incident.instance,
+            to=InstanceState.ACTIVE,
+            actor=demo.people[who],
+            reason=f"Resolved: {case.remedy}",
+        )
+    _report(incident)
+
+
+def _report(incident: Incident) -> None:
+    """The runtime says that it has followed."""
+    if incident.instance_id is not None:
+        instance = AgentInstance.objects.get(pk=incident.instance_id)
+        registry.heartbeat(instance=instance, state=instance.state, generation=instance.generation)
