@@ -21,7 +21,11 @@ def test_the_demo_has_policies_stops_and_requests_of_every_outcome():
     hire(demo, "correct horse battery")
     for build in (policy_demo.build, registry_demo.build, policy_demo.tighten):
         build(demo)
-    assert {binding.target_kind for binding in Binding.objects.in_force()} >= {"tenant", "environment", "template"}
+    assert {binding.target_kind for binding in Binding.objects.in_force()} >= {
+        "tenant",
+        "environment",
+        "template",
+    }
     assert Posture.objects.count() == 3 and not Posture.objects.in_force().exists()
     states = set(ApprovalRequest.objects.values_list("state", flat=True))
     assert states >= set(ApprovalState.values) - {ApprovalState.APPROVED}

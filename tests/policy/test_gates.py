@@ -72,7 +72,9 @@ def test_the_release_of_an_agent_is_agreed_to_through_approval_requests():
         services.decide_approval(
             request=request, approve=True, actor=person, reason="read it", digest=request.digest
         )
-    released = registry.move_instance(instance=instance, to=InstanceState.READ_ONLY, actor=alice, reason="now")
+    released = registry.move_instance(
+        instance=instance, to=InstanceState.READ_ONLY, actor=alice, reason="now"
+    )
     assert released.state == InstanceState.READ_ONLY
     request.refresh_from_db()
     assert request.state == "consumed"

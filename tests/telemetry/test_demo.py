@@ -23,6 +23,7 @@ def demo():
     demo = Demo(tenant=tenant, admin=admin, seed=7, days=30, now=clock.now(), quiet=True)
     hire(demo, "a good password")
     prod, local = make.environment("prod"), make.provider("local")
+    make.bound(tenant)
     build = make.approved()
     for number in range(30):
         began = demo.start + timedelta(days=number)
