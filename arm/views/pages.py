@@ -50,7 +50,7 @@ class ChangeList(FilteredList):
     )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(csv_url="?format=csv", **kwargs)
+        return super().get_context_data(csv_url=self.request.path, **kwargs)
 
 
 class ChangeDetail(Scoped, DetailView[ChangeRecord]):

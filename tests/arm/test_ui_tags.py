@@ -227,7 +227,7 @@ def test_a_csv_link_carries_the_filters_and_not_the_page() -> None:
         "{% filter_bar form csv_url=url %}", "/?state=active&page=3", form=Filter({}), url="/rows.csv"
     )
 
-    assert 'href="/rows.csv?state=active"' in html
+    assert 'href="/rows.csv?state=active&amp;format=csv"' in html
     assert "Clear 1 filter" in words(html)
 
 

@@ -98,6 +98,12 @@ def cursor_pager(
     return {"shown": shown, "total": total, "noun": noun, "previous": previous or "", "next": next or ""}
 
 
+def _csv(query: QueryDict) -> str:
+    """The same query, answered as a file (`arm.views.FilteredList`)."""
+    query["format"] = "csv"
+    return _address(query)
+
+
 @register.inclusion_tag("_components/filter_bar.html", takes_context=True)
 def filter_bar(context: Context, form: BaseForm, csv_url: str = "", param: str = "sort") -> dict[str, Any]:
     """`{% filter_bar filter.form csv_url=… %}`: a GET form; says how many filters are on and offers to clear them.
@@ -116,7 +122,7 @@ def filter_bar(context: Context, form: BaseForm, csv_url: str = "", param: str =
         "more": visible[1:],
         "active": len(active),
         "kept": [(param, query[param])] if query.get(param) and param not in named else [],
-        "csv": f"{csv_url}{_address(query)}" if csv_url else "",
+        "csv": f"{csv_url}{_csv(query)}" if csv_url else "",
     }
 
 
