@@ -266,9 +266,14 @@ LEDGER = "costs.plugins.Ledger"  # who prices linked events and books them with 
 INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
 TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
 HOME_PANELS: list[str] = [
+    "registry.plugins.FleetPanel",
     "telemetry.plugins.OpenIncidents",
 ]
 SEARCH: list[str] = [
+    "registry.plugins.SearchAgents",
+    "registry.plugins.SearchVersions",
+    "registry.plugins.SearchInstances",
+    "registry.plugins.SearchPlaces",
     "telemetry.plugins.Search",
 ]
 TEMPLATE_PANELS: list[str] = [

@@ -19,6 +19,7 @@ from .models import (
     DeploymentSlot,
     Environment,
     Genome,
+    Heartbeat,
     Provider,
     RoleDefinition,
 )
@@ -140,7 +141,9 @@ class InstanceFilter(SearchSet):
         widget=forms.CheckboxSelectMultiple,
         distinct=False,
     )
-    stale = django_filters.BooleanFilter(method="silent", label="Heartbeat")
+    heartbeat = django_filters.MultipleChoiceFilter(
+        method="heard", choices=Heartbeat.choices, widget=forms.CheckboxSelectMultiple, label="Heartbeat"
+    )
     template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
     version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
     slot = TypeIDFilter("slt", field_name="slot", label="Slot (slt_…)")
@@ -149,14 +152,11 @@ class InstanceFilter(SearchSet):
         model = AgentInstance
         fields: list[str] = []
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        choices = [("", "any"), ("true", "stale"), ("false", "as expected")]
-        self.filters["stale"].extra["widget"] = forms.Select(choices=choices)
-
-    def silent(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
-        stale = AgentInstance.objects.all().stale(clock.now()).values("pk")
-        return rows.filter(pk__in=stale) if value else rows.exclude(pk__in=stale)
+    def heard(self, rows: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
+        if not value:
+            return rows
+        matching = AgentInstance.objects.all().heard_as(clock.now(), value)
+        return rows.filter(pk__in=matching.values("pk"))
 
 
 class SlotFilter(SearchSet):

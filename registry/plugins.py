@@ -1,7 +1,30 @@
-"""What the directory plugs into the ports of the core: its part of the navigation."""
+"""What the directory plugs into the ports of the core: the fleet's numbers, what a search finds, its navigation."""
 
-from arm.panels import Entry
+from typing import Any
+
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest
+from django.urls import reverse
+
+from arm.ids import decode
+from arm.models import Tenant, TenantRow
+from arm.panels import Entry, Hit, Panel, rights_of_visitor
+from arm.permissions import visible
 from arm.rights import Right
+
+from . import queries
+from .lifecycle import InstanceState
+from .models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    DeploymentSlot,
+    Environment,
+    Heartbeat,
+    Provider,
+)
+
+FOUND = 20
 
 
 class Navigation:
@@ -16,3 +39,103 @@ class Navigation:
         Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),
         Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
     )
+
+
+class FleetPanel:
+    """On the fleet page: how many instances there are, in which state, where, and how many of them are silent."""
+
+    def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
+        if Right.READ_DIRECTORY.value not in rights_of_visitor(request):
+            return None
+        context = {
+            "fleet": queries.fleet(request.user),  # type: ignore[arg-type]
+            "url": reverse("registry:instance_list"),
+            "heartbeats": Heartbeat,
+            "states": [(state.value, state.label) for state in queries.COLUMNS],
+            "may_provision": Right.PROVISION_INSTANCE.value in rights_of_visitor(request),
+        }
+        return Panel("Instances", "registry/_fleet_panel.html", context, anchor="instances")
+
+
+class SearchAgents:
+    """Agents by name, short name or identifier."""
+
+    def find(self, request: HttpRequest, text: str) -> list[Hit]:
+        rows = visible(AgentTemplate.objects.order_by("name"), request.user, Right.READ_DIRECTORY)
+        wanted = _named(AgentTemplate, text) or Q(name__icontains=text) | Q(slug__icontains=text)
+        return [
+            Hit(row.name, "Agent", row.get_absolute_url(), f"{row.get_risk_display()} risk")
+            for row in rows.filter(wanted)[:FOUND]
+        ]
+
+
+class SearchVersions:
+    """Versions by identifier, by label, or by the first figures of their genome's digest."""
+
+    def find(self, request: HttpRequest, text: str) -> list[Hit]:
+        rows = visible(AgentVersion.objects.for_list(), request.user, Right.READ_DIRECTORY)
+        wanted = _named(AgentVersion, text) or _digest(text) or Q(label=text)
+        return [
+            Hit(
+                str(row),
+                "Version",
+                row.get_absolute_url(),
+                f"{row.get_state_display()}, {row.genome.digest[:19]}",
+            )
+            for row in rows.filter(wanted)[:FOUND]
+        ]
+
+
+class SearchInstances:
+    """Instances by name or identifier."""
+
+    def find(self, request: HttpRequest, text: str) -> list[Hit]:
+        rows = visible(AgentInstance.objects.for_list(), request.user, Right.READ_DIRECTORY)
+        wanted = _named(AgentInstance, text) or Q(name__icontains=text)
+        return [
+            Hit(
+                row.name,
+                "Instance",
+                row.get_absolute_url(),
+                f"wanted {InstanceState(row.state).label}, {row.environment}",
+            )
+            for row in rows.filter(wanted)[:FOUND]
+        ]
+
+
+class SearchPlaces:
+    """Environments, providers and slots by name or identifier."""
+
+    def find(self, request: HttpRequest, text: str) -> list[Hit]:
+        named = Q(name__icontains=text) | Q(slug__icontains=text)
+        slots = DeploymentSlot.objects.select_related("environment", "role")
+        found: list[Hit] = []
+        nouns: tuple[tuple[type[TenantRow], str, QuerySet[Any], Q], ...] = (
+            (Environment, "Environment", Environment.objects.all(), named),
+            (Provider, "Provider", Provider.objects.all(), named),
+            (DeploymentSlot, "Slot", slots, Q(role__name__icontains=text) | Q(role__slug__icontains=text)),
+        )
+        for model, kind, rows, wanted in nouns:
+            seen = visible(rows, request.user, Right.READ_DIRECTORY)
+            found += [
+                Hit(str(row), kind, row.get_absolute_url())
+                for row in seen.filter(_named(model, text) or wanted)[:FOUND]
+            ]
+        return found
+
+
+def _named(model: type[TenantRow], text: str) -> Q | None:
+    """The row with this shown identifier, where the text is one of this noun."""
+    if not text.startswith(f"{model.prefix}_"):
+        return None
+    try:
+        return Q(pk=decode(model.prefix, text))
+    except ValueError:
+        return Q(pk__in=[])
+
+
+def _digest(text: str) -> Q | None:
+    figures = text.lower().removeprefix("sha256:")
+    if len(figures) < 8 or set(figures) - set("0123456789abcdef"):
+        return None
+    return Q(genome__digest__startswith=f"sha256:{figures}")

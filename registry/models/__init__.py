@@ -11,7 +11,7 @@ from .agents import (
     TemplateUserGrant,
     VersionParent,
 )
-from .instances import AgentInstance, InstanceInterval, InstanceStatus, KeyScope
+from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
 from .places import (
     Environment,
     EnvironmentGroupGrant,
@@ -33,6 +33,7 @@ __all__ = [
     "EnvironmentGroupGrant",
     "EnvironmentUserGrant",
     "Genome",
+    "Heartbeat",
     "InstanceInterval",
     "InstanceStatus",
     "KeyScope",

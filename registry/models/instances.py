@@ -1,10 +1,11 @@
 """What runs: instances with their desired state, what is reported of them, and the reach of machine keys."""
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
 from django.db import models
-from django.db.models import Exists, ExpressionWrapper, F, OuterRef, Q, Value
+from django.db.models import Case, Exists, ExpressionWrapper, F, OuterRef, Q, Value, When
 from django.urls import reverse
 
 from arm import clock
@@ -19,6 +20,26 @@ def _heard_of_lately(now: datetime) -> "models.QuerySet[InstanceStatus]":
     return InstanceStatus.objects.filter(instance=OuterRef("pk"), heartbeat_at__gte=since)
 
 
+class Heartbeat(models.TextChoices):
+    """What is known of an instance that should be at work. One that should not be has none of these."""
+
+    FRESH = "fresh", "In time"
+    LATE = "late", "Late"
+    NEVER = "never", "Never heard from"
+
+
+def _heard(now: datetime) -> Case:
+    allowed = F("provider__heartbeat_seconds") * Value(timedelta(seconds=1))
+    since = ExpressionWrapper(Value(now) - allowed, output_field=models.DateTimeField())
+    return Case(
+        When(state__in=[InstanceState.PROVISIONING, InstanceState.RETIRED], then=Value("")),
+        When(status__heartbeat_at=None, then=Value(Heartbeat.NEVER)),
+        When(status__heartbeat_at__gte=since, then=Value(Heartbeat.FRESH)),
+        default=Value(Heartbeat.LATE),
+        output_field=models.CharField(),
+    )
+
+
 class AgentInstanceQuerySet(models.QuerySet["AgentInstance"]):
     def live(self) -> Self:
         return self.exclude(state=InstanceState.RETIRED)
@@ -27,6 +48,14 @@ class AgentInstanceQuerySet(models.QuerySet["AgentInstance"]):
         """Those that should be at work and have been silent for longer than their provider allows."""
         at_work = self.exclude(state__in=[InstanceState.PROVISIONING, InstanceState.RETIRED])
         return at_work.filter(~Exists(_heard_of_lately(now)))
+
+    def with_heartbeat(self, now: datetime) -> Self:
+        """Annotates `heard`: a value of Heartbeat, or "" where nothing is expected of it."""
+        return self.annotate(heard=_heard(now))
+
+    def heard_as(self, now: datetime, values: Sequence[str]) -> Self:
+        """Those whose heartbeat is one of these values of Heartbeat."""
+        return self.annotate(heard=_heard(now)).filter(heard__in=values)
 
     def for_list(self) -> Self:
         rows = self.select_related("template", "version__template", "environment", "provider", "status")

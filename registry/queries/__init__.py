@@ -1,13 +1,12 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
+from .fleet import COLUMNS, Fleet, FleetRow, fleet
 from .instances import InstancePage, instance_page, moves_of, releases_of
 from .places import (
-    Cell,
     PlacePage,
     SlotPage,
     TemplatePage,
     TemplateRow,
-    fleet_cells,
     instance_counts,
     place_page,
     provider_counts,
@@ -31,9 +30,11 @@ from .versions import (
 )
 
 __all__ = [
+    "COLUMNS",
     "SHOWN",
-    "Cell",
     "Comparison",
+    "Fleet",
+    "FleetRow",
     "GenomeView",
     "InstancePage",
     "PlacePage",
@@ -43,7 +44,7 @@ __all__ = [
     "TemplateRow",
     "VersionPage",
     "compare",
-    "fleet_cells",
+    "fleet",
     "genome_view",
     "instance_counts",
     "instance_page",

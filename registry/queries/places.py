@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Count
 
 from arm import clock
-from arm.models import ChangeRecord, Tenant, User
+from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
 from arm.rights import Right
 
@@ -64,16 +64,6 @@ class SlotPage:
     instance_count: int
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
-
-
-@dataclass(frozen=True, slots=True)
-class Cell:
-    """Instances in one state at one place."""
-
-    place: str
-    state: str
-    label: str
-    count: int
 
 
 def template_page(template: AgentTemplate, actor: User) -> TemplatePage:
@@ -148,13 +138,6 @@ def slot_page(slot: DeploymentSlot, actor: User) -> SlotPage:
         changes=changes_of(slot, rights),
         rights=rights,
     )
-
-
-def fleet_cells(tenant: Tenant, actor: User) -> tuple[Cell, ...]:
-    """Live instances by environment and state, as far as the actor sees them."""
-    seen = visible(AgentInstance.objects.live().filter(tenant=tenant), actor, Right.READ_DIRECTORY)
-    counted = seen.order_by().values_list("environment__slug", "state").annotate(n=Count("pk"))
-    return tuple(Cell(place, state, InstanceState(state).label, n) for place, state, n in counted)
 
 
 def instance_counts(environments: Sequence[Environment], actor: User) -> dict[UUID, int]:

@@ -282,8 +282,8 @@ def test_a_silent_instance_is_never_drawn_healthy(client, alice, fleet):
     for address in (url("instance_detail", fleet["ins"]), url("instance_list")):
         page = client.get(address).content.decode()
         assert "Unknown" in page and "wanted Active" in page
-    assert b"invoices-1" in client.get(url("instance_list", query="?stale=true")).content
-    assert b"invoices-1" not in client.get(url("instance_list", query="?stale=false")).content
+    assert b"invoices-1" in client.get(url("instance_list", query="?heartbeat=late")).content
+    assert b"invoices-1" not in client.get(url("instance_list", query="?heartbeat=fresh")).content
 
 
 def test_quarantine_is_one_page_with_its_reach_and_one_click(client, tenant, fleet):
