@@ -288,6 +288,7 @@ INSTANCE_PANELS: list[str] = [
 NAVIGATION: list[str] = [
     "arm.panels.Navigation",
     "registry.plugins.Navigation",
+    "policy.plugins.Navigation",
     "telemetry.plugins.Navigation",
 ]
 SCHEDULES: list[tuple[str, str, int]] = [

@@ -35,6 +35,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
     path("registry/", include("registry.urls")),
     path("api/v1/registry/", include("registry.api")),
+    path("", include("policy.urls")),  # /approvals/, /stop/, /policy/
     path("", include("telemetry.urls")),
     path("api/v1/", include("telemetry.api")),
     path("admin/", admin.site.urls),

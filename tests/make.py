@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from datetime import timedelta
 from itertools import count
 from typing import Any
 
@@ -10,13 +11,13 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models import Model
 
-from arm import changes, crypto
+from arm import changes, clock, crypto, ids
 from arm.models import ApiKey, Membership, RoleBinding, Tenant, User, UserGrant
 from arm.permissions import grant_models
 from arm.rights import Right
 from policy.engine import SCHEMA, compile_envelope
-from policy.lifecycle import PolicyState
-from policy.models import Binding, Policy, PolicyVersion
+from policy.lifecycle import ApprovalKind, PolicyState
+from policy.models import ApprovalRequest, Binding, Decision, Policy, PolicyVersion, Posture, ToolRisk
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import (
     AgentInstance,
@@ -293,6 +294,64 @@ def bound(to: Model, **members: Any) -> Policy:
     return row
 
 
+def approval(of: AgentInstance | None = None, **kw: Any) -> ApprovalRequest:
+    """A pending request of an agent for one payment."""
+    instance_ = of or instance()
+    number = next(_n)
+    now = clock.now()
+    return ApprovalRequest.objects.create(
+        tenant=instance_.tenant,
+        instance=instance_,
+        subject_id=instance_.pk,
+        **{
+            "kind": ApprovalKind.TOOL_CALL,
+            "title": f"{instance_}: payment",
+            "subject_kind": "registry.agentinstance",
+            "action": {"action": "tool_call", "tool": "payment", "args": {"amount": str(number)}},
+            "digest": crypto.digest(crypto.canonical({"payment": number})),
+            "risk": "red",
+            "reasons": [{"code": "tier_approve", "sentence": "Tier 2 asks.", "rule": ""}],
+            "created_at": now,
+            "expires_at": now + timedelta(hours=1),
+        }
+        | kw,
+    )
+
+
+def posture(on: Model, **kw: Any) -> Posture:
+    """A pause of a scope, set by a rule of ARM."""
+    owner = on if isinstance(on, Tenant) else on.tenant
+    defaults = {"mode": "paused", "reason": "test", "reach": {"agents": 1}}
+    return Posture.objects.create(tenant=owner, **Posture.members_for(on), **(defaults | kw))
+
+
+def decision(of: AgentInstance | None = None, **kw: Any) -> Decision:
+    """A recorded answer: a red tool was allowed."""
+    instance_ = of or instance()
+    defaults = {
+        "at": clock.now(),
+        "version_id": instance_.version_id,
+        "key_id": ids.uuid7(),
+        "action": 3,
+        "tool": "payment",
+        "risk": 2,
+        "decision": 0,
+        "reasons": json.dumps([{"code": "approved", "sentence": "A person approved it.", "rule": ""}]),
+        "obligations": "",
+        "action_digest": b"a" * 32,
+        "policy_digest": b"p" * 32,
+        "verdict_digest": b"v" * 32,
+        "job": "job-7",
+        "outcome": "",
+        "run": "",
+        "age_ms": 3,
+        "request_id": "req-00000001",
+    } | kw
+    return Decision.objects.create(
+        tenant=instance_.tenant, instance=instance_, **{"would": defaults["decision"]} | defaults
+    )
+
+
 def body(value: Any) -> bytes:
     return json.dumps(value).encode()
 
@@ -304,6 +363,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
     running = instance(version=approved(template=template(tenant=tenant)), environment=place, provider=at)
     change = changes.record(everyone, "test.thing.made", running, reason="one of each")
     service_key, _ = key(ApiKey.Kind.SERVICE, tenant=tenant, user=everyone)
+    rules = policy_version(tenant=tenant)
     rows = [
         running,
         running.version,
@@ -319,5 +379,12 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         Membership.objects.get(user=everyone),
         grant(everyone, tenant, Right.READ_EVIDENCE),
         incident(running),
+        rules.policy,
+        rules,
+        Binding.objects.create(policy=rules.policy, whole_tenant=True, tenant=tenant, reason="test"),
+        ToolRisk.objects.create(tenant=tenant, tool="crm_*", risk="red", note="test"),
+        approval(running),
+        posture(running),
+        decision(running),
     ]
     return {row.prefix: row for row in rows}

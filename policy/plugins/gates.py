@@ -1,4 +1,4 @@
-"""What policy answers to apps below: gates before agents start and slots are bound, approvals, and limits."""
+"""Gates before agents start and slots are bound, second persons' approvals, and limits."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -11,12 +11,12 @@ from registry.gates import Verdict
 from registry.lifecycle import VersionState
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot
 
-from . import services
-from .engine import LimitKey
-from .facts import Lease
-from .lifecycle import OPEN, ApprovalKind
-from .models import ApprovalRequest, Binding
-from .queries.standing import load_agents, load_rules
+from .. import services
+from ..engine import LimitKey
+from ..facts import Lease
+from ..lifecycle import OPEN, ApprovalKind
+from ..models import ApprovalRequest, Binding
+from ..queries.standing import load_agents, load_rules
 
 
 class PolicyBound:

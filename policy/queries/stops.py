@@ -1,0 +1,273 @@
+"""Stops as people see them: what a stop would reach, what holds for one agent and why, and who may end it."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Count, Q, QuerySet
+
+from arm import clock
+from arm.models import ChangeRecord, Tenant, TenantRow, User
+from arm.permissions import allowed
+from arm.queries import single_handed
+from arm.rights import Right
+from registry.lifecycle import InstanceState
+from registry.models import AgentInstance, Environment
+
+from ..engine import Column, Exit, Mode
+from ..engine.posture import EVERYTHING, EXITS, MATRIX, STATES
+from ..lifecycle import OPEN, ApprovalKind
+from ..models import ApprovalRequest, Posture
+from .people import holders
+from .reach import instances_below, numbers
+
+SHOWN = 10
+NEEDS = {Exit.OPERATOR: 0, Exit.APPROVER: 1, Exit.TWO_APPROVERS: 2}
+COLUMNS = (
+    (Column.START_RUN, "Start a run"),
+    (Column.CONTINUE_RUN, "Continue a run"),
+    (Column.GREEN, "Green tools"),
+    (Column.YELLOW, "Yellow tools"),
+    (Column.RED, "Red tools"),
+)
+ENDS = {
+    Exit.OPERATOR: "One operator may lift it.",
+    Exit.APPROVER: "An approver who neither set it nor asked for its end must lift it.",
+    Exit.TWO_APPROVERS: "Two approvers who neither set it nor asked for its end must agree to lift it.",
+    Exit.NEVER: "Nobody can lift it.",
+}
+IRREVERSIBLE = {
+    Mode.DRAINING: "",
+    Mode.PAUSED: "A step that was asked for and denied is not asked again by ARM; the agent must ask again.",
+    Mode.READ_ONLY: "",
+    Mode.QUARANTINED: "Requests that wait for an approval are voided, and work in flight is denied its next step.",
+    Mode.KILLED: "A killed agent never works again: its tokens are revoked now, and retiring it is all that is left.",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """One column: whether it is still left to the policy, and what denies it."""
+
+    label: str
+    allowed: bool
+    because: tuple[Posture, ...] = ()
+    state: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How many agents at one provider in one environment, and how many of them are at work."""
+
+    environment: str
+    production: bool
+    provider: str
+    agents: int
+    active: int
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    scope: Tenant | TenantRow
+    kind: str
+    mode: Mode
+    only: str
+    numbers: dict[str, Any]
+    places: tuple[Place, ...]
+    columns: tuple[Allowance, ...]
+    ends: str
+    irreversible: str
+    phrase: str
+    already: Posture | None
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceStop:
+    """The meet of an agent's own state and every posture that reaches it, column by column."""
+
+    mode: str
+    free: bool
+    columns: tuple[Allowance, ...]
+    postures: tuple[Posture, ...]
+    scope_stops: int
+
+
+@dataclass(frozen=True, slots=True)
+class LiftPage:
+    """What it takes to end a stop, what is there already, and what this person can do about it."""
+
+    ends: str
+    needs: int
+    have: int
+    request: ApprovalRequest | None
+    may_lift: bool
+    may_ask: bool
+    why_not: str
+    who_may: tuple[str, ...]
+    changes: tuple[ChangeRecord, ...]
+
+
+def mode_of(state: str) -> Mode:
+    """The mode that an instance's own state amounts to, for its label."""
+    return {
+        InstanceState.ACTIVE: Mode.NORMAL,
+        InstanceState.RETIRED: Mode.KILLED,
+        InstanceState.PROVISIONING: Mode.PAUSED,
+    }.get(InstanceState(state)) or Mode(state)
+
+
+def preview(scope: Tenant | TenantRow, mode: Mode, *, tool: str = "", tool_class: str = "") -> Preview:
+    """What a stop would reach and deny, before anybody confirms it."""
+    reached = instances_below(scope)
+    members = Posture.members_for(scope)
+    same = Posture.objects.in_force().filter(mode=mode, tool=tool, tool_class=tool_class, **members)
+    only = f"the tool {tool}" if tool else f"tools of class {tool_class}" if tool_class else ""
+    wide = isinstance(scope, Tenant) or (isinstance(scope, Environment) and scope.production)
+    return Preview(
+        scope=scope,
+        kind="tenant" if isinstance(scope, Tenant) else str(scope._meta.verbose_name),
+        mode=mode,
+        only=only,
+        numbers=numbers(reached),
+        places=_places(reached),
+        columns=tuple(
+            Allowance(label, bool(MATRIX[mode] & column))
+            for column, label in COLUMNS
+            if not only or column in (Column.GREEN, Column.YELLOW, Column.RED)
+        ),
+        ends=ENDS[EXITS[mode]],
+        irreversible=IRREVERSIBLE[mode],
+        phrase=str(scope) if wide else "",
+        already=same.first(),
+    )
+
+
+def reaching(instance: AgentInstance) -> QuerySet[Posture]:
+    """The postures in force on this agent or anything above it, widest first as they were set."""
+    about = (
+        Q(whole_tenant=True)
+        | Q(environment=instance.environment_id)
+        | Q(template=instance.template_id)
+        | Q(version=instance.version_id)
+        | Q(provider=instance.provider_id)
+        | Q(instance=instance.pk)
+    )
+    if instance.role_id:
+        about |= Q(role=instance.role_id)
+    if instance.slot_id:
+        about |= Q(slot=instance.slot_id)
+    return with_scope(Posture.objects.in_force().filter(about, tenant=instance.tenant_id)).order_by("set_at")
+
+
+def with_scope(rows: QuerySet[Posture]) -> QuerySet[Posture]:
+    """With everything that a posture's page or row names."""
+    return rows.select_related(
+        "tenant",
+        "environment",
+        "role",
+        "template",
+        "version__template",
+        "slot__role",
+        "slot__environment",
+        "instance",
+        "provider",
+        "set_by",
+        "lifted_by",
+    )
+
+
+def instance_stop(instance: AgentInstance) -> InstanceStop:
+    """What this agent may do as far as stops go, and which scope takes away what."""
+    postures = tuple(reaching(instance))
+    whole = [each for each in postures if not (each.tool or each.tool_class)]
+    own = STATES.get(instance.state, 0)
+    modes = [mode_of(instance.state), *(Mode(each.mode) for each in whole)]
+    columns = tuple(
+        Allowance(
+            label,
+            bool(own & column) and all(MATRIX[Mode(each.mode)] & column for each in whole),
+            tuple(each for each in whole if not MATRIX[Mode(each.mode)] & column),
+            "" if own & column else instance.get_state_display(),
+        )
+        for column, label in COLUMNS
+    )
+    strictest = max(modes, key=lambda mode: mode.rank)
+    unready = instance.state == InstanceState.PROVISIONING and strictest == Mode.PAUSED
+    return InstanceStop(
+        mode=InstanceState.PROVISIONING.value if unready else strictest.value,
+        free=own == EVERYTHING and not postures,
+        columns=columns,
+        postures=postures,
+        scope_stops=sum(each.instance_id is None for each in postures),
+    )
+
+
+def lift_page(posture: Posture, actor: User) -> LiftPage:
+    """The same rules as the service's, said beforehand; the service decides."""
+    way_out = EXITS[Mode(posture.mode)]
+    changes = tuple(ChangeRecord.objects.about(posture)[:SHOWN])
+    if not posture.in_force or way_out == Exit.NEVER:
+        ends = ENDS[way_out] if posture.in_force else "It has ended."
+        return LiftPage(ends, 0, 0, None, False, False, ends, (), changes)
+    needs = NEEDS[way_out]
+    releases = allowed(actor, Right.RELEASE_INSTANCE, posture)
+    approves = allowed(actor, Right.APPROVE_RELEASE, posture)
+    asked = ApprovalRequest.objects.filter(subject_id=posture.pk, kind=ApprovalKind.REACTIVATION)
+    request = asked.filter(state__in=OPEN, expires_at__gt=clock.now()).first()
+    requesters = set(asked.values_list("requested_by_id", flat=True)) if needs else set()
+    people = {actor.pk} if approves else set()
+    if request is not None:
+        people |= set(request.decisions.filter(approve=True).values_list("person_id", flat=True))
+    have = len(people - requesters - {posture.set_by_id})
+    alone = needs > 0 and single_handed(posture.tenant_id)
+    enough = have >= needs or alone
+    may_lift = (releases if needs == 0 else (releases or approves)) and enough
+    may_ask = needs > 0 and (releases or approves) and request is None and not alone and not may_lift
+    right = Right.APPROVE_RELEASE if needs else Right.RELEASE_INSTANCE
+    without = {person for person in (*requesters, posture.set_by_id) if person} if needs else set()
+    return LiftPage(
+        ends=ENDS[way_out],
+        needs=needs,
+        have=min(have, needs),
+        request=request,
+        may_lift=may_lift,
+        may_ask=may_ask,
+        why_not="" if may_lift else _why_not(needs, have, releases or approves),
+        who_may=() if may_lift else holders(right, posture, posture.tenant_id, without=without),
+        changes=changes,
+    )
+
+
+def _why_not(needs: int, have: int, concerned: bool) -> str:
+    if not concerned:
+        return "Your roles do not let you lift it."
+    if needs == 0:
+        return "Lifting it takes an operator's right to release."
+    return f"{needs} {'approver' if needs == 1 else 'approvers'} must agree; {have} did."
+
+
+def _places(reached: QuerySet[AgentInstance]) -> tuple[Place, ...]:
+    counted = (
+        reached.order_by()
+        .values("environment__name", "environment__production", "environment__position", "provider__name")
+        .annotate(agents=Count("pk"), active=Count("pk", filter=Q(state=InstanceState.ACTIVE)))
+        .order_by("-environment__position", "provider__name")
+    )
+    return tuple(
+        Place(
+            row["environment__name"],
+            row["environment__production"],
+            row["provider__name"],
+            row["agents"],
+            row["active"],
+        )
+        for row in counted
+    )
+
+
+def stops_by_kind(postures: Iterable[Posture]) -> dict[str, int]:
+    """How many stand on which kind of scope."""
+    found: dict[str, int] = {}
+    for posture in postures:
+        found[posture.target_kind] = found.get(posture.target_kind, 0) + 1
+    return found

@@ -1,0 +1,68 @@
+"""The console's pages of policy."""
+
+from policy.views.approvals import (
+    ApprovalDetail,
+    ApprovalHistory,
+    ApprovalList,
+    ApprovalWaiting,
+    CancelApproval,
+)
+from policy.views.decisions import DecisionDetail, DecisionList
+from policy.views.policies import (
+    ActivateVersion,
+    BindingList,
+    BindPolicy,
+    ClassifyTool,
+    CreatePolicy,
+    DraftVersion,
+    EndBinding,
+    EndToolRisk,
+    PolicyDetail,
+    PolicyList,
+    PolicyVersionDetail,
+    PolicyVersionDiff,
+    ToolCatalogue,
+    WithdrawVersion,
+)
+from policy.views.simulator import Simulator
+from policy.views.stops import (
+    AskForLift,
+    ChooseStop,
+    LiftStop,
+    PreviewStop,
+    StopDetail,
+    StopHistory,
+    StopList,
+)
+
+__all__ = [
+    "ActivateVersion",
+    "ApprovalDetail",
+    "ApprovalHistory",
+    "ApprovalList",
+    "ApprovalWaiting",
+    "AskForLift",
+    "BindPolicy",
+    "BindingList",
+    "CancelApproval",
+    "ChooseStop",
+    "ClassifyTool",
+    "CreatePolicy",
+    "DecisionDetail",
+    "DecisionList",
+    "DraftVersion",
+    "EndBinding",
+    "EndToolRisk",
+    "LiftStop",
+    "PolicyDetail",
+    "PolicyList",
+    "PolicyVersionDetail",
+    "PolicyVersionDiff",
+    "PreviewStop",
+    "Simulator",
+    "StopDetail",
+    "StopHistory",
+    "StopList",
+    "ToolCatalogue",
+    "WithdrawVersion",
+]

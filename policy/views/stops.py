@@ -1,0 +1,212 @@
+"""Stop: what stands, what a stop would reach before it is confirmed, and the way out of one."""
+
+from typing import Any, ClassVar
+
+from django.core.exceptions import PermissionDenied
+from django.db.models import QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse, reverse_lazy
+from django.utils.functional import cached_property
+from django.views.generic import DetailView, FormView
+
+from arm.forms import ReasonForm
+from arm.models import User
+from arm.rights import Right
+from arm.views import FilteredList, Scoped, current_tenant
+from policy import forms, services
+from policy.engine import Mode
+from policy.filters import PostureFilter
+from policy.models import Posture
+from policy.queries import stops as queries
+from policy.views.commands import Command, Create, actor_of, may_anywhere
+
+VERBS = {
+    Mode.DRAINING: "Drain",
+    Mode.PAUSED: "Pause",
+    Mode.READ_ONLY: "Make read-only",
+    Mode.QUARANTINED: "Quarantine",
+    Mode.KILLED: "Kill",
+}
+SETS = (Right.RESTRICT_WIDELY, Right.RESTRICT_INSTANCE)
+
+
+class StopList(FilteredList):
+    """The stops in force, newest first."""
+
+    queryset = queries.with_scope(Posture.objects.all())
+    view_right = Right.READ_POLICY
+    filterset_class = PostureFilter
+    template_name = "policy/stop_list.html"
+    tab: ClassVar[str] = "standing"
+    columns = (
+        ("id", "typeid"),
+        ("scope", "target_kind"),
+        ("on", "target"),
+        ("mode", "mode"),
+        ("tool", lambda row: row.tool or row.tool_class),
+        ("reason", "reason"),
+        ("set by", "set_by"),
+        ("set", "set_at"),
+        ("until", "until"),
+        ("lifted by", "lifted_by"),
+        ("lifted", "lifted_at"),
+    )
+
+    def get_queryset(self) -> QuerySet[Any]:
+        rows: QuerySet[Any] = self.part(super().get_queryset()).order_by("-set_at", "-pk")
+        return rows
+
+    def part(self, rows: Any) -> Any:
+        return rows.in_force()
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        tabs = [
+            ("standing", "In force", reverse("policy:stop_list")),
+            ("history", "History", reverse("policy:stop_history")),
+        ]
+        return super().get_context_data(
+            tab=self.tab,
+            tabs=[{"label": label, "url": url, "active": key == self.tab} for key, label, url in tabs],
+            may_stop=may_anywhere(self.request, *SETS),
+            **kwargs,
+        )
+
+
+class StopHistory(StopList):
+    """Every stop that was ever set."""
+
+    tab = "history"
+
+    def part(self, rows: Any) -> Any:
+        return rows
+
+
+class ChooseStop(FormView[forms.StopForm]):
+    """First page: scope and mode. It changes nothing; it leads to the preview."""
+
+    form_class = forms.StopForm
+    template_name = "policy/stop_choose.html"
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        current_tenant(request)
+        if not may_anywhere(request, *SETS):
+            raise PermissionDenied
+        return super().dispatch(request, *args, **kwargs)
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        asked = self.request.GET if "mode" in self.request.GET else None
+        tenant = current_tenant(self.request)
+        return {
+            **super().get_form_kwargs(),
+            "data": self.request.POST or asked,
+            "tenant": tenant,
+            "actor": actor_of(self.request),
+        }
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "named": self.request.GET.get("named", "")}
+
+    def form_valid(self, form: forms.StopForm) -> HttpResponse:
+        kept = {
+            name: form.data.get(name, "")
+            for name in ("scope", "named", "mode", "tool", "tool_class", "until")
+        }
+        url = reverse("policy:stop_preview", query={name: value for name, value in kept.items() if value})
+        return redirect(url)
+
+
+class PreviewStop(Create):
+    """Second page: how far it reaches, what it denies, who can end it; then the reason and the button."""
+
+    form_class = forms.ConfirmStopForm
+    template_name = "policy/stop_preview.html"
+    heading, submit, tone = "Stop", "Stop", "danger"
+    cancel_to = reverse_lazy("policy:stop_list")
+    act_rights = frozenset(SETS)
+
+    def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
+        super().setup(request, *args, **kwargs)
+        self.asked: Any = None
+        if request.user.is_authenticated:
+            self.asked = forms.StopForm(request.GET, tenant=current_tenant(request), actor=actor_of(request))
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
+        if self.asked is not None and not self.asked.is_valid():
+            return redirect(f"{reverse('policy:stop_choose')}?{request.GET.urlencode()}")
+        return super().dispatch(request, *args, **kwargs)
+
+    @cached_property
+    def preview(self) -> queries.Preview:
+        chosen = self.asked.cleaned_data
+        return queries.preview(
+            chosen["target"], chosen["mode"], tool=chosen["tool"], tool_class=chosen["tool_class"]
+        )
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "phrase": self.preview.phrase}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        change = f"{reverse('policy:stop_choose')}?{self.request.GET.urlencode()}"
+        context = super().get_context_data(preview=self.preview, change_url=change, **kwargs)
+        agents = f"{self.preview.numbers['agents']} agent{'' if self.preview.numbers['agents'] == 1 else 's'}"
+        verb = VERBS[self.preview.mode]
+        context["confirm_title"] = f"{verb} {self.preview.only or self.preview.scope}"
+        context["confirm_button"] = f"{verb} {agents}"
+        context["until"] = self.asked.cleaned_data["until"]
+        return context
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Posture:
+        chosen = self.asked.cleaned_data
+        self.success_message = f"{chosen['target']} is {chosen['mode'].replace('_', ' ')} from now on."
+        return services.set_posture(
+            scope=chosen["target"],
+            mode=chosen["mode"],
+            actor=actor,
+            reason=cleaned["reason"],
+            until=chosen["until"],
+            tool=chosen["tool"],
+            tool_class=chosen["tool_class"],
+        )
+
+
+class StopDetail(Scoped, DetailView[Posture]):
+    queryset = queries.with_scope(Posture.objects.all())
+    view_right = Right.READ_POLICY
+    template_name = "policy/stop_detail.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        target = self.object.target
+        url = target.get_absolute_url() if hasattr(target, "get_absolute_url") else ""
+        lift = queries.lift_page(self.object, actor_of(self.request))
+        return super().get_context_data(lift=lift, target_url=url, **kwargs)
+
+
+class LiftStop(Command):
+    """Ends a stop, as far as the rule of its mode lets this person."""
+
+    queryset = queries.with_scope(Posture.objects.all())
+    form_class = ReasonForm
+    act_rights = frozenset({Right.RELEASE_INSTANCE, Right.APPROVE_RELEASE})
+    heading, submit, template_name = "Lift the stop", "Lift", "policy/stop_lift.html"
+    success_message = "The stop is lifted."
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(lift=queries.lift_page(self.object, actor_of(self.request)), **kwargs)
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Posture:
+        return services.lift_posture(posture=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class AskForLift(LiftStop):
+    """Asks approvers to agree to the end of a stop."""
+
+    heading, submit = "Ask for its end", "Ask approvers"
+    success_message = "Approvers are asked."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Any:
+        return services.request_lift(posture=self.object, actor=actor, reason=cleaned["reason"])
+
+    def get_success_url(self) -> str:
+        url: str = self.result.get_absolute_url()
+        return url
