@@ -17,13 +17,17 @@ from arm.rights import Right
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A titled part of a page: its template gets `context` as `panel`. `flush` drops the padding, for tables."""
+    """A titled part of a page: its template gets `context` as `panel`.
+
+    `flush` drops the padding, for tables; `wide` takes the whole width where panels stand side by side.
+    """
 
     title: str
     template: str
     context: Mapping[str, Any]
     anchor: str = ""
     flush: bool = False
+    wide: bool = False
 
 
 class PanelPort(Protocol):

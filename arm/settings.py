@@ -268,6 +268,7 @@ TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # wha
 HOME_PANELS: list[str] = [
     "registry.plugins.FleetPanel",
     "telemetry.plugins.OpenIncidents",
+    "registry.plugins.HeldBack",
 ]
 SEARCH: list[str] = [
     "registry.plugins.SearchAgents",

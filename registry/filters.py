@@ -73,7 +73,9 @@ class SearchSet(django_filters.FilterSet):  # type: ignore[misc]
         wanted = Q()
         for path in self.searched:
             relation, _, field = path.rpartition("__")
-            if relation:  # related rows are few: found once, where a join would look at their text for every row
+            if (
+                relation
+            ):  # related rows are few: found once, where a join would look at their text for every row
                 related = rows.model._meta.get_field(relation).related_model
                 found = related._default_manager.filter(**{f"{field}__icontains": value})
                 wanted |= Q(**{f"{relation}__in": found.order_by().values("pk")})
@@ -129,6 +131,7 @@ class InstanceFilter(SearchSet):
     )
     environment = django_filters.ModelMultipleChoiceFilter(
         field_name="environment__slug",
+        label="Environment",
         queryset=environments,
         to_field_name="slug",
         widget=forms.CheckboxSelectMultiple,
@@ -136,6 +139,7 @@ class InstanceFilter(SearchSet):
     )
     provider = django_filters.ModelMultipleChoiceFilter(
         field_name="provider__slug",
+        label="Provider",
         queryset=providers,
         to_field_name="slug",
         widget=forms.CheckboxSelectMultiple,
@@ -164,6 +168,7 @@ class SlotFilter(SearchSet):
 
     environment = django_filters.ModelMultipleChoiceFilter(
         field_name="environment__slug",
+        label="Environment",
         queryset=environments,
         to_field_name="slug",
         widget=forms.CheckboxSelectMultiple,
@@ -171,6 +176,7 @@ class SlotFilter(SearchSet):
     )
     provider = django_filters.ModelMultipleChoiceFilter(
         field_name="provider__slug",
+        label="Provider",
         queryset=providers,
         to_field_name="slug",
         widget=forms.CheckboxSelectMultiple,

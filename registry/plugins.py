@@ -54,7 +54,22 @@ class FleetPanel:
             "states": [(state.value, state.label) for state in queries.COLUMNS],
             "may_provision": Right.PROVISION_INSTANCE.value in rights_of_visitor(request),
         }
-        return Panel("Instances", "registry/_fleet_panel.html", context, anchor="instances")
+        return Panel("Instances", "registry/_fleet_panel.html", context, anchor="instances", wide=True)
+
+
+class HeldBack:
+    """On the fleet page: the latest instances that something keeps from work, with what is reported of them."""
+
+    shown = 8
+
+    def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
+        if Right.READ_DIRECTORY.value not in rights_of_visitor(request):
+            return None
+        rows = queries.held_back(request.user, self.shown)  # type: ignore[arg-type]
+        if not rows:
+            return None
+        context = {"rows": rows}
+        return Panel("Held back lately", "registry/_home_held_back.html", context, flush=True, wide=True)
 
 
 class SearchAgents:

@@ -1,6 +1,6 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
-from .fleet import COLUMNS, Fleet, FleetRow, fleet
+from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back
 from .instances import InstancePage, instance_page, moves_of, releases_of
 from .places import (
     PlacePage,
@@ -46,6 +46,7 @@ __all__ = [
     "compare",
     "fleet",
     "genome_view",
+    "held_back",
     "instance_counts",
     "instance_page",
     "may_anywhere",

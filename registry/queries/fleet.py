@@ -12,6 +12,7 @@ from arm.rights import Right
 
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, Heartbeat
+from .related import with_staleness
 
 COLUMNS = (
     InstanceState.ACTIVE,
@@ -87,3 +88,12 @@ def _row(slug: str, name: str, production: bool, counted: Iterable[tuple[object,
         if heard:
             heartbeats[str(heard)] += int(str(n))
     return FleetRow(slug, name, production, states, heartbeats)
+
+
+def held_back(actor: User, shown: int) -> tuple[tuple[AgentInstance, bool], ...]:
+    """Instances that something keeps from work, the latest stop first, each with whether it is silent."""
+    at_rest = (InstanceState.QUARANTINED, InstanceState.PAUSED, InstanceState.READ_ONLY)
+    rows: QuerySet[AgentInstance] = visible(
+        AgentInstance.objects.for_list().filter(state__in=at_rest), actor, Right.READ_DIRECTORY
+    )
+    return with_staleness(rows.order_by("-state_since", "-pk")[:shown])

@@ -90,12 +90,14 @@ def stack(parts: Sequence[Mapping[str, Any]], label: str) -> SafeString:
     """One bar split by share, with a legend of links; a part has `label`, `value`, and `state` or `tone`, `url`."""
     total = sum(float(part["value"]) for part in parts)
     segments, legend, left = [], [], 0.0
+    last = next((part for part in reversed(parts) if part["value"]), None)
     for part in parts:
         tone = part.get("tone") or tone_of(str(part.get("state", "")))
         width = float(part["value"]) * 100 / total if total else 0.0
         if width:
             # A gap of a few pixels keeps neighbours of one tone apart without a border.
-            segments.append((tone, round(left, 3), max(0.2, round(width - 0.3, 3))))
+            gap = 0.0 if part is last else 0.3
+            segments.append((tone, round(left, 3), max(0.2, round(width - gap, 3))))
         left += width
         name = (
             format_html('<a href="{}">{}</a>', part["url"], part["label"])

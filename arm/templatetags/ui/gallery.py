@@ -40,6 +40,14 @@ class SampleFilter(forms.Form):
     owner = forms.CharField(required=False)
 
 
+class ManyFilters(SampleFilter):
+    """More of them than fit into one line: they fold."""
+
+    risk = forms.MultipleChoiceField(
+        required=False, choices=[("low", "Low"), ("high", "High")], widget=forms.CheckboxSelectMultiple
+    )
+
+
 class ReasonForm(forms.Form):
     """The reason that every restriction asks for."""
 
@@ -124,6 +132,7 @@ def samples(query: dict[str, Any]) -> dict[str, Any]:
         "document": {"models": {"primary": "large-1"}, "note": HOSTILE, "limits": [1, 2.5, None, True]},
         "form": wrong,
         "filter_form": SampleFilter(query),
+        "many_filters": ManyFilters(query),
         "reason_form": ReasonForm(),
         "page": page,
     }

@@ -73,6 +73,9 @@ _MOVE_TOWARDS = {
     "provisioning": "provisioning",
 }
 
+# States that ask nothing of whoever runs the instance: there is nothing to observe.
+_OURS_ALONE = frozenset({"provisioning", "retired"})
+
 _SEVERITY = {
     "S0": Look("stop", "level-4", "S0"),
     "S1": Look("bad", "level-3", "S1"),
@@ -117,7 +120,7 @@ _RISK = {
     "low": Look("mute", "level-1", "Low"),
     "medium": Look("info", "level-2", "Medium"),
     "high": Look("warn", "level-3", "High"),
-    "critical": Look("stop", "level-4", "Critical"),
+    "critical": Look("bad", "level-4", "Critical"),
 }
 
 _OUTCOME = {
@@ -209,6 +212,8 @@ def instance_state(
 
     A `stale` (silent) instance is drawn unknown with the age of its last word, whatever it said then.
     """
+    if desired in _OURS_ALONE and not observed:
+        return pill(desired, note="never seen" if desired == "provisioning" else "")
     if stale or not observed:
         pills = pill("unknown", since=observed_at, note="" if observed_at else "never seen")
         return format_html(

@@ -121,6 +121,8 @@ def filter_bar(context: Context, form: BaseForm, csv_url: str = "", param: str =
         "lead": visible[:1],
         "more": visible[1:],
         "active": len(active),
+        "active_more": sum(bound.html_name in active for bound in visible[1:]),
+        "folded": len(visible) > 4 or any(bound.use_fieldset for bound in visible[1:]),
         "kept": [(param, query[param])] if query.get(param) and param not in named else [],
         "csv": f"{csv_url}{_csv(query)}" if csv_url else "",
     }
