@@ -282,9 +282,11 @@ TEMPLATE_PANELS: list[str] = [
 ]
 VERSION_PANELS: list[str] = [
     "telemetry.plugins.VersionIncidents",
+    "telemetry.plugins.Activity",
 ]
 INSTANCE_PANELS: list[str] = [
     "telemetry.plugins.InstanceIncidents",
+    "telemetry.plugins.Activity",
 ]
 NAVIGATION: list[str] = [
     "arm.panels.Navigation",

@@ -1,15 +1,20 @@
 """One filter set per list: the page, the API and the CSV ask the same questions."""
 
+from datetime import datetime, timedelta
 from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import QuerySet
+from django.core.exceptions import ValidationError
+from django.db.models import F, Q, QuerySet
 
-from registry.filters import SearchSet, TypeIDFilter, environments
+from arm import clock
+from registry.filters import SearchSet, TypeIDFilter, environments, providers
 
 from .lifecycle import LIVE, IncidentKind, IncidentState, Severity
-from .models import Incident
+from .models import Code, Event, Incident, QuarantinedEvent
+from .models.quarantine import REASONS
+from .parsing import EventType, Flag, Status
 
 
 class IncidentFilter(SearchSet):
@@ -52,3 +57,143 @@ class IncidentQueueFilter(IncidentFilter):
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().filter_queryset(queryset)
         return rows if self.form.cleaned_data["state"] else rows.filter(state__in=LIVE)
+
+
+NONE = "none"
+"""Written where a tag is asked for that a row does not have."""
+AHEAD = timedelta(minutes=15)
+"""Clocks differ: an event may say that it is a little later than now."""
+
+
+class TimedForm(forms.Form):
+    """A span of time that ends after it begins."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since and until and until <= since:
+            raise ValidationError("The time ends before it begins.")
+        return cleaned
+
+
+def _moment(label: str) -> django_filters.IsoDateTimeFilter:
+    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+    return django_filters.IsoDateTimeFilter(method="kept", label=label, widget=widget)
+
+
+class StreamFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """Rows of a partitioned stream: always within a time, so that only its partitions are read."""
+
+    usual = timedelta(days=1)
+
+    since = _moment("From (UTC)")
+    until = _moment("Until (UTC)")
+
+    def kept(self, rows: QuerySet[Any], name: str, value: datetime) -> QuerySet[Any]:
+        return rows  # `filter_queryset` names both ends at once
+
+    def bounds(self) -> tuple[datetime, datetime]:
+        """The time in force: what was asked for, else the last `usual` until now."""
+        asked = self.form.cleaned_data
+        until = asked.get("until") or clock.now() + AHEAD
+        return asked.get("since") or until - self.usual, until
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        since, until = self.bounds()
+        rows: QuerySet[Any] = super().filter_queryset(queryset)
+        return rows.filter(occurred_at__gte=since, occurred_at__lt=until)
+
+
+class CodeFilter(django_filters.CharFilter):  # type: ignore[misc]
+    """A name that rows carry as a number; `none` finds the rows without one."""
+
+    def filter(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        if not value:
+            return rows
+        if value == NONE:
+            return rows.filter(**{f"{self.field_name}__isnull": True})
+        return rows.filter(**{f"{self.field_name}__in": codes_of(value)})
+
+
+def codes_of(text: str) -> list[int]:
+    """The numbers of this name in the tenants in sight."""
+    return list(Code.objects.filter(text=text.strip()).values_list("pk", flat=True))
+
+
+class EventFilter(StreamFilter):
+    """What agents did: where, what, with what, and how it ended."""
+
+    instance = TypeIDFilter("ins", field_name="instance", label="Instance (ins_…)")
+    version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
+    template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
+    environment = django_filters.ModelMultipleChoiceFilter(
+        field_name="environment__slug",
+        to_field_name="slug",
+        queryset=environments,
+        widget=forms.CheckboxSelectMultiple,
+        distinct=False,
+    )
+    type = django_filters.MultipleChoiceFilter(
+        method="typed",
+        choices=[(t.name.lower(), t.name.replace("_", " ").capitalize()) for t in EventType],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    status = django_filters.MultipleChoiceFilter(
+        method="ended",
+        choices=[(s.name.lower(), s.name.capitalize()) for s in Status],
+        widget=forms.CheckboxSelectMultiple,
+    )
+    noticed = django_filters.ChoiceFilter(
+        method="flagged",
+        choices=[(flag.name.lower(), flag.name.replace("_", " ").capitalize()) for flag in Flag if flag.name],
+    )
+    model = django_filters.CharFilter(method="modelled", label="Model")
+    tool = CodeFilter(label="Tool")
+    job = django_filters.CharFilter(field_name="job", label="Job")
+    conversation = django_filters.CharFilter(field_name="conversation", label="Conversation")
+
+    class Meta:
+        model = Event
+        fields: list[str] = []
+        form = TimedForm
+
+    def typed(self, rows: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
+        return rows.filter(type__in=[EventType[v.upper()] for v in value]) if value else rows
+
+    def ended(self, rows: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
+        return rows.filter(status__in=[Status[v.upper()] for v in value]) if value else rows
+
+    def flagged(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        flag = Flag[value.upper()].value
+        found: QuerySet[Any] = rows.annotate(seen=F("flags").bitand(flag)).filter(seen=flag)
+        return found
+
+    def modelled(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        codes = codes_of(value)
+        return rows.filter(Q(model_used__in=codes) | Q(model_used=None, model_requested__in=codes))
+
+
+class QuarantineFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """Spans that could not be linked, by reason and by where they came from."""
+
+    reason = django_filters.MultipleChoiceFilter(
+        choices=REASONS, widget=forms.CheckboxSelectMultiple, distinct=False
+    )
+    environment = django_filters.ModelMultipleChoiceFilter(
+        field_name="environment__slug",
+        to_field_name="slug",
+        queryset=environments,
+        widget=forms.CheckboxSelectMultiple,
+        distinct=False,
+    )
+    provider = django_filters.ModelMultipleChoiceFilter(
+        field_name="provider__slug",
+        to_field_name="slug",
+        queryset=providers,
+        widget=forms.CheckboxSelectMultiple,
+        distinct=False,
+    )
+
+    class Meta:
+        model = QuarantinedEvent
+        fields: list[str] = []

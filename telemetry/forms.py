@@ -130,3 +130,34 @@ class WhyForm(forms.Form):
 
 class NoteForm(forms.Form):
     text = Lines(label="Note")
+
+
+class KeyForm(forms.Form):
+    """An ingest key speaks for one provider in one environment."""
+
+    environment = forms.ModelChoiceField(Environment.objects.none(), to_field_name="slug")
+    provider = forms.ModelChoiceField(Provider.objects.none(), to_field_name="slug")
+    name = forms.CharField(max_length=120, help_text="Where it will be used, like “collector in Berlin”.")
+    days = forms.IntegerField(min_value=1, max_value=730, initial=365, label="Valid for (days)")
+    reason = Lines(rows=2)
+
+    def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name, rows in (
+            ("environment", Environment.objects.order_by("position")),
+            ("provider", Provider.objects.order_by("slug")),
+        ):
+            self.fields[name].queryset = visible(rows, actor, Right.READ_DIRECTORY)  # type: ignore[attr-defined]
+
+
+class RotateForm(forms.Form):
+    KEEP = ((0, "At once"), (1, "In an hour"), (24, "In a day"), (168, "In a week"))
+
+    keep_hours = forms.TypedChoiceField(
+        choices=KEEP,
+        coerce=int,
+        initial=24,
+        label="The old key ends",
+        help_text="Time to put the new key in place; until then both work.",
+    )
+    reason = Lines(rows=2)

@@ -14,12 +14,13 @@ from arm.models import Tenant, TenantRow
 from arm.panels import Entry, Hit, Panel
 from arm.permissions import held_anywhere, held_on, visible
 from arm.rights import Right
+from registry.models import AgentInstance, AgentVersion
 
 from . import services
 from .filters import IncidentFilter
 from .lifecycle import Detection, IncidentKind, IncidentState, Severity
-from .models import Incident
-from .queries import open_by_severity
+from .models import Event, Incident
+from .queries import activity, open_by_severity
 
 
 class Incidents:
@@ -75,7 +76,12 @@ def _subject(tenant_id: UUID, kind: str, pk: UUID) -> Model | None:
 class Navigation:
     """Telemetry's entries."""
 
-    entries = (Entry("Fleet", "Incidents", "telemetry:incident_list", Right.READ_INCIDENTS, "incidents"),)
+    entries = (
+        Entry("Fleet", "Incidents", "telemetry:incident_list", Right.READ_INCIDENTS, "incidents"),
+        Entry("Telemetry", "Events", "telemetry:event_list", Right.READ_TELEMETRY, "telemetry"),
+        Entry("Telemetry", "Quarantine", "telemetry:quarantine_list", Right.READ_TELEMETRY, "quarantine"),
+        Entry("Settings", "Ingest keys", "telemetry:key_list", Right.MANAGE_KEYS, "keys"),
+    )
 
 
 class OpenIncidents:
@@ -135,3 +141,16 @@ class VersionIncidents(_IncidentsOf):
 
 class TemplateIncidents(_IncidentsOf):
     field = "template"
+
+
+class Activity:
+    """On the page of an instance or version: its newest events, and how its last day went."""
+
+    def panel(self, request: HttpRequest, subject: AgentInstance | AgentVersion) -> Panel | None:
+        if Right.READ_TELEMETRY not in held_on(request.user, subject):
+            return None
+        seen = visible(Event.objects.for_list(), request.user, Right.READ_TELEMETRY)
+        kind = "instance" if isinstance(subject, AgentInstance) else "version"
+        url = f"{reverse('telemetry:event_list')}?{kind}={subject.typeid}"
+        context = {"activity": activity(seen, subject), "url": url}
+        return Panel("Last 24 hours", "telemetry/_panel_activity.html", context, anchor="activity")

@@ -7,6 +7,9 @@ from arm.ids import converter
 from . import views
 
 register_converter(converter("inc"), "inc")
+register_converter(converter("evt"), "evt")
+register_converter(converter("qua"), "qua")
+register_converter(converter("key"), "ingest_key")
 
 app_name = "telemetry"
 urlpatterns = [
@@ -20,4 +23,12 @@ urlpatterns = [
     path("incidents/<inc:pk>/reopen/", views.ReopenIncident.as_view(), name="incident_reopen"),
     path("incidents/<inc:pk>/assign/", views.AssignIncident.as_view(), name="incident_assign"),
     path("incidents/<inc:pk>/note/", views.AddNote.as_view(), name="incident_note"),
+    path("telemetry/events/", views.EventList.as_view(), name="event_list"),
+    path("telemetry/events/<evt:pk>/", views.EventDetail.as_view(), name="event_detail"),
+    path("telemetry/quarantine/", views.QuarantineList.as_view(), name="quarantine_list"),
+    path("telemetry/quarantine/<qua:pk>/", views.QuarantineDetail.as_view(), name="quarantine_detail"),
+    path("telemetry/keys/", views.KeyList.as_view(), name="key_list"),
+    path("telemetry/keys/new/", views.IssueKey.as_view(), name="key_issue"),
+    path("telemetry/keys/<ingest_key:pk>/rotate/", views.RotateKey.as_view(), name="key_rotate"),
+    path("telemetry/keys/<ingest_key:pk>/revoke/", views.RevokeKey.as_view(), name="key_revoke"),
 ]

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from datetime import timedelta
 from itertools import count
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
@@ -34,8 +35,9 @@ from registry.models import (
     RoleDefinition,
 )
 from telemetry.lifecycle import IncidentKind, Severity
-from telemetry.models import Incident
-from telemetry.services import open_incident
+from telemetry.models import Code, Event, Incident, QuarantineCount, QuarantinedEvent
+from telemetry.parsing import EventType, Status
+from telemetry.services import open_incident, partitions
 
 _n = count(1)
 _seen: list[Tenant] = []
@@ -250,6 +252,68 @@ def incident(subject: Model | None = None, **kw: Any) -> Incident:
     return open_incident(subject=subject or instance(), actor=None, **(defaults | kw))
 
 
+def event(of: AgentInstance | None = None, **kw: Any) -> Event:
+    """A model call of an instance, just now, that went well; names are given as text."""
+    runner = of or instance()
+    at = kw.pop("occurred_at", None) or clock.now()
+    partitions.ensure([at.date()])
+    for name in (
+        "model_provider",
+        "model_requested",
+        "model_used",
+        "tool",
+        "error",
+        "cost_center",
+        "outcome",
+    ):
+        if isinstance(kw.get(name), str):
+            kw[name] = code(kw[name], runner.tenant)
+    number = next(_n)
+    key = int(at.timestamp() * 1000) << 80 | 0x8 << 76 | 0b10 << 62 | number
+    defaults = {
+        "type": EventType.MODEL_CALL,
+        "status": Status.OK,
+        "flags": 0,
+        "mapper_version": 1,
+        "received_at": at,
+        "trace_id": UUID(int=number),
+        "span_id": number,
+    }
+    return Event.objects.create(
+        event_id=UUID(int=key),
+        occurred_at=at,
+        tenant=runner.tenant,
+        provider=runner.provider,
+        environment=runner.environment,
+        template=runner.template,
+        version=runner.version,
+        instance=runner,
+        **(defaults | kw),
+    )
+
+
+def code(text: str, of: Tenant) -> Code:
+    """The number of a name."""
+    return Code.objects.get_or_create(tenant=of, text=text)[0]
+
+
+def quarantined(environment: Environment, provider: Provider, **kw: Any) -> QuarantinedEvent:
+    """A span that named no instance, and its count."""
+    defaults = {"reason": "no_instance", "detail": "The span names no instance.", "received_at": clock.now()}
+    row = QuarantinedEvent.objects.create(
+        tenant=environment.tenant, environment=environment, provider=provider, **(defaults | kw)
+    )
+    QuarantineCount.objects.create(
+        tenant=environment.tenant,
+        environment=environment,
+        provider=provider,
+        reason=row.reason,
+        day=clock.today(),
+        spans=1,
+    )
+    return row
+
+
 def policy_document(**members: Any) -> dict[str, Any]:
     """Tier 2, every tool, hosts, paths and commands anywhere: what `members` do not say otherwise."""
     return {
@@ -386,5 +450,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         approval(running),
         posture(running),
         decision(running),
+        event(running),
+        quarantined(place, at),
     ]
     return {row.prefix: row for row in rows}

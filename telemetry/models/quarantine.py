@@ -36,6 +36,8 @@ class QuarantinedEvent(TenantRow):
 class QuarantineCount(models.Model):
     """How many spans were quarantined on a day, by key scope and reason."""
 
+    permission_scopes = ("environment", "provider", "tenant")
+
     tenant = models.ForeignKey("arm.Tenant", models.PROTECT, related_name="+")
     environment = models.ForeignKey("registry.Environment", models.PROTECT, related_name="+")
     provider = models.ForeignKey("registry.Provider", models.PROTECT, related_name="+")

@@ -12,6 +12,7 @@ from .incidents import (
     triage,
 )
 from .ingesting import Receipt, ingest
+from .keys import rotate_ingest_key
 from .partitions import prepare
 
 __all__ = [
@@ -26,5 +27,6 @@ __all__ = [
     "reopen",
     "resolve",
     "review",
+    "rotate_ingest_key",
     "triage",
 ]

@@ -1,5 +1,6 @@
 """The pages of telemetry: the incident center, events, quarantine, ingest keys."""
 
+from .events import EventDetail, EventList, QuarantineDetail, QuarantineList
 from .incidents import (
     AddNote,
     AssignIncident,
@@ -12,16 +13,27 @@ from .incidents import (
     ReviewIncident,
     TriageIncident,
 )
+from .keys import IssueKey, KeyList, RevokeKey, RotateKey
+from .streams import StreamList
 
 __all__ = [
     "AddNote",
     "AssignIncident",
+    "EventDetail",
+    "EventList",
     "IncidentDetail",
     "IncidentList",
+    "IssueKey",
+    "KeyList",
     "MitigateIncident",
     "OpenIncident",
+    "QuarantineDetail",
+    "QuarantineList",
     "ReopenIncident",
     "ResolveIncident",
     "ReviewIncident",
+    "RevokeKey",
+    "RotateKey",
+    "StreamList",
     "TriageIncident",
 ]
