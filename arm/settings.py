@@ -88,6 +88,7 @@ X_FRAME_OPTIONS = "DENY"
 APPEND_SLASH = False  # exporters count a redirect as success and never follow it
 DATA_UPLOAD_MAX_MEMORY_SIZE = 6 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 2000
+DECIDE_MAX_BYTES = env_int("ARM_DECIDE_MAX_BYTES", 1024 * 1024)
 OTLP_MAX_BYTES = env_int("ARM_OTLP_MAX_BYTES", 16 * 1024 * 1024)
 
 # --- database ------------------------------------------------------------------------------------------------
@@ -323,7 +324,10 @@ DEMO_AFTERMATH: list[str] = [
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",
-}
+    "/api/v1/policy/decide": "policy.gateway.decide",
+    "/api/v1/policy/decide/batch": "policy.gateway.decide_batch",
+    "/api/v1/policy/decide/approval": "policy.gateway.approval",
+}  # path: dotted path of a WSGI callable in front of Django
 
 # --- logs ----------------------------------------------------------------------------------------------------
 LOGGING = {
