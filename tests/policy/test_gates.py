@@ -3,8 +3,8 @@
 import pytest
 
 from arm.rights import Right
-from policy import plugins, services
-from policy.models import Binding
+from policy import services
+from policy.models import ApprovalRequest, Binding
 from policy.plugins import PolicyBound, PolicyValidates, SlotHasPolicy
 from registry import services as registry
 from registry.gates import GateRefused
@@ -64,7 +64,7 @@ def test_the_release_of_an_agent_is_agreed_to_through_approval_requests():
     request_id = registry.request_instance_release(
         instance=instance, to=InstanceState.READ_ONLY, actor=alice, reason="reviewed"
     )
-    request = plugins.ApprovalRequest.objects.get(pk=request_id)
+    request = ApprovalRequest.objects.get(pk=request_id)
     assert (request.quorum, request.instance) == (2, instance)
     with pytest.raises(registry.ApprovalNeeded):
         registry.move_instance(instance=instance, to=InstanceState.READ_ONLY, actor=alice, reason="now")
