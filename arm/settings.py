@@ -229,6 +229,9 @@ SPECTACULAR_SETTINGS = {
         "RiskEnum": "arm.rights.Risk",
         "VersionStateEnum": "registry.lifecycle.VersionState",
         "InstanceStateEnum": "registry.lifecycle.InstanceState",
+        "ProviderKindEnum": "registry.models.places.Provider.Kind",
+        "IncidentStateEnum": "telemetry.lifecycle.IncidentState",
+        "IncidentKindEnum": "telemetry.lifecycle.IncidentKind",
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }

@@ -6,6 +6,8 @@ from uuid import UUID
 import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema_field
 
 from arm import clock, ids
 from arm.permissions import visible
@@ -37,6 +39,11 @@ def providers(request: Any) -> QuerySet[Provider]:
 
 def _seen(rows: QuerySet[Any], request: Any) -> QuerySet[Any]:
     return visible(rows, request.user, Right.READ_DIRECTORY) if request else rows.none()
+
+
+@extend_schema_field(OpenApiTypes.STR)
+class SlugFilter(django_filters.ModelMultipleChoiceFilter):  # type: ignore[misc]
+    """Any of several rows, each named by its slug."""
 
 
 class TypeIDFilter(django_filters.CharFilter):  # type: ignore[misc]
@@ -129,7 +136,7 @@ class InstanceFilter(SearchSet):
     state = django_filters.MultipleChoiceFilter(
         choices=InstanceState.choices, widget=forms.CheckboxSelectMultiple, distinct=False
     )
-    environment = django_filters.ModelMultipleChoiceFilter(
+    environment = SlugFilter(
         field_name="environment__slug",
         label="Environment",
         queryset=environments,
@@ -137,7 +144,7 @@ class InstanceFilter(SearchSet):
         widget=forms.CheckboxSelectMultiple,
         distinct=False,
     )
-    provider = django_filters.ModelMultipleChoiceFilter(
+    provider = SlugFilter(
         field_name="provider__slug",
         label="Provider",
         queryset=providers,
@@ -166,7 +173,7 @@ class InstanceFilter(SearchSet):
 class SlotFilter(SearchSet):
     searched = ("role__name", "role__slug")
 
-    environment = django_filters.ModelMultipleChoiceFilter(
+    environment = SlugFilter(
         field_name="environment__slug",
         label="Environment",
         queryset=environments,
@@ -174,7 +181,7 @@ class SlotFilter(SearchSet):
         widget=forms.CheckboxSelectMultiple,
         distinct=False,
     )
-    provider = django_filters.ModelMultipleChoiceFilter(
+    provider = SlugFilter(
         field_name="provider__slug",
         label="Provider",
         queryset=providers,

@@ -9,7 +9,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
 
 from arm import clock
-from registry.filters import SearchSet, TypeIDFilter, environments, providers
+from registry.filters import SearchSet, SlugFilter, TypeIDFilter, environments, providers
 
 from .lifecycle import LIVE, IncidentKind, IncidentState, Severity
 from .models import Code, Event, Incident, QuarantinedEvent
@@ -29,7 +29,7 @@ class IncidentFilter(SearchSet):
     kind = django_filters.MultipleChoiceFilter(
         choices=IncidentKind.choices, widget=forms.CheckboxSelectMultiple, distinct=False
     )
-    environment = django_filters.ModelMultipleChoiceFilter(
+    environment = SlugFilter(
         field_name="environment__slug",
         to_field_name="slug",
         queryset=environments,
@@ -126,7 +126,7 @@ class EventFilter(StreamFilter):
     instance = TypeIDFilter("ins", field_name="instance", label="Instance (ins_…)")
     version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
     template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
-    environment = django_filters.ModelMultipleChoiceFilter(
+    environment = SlugFilter(
         field_name="environment__slug",
         to_field_name="slug",
         queryset=environments,
@@ -179,14 +179,14 @@ class QuarantineFilter(django_filters.FilterSet):  # type: ignore[misc]
     reason = django_filters.MultipleChoiceFilter(
         choices=REASONS, widget=forms.CheckboxSelectMultiple, distinct=False
     )
-    environment = django_filters.ModelMultipleChoiceFilter(
+    environment = SlugFilter(
         field_name="environment__slug",
         to_field_name="slug",
         queryset=environments,
         widget=forms.CheckboxSelectMultiple,
         distinct=False,
     )
-    provider = django_filters.ModelMultipleChoiceFilter(
+    provider = SlugFilter(
         field_name="provider__slug",
         to_field_name="slug",
         queryset=providers,

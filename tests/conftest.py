@@ -29,6 +29,11 @@ def _fingerprint() -> str:
     return seen.hexdigest()[:12]
 
 
+def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
+    """Bytes may hold random ids or the time: named by their argument, so that all workers collect the same tests."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """Migrate a template database once per fingerprint, then copy it for this worker."""
