@@ -1,5 +1,6 @@
 """What every endpoint shares: problem+json, scoped reads, cursor pages, parsed bodies."""
 
+import re
 from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, TypeVar
@@ -157,6 +158,13 @@ class Page(CursorPagination):
     page_size_query_param = "page_size"
     max_page_size = 200
 
+    def get_page_size(self, request: request.Request) -> int | None:
+        asked = request.query_params.get("page_size", "")
+        if asked and not (re.fullmatch(r"[1-9][0-9]{0,2}", asked) and int(asked) <= self.max_page_size):
+            message = f"Must be a whole number from 1 to {self.max_page_size}."
+            raise serializers.ValidationError({"page_size": serializers.ErrorDetail(message, code="invalid")})
+        return super().get_page_size(request)
+
 
 class ScopedViewSet(viewsets.ReadOnlyModelViewSet[M]):
     """Reads show only what the caller may view; writes are @actions that call one service.
@@ -182,6 +190,39 @@ class ScopedViewSet(viewsets.ReadOnlyModelViewSet[M]):
         if found is None:
             raise Http404
         return found
+
+
+def document_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:
+    """For the OpenAPI document: whatever is refused, anywhere, is refused as a problem document."""
+    result["components"].setdefault("schemas", {})["Problem"] = {
+        "type": "object",
+        "description": "RFC 9457. `errors` names every wrong member; other members belong to their `code`.",
+        "required": ["type", "title", "status", "code", "detail"],
+        "properties": {
+            "type": {"type": "string"},
+            "title": {"type": "string"},
+            "status": {"type": "integer"},
+            "code": {"type": "string"},
+            "detail": {"type": "string"},
+            "request_id": {"type": "string"},
+            "errors": {
+                "type": "array",
+                "items": {
+                    "type": "object",
+                    "required": ["pointer", "code", "message"],
+                    "properties": {name: {"type": "string"} for name in ("pointer", "code", "message")},
+                },
+            },
+        },
+    }
+    refused = {
+        "description": "Refused, and why.",
+        "content": {PROBLEM: {"schema": {"$ref": "#/components/schemas/Problem"}}},
+    }
+    for path in result["paths"].values():
+        for operation in path.values():
+            operation["responses"].setdefault("default", refused)
+    return result
 
 
 def not_found(request: HttpRequest, exception: Exception | None = None) -> HttpResponse:

@@ -225,6 +225,12 @@ SPECTACULAR_SETTINGS = {
     "VERSION": VERSION,
     "OAS_VERSION": "3.1.0",
     "SERVE_INCLUDE_SCHEMA": False,
+    "COMPONENT_SPLIT_REQUEST": True,  # requests say what may not be blank
+    "COMPONENT_SPLIT_PATCH": False,  # a PATCH still needs its reason
+    "POSTPROCESSING_HOOKS": [
+        "drf_spectacular.hooks.postprocess_schema_enums",
+        "arm.api.document_problems",
+    ],
     "ENUM_NAME_OVERRIDES": {
         "RiskEnum": "arm.rights.Risk",
         "VersionStateEnum": "registry.lifecycle.VersionState",

@@ -73,6 +73,14 @@ class SearchSet(django_filters.FilterSet):  # type: ignore[misc]
     searched: tuple[str, ...] = ()
     q = _search()
 
+    def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
+        """A filter without a value is no filter."""
+        if data is not None:
+            data = data.copy()
+            for name in [name for name in data if not any(data.getlist(name))]:
+                del data[name]
+        super().__init__(data, *args, **kwargs)
+
     def search(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         prefix = rows.model.prefix
         if value.startswith(f"{prefix}_"):

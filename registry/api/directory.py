@@ -238,7 +238,7 @@ class PromptViewSet(DirectoryViewSet[Prompt]):
         )
         return created(words.PromptOut(made))
 
-    @extend_schema(responses=OpenApiTypes.STR)
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"])
     def content(self, request: Request, id: str) -> HttpResponse:
         """The text itself."""
@@ -335,7 +335,7 @@ class ImportAgentCard(_Import):
 
 
 class GenomeSchema(APIView):
-    @extend_schema(responses=OpenApiTypes.OBJECT)
+    @extend_schema(responses={(200, "application/schema+json"): OpenApiTypes.OBJECT})
     def get(self, request: Request) -> Response:
         """The JSON Schema of a genome (2020-12)."""
         return Response(words.genome_schema(), content_type="application/schema+json")

@@ -40,7 +40,7 @@ class Out(serializers.ModelSerializer[Any]):
 class TemplateOut(Out):
     noun = "templates"
     id = TypeIDField("tpl", source="pk")
-    project = serializers.SlugRelatedField[Any](slug_field="slug", read_only=True)
+    project = serializers.CharField(source="project.slug", default=None, allow_null=True)
     owners = serializers.SerializerMethodField()
 
     class Meta:
@@ -82,8 +82,8 @@ class VersionOut(Out):
     template_slug = serializers.CharField(source="template.slug")
     genome = GenomeOut()
     parents = serializers.SerializerMethodField()
-    created_by = serializers.CharField(source="created_by.username", default=None)
-    submitted_by = serializers.CharField(source="submitted_by.username", default=None)
+    created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
+    submitted_by = serializers.CharField(source="submitted_by.username", default=None, allow_null=True)
 
     class Meta:
         model = AgentVersion

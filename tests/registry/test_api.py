@@ -487,3 +487,28 @@ def test_a_list_asks_the_directory_the_same_few_questions_however_long_it_is(nou
     grow(20)
     many, rows = questions()
     assert many == few <= limit and rows >= 20
+
+
+@pytest.mark.parametrize("size", ["0", "201", "-1", "ten", "1e1", "9" * 5000, "٣"])
+def test_a_page_size_that_cannot_be_is_refused(size, alice):
+    answer = alice.get(f"templates/?page_size={size}")
+    assert answer.status_code == 422 and pointers(answer) == {"/page_size"}
+
+
+def test_a_filter_without_a_value_is_no_filter(alice, template):
+    make.instance(version=make.approved(template=template))
+    for path in ("instances/?environment=&provider=&state=&template=", "templates/?q=&tag=&risk="):
+        assert len(alice.get(path).json()["results"]) == 1, path
+
+
+def test_the_openapi_document_knows_every_verb_and_every_refusal(alice, client):
+    paths = client.get("/api/schema", headers={"accept": "application/json", **alice.head}).json()["paths"]
+    ours = {path: verbs for path, verbs in paths.items() if path.startswith(API)}
+    assert {
+        f"{API}versions/{{id}}/move/",
+        f"{API}slots/{{id}}/bind/",
+        f"{API}imports/agent-card/",
+    } <= ours.keys()
+    for path, verbs in ours.items():
+        for method, operation in verbs.items():
+            assert "application/problem+json" in operation["responses"]["default"]["content"], (path, method)
