@@ -2,17 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from django.conf import settings
+from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
 from arm import logs
 from arm.models import Tenant
-from arm.permissions import held_anywhere
+from arm.permissions import Scopes, held_anywhere, scopes, visible
 from arm.ports import implementations
 from arm.rights import Right
+
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +113,17 @@ def rights_of_visitor(request: HttpRequest) -> frozenset[str]:
         known = held_anywhere(request.user)
         request.rights_held_anywhere = known  # type: ignore[attr-defined]
     return known
+
+
+def seen_by_visitor(queryset: QuerySet[M], request: HttpRequest, right: Right) -> QuerySet[M]:
+    """`visible` for one page: where the visitor holds the right is asked once a request, however many lists it shows."""
+    if not request.user.is_active or request.user.is_superuser:
+        return visible(queryset, request.user, right)
+    known: dict[Right, Scopes] = getattr(request, "scopes_of_visitor", {})
+    if right not in known:
+        known[right] = scopes(request.user, right)
+        request.scopes_of_visitor = known  # type: ignore[attr-defined]
+    return visible(queryset, request.user, right, known[right])
 
 
 def navigation(request: HttpRequest) -> list[Section]:

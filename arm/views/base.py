@@ -18,7 +18,7 @@ from django.views.generic.detail import SingleObjectMixin
 from arm import clock
 from arm.errors import DomainError
 from arm.models import Tenant, User
-from arm.permissions import visible
+from arm.panels import seen_by_visitor
 from arm.rights import Right
 
 
@@ -29,7 +29,7 @@ class Scoped:
     request: HttpRequest
 
     def get_queryset(self) -> QuerySet[Any]:
-        return visible(super().get_queryset(), self.request.user, self.view_right)  # type: ignore[misc]
+        return seen_by_visitor(super().get_queryset(), self.request, self.view_right)  # type: ignore[misc]
 
 
 class DeepPaginator(Paginator[Any]):

@@ -203,6 +203,7 @@ class Dependency(TenantRow):
 
     prefix = "dep"
     permission_scopes = ("version__template", "tenant")
+    risk_path = "version__template__risk"
 
     version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="dependencies")
     kind = models.CharField(max_length=8, choices=Kind)

@@ -1,6 +1,6 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
-from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back
+from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back, live_users
 from .instances import InstancePage, instance_page, moves_of, releases_of
 from .places import (
     PlacePage,
@@ -14,7 +14,7 @@ from .places import (
     template_page,
     template_rows,
 )
-from .related import SHOWN, may_anywhere, owners, with_staleness
+from .related import SHOWN, owners, with_staleness
 from .versions import (
     Comparison,
     GenomeView,
@@ -49,7 +49,7 @@ __all__ = [
     "held_back",
     "instance_counts",
     "instance_page",
-    "may_anywhere",
+    "live_users",
     "moves_of",
     "owners",
     "place_page",

@@ -7,7 +7,6 @@ from django.db.models import Count, QuerySet
 
 from arm import clock
 from arm.models import ChangeRecord, User
-from arm.permissions import held_anywhere
 from arm.rights import Right
 
 from ..lifecycle import InstanceState
@@ -34,11 +33,6 @@ def by_state(rows: QuerySet[AgentInstance]) -> tuple[tuple[str, str, int], ...]:
     """(state, its label, how many) in the order of the lifecycle, without the empty ones."""
     counted = dict(rows.order_by().values_list("state").annotate(n=Count("pk")))
     return tuple((state.value, state.label, counted[state]) for state in InstanceState if state in counted)
-
-
-def may_anywhere(actor: User, right: Right) -> bool:
-    """Whether a page that makes something has anything to offer this person."""
-    return right.value in held_anywhere(actor)
 
 
 def with_staleness(rows: Iterable[AgentInstance]) -> tuple[tuple[AgentInstance, bool], ...]:

@@ -29,7 +29,9 @@ from registry.views.templates import (
     TemplateOwners,
     TemplateRisk,
 )
+from registry.views.uses import UsesList
 from registry.views.versions import (
+    GenomeDownload,
     ImportVersion,
     MoveVersion,
     SaveGenome,
@@ -43,6 +45,7 @@ __all__ = [
     "EnvironmentCreate",
     "EnvironmentDetail",
     "EnvironmentList",
+    "GenomeDownload",
     "ImportVersion",
     "InstanceDetail",
     "InstanceList",
@@ -65,6 +68,7 @@ __all__ = [
     "TemplateList",
     "TemplateOwners",
     "TemplateRisk",
+    "UsesList",
     "VersionDetail",
     "VersionDiff",
     "VersionList",

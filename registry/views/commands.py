@@ -6,10 +6,10 @@ from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest
 
 from arm.models import User
+from arm.panels import rights_of_visitor
 from arm.permissions import held_on
 from arm.rights import Right
 from arm.views import CommandView, CreateView
-from registry import queries
 
 
 def actor_of(request: HttpRequest) -> User:
@@ -17,6 +17,11 @@ def actor_of(request: HttpRequest) -> User:
     if not isinstance(request.user, User):
         raise PermissionDenied
     return request.user
+
+
+def may_anywhere(request: HttpRequest, right: Right) -> bool:
+    """Whether a page that makes something has anything to offer this visitor."""
+    return right.value in rights_of_visitor(request)
 
 
 class Worded:
@@ -60,7 +65,7 @@ class Create(Worded, CreateView):
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
-        if request.user.is_authenticated and not queries.may_anywhere(actor_of(request), self.act_right):
+        if request.user.is_authenticated and not may_anywhere(request, self.act_right):
             raise PermissionDenied
 
     def get_form_kwargs(self) -> dict[str, Any]:

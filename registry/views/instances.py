@@ -8,12 +8,13 @@ from django.views.generic import DetailView
 from arm.models import User
 from arm.panels import panels
 from arm.rights import Right
-from arm.views import FilteredList, Scoped
+from arm.views import Scoped
 from registry import forms, queries, services
 from registry.filters import InstanceFilter
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance
-from registry.views.commands import Command, Create, actor_of
+from registry.views.commands import Command, Create, actor_of, may_anywhere
+from registry.views.cursors import CursorList
 
 MOVED = frozenset(
     {
@@ -26,7 +27,7 @@ MOVED = frozenset(
 )
 
 
-class InstanceList(FilteredList):
+class InstanceList(CursorList):
     queryset = AgentInstance.objects.for_list()
     view_right = Right.READ_DIRECTORY
     filterset_class = InstanceFilter
@@ -48,7 +49,7 @@ class InstanceList(FilteredList):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
         context["rows"] = queries.with_staleness(context["object_list"])
-        context["may_create"] = queries.may_anywhere(actor_of(self.request), Right.PROVISION_INSTANCE)
+        context["may_create"] = may_anywhere(self.request, Right.PROVISION_INSTANCE)
         return context
 
 

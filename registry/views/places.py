@@ -12,7 +12,7 @@ from arm.views import FilteredList, Scoped
 from registry import forms, queries, services
 from registry.filters import EnvironmentFilter, ProviderFilter, RoleFilter, SlotFilter
 from registry.models import DeploymentSlot, Environment, Provider, RoleDefinition
-from registry.views.commands import Command, Create, actor_of
+from registry.views.commands import Command, Create, actor_of, may_anywhere
 
 SLOTS = DeploymentSlot.objects.select_related(
     "environment", "role", "provider", "current_version__template", "previous_version__template"
@@ -33,7 +33,7 @@ class PlaceList(FilteredList):
         found = list(context["object_list"])
         counts = self.counts(found)
         context["rows"] = [(row, counts.get(row.pk, 0)) for row in found]
-        context["may_create"] = queries.may_anywhere(actor_of(self.request), self.create_right)
+        context["may_create"] = may_anywhere(self.request, self.create_right)
         return context
 
 

@@ -12,7 +12,7 @@ from arm.views import FilteredList, Scoped
 from registry import forms, queries, services
 from registry.filters import TemplateFilter
 from registry.models import AgentTemplate
-from registry.views.commands import Command, Create, actor_of
+from registry.views.commands import Command, Create, actor_of, may_anywhere
 
 EDITED = frozenset({Right.CREATE_VERSION})
 MANAGED = frozenset({Right.MANAGE_DIRECTORY})
@@ -36,7 +36,7 @@ class TemplateList(FilteredList):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
         context["rows"] = queries.template_rows(context["object_list"])
-        context["may_create"] = queries.may_anywhere(actor_of(self.request), Right.CREATE_VERSION)
+        context["may_create"] = may_anywhere(self.request, Right.CREATE_VERSION)
         return context
 
 

@@ -4,8 +4,8 @@ from typing import Any
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import Http404, HttpResponse
-from django.shortcuts import get_object_or_404
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect
 from django.urls import reverse_lazy
 from django.views.generic import DetailView
 
@@ -14,17 +14,18 @@ from arm.models import User
 from arm.panels import panels
 from arm.permissions import visible
 from arm.rights import Right
-from arm.views import FilteredList, Scoped
+from arm.views import Scoped
 from registry import forms, genome, queries, services
 from registry.filters import VersionFilter
 from registry.lifecycle import VERSION_MOVES, VersionState
 from registry.models import AgentVersion
-from registry.views.commands import Command, Create, actor_of
+from registry.views.commands import Command, Create, actor_of, may_anywhere
+from registry.views.cursors import CursorList
 
 MOVED = frozenset(right for moves in VERSION_MOVES.values() for right in moves.values())
 
 
-class VersionList(FilteredList):
+class VersionList(CursorList):
     queryset = AgentVersion.objects.for_list()
     view_right = Right.READ_DIRECTORY
     filterset_class = VersionFilter
@@ -42,7 +43,7 @@ class VersionList(FilteredList):
     )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        may = queries.may_anywhere(actor_of(self.request), Right.CREATE_VERSION)
+        may = may_anywhere(self.request, Right.CREATE_VERSION)
         return super().get_context_data(may_create=may, **kwargs)
 
 
@@ -58,6 +59,25 @@ class VersionDetail(Scoped, DetailView[AgentVersion]):
         page = queries.version_page(self.object, read.document, actor_of(self.request))
         found = panels("VERSION_PANELS", self.request, self.object)
         return super().get_context_data(read=read, page=page, panels=found, **kwargs)
+
+
+class GenomeDownload(Scoped, DetailView[AgentVersion]):
+    """The exact bytes: `sha256sum` of the file is the digest in its name. Tampered bytes are not handed out."""
+
+    queryset = AgentVersion.objects.select_related("template", "genome")
+    view_right = Right.READ_DIRECTORY
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        version = self.get_object()
+        held = version.genome
+        if not services.read_genome(genome=held).intact:
+            messages.error(request, "The stored genome does not match its digest; it is not handed out.")
+            return redirect(version)
+        answer = HttpResponse(bytes(held.content), content_type="application/json")
+        name = held.digest.removeprefix("sha256:")
+        answer["Content-Disposition"] = f'attachment; filename="{name}.genome.json"'
+        answer["ETag"] = f'"{held.digest}"'
+        return answer
 
 
 class VersionDiff(Scoped, DetailView[AgentVersion]):

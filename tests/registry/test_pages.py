@@ -272,7 +272,7 @@ def test_a_template_that_is_not_mine_cannot_be_imported_into(client, alice, tena
 
 def test_an_instance_page_says_what_is_missing_and_how_old_its_word_is(client, alice, fleet):
     page = client.get(url("instance_detail", fleet["ins"])).content.decode()
-    assert "No linked telemetry of it has arrived yet." in page and "never seen" in page
+    assert "No linked telemetry of it has arrived yet." in page and "never" in page
 
 
 def test_a_silent_instance_is_never_drawn_healthy(client, alice, fleet):

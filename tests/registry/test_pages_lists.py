@@ -1,0 +1,168 @@
+"""Lists stay cheap however long they are; who uses what; the genome as a file."""
+
+import hashlib
+
+import pytest
+from django.urls import reverse
+
+from arm.rights import Right
+from registry.models import AgentInstance, AgentVersion, Dependency, Genome, InstanceStatus
+from tests import make
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def acme():
+    return make.tenant("acme")
+
+
+@pytest.fixture
+def vera(acme, client):
+    """Sees the directory of the whole tenant, and is signed in."""
+    vera = make.user("vera", member_of=acme)
+    make.grant(vera, acme, Right.READ_DIRECTORY)
+    client.force_login(vera)
+    return vera
+
+
+@pytest.fixture
+def sixty(acme):
+    """Sixty of everything that grows: agents, versions, instances, slots, environments, providers, roles, uses."""
+    for number in range(60):
+        version = make.approved(template=make.template(f"agent-{number:02}"))
+        Dependency.objects.create(tenant=acme, version=version, kind="tool", name=f"tool-{number:02}")
+        place, at = make.environment(), make.provider()
+        make.instance(version=version, environment=place, provider=at)
+        make.slot(environment=place, provider=at)
+
+
+LISTS = (
+    "template_list",
+    "version_list",
+    "instance_list",
+    "slot_list",
+    "role_list",
+    "environment_list",
+    "provider_list",
+    "uses_list",
+)
+
+
+SAVEPOINT = (
+    2  # the test's own transaction turns the request's BEGIN and COMMIT into two statements that are counted
+)
+
+
+def page(client, name, **query):
+    return client.get(reverse(f"registry:{name}"), query)
+
+
+def test_every_list_of_sixty_asks_the_database_at_most_fifteen_times(
+    client, vera, sixty, django_assert_max_num_queries
+):
+    for name in LISTS:
+        page(client, name)
+        with django_assert_max_num_queries(15 + SAVEPOINT):
+            assert page(client, name).status_code == 200
+
+
+def test_versions_are_paged_by_key_to_and_fro_without_counting(client, vera, sixty):
+    newest = list(AgentVersion.objects.order_by("-pk"))
+    first = page(client, "version_list")
+    assert list(first.context["object_list"]) == newest[:50]
+    assert (
+        first.context["newer"] == "" and "paginator" in first.context and first.context["paginator"] is None
+    )
+    second = client.get(reverse("registry:version_list") + first.context["older"])
+    assert list(second.context["object_list"]) == newest[50:]
+    assert second.context["older"] == ""
+    back = client.get(reverse("registry:version_list") + second.context["newer"])
+    assert list(back.context["object_list"]) == newest[:50] and back.context["newer"] == ""
+
+
+def test_a_new_version_does_not_shift_the_pages_behind_it(client, vera, sixty):
+    older = page(client, "version_list").context["older"]
+    before = list(client.get(reverse("registry:version_list") + older).context["object_list"])
+    make.version()
+    assert list(client.get(reverse("registry:version_list") + older).context["object_list"]) == before
+
+
+def test_filters_stay_on_while_paging(client, vera, sixty):
+    AgentVersion.objects.update(label="nightly")
+    make.version(label="by hand")
+    older = page(client, "version_list", q="nightly").context["older"]
+    assert "q=nightly" in older
+    rest = client.get(reverse("registry:version_list") + older).context["object_list"]
+    assert {row.label for row in rest} == {"nightly"} and len(rest) == 10
+
+
+def test_a_cursor_that_is_none_is_not_found(client, vera, sixty):
+    assert page(client, "version_list", cursor="nonsense").status_code == 404
+
+
+def test_versions_are_found_by_agent_and_by_day(client, vera, acme):
+    make.version(template=make.template("mail", name="Mail sorter"))
+    assert len(page(client, "version_list", q="sorter").context["object_list"]) == 1
+    assert len(page(client, "version_list", created_to="2020-01-01").context["object_list"]) == 0
+    assert len(page(client, "version_list", created_from="2020-01-01").context["object_list"]) == 1
+
+
+# who uses what
+
+
+def test_who_uses_a_tool_is_answered_with_versions_and_live_instances(client, vera, acme):
+    build = make.approved()
+    for version in (build, make.version()):
+        Dependency.objects.create(tenant=acme, version=version, kind="tool", name="pay_invoice")
+    Dependency.objects.create(tenant=acme, version=build, kind="model", name="openai/gpt-4o")
+    make.instance(version=build)
+    make.instance(version=build, state="retired")
+    answer = page(client, "uses_list")
+    assert answer.context["rows"] == [("Model", "openai/gpt-4o", 1, 1), ("Tool", "pay_invoice", 2, 1)]
+    assert [row[1] for row in page(client, "uses_list", q="pay").context["rows"]] == ["pay_invoice"]
+    assert [row[1] for row in page(client, "uses_list", kind="model").context["rows"]] == ["openai/gpt-4o"]
+    assert len(page(client, "version_list", uses="pay_invoice").context["object_list"]) == 2
+    assert len(page(client, "instance_list", uses="pay_invoice").context["object_list"]) == 2
+    csv = page(client, "uses_list", format="csv").content.decode().splitlines()
+    assert csv == ["kind,name,versions", "model,openai/gpt-4o,1", "tool,pay_invoice,2"]
+
+
+def test_uses_count_what_the_person_may_see_and_nothing_else(client, acme):
+    mine, other = make.version(), make.version()
+    for version in (mine, other):
+        Dependency.objects.create(tenant=acme, version=version, kind="tool", name="search")
+    bob = make.user("bob", member_of=acme)
+    make.grant(bob, mine.template, Right.READ_DIRECTORY)
+    client.force_login(bob)
+    assert page(client, "uses_list").context["rows"] == [("Tool", "search", 1, 0)]
+
+
+# the genome as a file
+
+
+def test_the_downloaded_genome_has_the_digest_it_is_named_by(client, vera, acme):
+    version = make.version()
+    answer = client.get(reverse("registry:version_download", args=[version.typeid]))
+    digest = hashlib.sha256(answer.content).hexdigest()
+    assert version.genome.digest == f"sha256:{digest}" and digest in answer["Content-Disposition"]
+
+
+def test_tampered_bytes_are_not_handed_out(client, vera, acme, settings):
+    settings.INCIDENTS = "tests.registry.test_versions.Incidents"
+    template = make.template()
+    held = make.genome(template=template)
+    tampered = Genome.objects.create(
+        tenant=acme, template=template, digest="sha256:" + "0" * 64, content=bytes(held.content)
+    )
+    version = make.version(template=template, genome=tampered)
+    answer = client.get(reverse("registry:version_download", args=[version.typeid]), follow=True)
+    assert "it is not handed out" in answer.content.decode() and "Tampered" in answer.content.decode()
+
+
+def test_an_instance_that_has_not_started_is_not_called_silent(client, vera, acme):
+    row = make.instance(name="fresh", state="provisioning")
+    InstanceStatus.objects.filter(instance=row).update(heartbeat_at=None)
+    for address in (reverse("registry:instance_list"), AgentInstance.objects.get().get_absolute_url()):
+        text = client.get(address).content.decode()
+        assert "never seen" not in text and "wanted Provisioning" not in text
