@@ -134,7 +134,6 @@ INSTALLED_APPS = [
     "rest_framework",
     "django_filters",
     "drf_spectacular",
-    "django_htmx",
     "django_q",
 ]
 MIDDLEWARE = [
@@ -175,9 +174,7 @@ STATIC_ROOT = env("ARM_STATIC_ROOT", str(BASE_DIR / "staticfiles"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
-    "staticfiles": {
-        "BACKEND": env("ARM_STATIC_STORAGE", "whitenoise.storage.CompressedManifestStaticFilesStorage")
-    },
+    "staticfiles": {"BACKEND": "arm.assets.CompressedAssets" if PRODUCTION else "arm.assets.Assets"},
 }
 
 # --- people --------------------------------------------------------------------------------------------------
