@@ -36,6 +36,7 @@ urlpatterns = [
     path("registry/", include("registry.urls")),
     path("api/v1/registry/", include("registry.api")),
     path("", include("policy.urls")),  # /approvals/, /stop/, /policy/
+    path("api/v1/policy/", include("policy.api")),
     path("", include("telemetry.urls")),
     path("api/v1/", include("telemetry.api")),
     path("admin/", admin.site.urls),

@@ -11,7 +11,7 @@ from arm import clock
 from registry.filters import SearchSet, TypeIDFilter
 
 from .lifecycle import ApprovalKind, ApprovalState, PolicyState
-from .models import ApprovalRequest, Binding, Decision, Policy, PolicyVersion, Posture
+from .models import ApprovalRequest, Binding, Decision, Policy, PolicyVersion, Posture, ToolRisk
 from .queries.decisions import first_key_at
 
 _CHECKS = forms.CheckboxSelectMultiple
@@ -98,6 +98,26 @@ class PostureFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     def about(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return about(rows, value)
+
+
+class StandingPostureFilter(PostureFilter):
+    """For callers that have no tabs."""
+
+    in_force = django_filters.BooleanFilter(method="standing", label="In force")
+
+    def standing(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+        now = Posture.objects.in_force().values("pk")
+        return rows.filter(pk__in=now) if value else rows.exclude(pk__in=now)
+
+
+class ToolFilter(SearchSet):
+    searched = ("tool", "note")
+
+    risk = django_filters.MultipleChoiceFilter(choices=ToolRisk.RISKS, widget=_CHECKS)
+
+    class Meta:
+        model = ToolRisk
+        fields: list[str] = []
 
 
 class DecisionFilter(django_filters.FilterSet):  # type: ignore[misc]

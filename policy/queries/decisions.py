@@ -68,7 +68,7 @@ def latest(rows: QuerySet[Decision], count: int = LATEST) -> tuple[Decision, ...
 
 def decision_page(decision: Decision, actor: User) -> DecisionPage:
     """Everything about one decision that `actor`, who may see it, may see."""
-    reasons, versions = explained(_stored_reasons(decision.reasons))
+    reasons, versions = explained(stored_reasons(decision.reasons))
     policy = f"sha256:{bytes(decision.policy_digest).hex()}"
     approvals = visible(ApprovalRequest.objects.all(), actor, Right.READ_DECISIONS)
     about = Q(decision_id=decision.pk)
@@ -116,7 +116,8 @@ def _versions(digests: Iterable[str]) -> dict[str, PolicyVersion]:
     return {row.digest: row for row in rows.order_by("pk")}
 
 
-def _stored_reasons(text: str) -> Sequence[dict[str, str]]:
+def stored_reasons(text: str) -> Sequence[dict[str, str]]:
+    """The reasons as the record keeps them: code, sentence and the rule each came from."""
     return [
         {name: str(each.get(name, "")) for name in ("code", "sentence", "rule")}
         for each in json.loads(text or "[]")

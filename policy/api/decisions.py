@@ -1,0 +1,17 @@
+"""Recorded decisions, to read."""
+
+from arm.rights import Right
+from policy.api import serializers as words
+from policy.api.base import PolicyViewSetBase
+from policy.filters import DecisionFilter
+from policy.models import Decision
+
+
+class DecisionViewSet(PolicyViewSetBase[Decision]):
+    """Every answer, newest first; `hours` says how far back (7 days unless told)."""
+
+    queryset = Decision.objects.order_by("-pk")
+    serializer_class = words.DecisionOut
+    filterset_class = DecisionFilter
+    view_right = Right.READ_DECISIONS
+    prefix = "dec"
