@@ -4,7 +4,7 @@ import json
 import os
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -58,6 +58,16 @@ def environment(base: Mapping[str, str], *, data: Path) -> dict[str, str]:
     if not whole["ARM_SECRET_KEY"]:
         whole["ARM_SECRET_KEY"] = pg.secret(data, "secret_key")
     return whole
+
+
+def adopt(variables: MutableMapping[str, str]) -> None:
+    """For `manage.py` typed by hand: where nothing says which installation is meant and `./run` has made one here,
+    that one is. Elsewhere, as in a container, a missing setting stays an error."""
+    if {"ARM_PRODUCTION", "ARM_SECRET_KEY", "DATABASE_URL"} & set(variables):
+        return
+    data = pg.default_data()
+    if (data / "secrets.json").exists():
+        variables.update(environment(variables, data=data))
 
 
 def address(host: str, port: int) -> str:
