@@ -275,6 +275,7 @@ TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # wha
 HOME_PANELS: list[str] = [
     "registry.plugins.FleetPanel",
     "telemetry.plugins.OpenIncidents",
+    "costs.plugins.SpendToday",
     "registry.plugins.HeldBack",
 ]
 SEARCH: list[str] = [
@@ -300,6 +301,7 @@ NAVIGATION: list[str] = [
     "registry.plugins.Navigation",
     "policy.plugins.Navigation",
     "telemetry.plugins.Navigation",
+    "costs.plugins.Navigation",
 ]
 SCHEDULES: list[tuple[str, str, int]] = [
     ("approvals", "policy.tasks.expire_everywhere", 1),

@@ -38,6 +38,7 @@ urlpatterns = [
     path("", include("policy.urls")),  # /approvals/, /stop/, /policy/
     path("api/v1/policy/", include("policy.api")),
     path("", include("telemetry.urls")),
+    path("costs/", include("costs.urls")),
     path("api/v1/", include("telemetry.api")),
     path("admin/", admin.site.urls),
 ]

@@ -3,9 +3,19 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
+from django.http import HttpRequest
+from django.urls import reverse
+
+from arm import clock
+from arm.models import Tenant
+from arm.panels import Entry, Panel
+from arm.permissions import held_anywhere, visible
+from arm.rights import Right
 from telemetry.parsing import Event
 
 from . import services
+from .models import SpendRollup
+from .queries import ledger_url, spent_on
 
 
 class Ledger:
@@ -15,3 +25,35 @@ class Ledger:
         self, *, tenant_id: UUID, events: Sequence[Event], codes: Mapping[str | None, bytes]
     ) -> services.Booking:
         return services.book(tenant_id=tenant_id, events=events, codes=codes)
+
+
+class Navigation:
+    """The pages of costs."""
+
+    entries = (
+        Entry("Costs", "Spend", "costs:spend", Right.READ_LEDGER, "costs"),
+        Entry("Costs", "Ledger", "costs:ledger", Right.READ_LEDGER, "changes"),
+        Entry("Costs", "Caps", "costs:cap_list", Right.READ_LEDGER, "stop"),
+        Entry("Costs", "Rate card", "costs:rate_list", Right.READ_LEDGER, "settings"),
+    )
+
+
+class SpendToday:
+    """On the fleet page: what was spent today (UTC) and yesterday, leading to the entries."""
+
+    def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
+        if Right.READ_LEDGER.value not in held_anywhere(request.user):
+            return None
+        rows = visible(SpendRollup.objects.all(), request.user, Right.READ_LEDGER)
+        today = clock.today()
+        tiles = [
+            {
+                "currency": currency,
+                "amount": amount,
+                "calls": calls,
+                "url": ledger_url({"since": today.isoformat(), "currency": currency}),
+            }
+            for currency, amount, calls in spent_on(rows, today)
+        ]
+        context = {"tiles": tiles, "currency": subject.currency, "url": reverse("costs:spend")}
+        return Panel("Spend today", "costs/_home_spend.html", context, anchor="spend")
