@@ -354,6 +354,15 @@ GATEWAY_URL = env("ARM_GATEWAY_URL", "")
 
 UNFOLD = {
     "STYLES": [lambda request: static("css/admin.css")],
+    "SITE_ICON": lambda request: static("img/logo.svg"),
+    "SITE_FAVICONS": [
+        {
+            "rel": "icon",
+            "type": "image/svg+xml",
+            "sizes": "any",
+            "href": lambda request: static("img/favicon.svg"),
+        }
+    ],
     "SITE_URL": "/",
     "SITE_DROPDOWN": [{"icon": "speed", "title": "Console", "link": "/"}],
     "COLORS": {

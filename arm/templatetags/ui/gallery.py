@@ -131,8 +131,8 @@ def samples(query: dict[str, Any]) -> dict[str, Any]:
         ],
         "document": {"models": {"primary": "large-1"}, "note": HOSTILE, "limits": [1, 2.5, None, True]},
         "form": wrong,
-        "filter_form": SampleFilter(query),
-        "many_filters": ManyFilters(query),
-        "reason_form": ReasonForm(),
+        "filter_form": SampleFilter(query, auto_id="few_%s"),
+        "many_filters": ManyFilters(query, auto_id="many_%s"),
+        "reason_form": ReasonForm(auto_id="why_%s"),
         "page": page,
     }

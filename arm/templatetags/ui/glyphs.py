@@ -80,6 +80,8 @@ ICONS: dict[str, str] = {
     '<circle cx="5" cy="11.5" r="1.75"/>',
     "search": '<circle cx="7" cy="7" r="4.5"/><path d="m10.5 10.5 3.5 3.5"/>',
     "user": '<circle cx="8" cy="5.5" r="2.75"/><path d="M2.5 14a5.5 5.5 0 0 1 11 0"/>',
+    "people": '<circle cx="6" cy="5.5" r="2.5"/><path d="M1.5 13.5a4.5 4.5 0 0 1 9 0M10.5 3.2a2.5 2.5 0 0 1 0 '
+    '4.6M12 9.6a4.5 4.5 0 0 1 2.5 3.9"/>',
     "menu": '<path d="M2 4h12M2 8h12M2 12h12"/>',
     "copy": '<rect x="5.5" y="5.5" width="8" height="8" rx="1"/><path d="M10.5 5.5v-3h-8v8h3"/>',
     "external": '<path d="M9.5 2.5h4v4M13.5 2.5 7.5 8.5M11.5 9v4.5h-9v-9H7"/>',
