@@ -168,6 +168,11 @@ class MoveInstanceForm(ReasonForm):
         return InstanceState(self.cleaned_data["to"])
 
 
+class TokenForm(ReasonForm):
+    name = forms.CharField(max_length=120, help_text="Where it will be kept, such as the name of a secret.")
+    days = forms.IntegerField(min_value=1, max_value=365, initial=90, label="Valid for (days)")
+
+
 class ProvisionForm(ReasonForm):
     version = TypeIDField(
         "ver",

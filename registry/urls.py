@@ -29,6 +29,7 @@ urlpatterns = [
     path("instances/<ins:pk>/", views.InstanceDetail.as_view(), name="instance_detail"),
     path("instances/<ins:pk>/move/", views.MoveInstance.as_view(), name="instance_move"),
     path("instances/<ins:pk>/release/", views.RequestRelease.as_view(), name="instance_release"),
+    path("instances/<ins:pk>/token/", views.IssueWorkloadToken.as_view(), name="instance_token"),
     path("slots/", views.SlotList.as_view(), name="slot_list"),
     path("slots/new/", views.SlotCreate.as_view(), name="slot_create"),
     path("slots/<slt:pk>/", views.SlotDetail.as_view(), name="slot_detail"),

@@ -1,7 +1,7 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back, live_users
-from .instances import InstancePage, instance_page, moves_of, releases_of
+from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
 from .places import (
     PlacePage,
     SlotPage,
@@ -38,6 +38,7 @@ __all__ = [
     "GenomeView",
     "InstancePage",
     "PlacePage",
+    "Reach",
     "SlotPage",
     "Step",
     "TemplatePage",
@@ -55,6 +56,7 @@ __all__ = [
     "place_page",
     "predecessor",
     "provider_counts",
+    "reach_of",
     "releases_of",
     "slot_page",
     "stored_document",

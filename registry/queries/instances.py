@@ -3,14 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from django.db.models import Q
+
 from arm import clock
 from arm.models import ChangeRecord, User
-from arm.permissions import held_on
+from arm.permissions import held_on, visible
 from arm.rights import Right
 
 from .. import gates
 from ..lifecycle import INSTANCE_MOVES, InstanceState, Move, instance_move
-from ..models import AgentInstance, InstanceInterval
+from ..models import AgentInstance, InstanceInterval, KeyScope
 from .related import SHOWN, changes_of
 from .versions import Step
 
@@ -26,6 +28,29 @@ class InstancePage:
     @property
     def restrictions(self) -> tuple[Step, ...]:
         return tuple(step for step in self.steps if step.kind == Move.RESTRICTION.value and step.allowed)
+
+
+@dataclass(frozen=True, slots=True)
+class Reach:
+    """Who feels it when an instance is stopped: before a dangerous click, in numbers."""
+
+    colleagues: int
+    children: int
+    tokens: int
+
+
+def reach_of(instance: AgentInstance, actor: User) -> Reach:
+    """Others of the same agent at work in the same environment, what it has spawned, and the tokens it holds."""
+    seen = visible(AgentInstance.objects.live(), actor, Right.READ_DIRECTORY)
+    active = seen.filter(
+        template=instance.template_id, environment=instance.environment_id, state=InstanceState.ACTIVE
+    )
+    live = Q(key__expires_at=None) | Q(key__expires_at__gt=clock.now())
+    return Reach(
+        colleagues=active.exclude(pk=instance.pk).count(),
+        children=seen.filter(parent=instance).count(),
+        tokens=KeyScope.objects.filter(live, instance=instance, key__revoked_at=None).count(),
+    )
 
 
 _MOVED_BY: Mapping[Move, frozenset[Right]] = {

@@ -3,6 +3,7 @@
 from registry.views.instances import (
     InstanceDetail,
     InstanceList,
+    IssueWorkloadToken,
     MoveInstance,
     ProvisionInstance,
     RequestRelease,
@@ -49,6 +50,7 @@ __all__ = [
     "ImportVersion",
     "InstanceDetail",
     "InstanceList",
+    "IssueWorkloadToken",
     "MoveInstance",
     "MoveVersion",
     "ProviderCreate",

@@ -2,9 +2,12 @@
 
 from typing import Any
 
+from django.db import transaction
+from django.http import HttpResponse
 from django.urls import reverse_lazy
 from django.views.generic import DetailView
 
+from arm.errors import DomainError
 from arm.models import User
 from arm.panels import panels
 from arm.rights import Right
@@ -93,7 +96,8 @@ class MoveInstance(Command):
         asked = self.request.POST.get("to") or self.request.GET.get("to", "")
         page = queries.instance_page(self.object, actor_of(self.request))
         chosen = next((step for step in page.steps if step.to == asked), None)
-        return super().get_context_data(page=page, chosen=chosen, **kwargs)
+        reach = queries.reach_of(self.object, actor_of(self.request))
+        return super().get_context_data(page=page, chosen=chosen, reach=reach, **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentInstance:
         to = InstanceState(cleaned["to"])
@@ -120,6 +124,30 @@ class RequestRelease(Command):
         return services.request_instance_release(
             instance=self.object, to=InstanceState(cleaned["to"]), actor=actor, reason=cleaned["reason"]
         )
+
+
+class IssueWorkloadToken(Command):
+    """The answer to the form is the page with the token: it is stored nowhere and cannot be asked for again."""
+
+    queryset = AgentInstance.objects.for_list()
+    form_class = forms.TokenForm
+    act_rights = frozenset({Right.MANAGE_KEYS})
+    heading, submit = "Issue a workload token", "Issue the token"
+    intro = (
+        "It speaks for this one instance: decisions, heartbeats and telemetry of itself, and nothing else."
+    )
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Any:
+        return services.issue_workload_token(instance=self.object, actor=actor, **cleaned)
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        try:
+            with transaction.atomic():
+                issued = self.run(actor_of(self.request), form.cleaned_data)
+        except DomainError as refusal:
+            return self.refused(form, refusal)
+        self.template_name = "registry/token_issued.html"
+        return self.render_to_response(self.get_context_data(form=form, issued=issued))
 
 
 class ProvisionInstance(Create):
