@@ -8,8 +8,8 @@ from django.urls import reverse
 
 from arm import clock
 from arm.models import Tenant
-from arm.panels import Entry, Panel
-from arm.permissions import held_anywhere, visible
+from arm.panels import Entry, Panel, rights_of_visitor
+from arm.permissions import visible
 from arm.rights import Right
 from telemetry.parsing import Event
 
@@ -42,7 +42,7 @@ class SpendToday:
     """On the fleet page: what was spent today (UTC) and yesterday, leading to the entries."""
 
     def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
-        if Right.READ_LEDGER.value not in held_anywhere(request.user):
+        if Right.READ_LEDGER.value not in rights_of_visitor(request):
             return None
         rows = visible(SpendRollup.objects.all(), request.user, Right.READ_LEDGER)
         today = clock.today()

@@ -8,11 +8,12 @@ from django.apps import apps
 from django.db.models import Model
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.datastructures import MultiValueDict
 
 from arm.errors import Invalid, Problem
 from arm.models import Tenant, TenantRow
-from arm.panels import Entry, Hit, Panel
-from arm.permissions import held_anywhere, held_on, visible
+from arm.panels import Entry, Hit, Panel, rights_of_visitor
+from arm.permissions import held_on, visible
 from arm.rights import Right
 from registry.models import AgentInstance, AgentVersion
 
@@ -88,7 +89,7 @@ class OpenIncidents:
     """On the fleet page: how many incidents are open, per severity."""
 
     def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
-        if Right.READ_INCIDENTS not in held_anywhere(request.user):
+        if Right.READ_INCIDENTS not in rights_of_visitor(request):
             return None
         rows = visible(Incident.objects.all(), request.user, Right.READ_INCIDENTS)
         return Panel("Open incidents", "telemetry/_home_incidents.html", {"rows": open_by_severity(rows)})
@@ -99,7 +100,7 @@ class Search:
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
         rows = visible(Incident.objects.order_by("-opened_at"), request.user, Right.READ_INCIDENTS)
-        found = IncidentFilter({"q": text}, queryset=rows, request=request).qs[:20]
+        found = IncidentFilter(MultiValueDict({"q": [text]}), queryset=rows, request=request).qs[:20]
         return [
             Hit(row.title, "Incident", row.get_absolute_url(), f"{row.get_severity_display()}, {row.state}")
             for row in found
