@@ -40,5 +40,6 @@ urlpatterns = [
     path("", include("telemetry.urls")),
     path("costs/", include("costs.urls")),
     path("api/v1/", include("telemetry.api")),
+    path("api/v1/costs/", include("costs.api")),
     path("admin/", admin.site.urls),
 ]
