@@ -137,6 +137,11 @@ def navigation(request: HttpRequest) -> list[Section]:
                 active = request.path == url or (url != "/" and request.path.startswith(url))
                 section = sections.setdefault(entry.section, Section(entry.section))
                 section.children.append(Link(entry.label, url, entry.icon, active))
+    # Of two entries that the address begins with (/costs/ and /costs/caps/) only the nearer one is this page's.
+    active_links = [link for section in sections.values() for link in section.children if link.active]
+    nearest = max((len(link.url) for link in active_links), default=0)
+    for link in active_links:
+        link.active = len(link.url) == nearest
     rank = {label: number for number, label in enumerate(SECTIONS)}
     return sorted(sections.values(), key=lambda section: rank.get(section.label, len(rank)))
 

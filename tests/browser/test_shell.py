@@ -48,7 +48,10 @@ def test_every_page_of_the_navigation_fits_and_is_labelled(
     found = {}
     for path in paths:
         visitor.goto(path)
-        if wrong := page.evaluate(AUDIT):
+        wrong = page.evaluate(AUDIT)
+        if path != "/gallery/" and page.locator(".nav-link[aria-current]").count() > 1:
+            wrong.append("the navigation says that two pages are this one")
+        if wrong:
             found[path] = wrong
 
     assert found == {}
