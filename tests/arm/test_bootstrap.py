@@ -1,14 +1,24 @@
 """From a bare Python to the locked packages: idempotent, honest about what is missing, obedient to the user's settings."""
 
+import ast
 import os
+import re
 import shutil
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 from pathlib import Path
 
 import pytest
 
 from arm.management import bootstrap
+from arm.management.suite import APPS
+
+PROTOS = {"google.rpc": "googleapis-common-protos", "google.protobuf": "protobuf"}
+
+
+def canonical(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name.strip()).lower()
 
 
 @pytest.fixture
@@ -64,6 +74,26 @@ def test_the_development_lock_holds_all_of_the_running_one_in_the_same_versions(
         return {line.split()[0] for line in lines if "==" in line and not line.startswith((" ", "#"))}
 
     assert pins("requirements.txt") <= pins("requirements-dev.txt")
+
+
+def test_whatever_the_product_imports_is_in_the_running_lock() -> None:
+    pinned = {
+        canonical(line.partition("==")[0])
+        for line in (bootstrap.ROOT / "requirements.txt").read_text().splitlines()
+        if "==" in line
+    }
+    brings = packages_distributions()
+    for path in [path for app in APPS for path in (bootstrap.ROOT / app).rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text())):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
+                names = [node.module]
+            for name in names:
+                whole = (
+                    ".".join(name.split(".")[:2]) if name.startswith("google.") else name.partition(".")[0]
+                )  # a namespace of many packages
+                found = [PROTOS[whole]] if whole in PROTOS else brings.get(whole, [])
+                assert not found or {canonical(one) for one in found} & pinned, f"{path}: {name}"
 
 
 @pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt", "requirements-uv.txt"])
