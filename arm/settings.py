@@ -277,6 +277,8 @@ HOME_PANELS: list[str] = [
     "telemetry.plugins.OpenIncidents",
     "costs.plugins.SpendToday",
     "registry.plugins.HeldBack",
+    "policy.plugins.ApprovalsWaiting",
+    "policy.plugins.StopsInForce",
 ]
 SEARCH: list[str] = [
     "registry.plugins.SearchAgents",
@@ -291,10 +293,17 @@ TEMPLATE_PANELS: list[str] = [
 VERSION_PANELS: list[str] = [
     "telemetry.plugins.VersionIncidents",
     "telemetry.plugins.Activity",
+    "policy.plugins.PolicyInForce",
+    "policy.plugins.LastApprovals",
+    "policy.plugins.LastDecisions",
 ]
 INSTANCE_PANELS: list[str] = [
     "telemetry.plugins.InstanceIncidents",
     "telemetry.plugins.Activity",
+    "policy.plugins.InstanceStop",
+    "policy.plugins.PolicyInForce",
+    "policy.plugins.LastApprovals",
+    "policy.plugins.LastDecisions",
 ]
 NAVIGATION: list[str] = [
     "arm.panels.Navigation",

@@ -2,5 +2,26 @@
 
 from .gates import Approvals, Limits, PolicyBound, PolicyValidates, SlotHasPolicy
 from .navigation import Navigation
+from .panels import (
+    ApprovalsWaiting,
+    InstanceStop,
+    LastApprovals,
+    LastDecisions,
+    PolicyInForce,
+    StopsInForce,
+)
 
-__all__ = ["Approvals", "Limits", "Navigation", "PolicyBound", "PolicyValidates", "SlotHasPolicy"]
+__all__ = [
+    "Approvals",
+    "ApprovalsWaiting",
+    "InstanceStop",
+    "LastApprovals",
+    "LastDecisions",
+    "Limits",
+    "Navigation",
+    "PolicyBound",
+    "PolicyInForce",
+    "PolicyValidates",
+    "SlotHasPolicy",
+    "StopsInForce",
+]
