@@ -128,7 +128,7 @@ def _pack(tenant_id: UUID, events: Sequence[Event], now_us: int) -> tuple[dict[d
             packed = {day: rows(some, codes=codes, received_us=now_us) for day, some in by_day.items()}
             return packed, ledger.book(tenant_id=tenant_id, events=events, codes=codes) if events else None
         except KeyError as unknown:
-            intern(tenant_id, {*unknown.args, *_names(events)})
+            intern(tenant_id, {*unknown.args, *names(events)})
     raise Unavailable("Names of this batch could not be stored.", retry_after=1)
 
 
@@ -139,8 +139,9 @@ def _by_day(events: Sequence[Event]) -> dict[date, list[Event]]:
     return {datetime.fromtimestamp(day * 86_400, UTC).date(): some for day, some in numbered.items()}
 
 
-def _names(events: Iterable[Event]) -> set[str]:
-    names = {
+def names(events: Iterable[Event]) -> set[str]:
+    """Every text of these events that is written as a number."""
+    return {
         name
         for event in events
         for name in (
@@ -155,7 +156,6 @@ def _names(events: Iterable[Event]) -> set[str]:
         )
         if name is not None
     }
-    return names
 
 
 def _unknown(tenant_id: UUID, events: Sequence[Event]) -> list[Event]:
