@@ -22,6 +22,8 @@ class Basis(IntEnum):
     ESTIMATED = 4
     UNPRICED = 5
 
+    __hash__ = int.__hash__  # an enum's own is slow, and a ledger hashes one for every call
+
 
 class Usage(NamedTuple):
     """Tokens of one call. Input counts cached tokens too, output counts reasoning; None was not reported."""

@@ -47,6 +47,7 @@ PRICES_SECONDS: Final = 2.0
 _DAY_US: Final = 86_400_000_000
 _head = Struct(">hi16siq").pack
 _basis = {basis: Struct(">ih").pack(2, basis) for basis in Basis}
+_MODEL_CALL = EventType.MODEL_CALL.value
 Tags = tuple[int, Place, str | None, str | None, str | None, str | None, str, Basis, bool]
 """Day, place, cost centre, outcome, model provider, model, currency, basis, attributed."""
 
@@ -100,7 +101,7 @@ class Booking:
         unknown: set[str] = set()
         for event in events:
             reported = event.cost_picos
-            if event.type != EventType.MODEL_CALL and reported is None and event.input_tokens is None:
+            if event.type != _MODEL_CALL and reported is None and event.input_tokens is None:
                 continue
             place, model = event.place, event.model_used or event.model_requested
             assert place is not None

@@ -29,18 +29,18 @@ def inherit(events: Sequence[Event]) -> None:
         (event.trace_id, event.span_id): event.parent_id for event in events if event.trace_id in several
     }
     for event in events:
-        if event.job is None or event.cost_center is None or event.outcome is None:
-            voices = said.get(event.trace_id)
-            if voices is None:
-                pass
-            elif len(voices) == 1:
-                _fill(event, voices[0])
-            else:
-                by_span = {voice.span_id: voice for voice in voices}
-                for span_id in _ancestors(event, parents):
-                    if span_id in by_span:
-                        _fill(event, by_span[span_id])
-                _fill(event, _Said(b"", *(_only(column) for column in list(zip(*voices, strict=True))[1:])))
+        if event.job is not None and event.cost_center is not None and event.outcome is not None:
+            continue
+        voices = said.get(event.trace_id)
+        if voices is not None and len(voices) == 1:
+            _fill(event, voices[0])
+        elif voices is not None:
+            by_span = {voice.span_id: voice for voice in voices}
+            for span_id in _ancestors(event, parents):
+                if span_id in by_span:
+                    _fill(event, by_span[span_id])
+            _fill(event, _Said(b"", *(_only(column) for column in list(zip(*voices, strict=True))[1:])))
+        if event.resource.speaks:
             _fill(event, event.resource)
 
 

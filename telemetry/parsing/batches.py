@@ -67,6 +67,7 @@ def _protobuf(body: bytes, mapper: Mapper, batch: Batch) -> None:
             for span in part.spans:
                 try:
                     attributes = table(span.attributes)
+                    status = span.status
                     if span.events:
                         _add_span_events(attributes, map(wire.span_event, span.events))
                     append(
@@ -77,7 +78,7 @@ def _protobuf(body: bytes, mapper: Mapper, batch: Batch) -> None:
                             span.parent_span_id,
                             span.start,
                             span.end,
-                            status_code(span.status),
+                            status_code(status) if status else 0,
                             attributes,
                         )
                     )

@@ -24,6 +24,7 @@ _ERROR_TYPE, _TOOL_NAME = _FIELDS.index("error_type"), _FIELDS.index("tool_name"
 _OF_A_MODEL = [
     _FIELDS.index(name) for name in ("input_tokens", "output_tokens", "model_used", "model_requested")
 ]
+_OK, _ERROR, _CANCELLED = Status.OK.value, Status.ERROR.value, Status.CANCELLED.value
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _hash_bits = Struct(">HQ").unpack_from
@@ -42,6 +43,8 @@ class Resource(msgspec.Struct, gc=False):
     generation: int | None
     aliases: tuple[str, ...]
     """`name=value` of attributes that may name the instance, if the provider declared that alias."""
+    speaks: bool
+    """Whether it names a job, a cost centre or an outcome."""
 
 
 class Place(msgspec.Struct, gc=False, eq=False):
@@ -108,7 +111,8 @@ def resource_of(table: Attributes) -> Resource:
     table[ABSENT] = None
     instance, version, environment, *_ = shape.steer(table)
     job, cost_center, outcome, _, generation, *_ = shape.pick(table)
-    return Resource(instance, version, environment, job, cost_center, outcome, generation, aliases)
+    speaks = job is not None or cost_center is not None or outcome is not None
+    return Resource(instance, version, environment, job, cost_center, outcome, generation, aliases, speaks)
 
 
 def _alias(member: bytes) -> str:
@@ -164,7 +168,7 @@ class Mapper:
         instance, version = resource.instance, resource.version
         leftover: tuple[bytes, ...] = ()
         status = _outcome(status_code, picked[_ERROR_TYPE])
-        if shape.steered or type(kind) is not EventType:
+        if shape.steered or type(kind) is not int:
             own_instance, own_version, _, own_status, *names = shape.steer(table)
             instance = instance if own_instance is None else own_instance
             version = version if own_version is None else own_version
@@ -188,22 +192,20 @@ class Mapper:
         )
 
 
-def _outcome(code: int, error_type: str | None) -> Status:
+def _outcome(code: int, error_type: str | None) -> int:
     if code == 2 or error_type is not None:
-        return Status.CANCELLED if error_type in CANCELLED else Status.ERROR
-    return Status.OK
+        return _CANCELLED if error_type in CANCELLED else _ERROR
+    return _OK
 
 
-def _kind(
-    names: list[EventType | str | None], picked: tuple[Any, ...]
-) -> tuple[EventType, tuple[bytes, ...]]:
+def _kind(names: list[int | str | None], picked: tuple[Any, ...]) -> tuple[int, tuple[bytes, ...]]:
     """The type by the first name that is known, else by what the span carries; with it the unknown name, if any."""
     for name in names:
-        if isinstance(name, EventType):
+        if isinstance(name, int):
             return name, ()
     unknown = tuple(member("arm.raw_operation", name) for name in names if name is not None)[:1]
     if any(picked[field] is not None for field in _OF_A_MODEL):
-        return EventType.MODEL_CALL, unknown
+        return EventType.MODEL_CALL.value, unknown
     if picked[_TOOL_NAME] is not None:
-        return EventType.TOOL_CALL, unknown
-    return EventType.AGENT_RUN, unknown
+        return EventType.TOOL_CALL.value, unknown
+    return EventType.AGENT_RUN.value, unknown

@@ -47,7 +47,7 @@ _TYPED = {
     "langfuse.observation.type": kinds.LANGFUSE,
     "mcp.method.name": kinds.MCP,
 }
-_STATUSES = {status.name.lower(): status for status in kinds.Status}
+_STATUSES = {status.name.lower(): status.value for status in kinds.Status}
 
 
 Handler = Callable[[str, Any], tuple[str, Any]]
@@ -79,7 +79,8 @@ def _handler(key: str) -> Handler:
     if is_content(key):
         return lambda key, value: (key, content_digest(value))
     if key.startswith(vocabulary.KEPT_PREFIXES) or key in vocabulary.ALIASES:
-        return lambda key, value: (key, member(key, value))
+        name = _encode(key) + b":"
+        return lambda key, value: (key, name + _encode(_kept(value)))
     return lambda key, value: DROPPED
 
 
@@ -203,9 +204,13 @@ def identifier(prefix: str, value: Any) -> bytes:
 
 def member(key: str, value: Any) -> bytes:
     """One member of a JSON object, `"key":value` in UTF-8, without NUL."""
-    if isinstance(value, str):
-        value = text(value, KEPT_TEXT_MAX)
-    return _encode(key) + b":" + _encode(value)
+    return _encode(key) + b":" + _encode(_kept(value))
+
+
+def _kept(value: Any) -> Any:
+    if type(value) is not str or (len(value) <= KEPT_TEXT_MAX and "\x00" not in value):
+        return value
+    return text(value, KEPT_TEXT_MAX)
 
 
 def _expanded(key: str, value: Any) -> dict[str, Any]:

@@ -21,6 +21,8 @@ REMEMBERED_BYTES: Final = 128
 REMEMBERED: Final = 32_768
 NESTING_MAX: Final = 16
 
+_TEXT, _INTEGER = 0x0A, 0x18  # AnyValue.string_value, AnyValue.int_value
+
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
@@ -99,14 +101,21 @@ def table(attributes: Iterable[bytes]) -> dict[str, Any]:
 def key_value(data: bytes) -> tuple[str, Any]:
     """One encoded KeyValue as (key, JSON-like value). BadSpan when malformed."""
     size = len(data)
-    if 6 < size < 128 and data[0] == 0x0A and data[1] < size - 5:
-        # A short text, read by hand: field 1 is the key, field 2 the AnyValue whose field 1 is the string.
+    if 6 < size < 128 and data[0] == 0x0A and data[1] < size - 4:
+        # Read by hand what is short and plain: field 1 is the key, field 2 the AnyValue, whose first byte says what it is.
         end = 2 + data[1]
-        if data[end : end + 4] == bytes((0x12, size - end - 2, 0x0A, size - end - 4)):
-            try:
-                return data[2:end].decode(), data[end + 4 :].decode()
-            except UnicodeDecodeError as error:
-                raise BadSpan("An attribute is not valid UTF-8.") from error
+        if data[end] == 0x12 and data[end + 1] == size - end - 2:
+            kind, at = data[end + 2], end + 3
+            if kind == _TEXT and data[at] == size - at - 1:
+                try:
+                    return data[2:end].decode(), data[at + 1 :].decode()
+                except UnicodeDecodeError as error:
+                    raise BadSpan("An attribute is not valid UTF-8.") from error
+            if kind == _INTEGER and size - at == 2 and data[at] > 127 and data[at + 1] < 128:
+                try:
+                    return data[2:end].decode(), data[at] & 127 | data[at + 1] << 7
+                except UnicodeDecodeError as error:
+                    raise BadSpan("An attribute is not valid UTF-8.") from error
     try:
         pair = KeyValue.FromString(data)
         return pair.key, any_value(pair.value)

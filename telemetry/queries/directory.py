@@ -17,6 +17,7 @@ from ..parsing.packing import place
 INSTANCE_SECONDS = 2.0
 VERSION_SECONDS = 60.0
 REMEMBERED = 50_000
+FOREVER = 2**62
 _DATED = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$", re.ASCII)
 
 
@@ -56,12 +57,16 @@ class KnownInstance:
     until: float
     _places: dict[UUID, Place] = field(default_factory=dict)
 
-    def bound_at(self, at_us: int) -> UUID | None:
-        """The version that was bound at this moment, if any was."""
+    def bound_around(self, at_us: int) -> tuple[int, int, UUID | None]:
+        """(since, until, version): the period around this moment, and the version that was bound in it, if any."""
+        after = FOREVER
         for since, until, version in self.bindings:
             if since <= at_us:
-                return version if until is None or at_us < until else None
-        return None
+                if until is None or at_us < until:
+                    return since, min(after, until or FOREVER), version
+                return until, after, None
+            after = since
+        return -FOREVER, after, None
 
     def place(self, version_id: UUID) -> Place:
         found = self._places.get(version_id)

@@ -102,7 +102,7 @@ def _ingest_cursor(tenant_id: UUID) -> Cursor[Any]:
     connection = connections["ingest"]
     connection.ensure_connection()
     raw: psycopg.Connection[Any] = connection.connection
-    cursor = raw.cursor()
+    cursor = Cursor(raw)  # not Django's: parameters are bound by the server, statements prepared
     cursor.execute(
         "SELECT set_config('arm.tenants', %s, true), set_config('lock_timeout', '3s', true),"
         " set_config('statement_timeout', '20s', true)",
@@ -203,10 +203,13 @@ def _note_jobs(
     now = time.monotonic()
     found: dict[str, tuple[str, str, UUID]] = {}
     for event in events:
-        if event.job is not None and event.place is not None:
-            said = event.outcome or "", event.cost_center or "", event.place.instance_id
-            if event.job not in found or said[0]:
-                found[event.job] = said
+        job = event.job
+        if (
+            job is not None
+            and event.place is not None
+            and (job not in found or (event.outcome and not found[job][0]))
+        ):
+            found[job] = event.outcome or "", event.cost_center or "", event.place.instance_id
     new = {
         key: said
         for key, said in found.items()

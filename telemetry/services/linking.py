@@ -11,10 +11,22 @@ import msgspec
 from arm import ids
 
 from ..parsing import Batch, Event, EventType, Flag, Reason
+from ..parsing.events import Place
 from ..parsing.values import UNKNOWN
 from ..queries.credentials import Credential
 from ..queries.directory import Directory, KnownInstance, KnownVersion, exists_elsewhere
 
+_MODEL_CALL, _TOOL_CALL = EventType.MODEL_CALL.value, EventType.TOOL_CALL.value
+_VERSION_DRIFT, _MODEL_DRIFT, _TOOL_DRIFT = (
+    Flag.VERSION_DRIFT.value,
+    Flag.MODEL_DRIFT.value,
+    Flag.TOOL_DRIFT.value,
+)
+_UNATTRIBUTED, _BY_ALIAS, _BY_CREDENTIAL = (
+    Flag.UNATTRIBUTED.value,
+    Flag.BY_ALIAS.value,
+    Flag.BY_CREDENTIAL.value,
+)
 AHEAD_US = 10 * 60 * 1_000_000
 DAY_US = 86_400_000_000
 _encode = msgspec.json.Encoder().encode
@@ -31,14 +43,30 @@ class Held:
     payload: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Target:
-    """Where events that name this instance and version go."""
+    """Where events that name this instance and version go, worked out for one period between two bindings."""
 
     instance: KnownInstance
-    version: KnownVersion | None
+    named: KnownVersion | None
     """None: the version that was bound when the event happened."""
-    flags: int
+    noticed: int
+    directory: Directory
+    since: int = 0
+    until: int = 0
+    version: KnownVersion | None = None
+    place: Place | None = None
+    flags: int = 0
+
+    def move(self, at_us: int) -> None:
+        """Work it out for the period around this moment. `place` is None when no version is known for it."""
+        self.since, self.until, bound = self.instance.bound_around(at_us)
+        self.flags, self.version = self.noticed, self.named
+        if self.named is None:
+            self.version = None if bound is None else self.directory.version(bound)
+        elif bound != self.named.id:
+            self.flags |= _VERSION_DRIFT
+        self.place = None if self.version is None else self.instance.place(self.version.id)
 
 
 class Unlinkable(Exception):
@@ -62,20 +90,34 @@ def link(
     targets: dict[tuple[bytes | None, bytes | None, int], _Target | Unlinkable] = {}
     linked: list[Event] = []
     held = [_undecodable(bad.detail, bad.raw, credential) for bad in batch.bad]
+    last: Event | None = None
+    target: _Target | Unlinkable | None = None
     for event in batch.events:
-        key = event.instance, event.version, 0 if event.instance is not None else id(event.resource)
-        target = targets.get(key)
-        if target is None:
-            target = targets[key] = _target(event, credential, directory)
-        if not oldest <= event.occurred_us <= newest:
+        # The spans of one process share their identifiers, the very objects; the next span is mostly one of the same.
+        if last is None or (event.instance, event.version, event.resource) != (
+            last.instance,
+            last.version,
+            last.resource,
+        ):
+            key = event.instance, event.version, 0 if event.instance is not None else id(event.resource)
+            target = targets.get(key)
+            if target is None:
+                target = targets[key] = _target(event, credential, directory)
+            last = event
+        at = event.occurred_us
+        if not oldest <= at <= newest:
             held.append(_held(event, Unlinkable(Reason.CLOCK, _clock(event, credential, now_us))))
         elif isinstance(target, Unlinkable):
             held.append(_held(event, target))
-        elif _place(event, target, directory):
-            linked.append(event)
-        else:
-            detail = f"No version was bound to {ids.encode('ins', target.instance.id)} at that time."
-            held.append(_held(event, Unlinkable(Reason.UNBOUND_VERSION, detail)))
+        elif target is not None:
+            if not target.since <= at < target.until:
+                target.move(at)
+            if target.place is None:
+                detail = f"No version was bound to {ids.encode('ins', target.instance.id)} at that time."
+                held.append(_held(event, Unlinkable(Reason.UNBOUND_VERSION, detail)))
+            else:
+                _place(event, target)
+                linked.append(event)
     return linked, held
 
 
@@ -86,7 +128,7 @@ def _own(credential: Credential) -> set[UUID]:
 def _target(event: Event, credential: Credential, directory: Directory) -> _Target | Unlinkable:
     try:
         instance, flags = _instance(event, credential, directory)
-        return _Target(instance, _version(event, instance, flags, directory), flags)
+        return _Target(instance, _version(event, instance, flags, directory), flags, directory)
     except Unlinkable as reason:
         return reason
 
@@ -98,9 +140,9 @@ def _instance(event: Event, credential: Credential, directory: Directory) -> tup
     if event.instance is not None:
         asked = UUID(bytes=event.instance)
     elif credential.instance_id is not None:
-        asked, flags = credential.instance_id, Flag.BY_CREDENTIAL
+        asked, flags = credential.instance_id, _BY_CREDENTIAL
     else:
-        asked, flags = _aliased(event, credential, directory), Flag.BY_ALIAS
+        asked, flags = _aliased(event, credential, directory), _BY_ALIAS
     shown = ids.encode("ins", asked)
     found = directory.instance(asked)
     if found is None:
@@ -128,7 +170,7 @@ def _aliased(event: Event, credential: Credential, directory: Directory) -> UUID
 
 def _version(event: Event, instance: KnownInstance, flags: int, directory: Directory) -> KnownVersion | None:
     if event.version is None:
-        if flags & (Flag.BY_CREDENTIAL | Flag.BY_ALIAS):
+        if flags & (_BY_CREDENTIAL | _BY_ALIAS):
             return None
         raise Unlinkable(Reason.NO_VERSION, "arm.version.id is not set.")
     found = None if event.version == UNKNOWN else directory.version(UUID(bytes=event.version))
@@ -137,31 +179,24 @@ def _version(event: Event, instance: KnownInstance, flags: int, directory: Direc
     return found
 
 
-def _place(event: Event, target: _Target, directory: Directory) -> bool:
-    """Write place, flags and cost centre into the event. False when no version is known for its time."""
-    instance, version, flags = target.instance, target.version, target.flags
-    bound = instance.bound_at(event.occurred_us)
-    if version is None:
-        version = directory.version(bound) if bound is not None else None
-        if version is None:
-            return False
-    elif bound != version.id:
-        flags |= Flag.VERSION_DRIFT
-    if event.type == EventType.MODEL_CALL:
+def _place(event: Event, target: _Target) -> None:
+    """Write place, flags and cost centre into the event."""
+    flags, version = target.flags, target.version
+    assert version is not None
+    if event.type == _MODEL_CALL:
         model = event.model_used or event.model_requested
         if model is not None and not version.uses(model):
-            flags |= Flag.MODEL_DRIFT
-    elif event.type == EventType.TOOL_CALL and event.tool_name is not None:
+            flags |= _MODEL_DRIFT
+    elif event.type == _TOOL_CALL and event.tool_name is not None:
         digest = version.tools.get(event.tool_name)
         if digest is None or (event.tool_digest is not None and event.tool_digest != digest):
-            flags |= Flag.TOOL_DRIFT
+            flags |= _TOOL_DRIFT
     if event.job is None and event.outcome is None:
-        flags |= Flag.UNATTRIBUTED
+        flags |= _UNATTRIBUTED
     if event.cost_center is None:
-        event.cost_center = instance.cost_center
-    event.flags = int(flags)
-    event.place = instance.place(version.id)
-    return True
+        event.cost_center = target.instance.cost_center
+    event.flags = flags
+    event.place = target.place
 
 
 def _clock(event: Event, credential: Credential, now_us: int) -> str:
