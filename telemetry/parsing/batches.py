@@ -6,7 +6,7 @@ from uuid import UUID
 
 import msgspec
 
-from telemetry.parsing import otlp_json, values, wire
+from telemetry.parsing import admission, otlp_json, values, wire
 from telemetry.parsing.attribution import inherit
 from telemetry.parsing.errors import BadSpan, UnsupportedMedia
 from telemetry.parsing.events import Event, Mapper, Resource, resource_of
@@ -129,8 +129,8 @@ def _add_span_events(table: dict[str, Any], events: Iterable[tuple[str, list[tup
             break
         for key, value in attributes:
             if key == "exception.type":
-                table.update([values.admit("event:exception.type", value)])
-            elif name.startswith("gen_ai.") or values.is_content(key):
+                table.update([admission.admit("event:exception.type", value)])
+            elif name.startswith("gen_ai.") or admission.is_content(key):
                 table[f"content:{name}:{number}:{key}"] = values.content_digest(value)
 
 

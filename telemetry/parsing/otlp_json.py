@@ -12,9 +12,10 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from telemetry.parsing import values, vocabulary
+from telemetry.parsing.admission import Admitted, admission
 from telemetry.parsing.errors import BadSpan, Undecodable
-from telemetry.parsing.wire import NESTING_MAX, REMEMBERED, REMEMBERED_BYTES
+from telemetry.parsing.memory import Memory
+from telemetry.parsing.wire import NESTING_MAX
 
 
 class _Camel(msgspec.Struct, rename="camel", gc=False):
@@ -114,20 +115,14 @@ def span(data: msgspec.Raw) -> Span:
     return _typed(_span, bytes(data))
 
 
-class _Remembered(dict[bytes, tuple[str, Any]]):
-    """The JSON of a KeyValue → (name, value) as `values.admit` gives them."""
-
-    def __missing__(self, data: bytes) -> tuple[str, Any]:
-        pair = _typed(_pair, data)
-        admitted = values.admit(pair.key, any_value(pair.value))
-        if len(data) <= REMEMBERED_BYTES and pair.key not in vocabulary.UNIQUE:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[data] = admitted
-        return admitted
+def read(data: bytes) -> tuple[Admitted, bool]:
+    """The JSON of a KeyValue, admitted, and whether to remember it. BadSpan when malformed."""
+    pair = _typed(_pair, data)
+    known = admission(pair.key)
+    return known.admit(any_value(pair.value)), known.repeats
 
 
-admitted: Final[Callable[[bytes], tuple[str, Any]]] = _Remembered().__getitem__
+admitted: Final[Callable[[bytes], Admitted]] = Memory(read).__getitem__
 
 
 def table(attributes: Iterable[msgspec.Raw]) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from operator import itemgetter
 from typing import Any, Final
 
-from telemetry.parsing import values, vocabulary
+from telemetry.parsing import admission, values, vocabulary
 
 LARGEST: Final = 8192
 """Shapes remembered. A program has a few; only a hostile sender has thousands, and then all are forgotten."""
@@ -48,7 +48,7 @@ class Shape:
         self.operation = OPERATION if OPERATION in present else ABSENT
         self.steered = any(name not in (ABSENT, OPERATION) for name in steering)
         self.json_valued = tuple(name for name in names if name in vocabulary.JSON_VALUED)
-        self.content = tuple(sorted(name for name in present if values.is_content(name)))
+        self.content = tuple(sorted(name for name in present if admission.is_content(name)))
         kept = [
             name for name in names if name and name not in vocabulary.JSON_VALUED and name not in self.content
         ]

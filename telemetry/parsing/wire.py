@@ -14,13 +14,14 @@ from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
 from opentelemetry.proto.trace.v1.trace_pb2 import Span
 from opentelemetry.proto.trace.v1.trace_pb2 import Status as SpanStatus
 
-from telemetry.parsing import values, vocabulary
+from telemetry.parsing.admission import Admission, Admitted, admission
 from telemetry.parsing.errors import BadSpan, Undecodable
+from telemetry.parsing.memory import LONGEST, Memory
 
-REMEMBERED_BYTES: Final = 128
-REMEMBERED: Final = 32_768
+KEYS: Final = 4096
 NESTING_MAX: Final = 16
 
+_FIRST, _SECOND = 0x0A, 0x12  # tags of KeyValue.key and KeyValue.value, both length-delimited
 _TEXT, _INTEGER = 0x0A, 0x18  # AnyValue.string_value, AnyValue.int_value
 
 _FIELD = descriptor_pb2.FieldDescriptorProto
@@ -77,20 +78,45 @@ def request(body: bytes) -> Any:
         raise Undecodable("The body is not an ExportTraceServiceRequest in protobuf.") from error
 
 
-class _Remembered(dict[bytes, tuple[str, Any]]):
-    """Encoded KeyValue → (name, value) as `values.admit` gives them."""
-
-    def __missing__(self, data: bytes) -> tuple[str, Any]:
-        name, value = key_value(data)
-        admitted = values.admit(name, value)
-        if len(data) <= REMEMBERED_BYTES and name not in vocabulary.UNIQUE:
-            if len(self) >= REMEMBERED:
-                self.clear()
-            self[data] = admitted
-        return admitted
+_keys: dict[bytes, Admission] = {}
 
 
-admitted: Final[Callable[[bytes], tuple[str, Any]]] = _Remembered().__getitem__
+def read(data: bytes) -> tuple[Admitted, bool]:
+    """An encoded KeyValue, admitted, and whether to remember it. BadSpan when malformed.
+
+    What is short and plain is read by hand: field 1 is the key, field 2 the AnyValue, whose first byte says what it is.
+    """
+    size = len(data)
+    if 6 < size <= LONGEST and data[0] == _FIRST and data[1] < size - 5:
+        end = 2 + data[1]
+        if data[end] == _SECOND and data[end + 1] == size - end - 2:
+            kind, at = data[end + 2], end + 3
+            value: Any = None
+            if kind == _TEXT and data[at] == size - at - 1:
+                value = _utf8(data[at + 1 :])
+            elif kind == _INTEGER and size - at == 2 and data[at] > 127 and data[at + 1] < 128:
+                value = data[at] & 127 | data[at + 1] << 7
+            if value is not None:
+                key = data[2:end]
+                known = _keys.get(key)
+                if known is None:
+                    if len(_keys) >= KEYS:
+                        _keys.clear()
+                    known = _keys[key] = admission(_utf8(key))
+                return known.admit(value), known.repeats
+    name, value = key_value(data)
+    known = admission(name)
+    return known.admit(value), known.repeats
+
+
+def _utf8(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise BadSpan("An attribute is not valid UTF-8.") from error
+
+
+admitted: Final[Callable[[bytes], Admitted]] = Memory(read).__getitem__
 
 
 def table(attributes: Iterable[bytes]) -> dict[str, Any]:
@@ -100,22 +126,6 @@ def table(attributes: Iterable[bytes]) -> dict[str, Any]:
 
 def key_value(data: bytes) -> tuple[str, Any]:
     """One encoded KeyValue as (key, JSON-like value). BadSpan when malformed."""
-    size = len(data)
-    if 6 < size < 128 and data[0] == 0x0A and data[1] < size - 4:
-        # Read by hand what is short and plain: field 1 is the key, field 2 the AnyValue, whose first byte says what it is.
-        end = 2 + data[1]
-        if data[end] == 0x12 and data[end + 1] == size - end - 2:
-            kind, at = data[end + 2], end + 3
-            if kind == _TEXT and data[at] == size - at - 1:
-                try:
-                    return data[2:end].decode(), data[at + 1 :].decode()
-                except UnicodeDecodeError as error:
-                    raise BadSpan("An attribute is not valid UTF-8.") from error
-            if kind == _INTEGER and size - at == 2 and data[at] > 127 and data[at + 1] < 128:
-                try:
-                    return data[2:end].decode(), data[at] & 127 | data[at + 1] << 7
-                except UnicodeDecodeError as error:
-                    raise BadSpan("An attribute is not valid UTF-8.") from error
     try:
         pair = KeyValue.FromString(data)
         return pair.key, any_value(pair.value)
