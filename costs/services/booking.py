@@ -173,7 +173,7 @@ class Booking:
             [tag[8] for tag in tags],
             *([total[n] for total in totals] for n in range(5)),
         ]
-        cursor.execute(_BOOK, [self._tenant_id, *columns])
+        cursor.execute(_BOOK, [self._tenant_id, *columns], prepare=True)
         self._passed = [Passed(self._tenant_id, *row) for row in cursor.fetchall()]
 
     def settle(self) -> None:

@@ -1,5 +1,6 @@
 """Which attributes are let in, and as what. Worked out once for each name, then one call per value."""
 
+import re
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
@@ -24,6 +25,7 @@ Admitted = tuple[str, Any]
 DROPPED: Final[Admitted] = ("", None)
 REMEMBERED: Final = 4096
 
+_PLAIN: Final = re.compile(r"[A-Za-z0-9_.:/-]{0,200}", re.ASCII).fullmatch
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder().decode
 _LANGFUSE_USAGE = {
@@ -104,8 +106,14 @@ def _way_in(key: str) -> Callable[[Any], Admitted]:
         return lambda value: (key, content_digest(value))
     if key.startswith(vocabulary.KEPT_PREFIXES) or key in vocabulary.ALIASES:
         name = _encode(key) + b":"
-        return lambda value: (key, name + _encode(kept(value)))
+        return lambda value: (key, name + _json(value))
     return lambda value: DROPPED
+
+
+def _json(value: Any) -> bytes:
+    if type(value) is str and _PLAIN(value):  # most identifiers: nothing to escape, nothing to bound
+        return b'"%b"' % value.encode()
+    return _encode(kept(value))
 
 
 def _for_field(key: str, convert: Callable[[Any], Any]) -> Callable[[Any], Admitted]:

@@ -78,6 +78,8 @@ class Event(msgspec.Struct, gc=False):
     version: bytes | None
     content_digest: bytes | None
     attributes: bytes
+    of_model: bool
+    """Whether any field that only a call of a model fills may be filled."""
     # from here on in the order of vocabulary.FIELDS
     job: str | None
     cost_center: str | None
@@ -188,6 +190,7 @@ class Mapper:
             version,
             shape.digest(table) if shape.content else None,
             shape.attributes(table, *leftover),
+            shape.of_model,
             *picked,
         )
 

@@ -85,6 +85,7 @@ class _Kinds(dict[tuple[int, int, int], bytes]):
 counts: Final[Mapping[int | None, bytes]] = _Counts({None: NULL})
 """Whole numbers as int4 fields; None is NULL."""
 _kind_fields: Final = _Kinds()
+_OF_NO_MODEL: Final = NULL * 9
 
 
 def place(
@@ -148,15 +149,22 @@ def rows(events: Iterable[Event], *, codes: Mapping[str | None, bytes], received
             counts[event.duration_ms],
             counts[event.ttft_ms],
             counts[event.generation],
-            counts[event.input_tokens],
-            counts[event.cache_read_tokens],
-            counts[event.cache_write_tokens],
-            counts[event.output_tokens],
-            counts[event.reasoning_tokens],
-            codes[event.provider],
-            codes[event.model_requested],
-            codes[event.model_used],
-            codes[event.finish_reasons],
+        )
+        if not event.of_model:
+            parts.append(_OF_NO_MODEL)  # most spans call none
+        else:
+            parts += (
+                counts[event.input_tokens],
+                counts[event.cache_read_tokens],
+                counts[event.cache_write_tokens],
+                counts[event.output_tokens],
+                counts[event.reasoning_tokens],
+                codes[event.provider],
+                codes[event.model_requested],
+                codes[event.model_used],
+                codes[event.finish_reasons],
+            )
+        parts += (
             codes[event.tool_name],
             codes[event.error_type],
             codes[event.cost_center],
@@ -164,7 +172,8 @@ def rows(events: Iterable[Event], *, codes: Mapping[str | None, bytes], received
             text(job) if job is not None else EMPTY,
             text(conversation) if conversation is not None else EMPTY,
             b"\x00\x00\x00\x20" + digest if digest is not None else NULL,
-            _length(len(attributes)) + attributes,
+            _length(len(attributes)),
+            attributes,
         )
     parts.append(TRAILER)
     return b"".join(parts)

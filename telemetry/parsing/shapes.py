@@ -27,6 +27,7 @@ class Shape:
     __slots__ = (
         "content",
         "json_valued",
+        "of_model",
         "operation",
         "pick",
         "pick_rest",
@@ -45,6 +46,8 @@ class Shape:
         steering, fields = best(vocabulary.STEERING), best(vocabulary.FIELDS)
         self.steer: Pick = itemgetter(*steering)
         self.pick: Pick = itemgetter(*fields)
+        chosen = zip(vocabulary.FIELDS, fields, strict=True)
+        self.of_model = any(source != ABSENT for field, source in chosen if field in vocabulary.OF_MODEL)
         self.operation = OPERATION if OPERATION in present else ABSENT
         self.steered = any(name not in (ABSENT, OPERATION) for name in steering)
         self.json_valued = tuple(name for name in names if name in vocabulary.JSON_VALUED)

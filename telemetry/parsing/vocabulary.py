@@ -85,6 +85,20 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
 """Field of the event → the attributes that may fill it, best first, in the order of `events.Event`. `langfuse:`,
 `metadata:` and `event:` names are made by the mapper out of JSON-valued attributes and span events."""
 
+OF_MODEL: Final = frozenset(
+    {
+        "provider",
+        "model_requested",
+        "model_used",
+        "input_tokens",
+        "cache_read_tokens",
+        "cache_write_tokens",
+        "output_tokens",
+        "reasoning_tokens",
+        "finish_reasons",
+    }
+)
+"""Fields that only calls of a model fill."""
 COUNTS: Final = frozenset(
     name
     for field in (

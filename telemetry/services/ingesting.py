@@ -228,6 +228,7 @@ def _note_jobs(
             [center for _, center, _ in new.values()],
             [instance for _, _, instance in new.values()],
         ],
+        prepare=True,
     )
     return new
 
