@@ -36,6 +36,11 @@ DATABASE_THREADS: Final = 4
 """Few connections a process: what is remembered needs none, the rest queues here."""
 
 
+class Mistake(DomainError):
+    code = "internal"
+    status = 500
+
+
 class NotPost(DomainError):
     code = "method_not_allowed"
     status = 405
@@ -139,8 +144,7 @@ def _serve(
         status, headers, body = 503, _headers(busy, method), wire.problem(busy, asked)
     except Exception:
         log.exception("no decision")
-        mistake = DomainError("This is our mistake; nothing was decided.")
-        mistake.status, mistake.code = 500, "internal"
+        mistake = Mistake("This is our mistake; nothing was decided.")
         status, headers, body = 500, {}, wire.problem(mistake, asked)
     finally:
         logs.request_id.reset(token)
