@@ -3,9 +3,10 @@
 import json
 import re
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Generic, TypeVar
 from uuid import UUID
 
 from arm import db
@@ -16,6 +17,7 @@ from ..parsing.packing import place
 
 INSTANCE_SECONDS = 2.0
 VERSION_SECONDS = 60.0
+MISSING_SECONDS = 1.0
 REMEMBERED = 50_000
 FOREVER = 2**62
 _DATED = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$", re.ASCII)
@@ -30,7 +32,6 @@ class KnownVersion:
     models: frozenset[str]
     tools: dict[str, str]
     """Tool → digest of its schema."""
-    until: float
     _seen: dict[str, bool] = field(default_factory=dict)
 
     def uses(self, model: str) -> bool:
@@ -54,7 +55,6 @@ class KnownInstance:
     cost_center: str
     bindings: Sequence[tuple[int, int | None, UUID]]
     """(since, until, version) in microseconds since 1970, newest first."""
-    until: float
     _places: dict[UUID, Place] = field(default_factory=dict)
 
     def bound_around(self, at_us: int) -> tuple[int, int, UUID | None]:
@@ -83,37 +83,62 @@ class KnownInstance:
         return found
 
 
+T = TypeVar("T")
+
+
+class _Remembered(Generic[T]):
+    """Rows by id for a while. Shared by threads: an entry goes in when it is complete, and each caller gets a dict of
+    its own. That there is no such row is remembered for a shorter time: it may be made any moment."""
+
+    def __init__(self, seconds: float, read: Callable[[Sequence[UUID]], dict[UUID, T]]) -> None:
+        self._seconds = seconds
+        self._read = read
+        self._entries: dict[UUID, tuple[float, T | None]] = {}
+
+    def get(self, ids: Iterable[UUID]) -> dict[UUID, T | None]:
+        """The rows with these ids, None for one that is not there; read together what is unknown or too old."""
+        now = time.monotonic()
+        found: dict[UUID, T | None] = {}
+        old = []
+        for id in ids:
+            entry = self._entries.get(id)
+            if entry is not None and entry[0] >= now:
+                found[id] = entry[1]
+            else:
+                old.append(id)
+        if old:
+            fresh = self._read(old)
+            if len(self._entries) > REMEMBERED:
+                self._entries.clear()
+            for id in old:
+                row = found[id] = fresh.get(id)
+                self._entries[id] = now + (self._seconds if row is not None else MISSING_SECONDS), row
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What one batch needs of the directory, as it was at one moment: nobody else writes into it."""
+
+    instances: dict[UUID, KnownInstance | None]
+    versions: dict[UUID, KnownVersion | None]
+    """Those asked for, and all that the instances were ever bound to."""
+
+
 class Directory:
-    """One tenant's instances and versions as this process last read them; what is missing is remembered too."""
+    """One tenant's instances and versions as this process last read them."""
 
     def __init__(self, tenant_id: UUID) -> None:
         self._tenant_id = tenant_id
-        self._instances: dict[UUID, tuple[float, KnownInstance | None]] = {}
-        self._versions: dict[UUID, tuple[float, KnownVersion | None]] = {}
+        self._instances = _Remembered(INSTANCE_SECONDS, self._read_instances)
+        self._versions = _Remembered(VERSION_SECONDS, self._read_versions)
         self._aliases: dict[tuple[UUID, UUID, str], tuple[float, UUID | None]] = {}
 
-    def refresh(self, instances: Iterable[UUID], versions: Iterable[UUID]) -> None:
-        """Read again, in one transaction, what of these is older than its time to live."""
-        now = time.monotonic()
-        old_instances = [id for id in instances if self._instances.get(id, (0.0, None))[0] < now]
-        old_versions = [id for id in versions if self._versions.get(id, (0.0, None))[0] < now]
-        if not old_instances and not old_versions:
-            return
-        for remembered in (self._instances, self._versions, self._aliases):
-            if len(remembered) > REMEMBERED:
-                remembered.clear()
-        with db.tenants([self._tenant_id]):
-            if old_instances:
-                self._read_instances(old_instances, now + INSTANCE_SECONDS)
-                old_versions += self._bound_versions(old_instances, now)
-            if old_versions:
-                self._read_versions(old_versions, now + VERSION_SECONDS)
-
-    def instance(self, id: UUID) -> KnownInstance | None:
-        return self._instances[id][1]
-
-    def version(self, id: UUID) -> KnownVersion | None:
-        return self._versions.get(id, (0.0, None))[1]
+    def look_up(self, instances: Iterable[UUID], versions: Iterable[UUID]) -> Seen:
+        """These instances and versions, and the versions that these instances were ever bound to."""
+        found = self._instances.get(set(instances))
+        bound = {version for one in found.values() if one is not None for _, _, version in one.bindings}
+        return Seen(found, self._versions.get(bound.union(versions)))
 
     def by_alias(self, provider_id: UUID, environment_id: UUID, alias: str) -> UUID | None:
         """The instance whose labels carry this `name=value`, among those of one provider in one environment."""
@@ -121,6 +146,8 @@ class Directory:
         now = time.monotonic()
         until, found = self._aliases.get(key, (0.0, None))
         if until < now:
+            if len(self._aliases) > REMEMBERED:
+                self._aliases.clear()
             name, _, value = alias.partition("=")
             with db.tenants([self._tenant_id]):
                 matches = AgentInstance.objects.live().filter(
@@ -131,54 +158,51 @@ class Directory:
             self._aliases[key] = now + INSTANCE_SECONDS, found
         return found
 
-    def _read_instances(self, ids: Sequence[UUID], until: float) -> None:
+    def _read_instances(self, ids: Sequence[UUID]) -> dict[UUID, KnownInstance]:
         bindings: dict[UUID, list[tuple[int, int | None, UUID]]] = {id: [] for id in ids}
-        intervals = InstanceInterval.objects.filter(instance__in=ids).order_by("-since", "-pk")
-        for instance, since, ends, version in intervals.values_list(
-            "instance_id", "since", "until", "version_id"
-        ):
-            bindings[instance].append((_micros(since), None if ends is None else _micros(ends), version))
-        for id in ids:
-            self._instances[id] = until, None
-        rows = AgentInstance.objects.filter(pk__in=ids).select_related("tenant", "template__project", "role")
-        for row in rows:
-            project = row.template.project
-            center = (
-                row.cost_center
-                or (row.role.cost_center if row.role else "")
-                or row.template.cost_center
-                or (project.cost_center if project else "")
-                or row.tenant.cost_center
+        with db.tenants([self._tenant_id]):
+            intervals = InstanceInterval.objects.filter(instance__in=ids).order_by("-since", "-pk")
+            for instance, since, ends, version in intervals.values_list(
+                "instance_id", "since", "until", "version_id"
+            ):
+                bindings[instance].append((_micros(since), None if ends is None else _micros(ends), version))
+            rows = AgentInstance.objects.filter(pk__in=ids).select_related(
+                "tenant", "template__project", "role"
             )
-            self._instances[row.pk] = (
-                until,
-                KnownInstance(
+            return {
+                row.pk: KnownInstance(
                     row.pk,
                     row.tenant_id,
                     row.provider_id,
                     row.environment_id,
                     row.template_id,
                     row.role_id,
-                    center,
+                    _cost_center(row),
                     bindings[row.pk],
-                    until,
-                ),
-            )
+                )
+                for row in rows
+            }
 
-    def _bound_versions(self, instances: Sequence[UUID], now: float) -> list[UUID]:
-        known = (self._instances[id][1] for id in instances)
-        bound = {version for found in known if found for _, _, version in found.bindings}
-        return [id for id in bound if self._versions.get(id, (0.0, None))[0] < now]
+    def _read_versions(self, ids: Sequence[UUID]) -> dict[UUID, KnownVersion]:
+        with db.tenants([self._tenant_id]):
+            rows = list(AgentVersion.objects.filter(pk__in=ids).select_related("genome"))
+        documents = [(row, json.loads(bytes(row.genome.content))) for row in rows]
+        return {
+            row.pk: KnownVersion(row.pk, row.template_id, _models(document), _tools(document))
+            for row, document in documents
+        }
 
-    def _read_versions(self, ids: Sequence[UUID], until: float) -> None:
-        for id in ids:
-            self._versions[id] = until, None
-        for row in AgentVersion.objects.filter(pk__in=ids).select_related("genome"):
-            document = json.loads(bytes(row.genome.content))
-            self._versions[row.pk] = (
-                until,
-                KnownVersion(row.pk, row.template_id, _models(document), _tools(document), until),
-            )
+
+def _cost_center(row: AgentInstance) -> str:
+    """Who pays unless a span says otherwise: the nearest of instance, role, template, project, tenant that knows."""
+    project = row.template.project
+    return (
+        row.cost_center
+        or (row.role.cost_center if row.role else "")
+        or row.template.cost_center
+        or (project.cost_center if project else "")
+        or row.tenant.cost_center
+    )
 
 
 def _models(document: dict[str, list[dict[str, str]]]) -> frozenset[str]:

@@ -11,10 +11,10 @@ import msgspec
 from arm import ids
 
 from ..parsing import Batch, Event, EventType, Flag, Reason
-from ..parsing.events import Place
+from ..parsing.events import Place, Resource
 from ..parsing.values import UNKNOWN
 from ..queries.credentials import Credential
-from ..queries.directory import Directory, KnownInstance, KnownVersion, exists_elsewhere
+from ..queries.directory import Directory, KnownInstance, KnownVersion, Seen, exists_elsewhere
 
 _MODEL_CALL, _TOOL_CALL = EventType.MODEL_CALL.value, EventType.TOOL_CALL.value
 _VERSION_DRIFT, _MODEL_DRIFT, _TOOL_DRIFT = (
@@ -51,7 +51,7 @@ class _Target:
     named: KnownVersion | None
     """None: the version that was bound when the event happened."""
     noticed: int
-    directory: Directory
+    seen: Seen
     since: int = 0
     until: int = 0
     version: KnownVersion | None = None
@@ -63,7 +63,7 @@ class _Target:
         self.since, self.until, bound = self.instance.bound_around(at_us)
         self.flags, self.version = self.noticed, self.named
         if self.named is None:
-            self.version = None if bound is None else self.directory.version(bound)
+            self.version = None if bound is None else self.seen.versions.get(bound)
         elif bound != self.named.id:
             self.flags |= _VERSION_DRIFT
         self.place = None if self.version is None else self.instance.place(self.version.id)
@@ -82,8 +82,9 @@ def link(
     batch: Batch, credential: Credential, directory: Directory, now_us: int
 ) -> tuple[list[Event], list[Held]]:
     """Give every event its place, flags and cost centre. Returns (linked events, spans for the quarantine)."""
-    directory.refresh(
-        {UUID(bytes=id) for id in {event.instance for event in batch.events} if id} | _own(credential),
+    seen = directory.look_up(
+        {UUID(bytes=id) for id in {event.instance for event in batch.events} if id}
+        | _others(batch, credential, directory),
         {UUID(bytes=id) for id in {event.version for event in batch.events} if id},
     )
     oldest, newest = now_us - credential.retention_days * DAY_US, now_us + AHEAD_US
@@ -102,7 +103,7 @@ def link(
             key = event.instance, event.version, 0 if event.instance is not None else id(event.resource)
             target = targets.get(key)
             if target is None:
-                target = targets[key] = _target(event, credential, directory)
+                target = targets[key] = _target(event, credential, directory, seen)
             last = event
         at = event.occurred_us
         if not oldest <= at <= newest:
@@ -121,30 +122,48 @@ def link(
     return linked, held
 
 
-def _own(credential: Credential) -> set[UUID]:
-    return {credential.instance_id} if credential.instance_id else set()
+def _others(batch: Batch, credential: Credential, directory: Directory) -> set[UUID]:
+    """Instances that no span names: that of the key, and those that a declared alias stands for."""
+    if credential.instance_id is not None:
+        return {credential.instance_id}
+    resources = {id(event.resource): event.resource for event in batch.events if event.instance is None}
+    found = (_by_alias(resource, credential, directory) for resource in resources.values())
+    return {instance for instance in found if instance is not None}
 
 
-def _target(event: Event, credential: Credential, directory: Directory) -> _Target | Unlinkable:
+def _by_alias(resource: Resource, credential: Credential, directory: Directory) -> UUID | None:
+    for alias in resource.aliases:
+        found = directory.by_alias(credential.provider_id, credential.environment_id, alias)
+        if found is not None:
+            return found
+    return None
+
+
+def _target(event: Event, credential: Credential, directory: Directory, seen: Seen) -> _Target | Unlinkable:
     try:
-        instance, flags = _instance(event, credential, directory)
-        return _Target(instance, _version(event, instance, flags, directory), flags, directory)
+        instance, flags = _instance(event, credential, directory, seen)
+        return _Target(instance, _version(event, instance, flags, seen), flags, seen)
     except Unlinkable as reason:
         return reason
 
 
-def _instance(event: Event, credential: Credential, directory: Directory) -> tuple[KnownInstance, int]:
+def _instance(
+    event: Event, credential: Credential, directory: Directory, seen: Seen
+) -> tuple[KnownInstance, int]:
     if event.instance == UNKNOWN:
         raise Unlinkable(Reason.UNKNOWN_INSTANCE, "arm.instance.id is not an instance identifier (ins_…).")
     flags = 0
+    asked: UUID | None
     if event.instance is not None:
         asked = UUID(bytes=event.instance)
     elif credential.instance_id is not None:
         asked, flags = credential.instance_id, _BY_CREDENTIAL
     else:
-        asked, flags = _aliased(event, credential, directory), _BY_ALIAS
+        asked, flags = _by_alias(event.resource, credential, directory), _BY_ALIAS
+        if asked is None:
+            raise Unlinkable(Reason.NO_INSTANCE, "Neither arm.instance.id nor a declared alias is set.")
     shown = ids.encode("ins", asked)
-    found = directory.instance(asked)
+    found = seen.instances.get(asked)
     if found is None:
         if exists_elsewhere(asked):
             raise Unlinkable(Reason.FOREIGN_TENANT, f"{shown} is not an instance of this tenant.")
@@ -159,21 +178,12 @@ def _instance(event: Event, credential: Credential, directory: Directory) -> tup
     return found, flags
 
 
-def _aliased(event: Event, credential: Credential, directory: Directory) -> UUID:
-    for alias in event.resource.aliases:
-        found = directory.by_alias(credential.provider_id, credential.environment_id, alias)
-        if found is not None:
-            directory.refresh([found], [])
-            return found
-    raise Unlinkable(Reason.NO_INSTANCE, "Neither arm.instance.id nor a declared alias is set.")
-
-
-def _version(event: Event, instance: KnownInstance, flags: int, directory: Directory) -> KnownVersion | None:
+def _version(event: Event, instance: KnownInstance, flags: int, seen: Seen) -> KnownVersion | None:
     if event.version is None:
         if flags & (_BY_CREDENTIAL | _BY_ALIAS):
             return None
         raise Unlinkable(Reason.NO_VERSION, "arm.version.id is not set.")
-    found = None if event.version == UNKNOWN else directory.version(UUID(bytes=event.version))
+    found = None if event.version == UNKNOWN else seen.versions.get(UUID(bytes=event.version))
     if found is None or found.template_id != instance.template_id:
         raise Unlinkable(Reason.UNBOUND_VERSION, "arm.version.id is no version of this instance's template.")
     return found
