@@ -1,5 +1,7 @@
 """The product as a user runs it: `manage.py up` in a directory of its own, with its processes in reach."""
 
+import hashlib
+import hmac
 import os
 import shutil
 import signal
@@ -11,12 +13,15 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import psycopg
 
 from arm import pg
 from arm.management.local import ROOT
 
 ADMIN_PASSWORD = "a password for the process tests"
-READY_SECONDS = 180
+READY_SECONDS = 400
 
 
 class Product:
@@ -77,6 +82,27 @@ class Product:
         ]
         assert len(found) == 1, f"{words}: {found}"
         return found[0]
+
+    @property
+    def superuser_url(self) -> str:
+        """The database as the owner of the machine may see it: past every wall."""
+        return self._login("postgres", pg.secret(self.data, "postgres"))
+
+    @property
+    def application_url(self) -> str:
+        """The database as web, gateway and worker log in to it."""
+        key = pg.secret(self.data, "secret_key").encode()
+        return self._login("arm_app", hmac.new(key, b"database role app", hashlib.sha256).hexdigest())
+
+    def _login(self, user: str, password: str) -> str:
+        owner = urlsplit(pg.ensure(self.data).owner)
+        return f"postgresql://{user}:{quote(password, safe='')}@{owner.path}?{owner.query}"
+
+    def tenants(self) -> str:
+        """Every tenant, as the setting of the wall takes them."""
+        with psycopg.connect(self.superuser_url) as connection:
+            rows = connection.execute("SELECT id FROM arm_tenant").fetchall()
+        return "{" + ",".join(str(row[0]) for row in rows) + "}"
 
     def database_pid(self) -> int:
         return int((self.data / "postgres" / "postmaster.pid").read_text().split()[0])

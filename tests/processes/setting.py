@@ -1,0 +1,142 @@
+"""What the story starts from: people, an approved agent, its policy and its keys, made by the services themselves.
+
+Run inside an installation by `manage.py shell -c`; prints one line of JSON.
+"""
+
+import json
+from typing import Any
+
+from arm import db, services
+from arm.models import ApiKey, Membership, Tenant, User
+from policy import services as policy
+from registry import services as registry
+from registry.lifecycle import VersionState
+from registry.models import Environment, Provider
+
+PASSWORD = "a long enough password for the story"
+PEOPLE = {
+    "alice": "author",
+    "carol": "release_manager",
+    "dan": "fleet_operator",
+    "erin": "approver",
+    "grace": "grc_analyst",
+    "judy": "tenant_admin",
+}
+DIGEST = "sha256:" + "a" * 64
+POLICY = {
+    "schema": "arm.policy/v1",
+    "tier": 2,
+    "tools": [{"match": {"tool": "*"}, "effect": "allow"}],
+    "network": [{"host": "*"}],
+    "approvals": [{"match": {"risk": "red"}, "ttl_s": 3600}],
+}
+
+
+def build() -> None:
+    admin = User.objects.get(is_superuser=True)
+    with db.tenants(db.all_tenants()):
+        (tenant,) = Tenant.objects.all()
+    with db.tenants([tenant.pk]):
+        facts = _ours(tenant, admin)
+    facts |= _theirs(admin)
+    print(json.dumps(facts))
+
+
+def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
+    people = {}
+    for name, role in PEOPLE.items():
+        person = people[name] = User(username=name, first_name=name.title())
+        person.set_password(PASSWORD)
+        person.save()
+        services.add_member(tenant=tenant, user=person, actor=admin, reason="the story")
+        services.bind(principal=person, role=role, scope=tenant, actor=admin, reason="the story")
+    template = registry.register_template(
+        tenant=tenant, slug="refund-desk", name="Refund desk", actor=people["alice"], reason="the story"
+    )
+    version = registry.create_version(
+        template=template, genome=_genome(template.typeid), actor=people["alice"], reason="built"
+    )
+    for state, mover in (
+        (VersionState.TESTING, "alice"),
+        (VersionState.CANDIDATE, "carol"),
+        (VersionState.APPROVED, "erin"),
+    ):
+        version = registry.move_version(version=version, to=state, actor=people[mover], reason="ready")
+    rules = policy.create_policy(
+        tenant=tenant,
+        slug="baseline",
+        name="Baseline",
+        content=POLICY,
+        actor=people["grace"],
+        reason="the story",
+    )
+    rules = policy.activate_version(version=rules, actor=people["erin"], reason="read")
+    policy.bind_policy(policy=rules.policy, target=tenant, actor=people["grace"], reason="everywhere")
+    prod, local = Environment.objects.get(slug="prod"), Provider.objects.get(slug="local")
+    instance = registry.provision_instance(
+        version=version,
+        environment=prod,
+        provider=local,
+        name="refund-desk-1",
+        actor=people["dan"],
+        reason="the story",
+    )
+    personal = {
+        name: services.issue_key(
+            tenant=tenant,
+            kind=ApiKey.Kind.PERSONAL,
+            name=name,
+            user=people[name],
+            actor=admin,
+            reason="the story",
+        ).token
+        for name in people
+    }
+    return {
+        "version": version.typeid,
+        "instance": instance.typeid,
+        "template": template.typeid,
+        "tokens": personal,
+        "ingest": registry.issue_ingest_key(
+            environment=prod, provider=local, name="collector", actor=None, reason="the story"
+        ).token,
+        "workload": registry.issue_workload_token(
+            instance=instance, name="agent", actor=None, reason="the story"
+        ).token,
+    }
+
+
+def _theirs(admin: User) -> dict[str, Any]:
+    other = Tenant(slug="globex", name="Globex")
+    with db.tenants([other.pk]):
+        other.save(force_insert=True)
+        registry.ensure_tenant_defaults(tenant=other, actor=admin)
+        mallory = User(username="mallory")
+        mallory.set_password(PASSWORD)
+        mallory.save()
+        Membership.objects.create(tenant=other, user=mallory)
+        services.bind(principal=mallory, role="tenant_admin", scope=other, actor=admin, reason="the story")
+        key = services.issue_key(
+            tenant=other, kind=ApiKey.Kind.PERSONAL, name="m", user=mallory, actor=admin, reason="the story"
+        )
+        registry.register_template(
+            tenant=other, slug="secret-plan", name="Secret plan", actor=admin, reason="the story"
+        )
+    return {"mallory": key.token}
+
+
+def _genome(template: str) -> dict[str, Any]:
+    return {
+        "schema": "arm.genome/v1",
+        "template": template,
+        "models": [{"role": "primary", "provider": "openai", "name": "gpt-4o", "revision": "2024-08-06"}],
+        "prompts": [{"role": "system", "media_type": "text/plain", "digest": DIGEST, "size": 12}],
+        "tools": [
+            {
+                "name": name, "kind": "function", "schema_digest": DIGEST, "description_digest": DIGEST,
+                "risk": risk, "side_effect": risk == "RED", "scopes": [],
+            }
+            for name, risk in (("search", "GREEN"), ("send_email", "RED"))
+        ],
+        "provenance": {"source_repo": "https://git.example/agents", "commit": "0" * 40, "builder": "ci"},
+    }  # fmt: skip
