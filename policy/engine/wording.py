@@ -200,7 +200,8 @@ def _network(document: Document) -> Iterator[Line]:
 def _paths(document: Document) -> Iterator[Line]:
     for number, rule in enumerate(document.get("paths") or ()):
         verb = "Read" if rule["access"] == "read" else "Read and write"
-        yield Line(f"/paths/{number}", f"{verb} below {rule['path']}")
+        where = "the working directory" if rule["path"] in (".", "./") else rule["path"]
+        yield Line(f"/paths/{number}", f"{verb} below {where}.")
 
 
 def _commands(document: Document) -> Iterator[Line]:

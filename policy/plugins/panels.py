@@ -8,7 +8,6 @@ from arm.permissions import held_on, visible
 from arm.rights import Right
 from registry.models import AgentInstance, AgentVersion
 
-from ..lifecycle import WAITING
 from ..models import ApprovalRequest, Decision, Posture
 from ..queries import approvals, decisions, policies, stops
 
@@ -24,7 +23,7 @@ class ApprovalsWaiting:
         mine = approvals.waiting_for(request.user, subject, ApprovalRequest.objects.for_list())
         found = list(mine[: SHOWN + 1])
         seen = visible(ApprovalRequest.objects.all(), request.user, Right.READ_DECISIONS)
-        waiting = seen.filter(state__in=WAITING).count()
+        waiting = approvals.waiting(seen).count()
         if not found and not waiting:
             return None
         context = {"rows": approvals.rows(found[:SHOWN]), "more": len(found) > SHOWN, "waiting": waiting}

@@ -66,6 +66,11 @@ def true_state(request: ApprovalRequest) -> str:
     return request.state
 
 
+def waiting(requests: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:
+    """Those that somebody may still decide, soonest to expire first."""
+    return requests.filter(state__in=WAITING, expires_at__gt=clock.now()).order_by("expires_at", "pk")
+
+
 def rows(requests: Iterable[ApprovalRequest]) -> tuple[ApprovalRow, ...]:
     return tuple(ApprovalRow(request, true_state(request)) for request in requests)
 
@@ -77,14 +82,13 @@ def waiting_for(
     releases = requests.filter(kind=ApprovalKind.REACTIVATION)
     others = requests.exclude(kind=ApprovalKind.REACTIVATION)
     mine = visible(releases, actor, Right.APPROVE_RELEASE) | visible(others, actor, Right.DECIDE_APPROVAL)
-    mine = mine.filter(state__in=WAITING, expires_at__gt=clock.now())
-    mine = mine.exclude(pk__in=ApprovalDecision.objects.filter(person=actor).values("request"))
+    mine = waiting(mine).exclude(pk__in=ApprovalDecision.objects.filter(person=actor).values("request"))
     people = Membership.objects.filter(
         tenant=tenant, active=True, user__is_active=True, user__kind=User.Kind.PERSON
     )
     party = Q(requested_by=actor) | Q(excluded__contains=[str(actor.pk)])
     mine = mine.exclude(party & Exists(people.order_by("pk")[1:2]))  # one person alone decides their own, too
-    return mine.order_by("expires_at", "pk")
+    return mine
 
 
 def approval_page(request: ApprovalRequest, actor: User) -> ApprovalPage:

@@ -11,7 +11,6 @@ from arm.rights import Right
 from arm.views import CommandView, FilteredList, current_tenant
 from policy import forms, services
 from policy.filters import ApprovalFilter, QueueFilter
-from policy.lifecycle import WAITING
 from policy.models import ApprovalRequest
 from policy.queries import approvals as queries
 from policy.views.commands import Command, actor_of
@@ -42,7 +41,7 @@ class ApprovalWaiting(FilteredList):
         return self.part(super().get_queryset())
 
     def part(self, rows: QuerySet[ApprovalRequest]) -> QuerySet[ApprovalRequest]:
-        return rows.filter(state__in=WAITING).order_by("expires_at", "pk")
+        return queries.waiting(rows)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)

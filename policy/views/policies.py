@@ -12,7 +12,7 @@ from arm import ids
 from arm.errors import DomainError
 from arm.forms import ReasonForm
 from arm.models import User
-from arm.permissions import visible
+from arm.permissions import held_anywhere, visible
 from arm.rights import Right
 from arm.views import FilteredList, Scoped, current_tenant
 from policy import forms, services
@@ -202,10 +202,9 @@ class BindingList(FilteredList):
     )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        held = held_anywhere(actor_of(self.request))
         return super().get_context_data(
-            may_bind=may_anywhere(self.request, Right.BIND_POLICY),
-            may_unbind=may_anywhere(self.request, Right.ACTIVATE_POLICY),
-            **kwargs,
+            may_bind=Right.BIND_POLICY.value in held, may_unbind=Right.ACTIVATE_POLICY.value in held, **kwargs
         )
 
 
@@ -269,8 +268,9 @@ class ToolCatalogue(FilteredList):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
         context["rows"] = queries.catalogue(context["object_list"])
-        context["may_classify"] = may_anywhere(self.request, Right.DRAFT_POLICY, Right.ACTIVATE_POLICY)
-        context["may_end"] = may_anywhere(self.request, Right.ACTIVATE_POLICY)
+        held = held_anywhere(actor_of(self.request))
+        context["may_end"] = Right.ACTIVATE_POLICY.value in held
+        context["may_classify"] = context["may_end"] or Right.DRAFT_POLICY.value in held
         return context
 
 
