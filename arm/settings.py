@@ -235,6 +235,9 @@ SPECTACULAR_SETTINGS = {
         "ProviderKindEnum": "registry.models.places.Provider.Kind",
         "IncidentStateEnum": "telemetry.lifecycle.IncidentState",
         "IncidentKindEnum": "telemetry.lifecycle.IncidentKind",
+        "PolicyStateEnum": "policy.lifecycle.PolicyState",
+        "ApprovalKindEnum": "policy.lifecycle.ApprovalKind",
+        "StopModeEnum": ["draining", "paused", "read_only", "quarantined", "killed"],
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }

@@ -26,7 +26,7 @@ from .models import Cap, LedgerEntry, SpendRollup
 from .queries import spend
 
 
-class EntryOut(serializers.ModelSerializer[LedgerEntry]):
+class LedgerEntryOut(serializers.ModelSerializer[LedgerEntry]):
     """Amounts are exact decimals in text; null tokens were not reported."""
 
     id = TypeIDField("led", source="pk")
@@ -96,7 +96,7 @@ class LedgerViewSet(ScopedViewSet[LedgerEntry]):
     view_right = Right.READ_LEDGER
     prefix = "led"
     filterset_class = LedgerFilter
-    serializer_class = EntryOut
+    serializer_class = LedgerEntryOut
 
     def get_object(self) -> LedgerEntry:
         try:
@@ -208,6 +208,6 @@ router.register("caps", CapViewSet, basename="cap")
 
 urlpatterns = [
     path("spend/", SpendView.as_view()),
-    path("spend", SpendView.as_view()),
+    path("spend", SpendView.as_view(schema=None)),
     path("", include(router.urls)),
 ]

@@ -7,7 +7,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 
 from arm import clock
-from registry.filters import TypeIDFilter, environments
+from registry.filters import SlugFilter, TypeIDFilter, environments
 from registry.models import RoleDefinition
 from telemetry.filters import NONE, CodeFilter, StreamFilter, TimedForm
 
@@ -21,7 +21,7 @@ class LedgerFilter(StreamFilter):
     instance = TypeIDFilter("ins", field_name="instance", label="Instance (ins_…)")
     version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
     template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
-    environment = django_filters.ModelMultipleChoiceFilter(
+    environment = SlugFilter(
         field_name="environment__slug",
         to_field_name="slug",
         queryset=environments,
@@ -84,7 +84,7 @@ class CapFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Without a choice, the caps that are in force."""
 
     instance = TypeIDFilter("ins", field_name="instance", label="Instance (ins_…)")
-    environment = django_filters.ModelMultipleChoiceFilter(
+    environment = SlugFilter(
         field_name="instance__environment__slug",
         to_field_name="slug",
         queryset=environments,

@@ -39,6 +39,7 @@ class WorkloadIfAnyScheme(WorkloadScheme):  # type: ignore[no-untyped-call]
     """Tells the OpenAPI document that an agent may come with its token, too."""
 
     target_class = "policy.api.base.WorkloadIfAny"
+    name = "workload_or_other"
 
 
 def created(data: BaseSerializer[Any]) -> Response:
