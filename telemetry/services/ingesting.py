@@ -5,18 +5,20 @@ when the unique index says otherwise are the known ids read and the rest is copi
 """
 
 import logging
+import os
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import psycopg
 from django.db import DatabaseError, connections, transaction
 from psycopg import Cursor, errors
 
-from arm import clock, db, ids, ports
+from arm import clock, db, ports
 from arm.errors import Unavailable
 from registry.models import InstanceStatus
 
@@ -191,6 +193,12 @@ def _quarantine(cursor: Cursor[Any], credential: Credential, held: Sequence[Held
         )
 
 
+def _ids(count: int, now_us: int) -> Iterator[str]:
+    """Version 7 UUIDs of one moment as PostgreSQL reads them: one call for random bytes instead of one for each."""
+    head, random = f"{now_us // 1000:012x}7", os.urandom(9 * count).hex()
+    return (f"{head}{random[at : at + 3]}8{random[at + 3 : at + 18]}" for at in range(0, 18 * count, 18))
+
+
 _noted: dict[tuple[UUID, str], tuple[str, str, float]] = {}
 JOBS_REMEMBERED = 50_000
 JOB_AGAIN_SECONDS = 60.0
@@ -217,17 +225,15 @@ def _note_jobs(
     }
     if not new:
         return new
+    instances = {instance: str(instance) for _, _, instance in new.values()}
+    noted = [
+        {"id": id, "key": key, "outcome": outcome, "center": center, "reporter": instances[instance]}
+        for id, (key, (outcome, center, instance)) in zip(_ids(len(new), now_us), new.items(), strict=True)
+    ]
+    # One JSON text: an array for each column would cost five times as much to send.
     cursor.execute(
-        "SELECT telemetry_note_jobs(%s, %s, %s, %s::text[], %s::text[], %s::text[], %s)",
-        [
-            tenant_id,
-            _moment(now_us),
-            [ids.uuid7() for _ in new],
-            list(new),
-            [outcome for outcome, _, _ in new.values()],
-            [center for _, center, _ in new.values()],
-            [instance for _, _, instance in new.values()],
-        ],
+        "SELECT telemetry_note_jobs(%s, %s, %s)",
+        [tenant_id, _moment(now_us), msgspec.json.encode(noted).decode()],
         prepare=True,
     )
     return new

@@ -333,3 +333,18 @@ class TestLinking:
         assert send(exported(old, resource_of(instance)), token).status == 200
         assert Event.objects.get().occurred_at.date() == (datetime.now(UTC) - timedelta(days=30)).date()
         assert LedgerEntry.objects.count() == 1
+
+
+def test_jobs_have_version_7_identifiers_of_their_own():
+    instance, token = sender()
+
+    def run(tracer):
+        for n in range(3):
+            tracer.start_span("run", attributes={"arm.job.id": f"job “{n}” \\ {n}"}).end()
+
+    send(exported(run, resource_of(instance)), token)
+    jobs = list(Job.objects.order_by("key"))
+    assert [job.key for job in jobs] == [f"job “{n}” \\ {n}" for n in range(3)]
+    assert {(job.pk.version, job.pk.variant) for job in jobs} == {(7, uuid.RFC_4122)}
+    assert len({job.pk for job in jobs}) == 3
+    assert abs(max(job.pk.int >> 80 for job in jobs) / 1000 - datetime.now(UTC).timestamp()) < 60
