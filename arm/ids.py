@@ -5,6 +5,7 @@ import time
 import uuid
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base 32, as TypeID 0.3 writes it
+_PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
 _VALUE = {char: value for value, char in enumerate(_ALPHABET)}
 
 
@@ -21,8 +22,8 @@ def uuid7() -> uuid.UUID:
 def encode(prefix: str, value: uuid.UUID) -> str:
     """`encode("ver", …)` gives `ver_01jd…`: the prefix, an underscore, 26 lower-case base 32 characters."""
     number = value.int
-    chars = [_ALPHABET[number >> shift & 31] for shift in range(125, -1, -5)]
-    return f"{prefix}_{''.join(chars)}"
+    pairs = [_PAIRS[number >> shift & 1023] for shift in range(120, -1, -10)]  # two characters at a time
+    return f"{prefix}_{''.join(pairs)}"
 
 
 def decode(prefix: str, text: str) -> uuid.UUID:

@@ -28,11 +28,26 @@ def digest(value: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
-def _plain(value: object) -> bool:
-    if isinstance(value, str | bool) or value is None:
+def plain_digest(value: Any) -> str:
+    """The digest of a value known to hold no floats, no huge integers and only ASCII keys."""
+    return "sha256:" + hashlib.sha256(_sorted.encode(value)).hexdigest()
+
+
+def _plain(value: Any) -> bool:
+    """Whether msgspec's bytes are the canonical ones. Exact types: a subclass may encode as it likes."""
+    kind = type(value)
+    if kind is dict:
+        for key, item in value.items():
+            if type(key) is not str or not key.isascii():
+                return False
+            if type(item) is not str and not _plain(item):
+                return False
         return True
-    if isinstance(value, int):
-        return -_EXACT <= value <= _EXACT
-    if isinstance(value, dict):
-        return all(type(key) is str and key.isascii() and _plain(item) for key, item in value.items())
-    return isinstance(value, list) and all(map(_plain, value))
+    if kind is list:
+        for item in value:
+            if type(item) is not str and not _plain(item):
+                return False
+        return True
+    if kind is int:
+        return bool(-_EXACT <= value <= _EXACT)
+    return kind is str or kind is bool or value is None

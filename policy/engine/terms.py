@@ -6,7 +6,7 @@ from enum import IntEnum, StrEnum
 
 from msgspec import Struct
 
-from policy.engine.digests import digest
+from policy.engine.digests import plain_digest
 
 
 class Effect(IntEnum):
@@ -191,7 +191,7 @@ class Verdict(Struct, frozen=True):
     @property
     def digest(self) -> str:
         """Names this verdict about this action under this policy; ages and the time of asking are not in it."""
-        return digest(
+        return plain_digest(
             {
                 "action": self.action,
                 "decision": self.decision.word,

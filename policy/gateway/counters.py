@@ -7,6 +7,7 @@ from bisect import bisect_left, insort
 from collections import deque
 from datetime import UTC, datetime
 from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -136,8 +137,13 @@ class Leases:
 def _window(key: LimitKey, request: Request, now: float) -> str:
     if key.per == Per.RUN:
         return request.run[:160]
-    moment = datetime.fromtimestamp(now, UTC)
-    return moment.strftime("%Y-%m-%d" if key.per == Per.DAY else "%Y-%m")
+    day = _day(int(now // 86_400))
+    return day if key.per == Per.DAY else day[:7]
+
+
+@lru_cache(maxsize=4)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * 86_400, UTC).strftime("%Y-%m-%d")
 
 
 class _History:

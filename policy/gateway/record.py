@@ -5,6 +5,7 @@ import logging
 import struct
 import threading
 from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Final
 from uuid import UUID
 
@@ -34,6 +35,7 @@ _FIXED: Final = struct.Struct(">h i16s i16s i16s i16s i16s iq ih ih ih ih ii i32
 _LENGTH: Final = struct.Struct(">i")
 _HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 _TRAILER: Final = b"\xff\xff"
+_EMPTY: Final = bytes(4)
 _EPOCH_MS: Final = 946_684_800_000
 _DAY_MS: Final = 86_400_000
 _ACTIONS: Final = {action: number for number, action in enumerate(Action)}
@@ -68,31 +70,61 @@ def pack(
         ),
         b"\xff\xff\xff\xff" if approval_id is None else b"\x00\x00\x00\x10" + approval_id.bytes,
     ]  # fmt: skip
-    for value in (
-        tool.encode(),
-        reasons_json(verdict.reasons),
-        ",".join(verdict.obligations).encode(),
-        job.encode(),
-        outcome.encode(),
-        run.encode(),
-        request_id.encode(),
-    ):
-        parts += (_LENGTH.pack(len(value)), value)
+    reasons = reasons_json(verdict.reasons)
+    parts += (_text(tool), _LENGTH.pack(len(reasons)), reasons, _text(",".join(verdict.obligations)))
+    parts += (
+        _text(job),
+        _text(outcome) if outcome else _EMPTY,
+        _text(run) if run else _EMPTY,
+        _text(request_id),
+    )
     return b"".join(parts)
 
 
-class Ticket:
-    """One caller's rows and the lock it sleeps on until they are durable."""
+def _text(value: str) -> bytes:
+    data = value.encode()
+    return _LENGTH.pack(len(data)) + data
 
-    __slots__ = ("day", "done", "error", "rows", "told")
+
+class Ticket:
+    """One caller's rows and the lock it sleeps on until they are durable.
+
+    Callers of one group wake each other in turn (`after`): woken all at once they would fight for the interpreter.
+    """
+
+    __slots__ = ("after", "day", "done", "error", "left", "rows", "told")
 
     def __init__(self, day: int, rows: bytes, told: tuple[str, ...]) -> None:
         self.day = day
         self.rows = rows
         self.told = told
         self.error: Exception | None = None
+        self.after: list[Ticket] = []  # one or none; taking it out is atomic, so it is woken once
+        self.left = False
         self.done = threading.Lock()
         self.done.acquire()
+
+    def wait(self, seconds: float) -> bool:
+        """Sleep until woken, wake the next; False when it took too long."""
+        woken = self.done.acquire(timeout=seconds)
+        if not woken:
+            self.left = True
+            woken = self.done.acquire(blocking=False)  # woken just now: then the next is ours to wake
+        if woken:
+            self.wake_next()
+        return woken
+
+    def wake(self) -> None:
+        self.done.release()
+        if self.left:  # nobody sleeps here any more
+            self.wake_next()
+
+    def wake_next(self) -> None:
+        try:
+            following = self.after.pop()
+        except IndexError:
+            return
+        following.wake()
 
 
 class Recorder:
@@ -101,7 +133,8 @@ class Recorder:
     def __init__(self) -> None:
         self._guard = threading.Lock()
         self._waiting: list[Ticket] = []
-        self._wake = threading.Event()
+        self._wake = threading.Semaphore(0)
+        self._asleep = False
         self._thread: threading.Thread | None = None
         self._wrapper: BaseDatabaseWrapper | None = None
         self._over = False
@@ -119,31 +152,39 @@ class Recorder:
             if len(self._waiting) >= WAITING_MOST:
                 raise Unavailable(BUSY)
             if self._thread is None or not self._thread.is_alive():
+                self._over, self._asleep = False, False
                 self._thread = threading.Thread(target=self._run, name="policy-recorder", daemon=True)
                 self._thread.start()
             self._waiting.append(ticket)
-        self._wake.set()
-        if not ticket.done.acquire(timeout=PATIENCE_S):
+            if self._asleep:
+                self._asleep = False
+                self._wake.release()
+        if not ticket.wait(PATIENCE_S):
             raise Unavailable(BUSY)
         if ticket.error is not None:
             raise Unavailable(BUSY) from ticket.error
 
     def stop(self) -> None:
         """End the thread after the group at hand; a later commit starts another."""
-        self._over = True
-        self._wake.set()
+        with self._guard:
+            self._over = True
+            if self._asleep:
+                self._asleep = False
+                self._wake.release()
         if self._thread is not None:
             self._thread.join(PATIENCE_S)
 
     def _run(self) -> None:
-        self._over = False
-        while not self._over:
-            self._wake.wait()
-            self._wake.clear()
+        while True:
             with self._guard:
                 group, self._waiting = self._waiting, []
+                if not group and self._over:
+                    break
+                self._asleep = not group
             if group:
                 self._flush(group)
+            else:
+                self._wake.acquire()
         self._close()
 
     def _flush(self, group: list[Ticket]) -> None:
@@ -152,8 +193,9 @@ class Recorder:
             days.setdefault(ticket.day, []).append(ticket)
         for day, tickets in days.items():
             self._store(day, tickets)
-            for ticket in tickets:
-                ticket.done.release()
+            for ticket, following in pairwise(tickets):
+                ticket.after.append(following)
+            tickets[0].wake()
             if any(ticket.told for ticket in tickets):
                 self._tell(tickets)
 
