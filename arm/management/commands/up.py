@@ -72,7 +72,9 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
     welcome = supervisor.step("prepare", [sys.executable, "-m", "arm.management.first_steps"])
     collect_static(supervisor)
     supervisor.start("web", granian("arm.wsgi:application", host, port, workers=1))
-    supervisor.start("gateway", granian("arm.wsgi_gateway:application", host, port + 1, workers=2))
+    supervisor.start(
+        "gateway", granian("arm.wsgi_gateway:application", host, port + 1, workers=2, threads=32)
+    )
     supervisor.start("worker", [*manage, "qcluster"])
     supervisor.start("scheduler", [*manage, "scheduler"])
     names = supervisor.environment["ARM_ALLOWED_HOSTS"]
@@ -118,11 +120,12 @@ def collect_static(supervisor: Supervisor) -> None:
     mark.write_text(seen.hexdigest())
 
 
-def granian(application: str, host: str, port: int, *, workers: int) -> list[str]:
-    """Four blocking threads were the fastest in our trials; a dead worker process is replaced at once."""
+def granian(application: str, host: str, port: int, *, workers: int, threads: int = 4) -> list[str]:
+    """Four blocking threads were the fastest for pages; decisions sleep until their group is committed, so there are
+    more of them. A dead worker process is replaced at once."""
     return [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
-        "--workers", str(workers), "--blocking-threads", "4", "--no-ws", "--log-level", "warning",
+        "--workers", str(workers), "--blocking-threads", str(threads), "--no-ws", "--log-level", "warning",
         "--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "3", application,
     ]  # fmt: skip
 
