@@ -364,6 +364,14 @@ LOGGING = {
 WORKER_SILENCE_SECONDS = 30
 GATEWAY_URL = env("ARM_GATEWAY_URL", "")
 
+BLUES = dict(
+    zip(
+        "50 100 200 300 400 500 600 700 800 900 950".split(),
+        "97% .014 254.6|93.2% .032 255.6|88.2% .059 254.1|80.9% .105 251.8|70.7% .165 254.6|62.3% .188 259.8|"
+        "50.9% .178 262.4|45.5% .171 264.4|39.5% .148 265.5|34.9% .114 265.5|28.2% .091 267.9".split("|"),
+        strict=True,
+    )
+)
 UNFOLD = {
     "STYLES": [lambda request: static("css/admin.css")],
     "SITE_ICON": lambda request: static("img/logo.svg"),
@@ -377,21 +385,7 @@ UNFOLD = {
     ],
     "SITE_URL": "/",
     "SITE_DROPDOWN": [{"icon": "speed", "title": "Console", "link": "/"}],
-    "COLORS": {
-        "primary": {
-            "50": "oklch(97% .014 254.6)",
-            "100": "oklch(93.2% .032 255.6)",
-            "200": "oklch(88.2% .059 254.1)",
-            "300": "oklch(80.9% .105 251.8)",
-            "400": "oklch(70.7% .165 254.6)",
-            "500": "oklch(62.3% .188 259.8)",
-            "600": "oklch(50.9% .178 262.4)",
-            "700": "oklch(45.5% .171 264.4)",
-            "800": "oklch(39.5% .148 265.5)",
-            "900": "oklch(34.9% .114 265.5)",
-            "950": "oklch(28.2% .091 267.9)",
-        }
-    },
+    "COLORS": {"primary": {shade: f"oklch({blue})" for shade, blue in BLUES.items()}},
     "SITE_TITLE": "ARM admin",
     "SITE_HEADER": "ARM",
     "SITE_SUBHEADER": "Agent Resource Management",

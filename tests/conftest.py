@@ -13,12 +13,17 @@ import psycopg
 import pytest
 from django.db import connections
 from django_q.models import OrmQ
+from hypothesis import HealthCheck
+from hypothesis import settings as hypothesis
 
 from arm.management.commands.prepare import prepare
 from arm.permissions import grant_models, scope_models
 from tests import make
 
 ROOT = Path(__file__).parent.parent
+# A busy machine makes slow inputs and slow examples; what they say about the code is the same.
+hypothesis.register_profile("arm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+hypothesis.load_profile("arm")
 
 
 def _fingerprint() -> str:

@@ -7,6 +7,7 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from typing import Any
 from urllib.error import HTTPError, URLError
@@ -170,23 +171,28 @@ def test_6_quarantine_in_the_browser_denies_within_a_second_while_the_worker_is_
     assert ask(running, facts, SEARCH)["decision"] == "allow"
     os.kill(worker, signal.SIGSTOP)
     try:
-        with sync_playwright() as playwright:
-            browser = playwright.chromium.launch(
-                executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=CHROMIUM
-            )
-            page = browser.new_page()
-            sign_in(page, running.url, "dan")
-            page.goto(f"{running.url}/registry/instances/{facts['instance']}/")
-            page.locator(".page-actions").get_by_role("link", name="Quarantine").click()
-            page.locator("#content").get_by_label("Reason").fill("It mails strangers")
-            page.locator("#content").get_by_role("button", name="Quarantined").click()
-            page.wait_for_url(f"**/registry/instances/{facts['instance']}/")
-            clicked = time.monotonic()
-            wait_for(lambda: ask(running, facts, SEARCH)["decision"] == "deny", 1)
-            assert time.monotonic() - clicked < 1
-            browser.close()
+        with ThreadPoolExecutor(1) as own:  # another test of this process may hold a browser of its own
+            clicked = own.submit(quarantine_in_the_browser, running.url, facts["instance"]).result()
+        wait_for(lambda: ask(running, facts, SEARCH)["decision"] == "deny", clicked + 1 - time.monotonic())
     finally:
         os.kill(worker, signal.SIGCONT)
+
+
+def quarantine_in_the_browser(url: str, instance: str) -> float:
+    """Dan, who is no superuser, stops the instance by its page. The moment at which the page came back."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(
+            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=CHROMIUM
+        )
+        page = browser.new_page()
+        sign_in(page, url, "dan")
+        page.goto(f"{url}/registry/instances/{instance}/")
+        page.locator(".page-actions").get_by_role("link", name="Quarantine").click()
+        page.locator("#content").get_by_label("Reason").fill("It mails strangers")
+        page.locator("#content").get_by_role("button", name="Quarantined").click()
+        page.wait_for_url(f"**/registry/instances/{instance}/")
+        clicked = time.monotonic()
+        return clicked
 
 
 CHROMIUM = [
