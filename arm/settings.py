@@ -9,35 +9,10 @@ from django.core.exceptions import ImproperlyConfigured
 from django.templatetags.static import static
 
 from arm import pg
+from arm.env import env, env_bool, env_int, env_list
 from arm.pg.url import database
 
 django_stubs_ext.monkeypatch()  # lets ListView[Agent] exist at run time
-
-
-def env(name: str, default: str | None = None) -> str:
-    """The variable, or the default; with neither, ImproperlyConfigured naming it."""
-    value = os.environ.get(name, default)
-    if value is None:
-        raise ImproperlyConfigured(f"Set {name} in the environment.")
-    return value
-
-
-def env_bool(name: str, default: bool) -> bool:
-    value = os.environ.get(name, "1" if default else "0").lower()
-    if value not in {"0", "1", "true", "false", "yes", "no", "on", "off"}:
-        raise ImproperlyConfigured(f"{name} is “{value}”; write 1 or 0.")
-    return value in {"1", "true", "yes", "on"}
-
-
-def env_int(name: str, default: int) -> int:
-    value = os.environ.get(name, str(default))
-    if not value.isascii() or not value.lstrip("-").isdigit():
-        raise ImproperlyConfigured(f"{name} is “{value}”; write a whole number.")
-    return int(value)
-
-
-def env_list(name: str, default: str) -> list[str]:
-    return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
 
 
 def local_secret() -> str:
