@@ -114,7 +114,7 @@ def database(running: Product, sql: str, *values: Any) -> Any:
     return row[0] if row else None
 
 
-def test_1_spans_sent_twice_land_once(running: Product, facts: dict[str, Any]) -> None:
+def step_1_spans_sent_twice_land_once(running: Product, facts: dict[str, Any]) -> None:
     spans = spans_of(facts, CALLS, "job-1")
     for _ in range(2):
         assert exporter(running, facts).export(spans) is SpanExportResult.SUCCESS
@@ -123,12 +123,12 @@ def test_1_spans_sent_twice_land_once(running: Product, facts: dict[str, Any]) -
     assert database(running, "SELECT count(*) FROM costs_ledgerentry") == len(CALLS)
 
 
-def test_2_the_ledger_says_what_a_person_works_out(running: Product, facts: dict[str, Any]) -> None:
+def step_2_the_ledger_says_what_a_person_works_out(running: Product, facts: dict[str, Any]) -> None:
     picos = database(running, "SELECT sum(amount_picos) FROM costs_ledgerentry")
     assert Decimal(picos) / 10**12 == BY_HAND
 
 
-def test_3_with_its_telemetry_seen_the_instance_becomes_active(
+def step_3_with_its_telemetry_seen_the_instance_becomes_active(
     running: Product, facts: dict[str, Any]
 ) -> None:
     assert ask(running, facts, SEARCH)["decision"] == "deny"  # Provisioning may do nothing
@@ -138,7 +138,7 @@ def test_3_with_its_telemetry_seen_the_instance_becomes_active(
     wait_for(lambda: ask(running, facts, SEARCH)["decision"] == "allow", 2)
 
 
-def test_4_a_red_tool_asks_and_exactly_the_approved_call_passes_once(
+def step_4_a_red_tool_asks_and_exactly_the_approved_call_passes_once(
     running: Product, facts: dict[str, Any]
 ) -> None:
     first = ask(running, facts, EMAIL)
@@ -156,7 +156,7 @@ def test_4_a_red_tool_asks_and_exactly_the_approved_call_passes_once(
     assert ask(running, facts, EMAIL)["decision"] == "approve"  # used up
 
 
-def test_5_who_is_behind_the_request_does_not_approve_it(running: Product, facts: dict[str, Any]) -> None:
+def step_5_who_is_behind_the_request_does_not_approve_it(running: Product, facts: dict[str, Any]) -> None:
     asked = ask(running, facts, {**EMAIL, "args": {"to": "b@example.com"}})
     url = f"{running.url}/api/v1/policy/approvals/{asked['approval']['id']}/decide/"
     said = {"approve": True, "reason": "mine", "digest": asked["action_digest"]}
@@ -164,7 +164,7 @@ def test_5_who_is_behind_the_request_does_not_approve_it(running: Product, facts
     assert status in (403, 404), answer
 
 
-def test_6_quarantine_in_the_browser_denies_within_a_second_while_the_worker_is_stopped(
+def step_6_quarantine_in_the_browser_denies_within_a_second_while_the_worker_is_stopped(
     running: Product, facts: dict[str, Any]
 ) -> None:
     worker = running.pid("qcluster")
@@ -209,7 +209,7 @@ def sign_in(page: Page, url: str, name: str) -> None:
     page.wait_for_url(f"{url}/")
 
 
-def test_7_kill_9_of_gateway_worker_and_database_loses_no_acknowledged_event(
+def step_7_kill_9_of_gateway_worker_and_database_loses_no_acknowledged_event(
     running: Product, facts: dict[str, Any]
 ) -> None:
     before = database(running, "SELECT count(*) FROM telemetry_event")
@@ -265,19 +265,22 @@ def _is_ready(running: Product) -> bool:
     return True
 
 
-@pytest.mark.parametrize(
-    "statement",
-    ["UPDATE arm_changerecord SET reason = ''", "DELETE FROM arm_changerecord", "TRUNCATE arm_changerecord"],
-)
-def test_8_change_records_refuse_the_applications_own_role(
-    running: Product, facts: dict[str, Any], statement: str
-) -> None:
+def step_8_change_records_refuse_the_applications_own_role(running: Product, facts: dict[str, Any]) -> None:
+    for statement in (
+        "UPDATE arm_changerecord SET reason = ''",
+        "DELETE FROM arm_changerecord",
+        "TRUNCATE arm_changerecord",
+    ):
+        _refused(running, statement)
+
+
+def _refused(running: Product, statement: str) -> None:
     with psycopg.connect(running.application_url) as connection, pytest.raises(psycopg.Error):
         connection.execute("SELECT set_config('arm.tenants', %s, true)", [running.tenants()])
         connection.execute(statement)
 
 
-def test_9_rows_of_another_tenant_show_nowhere(running: Product, facts: dict[str, Any]) -> None:
+def step_9_rows_of_another_tenant_show_nowhere(running: Product, facts: dict[str, Any]) -> None:
     mallory = facts["mallory"]
     for noun, row in (("instances", "instance"), ("versions", "version"), ("templates", "template")):
         status, listed = call(f"{running.url}/api/v1/registry/{noun}/", mallory)
@@ -286,3 +289,16 @@ def test_9_rows_of_another_tenant_show_nowhere(running: Product, facts: dict[str
         assert call(f"{running.url}/api/v1/registry/{noun}/{facts[row]}/", mallory)[0] == 404
     status, listed = call(f"{running.url}/api/v1/registry/templates/", facts["tokens"]["dan"])
     assert status == 200 and "secret-plan" not in json.dumps(listed)
+
+
+def test_the_story_from_the_first_span_to_the_wall(running: Product, facts: dict[str, Any]) -> None:
+    """One test, because each step stands on those before it."""
+    step_1_spans_sent_twice_land_once(running, facts)
+    step_2_the_ledger_says_what_a_person_works_out(running, facts)
+    step_3_with_its_telemetry_seen_the_instance_becomes_active(running, facts)
+    step_4_a_red_tool_asks_and_exactly_the_approved_call_passes_once(running, facts)
+    step_5_who_is_behind_the_request_does_not_approve_it(running, facts)
+    step_6_quarantine_in_the_browser_denies_within_a_second_while_the_worker_is_stopped(running, facts)
+    step_7_kill_9_of_gateway_worker_and_database_loses_no_acknowledged_event(running, facts)
+    step_8_change_records_refuse_the_applications_own_role(running, facts)
+    step_9_rows_of_another_tenant_show_nowhere(running, facts)
