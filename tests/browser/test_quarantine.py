@@ -12,11 +12,11 @@ pytestmark = pytest.mark.browser
 
 def quarantine(visitor: Visitor, instance: AgentInstance) -> None:
     page = visitor.goto(instance.get_absolute_url())
-    page.get_by_role("link", name="Quarantine").click()
+    page.locator(".page-actions").get_by_role("link", name="Quarantine", exact=True).click()
     expect(page.get_by_text("Two people who take no part now must agree")).to_be_visible()
     visitor.shoot("quarantine")
     page.get_by_label("Reason").fill("Sends refunds to itself.")
-    page.get_by_role("button", name="Quarantined").click()
+    page.locator("#content").get_by_role("button", name="Quarantined").click()
 
 
 def test_an_operator_quarantines_and_another_window_shows_it_within_five_seconds(
@@ -65,7 +65,7 @@ def test_without_a_reason_nothing_happens_and_the_form_says_what_is_missing(
     visitor = window()
     visitor.sign_in(house.hire("dan", "fleet_operator"))
     page = visitor.goto(f"{house.instance.get_absolute_url()}move/?to=quarantined")
-    page.get_by_role("button", name="Quarantined").click()
+    page.locator("#content").get_by_role("button", name="Quarantined").click()
 
     expect(page.get_by_role("alert").get_by_role("link", name="Reason")).to_be_visible()
     house.instance.refresh_from_db()
@@ -78,4 +78,4 @@ def test_who_may_not_stop_it_finds_no_button(window: Open, house: House) -> None
     page = visitor.goto(house.instance.get_absolute_url())
 
     expect(page.get_by_role("heading", level=1)).to_contain_text("support-triage-1")
-    expect(page.get_by_role("link", name="Quarantine")).to_have_count(0)
+    expect(page.locator(".page-actions").get_by_role("link", name="Quarantine", exact=True)).to_have_count(0)
