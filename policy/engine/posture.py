@@ -78,6 +78,9 @@ EXITS: dict[Mode, Exit] = {
     Mode.KILLED: Exit.NEVER,
 }
 
+APPROVERS: dict[Exit, int] = {Exit.OPERATOR: 0, Exit.APPROVER: 1, Exit.TWO_APPROVERS: 2}
+"""How many approvers who took no part must agree to the end of a mode."""
+
 # Registry's desired states, in the same columns. A state that is not listed allows nothing.
 STATES: dict[str, int] = {
     "active": EVERYTHING,

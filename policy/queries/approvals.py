@@ -15,8 +15,9 @@ from arm.roles import ROLES
 
 from ..lifecycle import OPEN, WAITING, ApprovalKind, ApprovalState
 from ..models import ApprovalDecision, ApprovalRequest, Decision, PolicyVersion
+from .deciding import right_to_decide, takes_part, wrong_roles
 from .decisions import Reason, explained, latest
-from .people import holders, roles_of
+from .people import holders
 
 SHOWN = 10
 
@@ -55,11 +56,6 @@ class ApprovalPage:
     changes: tuple[ChangeRecord, ...]
 
 
-def right_for(kind: str) -> Right:
-    """A return from a stop is a release; everything else is an approval."""
-    return Right.APPROVE_RELEASE if kind == ApprovalKind.REACTIVATION else Right.DECIDE_APPROVAL
-
-
 def true_state(request: ApprovalRequest) -> str:
     if request.state in OPEN and request.expires_at <= clock.now():
         return ApprovalState.EXPIRED.value
@@ -95,7 +91,7 @@ def approval_page(request: ApprovalRequest, actor: User) -> ApprovalPage:
     """Everything an approver should see before they say yes or no."""
     decisions = tuple(request.decisions.select_related("person").order_by("at"))
     reasons, versions = explained(request.reasons)
-    right = right_for(request.kind)
+    right = right_to_decide(request.kind)
     state = true_state(request)
     may_decide = allowed(actor, right, request)
     standing = _standing(request, actor, state, may_decide, decisions)
@@ -134,16 +130,11 @@ def _standing(
         return Standing(False, f"This request is {state}; there is nothing to decide.")
     if not may_decide:
         return Standing(False, "Your roles do not let you decide this.")
-    party = request.requested_by_id == actor.pk or str(actor.pk) in request.excluded
-    if party and not single_handed(request.tenant_id):
+    if takes_part(request, actor) and not single_handed(request.tenant_id):
         return Standing(
             False, "You asked for this, built it, own it or stopped it, so your decision does not count."
         )
     if any(row.person_id == actor.pk for row in decisions):
         return Standing(False, "You have already decided; each person counts once.")
-    if request.roles and not actor.is_superuser:
-        held = roles_of(actor, request.tenant_id)
-        escalated = state == ApprovalState.ESCALATED and request.escalates_to in held
-        if not escalated and not set(request.roles) <= held:
-            return Standing(False, f"The policy wants approvers who are {' and '.join(request.roles)}.")
-    return Standing(True)
+    sentence = wrong_roles(request, actor)
+    return Standing(not sentence, sentence)

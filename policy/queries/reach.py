@@ -4,6 +4,7 @@ from typing import Any
 
 from django.db.models import Count, QuerySet
 
+from arm import clock
 from arm.models import Tenant, TenantRow
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance
@@ -24,13 +25,16 @@ def instances_below(scope: Tenant | TenantRow) -> QuerySet[AgentInstance]:
 
 
 def numbers(instances: QuerySet[AgentInstance]) -> dict[str, Any]:
-    """Agents by state, providers, environments, and the requests that wait for a decision about them."""
+    """Agents by state, providers, environments, and the requests about them that somebody may still decide."""
     states = dict(instances.order_by().values_list("state").annotate(Count("pk")))
     places = instances.order_by().aggregate(
         providers=Count("provider", distinct=True), environments=Count("environment", distinct=True)
     )
     waiting = ApprovalRequest.objects.filter(
-        kind=ApprovalKind.TOOL_CALL, state__in=WAITING, instance__in=instances
+        kind=ApprovalKind.TOOL_CALL,
+        state__in=WAITING,
+        expires_at__gt=clock.now(),
+        instance__in=instances,
     ).count()
     return {
         "agents": sum(states.values()),

@@ -15,14 +15,13 @@ from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, Environment
 
 from ..engine import Column, Exit, Mode
-from ..engine.posture import EVERYTHING, EXITS, MATRIX, STATES
+from ..engine.posture import APPROVERS, EVERYTHING, EXITS, MATRIX, STATES
 from ..lifecycle import OPEN, ApprovalKind
 from ..models import ApprovalRequest, Posture
 from .people import holders
 from .reach import instances_below, numbers
 
 SHOWN = 10
-NEEDS = {Exit.OPERATOR: 0, Exit.APPROVER: 1, Exit.TWO_APPROVERS: 2}
 COLUMNS = (
     (Column.START_RUN, "Start a run"),
     (Column.CONTINUE_RUN, "Continue a run"),
@@ -209,7 +208,7 @@ def lift_page(posture: Posture, actor: User) -> LiftPage:
     if not posture.in_force or way_out == Exit.NEVER:
         ends = ENDS[way_out] if posture.in_force else "It has ended."
         return LiftPage(ends, 0, 0, None, False, False, ends, (), changes)
-    needs = NEEDS[way_out]
+    needs = APPROVERS[way_out]
     releases = allowed(actor, Right.RELEASE_INSTANCE, posture)
     approves = allowed(actor, Right.APPROVE_RELEASE, posture)
     asked = ApprovalRequest.objects.filter(subject_id=posture.pk, kind=ApprovalKind.REACTIVATION)

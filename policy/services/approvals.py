@@ -7,20 +7,19 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
 
 from arm import changes, clock, crypto, tasks
 from arm.errors import Conflict, NotAllowed
-from arm.models import RoleBinding, User
+from arm.models import User
 from arm.permissions import require
 from arm.queries import single_handed
-from arm.rights import Right
 from registry.models import AgentInstance, Ownership
 from registry.services.asking import require_reason
 
 from ..engine import Request, Verdict, redact
 from ..lifecycle import OPEN, TIME_TO_LIVE, WAITING, ApprovalKind, ApprovalState, may_become
 from ..models import ApprovalDecision, ApprovalRequest
+from ..queries.deciding import right_to_decide, takes_part, wrong_roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +122,7 @@ def decide_approval(
     opened_at: datetime | None = None,
 ) -> ApprovalRequest:
     """One person's yes or no to what they saw (`digest`). One no denies; the quorum of yes approves."""
-    require(actor, right_to_decide(request), request)
+    require(actor, right_to_decide(request.kind), request)
     require_reason(reason)
     request = _locked(request)
     if digest != request.digest:
@@ -132,7 +131,8 @@ def decide_approval(
         said = "expired" if request.state in WAITING else request.get_state_display().lower()
         raise Conflict(f"This request is {said}; there is nothing to decide.", state=said)
     noted = _refuse_parties(request, actor)
-    _require_roles(request, actor)
+    if sentence := wrong_roles(request, actor):
+        raise NotAllowed(sentence)
     if request.decisions.filter(person=actor).exists():
         raise Conflict("You have already decided; each person counts once.")
     now = clock.now()
@@ -161,7 +161,7 @@ def decide_approval(
 def cancel_approval(*, request: ApprovalRequest, actor: User, reason: str) -> ApprovalRequest:
     """Take a request back: who asked for it, or who may decide it."""
     if request.requested_by_id != actor.pk:
-        require(actor, right_to_decide(request), request)
+        require(actor, right_to_decide(request.kind), request)
     require_reason(reason)
     request = _locked(request)
     if not may_become(request.state, ApprovalState.CANCELLED):
@@ -212,7 +212,10 @@ def close_approval(*, request: ApprovalRequest, used_by: UUID) -> None:
 def void_approvals(*, instances: Iterable[UUID], actor: User | None, reason: str) -> int:
     """What agents were allowed or asked for counts no more: they were stopped. Returns how many requests."""
     open_requests = ApprovalRequest.objects.select_for_update(of=("self",)).filter(
-        kind=ApprovalKind.TOOL_CALL, state__in=OPEN, instance_id__in=list(instances)
+        kind=ApprovalKind.TOOL_CALL,
+        state__in=OPEN,
+        expires_at__gt=clock.now(),
+        instance_id__in=list(instances),
     )
     found = list(open_requests)
     for request in found:
@@ -242,11 +245,6 @@ def expire_approvals(*, tenant_id: UUID) -> tuple[int, int]:
             told,
         )
     return len(over), len(late)
-
-
-def right_to_decide(request: ApprovalRequest) -> Right:
-    """A return from a stop is a release; everything else is an approval."""
-    return Right.APPROVE_RELEASE if request.kind == ApprovalKind.REACTIVATION else Right.DECIDE_APPROVAL
 
 
 def _request(row: ApprovalRequest, actor: User | None, reason: str) -> Requested:
@@ -333,33 +331,10 @@ def _parties(instance: AgentInstance, on_behalf_of: User | None) -> set[UUID]:
 
 
 def _refuse_parties(request: ApprovalRequest, actor: User) -> dict[str, str]:
-    if str(actor.pk) not in request.excluded and request.requested_by_id != actor.pk:
+    if not takes_part(request, actor):
         return {}
     if single_handed(request.tenant_id):
         return {"sod_mode": "reduced"}
     raise NotAllowed(
         "You asked for this, built it, own it or stopped it, so your decision does not count; ask another approver."
     )
-
-
-def _require_roles(request: ApprovalRequest, actor: User) -> None:
-    if not request.roles or actor.is_superuser:
-        return
-    now = clock.now()
-    held = set(
-        RoleBinding.objects.filter(
-            Q(user=actor) | Q(group__user=actor),
-            Q(expires_at=None) | Q(expires_at__gt=now),
-            Q(not_before=None) | Q(not_before__lte=now),
-            tenant_id=request.tenant_id,
-            ended_at=None,
-        ).values_list("role", flat=True)
-    )
-    wanted = set(request.roles)
-    if request.state == ApprovalState.ESCALATED and request.escalates_to in held:
-        return
-    if missing := sorted(wanted - held):
-        raise NotAllowed(
-            f"The policy wants approvers who are {' and '.join(sorted(wanted))}; you are not "
-            f"{' nor '.join(missing)}."
-        )

@@ -9,6 +9,7 @@ from arm.permissions import require
 from arm.queries import single_handed
 from arm.rights import Right
 from registry.services.asking import Duplicate, require_reason
+from registry.services.locking import locked
 
 from ..models import Binding, Policy
 
@@ -44,7 +45,7 @@ def unbind_policy(*, binding: Binding, actor: User, reason: str) -> Binding:
     """End a binding. That loosens, so it is an approver's decision, and not of who bound it."""
     require(actor, Right.ACTIVATE_POLICY, binding)
     require_reason(reason)
-    binding = Binding.objects.select_for_update(of=("self",)).select_related("policy").get(pk=binding.pk)
+    binding = locked(Binding.objects.select_related("policy"), binding.pk)
     if binding.until is not None:
         raise Conflict("This binding has already ended.")
     after = {}

@@ -11,6 +11,7 @@ from arm.permissions import require
 from arm.queries import single_handed
 from arm.rights import Right
 from registry.services.asking import Duplicate, require_reason
+from registry.services.locking import locked
 
 from .. import facts
 from ..engine import ContentInvalid, Envelope, Loop, compile_envelope
@@ -90,7 +91,7 @@ def withdraw_version(*, version: PolicyVersion, actor: User, reason: str) -> Pol
     """A draft that will not take effect."""
     require(actor, Right.DRAFT_POLICY, version)
     require_reason(reason)
-    version = PolicyVersion.objects.select_for_update().select_related("policy").get(pk=version.pk)
+    version = locked(PolicyVersion.objects.select_related("policy"), version.pk)
     _move(version, PolicyState.WITHDRAWN)
     version.state, version.ended_at = PolicyState.WITHDRAWN, clock.now()
     version.save(update_fields=["state", "ended_at"])

@@ -20,13 +20,12 @@ from registry.models import AgentInstance, KeyScope
 from registry.services.asking import Duplicate, require_reason
 
 from ..engine import Column, Exit, Mode
-from ..engine.posture import EXITS, MATRIX
+from ..engine.posture import APPROVERS, EXITS, MATRIX
 from ..lifecycle import OPEN, ApprovalKind
 from ..models import ApprovalRequest, Posture
 from ..queries import reach
 from .approvals import close_approval, request_approval, void_approvals
 
-APPROVERS = {Exit.OPERATOR: 0, Exit.APPROVER: 1, Exit.TWO_APPROVERS: 2}
 BY_TIME = (Exit.OPERATOR,)
 """Only what one operator could lift may lift itself: an end that nobody reviews."""
 

@@ -230,6 +230,22 @@ def test_a_stop_voids_what_its_agents_were_allowed_or_asked_for(acme, alice):
     assert (states[asked.pk], states[other.pk]) == (ApprovalState.VOIDED, ApprovalState.PENDING)
 
 
+def test_requests_whose_time_is_over_do_not_count_as_waiting(acme, alice):
+    instance = make.instance()
+    requested(instance)
+    make.approval(instance, expires_at=clock.now() - timedelta(minutes=1))
+    assert stop(instance, alice).reach["waiting"] == 1
+
+
+def test_a_stop_does_not_call_void_what_had_expired(acme, alice):
+    instance = make.instance()
+    late = make.approval(instance, expires_at=clock.now() - timedelta(minutes=1))
+    stop(instance, alice)
+    services.expire_approvals(tenant_id=acme.pk)
+    late.refresh_from_db()
+    assert late.state == ApprovalState.EXPIRED
+
+
 def test_draining_lets_requests_be_decided(acme, alice):
     asked = requested(make.instance())
     stop(acme, alice, Mode.DRAINING)

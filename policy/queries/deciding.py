@@ -1,0 +1,34 @@
+"""Who may decide a request for an approval: said on its page beforehand and asked again at the decision."""
+
+from arm.models import User
+from arm.rights import Right
+
+from ..lifecycle import ApprovalKind, ApprovalState
+from ..models import ApprovalRequest
+from .people import roles_of
+
+
+def right_to_decide(kind: str) -> Right:
+    """A return from a stop is a release; everything else is an approval."""
+    return Right.APPROVE_RELEASE if kind == ApprovalKind.REACTIVATION else Right.DECIDE_APPROVAL
+
+
+def takes_part(request: ApprovalRequest, person: User) -> bool:
+    """Whether this person asked, built, owns or stopped what it is about, so that their word does not count."""
+    return request.requested_by_id == person.pk or str(person.pk) in request.excluded
+
+
+def wrong_roles(request: ApprovalRequest, person: User) -> str:
+    """The sentence that refuses somebody who lacks a role that the policy wants; '' for whom it takes.
+
+    Once it has escalated, the role that it escalated to is enough.
+    """
+    if not request.roles or person.is_superuser:
+        return ""
+    held, wanted = roles_of(person, request.tenant_id), sorted(set(request.roles))
+    if request.state == ApprovalState.ESCALATED and request.escalates_to in held:
+        return ""
+    missing = [role for role in wanted if role not in held]
+    if not missing:
+        return ""
+    return f"The policy wants approvers who are {' and '.join(wanted)}; you are not {' nor '.join(missing)}."
