@@ -11,7 +11,7 @@ from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from rest_framework import exceptions, request, serializers, viewsets
-from rest_framework.pagination import CursorPagination
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -164,6 +164,15 @@ class Page(CursorPagination):
             message = f"Must be a whole number from 1 to {self.max_page_size}."
             raise serializers.ValidationError({"page_size": serializers.ErrorDetail(message, code="invalid")})
         return super().get_page_size(request)
+
+    def decode_cursor(self, request: request.Request) -> Cursor | None:
+        cursor: Cursor | None = super().decode_cursor(request)
+        if cursor is not None and cursor.position is not None:
+            try:
+                UUID(str(cursor.position))
+            except ValueError:
+                raise exceptions.NotFound(self.invalid_cursor_message) from None
+        return cursor
 
 
 class ScopedViewSet(viewsets.ReadOnlyModelViewSet[M]):

@@ -13,11 +13,12 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.views import APIView
 
 from arm import ids
-from arm.api import Request, ScopedViewSet, StrictSerializer, TypeIDField, tenant_of, validated
+from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
 from arm.errors import Invalid, Problem
 from arm.permissions import visible
 from arm.rights import Right
 from registry.models import AgentInstance
+from telemetry.api import AskedViewSet, StreamPage
 
 from . import services
 from .filters import CapFilter, LedgerFilter
@@ -89,7 +90,7 @@ class EndIn(StrictSerializer):
     reason = serializers.CharField(max_length=500)
 
 
-class LedgerViewSet(ScopedViewSet[LedgerEntry]):
+class LedgerViewSet(AskedViewSet[LedgerEntry]):
     """Entries of the last day, or of `?since=&until=`, newest first."""
 
     queryset = LedgerEntry.objects.for_list()
@@ -97,6 +98,7 @@ class LedgerViewSet(ScopedViewSet[LedgerEntry]):
     prefix = "led"
     filterset_class = LedgerFilter
     serializer_class = LedgerEntryOut
+    pagination_class = StreamPage
 
     def get_object(self) -> LedgerEntry:
         try:
@@ -110,7 +112,7 @@ class LedgerViewSet(ScopedViewSet[LedgerEntry]):
         return found
 
 
-class CapViewSet(ScopedViewSet[Cap]):
+class CapViewSet(AskedViewSet[Cap]):
     """Caps in force; `?ended=true` or `all` for others."""
 
     queryset = Cap.objects.all()

@@ -1,15 +1,18 @@
 """One filter set per list: the page, the API and the CSV ask the same questions."""
 
+import re
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import django_filters
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
 
-from arm import clock
+from arm import clock, ids
 from registry.filters import SearchSet, SlugFilter, TypeIDFilter, environments, providers
+from registry.models import AgentInstance, InstanceInterval
 
 from .lifecycle import LIVE, IncidentKind, IncidentState, Severity
 from .models import Code, Event, Incident, QuarantinedEvent
@@ -76,9 +79,16 @@ class TimedForm(forms.Form):
         return cleaned
 
 
+def _picker() -> forms.DateTimeInput:
+    return forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
+
+
 def _moment(label: str) -> django_filters.IsoDateTimeFilter:
-    widget = forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-    return django_filters.IsoDateTimeFilter(method="kept", label=label, widget=widget)
+    return django_filters.IsoDateTimeFilter(method="kept", label=label, widget=_picker())
+
+
+def _received(compare: str, label: str) -> django_filters.IsoDateTimeFilter:
+    return django_filters.IsoDateTimeFilter("received_at", compare, label=label, widget=_picker())
 
 
 class StreamFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -120,12 +130,55 @@ def codes_of(text: str) -> list[int]:
     return list(Code.objects.filter(text=text.strip()).values_list("pk", flat=True))
 
 
+class ByInstances(TypeIDFilter):
+    """Rows of a version or an agent. Streams are indexed by instance, so its instances are found first: those of the
+    version are the ones that have run it at any time."""
+
+    most = 1000
+
+    def filter(self, rows: QuerySet[Any], value: str) -> QuerySet[Any]:
+        found: QuerySet[Any] = super().filter(rows, value)
+        if not value or found.query.is_empty():
+            return found
+        key: UUID = ids.decode(self.prefix, value.strip())
+        ran: QuerySet[Any, UUID]
+        if self.prefix == "ver":
+            ran = InstanceInterval.objects.filter(version=key).order_by().values_list("instance", flat=True)
+        else:
+            ran = AgentInstance.objects.filter(template=key).order_by().values_list("pk", flat=True)
+        instances = list(ran.distinct()[: self.most])
+        return found if len(instances) == self.most else found.filter(instance__in=instances)
+
+
+class TraceForm(TimedForm):
+    """A trace is looked for at one instance or within an hour: an index on traces would cost each span that comes."""
+
+    within = timedelta(hours=1)
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        if not cleaned.get("trace") or cleaned.get("instance"):
+            return cleaned
+        since, until = cleaned.get("since"), cleaned.get("until")
+        if since is None or (until or clock.now()) - since > self.within:
+            self.add_error("trace", "Name its instance too, or a time of at most an hour.")
+        return cleaned
+
+
+_TRACE = re.compile(r"[0-9a-f]{32}", re.ASCII)
+
+
+def _trace_id(value: str) -> None:
+    if not _TRACE.fullmatch(value):
+        raise ValidationError("A trace id is 32 lower-case hexadecimal digits.")
+
+
 class EventFilter(StreamFilter):
     """What agents did: where, what, with what, and how it ended."""
 
     instance = TypeIDFilter("ins", field_name="instance", label="Instance (ins_…)")
-    version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
-    template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
+    version = ByInstances("ver", field_name="version", label="Version (ver_…)")
+    template = ByInstances("tpl", field_name="template", label="Agent (tpl_…)")
     environment = SlugFilter(
         field_name="environment__slug",
         to_field_name="slug",
@@ -151,11 +204,15 @@ class EventFilter(StreamFilter):
     tool = CodeFilter(label="Tool")
     job = django_filters.CharFilter(field_name="job", label="Job")
     conversation = django_filters.CharFilter(field_name="conversation", label="Conversation")
+    trace = django_filters.CharFilter(method="traced", label="Trace (32 digits)", validators=[_trace_id])
 
     class Meta:
         model = Event
         fields: list[str] = []
-        form = TimedForm
+        form = TraceForm
+
+    def traced(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return rows.filter(trace_id=UUID(hex=value))
 
     def typed(self, rows: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
         return rows.filter(type__in=[EventType[v.upper()] for v in value]) if value else rows
@@ -174,7 +231,7 @@ class EventFilter(StreamFilter):
 
 
 class QuarantineFilter(django_filters.FilterSet):  # type: ignore[misc]
-    """Spans that could not be linked, by reason and by where they came from."""
+    """Spans that could not be linked, by reason, by where they came from and by when they came."""
 
     reason = django_filters.MultipleChoiceFilter(
         choices=REASONS, widget=forms.CheckboxSelectMultiple, distinct=False
@@ -194,6 +251,10 @@ class QuarantineFilter(django_filters.FilterSet):  # type: ignore[misc]
         distinct=False,
     )
 
+    since = _received("gte", "Received from (UTC)")
+    until = _received("lt", "Received until (UTC)")
+
     class Meta:
         model = QuarantinedEvent
         fields: list[str] = []
+        form = TimedForm

@@ -10,7 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.serializers import Serializer
 
-from arm.api import Request, ScopedViewSet, StrictSerializer, TypeIDField, tenant_of
+from arm.api import Request, StrictSerializer, TypeIDField, tenant_of
 from arm.rights import Right
 from registry.lifecycle import InstanceState
 
@@ -19,6 +19,7 @@ from ..filters import IncidentFilter
 from ..forms import people_of, subject_of
 from ..lifecycle import Detection, IncidentKind, Severity
 from ..models import Incident, IncidentEntry
+from .asking import AskedViewSet
 
 ROWS = Incident.objects.select_related("environment", "owner", "opened_by", "template")
 
@@ -148,7 +149,7 @@ class NoteIn(StrictSerializer):
     links = serializers.ListField(child=serializers.CharField(max_length=80), max_length=20, default=list)
 
 
-class IncidentViewSet(ScopedViewSet[Incident]):
+class IncidentViewSet(AskedViewSet[Incident]):
     """What went wrong. `?state=` and `?severity=` may be given several times."""
 
     queryset = ROWS

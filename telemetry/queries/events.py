@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet, Sum
 
@@ -54,6 +55,11 @@ class Activity:
     events: int
     errors: int
     denied: int
+
+
+def told_by(key: UUID) -> datetime:
+    """The moment that a stream's key begins with (48 bits of milliseconds)."""
+    return datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
 
 
 def trace_of(event: Event, seen: QuerySet[Event]) -> list[Span]:

@@ -1,8 +1,7 @@
 """Lists of partitioned streams: newest first, paged by key, never counted."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any, ClassVar
-from uuid import UUID
 
 from django.db.models import QuerySet
 from django.http import Http404
@@ -10,10 +9,7 @@ from django.http import Http404
 from arm import ids
 from arm.views import FilteredList
 
-
-def told_by(key: UUID) -> datetime:
-    """The moment that a stream's key begins with (48 bits of milliseconds)."""
-    return datetime.fromtimestamp((key.int >> 80) / 1000, UTC)
+from ..queries import told_by
 
 
 class StreamList(FilteredList):
