@@ -47,6 +47,7 @@ class CostModel(TenantRow):
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
+        verbose_name = "rate"
         ordering = ["model", "provider", "-starts_at"]
         constraints = [
             models.CheckConstraint(
@@ -136,6 +137,7 @@ class LedgerEntry(models.Model):
     class Meta:
         managed = False
         db_table = "costs_ledgerentry"
+        verbose_name_plural = "ledger entries"
 
     def __str__(self) -> str:
         return self.typeid
@@ -183,6 +185,7 @@ class SpendRollup(models.Model):
     amount_picos = models.DecimalField(max_digits=38, decimal_places=0)
 
     class Meta:
+        verbose_name, verbose_name_plural = "spend of a day", "spend by day"
         constraints = [
             models.UniqueConstraint(
                 fields=[
@@ -267,6 +270,7 @@ class CapBreach(TenantRow):
     restricted = models.BooleanField(help_text="The instance was made read-only by this breach.")
 
     class Meta:
+        verbose_name_plural = "cap breaches"
         ordering = ["-pk"]
         constraints = [models.UniqueConstraint(fields=["cap", "day"], name="breach_once_a_day")]
 

@@ -13,7 +13,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models import F, Model
 
-from arm import changes, clock, crypto, ids
+from arm import changes, clock, crypto, ids, services
 from arm.models import ApiKey, Membership, RoleBinding, Tenant, User, UserGrant
 from arm.permissions import grant_models
 from arm.rights import Right
@@ -107,6 +107,15 @@ def grant(to: User, on: Model, *rights: Right, **limits: Any) -> RoleBinding:
             user=to, permission=permission, content_object=on, tenant=owner, binding=binding, **limits
         )
     return binding
+
+
+def hired(name: str, role: str, on: Model) -> User:
+    """A member who holds a role on a scope, bound by the service as an administrator would."""
+    owner = on if isinstance(on, Tenant) else on.tenant
+    admin = everything(user(f"hires-{name}", member_of=owner), owner)
+    person = user(name, member_of=owner)
+    services.bind(principal=person, role=role, scope=on, actor=admin, reason="hired")
+    return person
 
 
 def everything(to: User, on: Model) -> User:

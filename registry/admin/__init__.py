@@ -9,6 +9,7 @@ from .places import (
     ProviderAdmin,
     RoleDefinitionAdmin,
 )
+from .reasoned import ReadOnlyInline, ReasonedAdmin
 
 __all__ = [
     "AgentInstanceAdmin",
@@ -21,5 +22,7 @@ __all__ = [
     "ProjectAdmin",
     "PromptAdmin",
     "ProviderAdmin",
+    "ReadOnlyInline",
+    "ReasonedAdmin",
     "RoleDefinitionAdmin",
 ]

@@ -1,5 +1,15 @@
-"""Telemetry in the second workplace: every write is a command that calls a service."""
+"""Telemetry in the second workplace: streams to read; every write of an incident is a command that calls a service."""
 
+from .events import EventAdmin, JobAdmin, QuarantineCountAdmin, QuarantinedEventAdmin
 from .incidents import IncidentAdmin
+from .streams import Period, StreamAdmin
 
-__all__ = ["IncidentAdmin"]
+__all__ = [
+    "EventAdmin",
+    "IncidentAdmin",
+    "JobAdmin",
+    "Period",
+    "QuarantineCountAdmin",
+    "QuarantinedEventAdmin",
+    "StreamAdmin",
+]
