@@ -338,6 +338,7 @@ LOGGING = {
 }
 WORKER_SILENCE_SECONDS = 30
 GATEWAY_URL = env("ARM_GATEWAY_URL", "")
+GATEWAY_OWN_CORE = env_bool("ARM_GATEWAY_OWN_CORE", default=True)
 
 BLUES = dict(
     zip(

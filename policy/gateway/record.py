@@ -14,6 +14,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 from arm import db
+from arm.copying import copy_in
 from arm.errors import Unavailable
 
 from ..engine import Action, Verdict
@@ -244,8 +245,7 @@ class Recorder:
     def _copy_once(self, day: int, data: bytes) -> None:
         name = datetime.fromtimestamp(day * 86_400, UTC).strftime("%Y%m%d")
         statement = f"COPY {db.PARTITIONS}.policy_decision_{name} ({COLUMNS}) FROM STDIN (FORMAT binary)"
-        with self._connection().cursor() as cursor, cursor.copy(statement.encode()) as copy:
-            copy.write(data)
+        copy_in(self._connection(), statement.encode(), data)
 
     def _connection(self) -> "psycopg.Connection[tuple[object, ...]]":
         """Autocommit: each COPY is a transaction of its own, durable when it returns."""

@@ -19,6 +19,7 @@ from django.db import DatabaseError, connections, transaction
 from psycopg import Cursor, errors
 
 from arm import clock, db, ports
+from arm.copying import copy_in
 from arm.errors import Unavailable
 from registry.models import InstanceStatus
 
@@ -114,10 +115,8 @@ def _ingest_cursor(tenant_id: UUID) -> Cursor[Any]:
 
 
 def _copy(cursor: Cursor[Any], table: str, columns: Sequence[str], day: date, data: bytes) -> None:
-    with cursor.copy(
-        f"COPY partitions.{table}_{day:%Y%m%d} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
-    ) as copy:
-        copy.write(data)
+    statement = f"COPY partitions.{table}_{day:%Y%m%d} ({', '.join(columns)}) FROM STDIN (FORMAT binary)"
+    copy_in(cursor.connection, statement.encode(), data)
 
 
 def _pack(tenant_id: UUID, events: Sequence[Event], now_us: int) -> tuple[dict[date, bytes], Booking | None]:
