@@ -212,7 +212,8 @@ SPECTACULAR_SETTINGS = {
         "IncidentKindEnum": "telemetry.lifecycle.IncidentKind",
         "PolicyStateEnum": "policy.lifecycle.PolicyState",
         "ApprovalKindEnum": "policy.lifecycle.ApprovalKind",
-        "StopModeEnum": ["draining", "paused", "read_only", "quarantined", "killed"],
+        "RestrictionStateEnum": "policy.lifecycle.RestrictionState",
+        "StopModeEnum": "policy.models.Posture.MODES",
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }
@@ -256,6 +257,7 @@ HOME_PANELS: list[str] = [
     "costs.plugins.SpendToday",
     "registry.plugins.HeldBack",
     "policy.plugins.ApprovalsWaiting",
+    "policy.plugins.StopsRequested",
     "policy.plugins.StopsInForce",
 ]
 SEARCH: list[str] = [

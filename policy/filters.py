@@ -5,13 +5,22 @@ from typing import Any
 
 import django_filters
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from arm import clock
 from registry.filters import SearchSet, TypeIDFilter
 
-from .lifecycle import ApprovalKind, ApprovalState, PolicyState
-from .models import ApprovalRequest, Binding, Decision, Policy, PolicyVersion, Posture, ToolRisk
+from .lifecycle import ApprovalKind, ApprovalState, PolicyState, RestrictionState
+from .models import (
+    ApprovalRequest,
+    Binding,
+    Decision,
+    Policy,
+    PolicyVersion,
+    Posture,
+    RestrictionRequest,
+    ToolRisk,
+)
 from .queries.decisions import first_key_at
 
 _CHECKS = forms.CheckboxSelectMultiple
@@ -98,6 +107,27 @@ class PostureFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     def about(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return about(rows, value)
+
+
+class RestrictionFilter(PostureFilter):
+    """By true state: one past its time is expired, whether or not that is written yet."""
+
+    state = django_filters.MultipleChoiceFilter(
+        method="truly", choices=RestrictionState.choices, widget=_CHECKS, label="State"
+    )
+
+    class Meta:
+        model = RestrictionRequest
+        fields: list[str] = []
+
+    def truly(self, rows: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
+        if not value:
+            return rows
+        late = Q(state=RestrictionState.REQUESTED, expires_at__lte=clock.now())
+        wanted = Q(state__in=[state for state in value if state != RestrictionState.EXPIRED]) & ~late
+        if RestrictionState.EXPIRED in value:
+            wanted |= late | Q(state=RestrictionState.EXPIRED)
+        return rows.filter(wanted)
 
 
 class StandingPostureFilter(PostureFilter):

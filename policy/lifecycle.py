@@ -1,4 +1,4 @@
-"""States of policy versions, approvals and the ways out of a stop. Data and pure functions only."""
+"""States of policy versions, approvals and requests for a stop. Data and pure functions only."""
 
 from datetime import timedelta
 
@@ -59,6 +59,39 @@ TIME_TO_LIVE: dict[str, timedelta] = {
     ApprovalKind.PROMOTION: timedelta(hours=48),
     ApprovalKind.RETIREMENT: timedelta(hours=24),
 }
+
+
+class RestrictionState(TextChoices):
+    REQUESTED = "requested", "Requested"
+    CONFIRMED = "confirmed", "Confirmed"
+    DECLINED = "declined", "Declined"
+    EXPIRED = "expired", "Expired"
+    WITHDRAWN = "withdrawn", "Withdrawn"
+
+
+_R = RestrictionState
+RESTRICTION_MOVES: dict[RestrictionState, frozenset[RestrictionState]] = {
+    _R.REQUESTED: frozenset({_R.CONFIRMED, _R.DECLINED, _R.EXPIRED, _R.WITHDRAWN}),
+    _R.CONFIRMED: frozenset(),
+    _R.DECLINED: frozenset(),
+    _R.EXPIRED: frozenset(),
+    _R.WITHDRAWN: frozenset(),
+}
+ANSWERED_WITHIN = timedelta(minutes=15)
+"""How long somebody who may only ask waits for one with the right."""
+SECOND_WITHIN = timedelta(minutes=60)
+"""How long the first of two people waits for the second."""
+
+
+class ReasonCode(TextChoices):
+    MISBEHAVES = "misbehaves", "It does what it should not"
+    SECURITY = "security", "Attack or stolen access"
+    DATA = "data", "Data in danger"
+    COST = "cost", "Cost out of hand"
+    COMPLIANCE = "compliance", "A rule or a control is broken"
+    QUALITY = "quality", "Its results are wrong"
+    MAINTENANCE = "maintenance", "Maintenance"
+    DRILL = "drill", "Drill"
 
 
 def may_become(state: str, to: ApprovalState) -> bool:

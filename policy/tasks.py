@@ -1,4 +1,4 @@
-"""What happens by itself: approvals expire and escalate, partitions are made ahead, old touches go."""
+"""What happens by itself: approvals and requests for a stop expire and escalate, partitions are made ahead, old touches go."""
 
 from datetime import timedelta
 from uuid import UUID
@@ -17,9 +17,15 @@ def expire_approvals(*, tenant_id: UUID, **_: object) -> None:
     services.expire_approvals(tenant_id=tenant_id)
 
 
+def expire_restrictions(*, tenant_id: UUID, **_: object) -> None:
+    """Close requests for a stop that nobody answered; on call hears of each by an incident."""
+    services.expire_restrictions(tenant_id=tenant_id)
+
+
 def expire_everywhere(**_: object) -> None:
     """Each minute, for every tenant."""
     tasks.each_tenant("policy.tasks.expire_approvals")
+    tasks.each_tenant("policy.tasks.expire_restrictions")
 
 
 def prepare_partitions(alias: str = "default") -> int:

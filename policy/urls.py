@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from arm.ids import converter
 from policy import views
 
-for prefix in ("pol", "pov", "bnd", "trk", "apr", "pos", "dec"):
+for prefix in ("pol", "pov", "bnd", "trk", "apr", "pos", "rsq", "dec"):
     register_converter(converter(prefix), prefix)
 
 app_name = "policy"
@@ -38,6 +38,13 @@ urlpatterns = [
     path("stop/history/", views.StopHistory.as_view(), name="stop_history"),
     path("stop/new/", views.ChooseStop.as_view(), name="stop_choose"),
     path("stop/preview/", views.PreviewStop.as_view(), name="stop_preview"),
+    path("stop/requests/", views.RestrictionList.as_view(), name="restriction_list"),
+    path("stop/requests/<rsq:pk>/", views.RestrictionDetail.as_view(), name="restriction_detail"),
+    path("stop/requests/<rsq:pk>/confirm/", views.ConfirmRestriction.as_view(), name="restriction_confirm"),
+    path("stop/requests/<rsq:pk>/decline/", views.DeclineRestriction.as_view(), name="restriction_decline"),
+    path(
+        "stop/requests/<rsq:pk>/withdraw/", views.WithdrawRestriction.as_view(), name="restriction_withdraw"
+    ),
     path("stop/<pos:pk>/", views.StopDetail.as_view(), name="posture_detail"),
     path("stop/<pos:pk>/lift/", views.LiftStop.as_view(), name="stop_lift"),
     path("stop/<pos:pk>/ask/", views.AskForLift.as_view(), name="stop_ask"),

@@ -21,7 +21,16 @@ from costs.models import Cap, CostModel, LedgerEntry, SpendRollup
 from costs.pricing import PICOS, Basis
 from policy.engine import SCHEMA, compile_envelope
 from policy.lifecycle import ApprovalKind, PolicyState
-from policy.models import ApprovalRequest, Binding, Decision, Policy, PolicyVersion, Posture, ToolRisk
+from policy.models import (
+    ApprovalRequest,
+    Binding,
+    Decision,
+    Policy,
+    PolicyVersion,
+    Posture,
+    RestrictionRequest,
+    ToolRisk,
+)
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import (
     AgentInstance,
@@ -459,6 +468,25 @@ def posture(on: Model, **kw: Any) -> Posture:
     return Posture.objects.create(tenant=owner, **Posture.members_for(on), **(defaults | kw))
 
 
+def restriction(on: Model, **kw: Any) -> RestrictionRequest:
+    """A request to pause a scope, by somebody who is signed in."""
+    owner = on if isinstance(on, Tenant) else on.tenant
+    now = clock.now()
+    asker = kw.pop("asked_by", None) or user(member_of=owner)
+    defaults = {
+        "mode": "paused",
+        "reason_code": "misbehaves",
+        "reason": "test",
+        "in_person": True,
+        "digest": crypto.digest(str(next(_n)).encode()),
+        "asked_at": now,
+        "expires_at": now + timedelta(minutes=15),
+    }
+    return RestrictionRequest.objects.create(
+        tenant=owner, asked_by=asker, **RestrictionRequest.members_for(on), **(defaults | kw)
+    )
+
+
 def decision(of: AgentInstance | None = None, **kw: Any) -> Decision:
     """A recorded answer: a red tool was allowed."""
     instance_ = of or instance()
@@ -519,6 +547,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         ToolRisk.objects.create(tenant=tenant, tool="crm_*", risk="red", note="test"),
         approval(running),
         posture(running),
+        restriction(running),
         decision(running),
         event(running),
         quarantined(place, at),

@@ -3,6 +3,7 @@
 from .approvals import ApprovalRequestAdmin
 from .decisions import DecisionAdmin, LimitUsageAdmin
 from .policies import BindingAdmin, PolicyAdmin, PolicyVersionAdmin, ToolRiskAdmin
+from .restrictions import RestrictionRequestAdmin
 from .stops import PostureAdmin
 
 __all__ = [
@@ -13,5 +14,6 @@ __all__ = [
     "PolicyAdmin",
     "PolicyVersionAdmin",
     "PostureAdmin",
+    "RestrictionRequestAdmin",
     "ToolRiskAdmin",
 ]

@@ -4,9 +4,6 @@ asked; here one may refuse or take back."""
 from typing import Any
 
 from django.contrib import admin
-from django.db.models import Model, QuerySet
-from django.http import HttpRequest
-from unfold.admin import TabularInline
 
 from arm.admin import AdminCommand, ReasonOnly, ScopedAdmin
 from arm.models import User
@@ -14,28 +11,12 @@ from arm.rights import Right
 
 from .. import services
 from ..models import ApprovalDecision, ApprovalRequest
+from .answers import Answers
 
 
-class DecisionInline(TabularInline):  # type: ignore[misc]
-    """Who said what. Who sees the request sees it; nobody edits it."""
-
+class DecisionInline(Answers):
     model = ApprovalDecision
     fields = readonly_fields = ("at", "person", "approve", "reason", "opened_at")
-    extra = 0
-    can_delete = False
-
-    def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().get_queryset(request)
-        return rows.select_related("person")
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return True
-
-    def has_add_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
 
 
 def _deny(row: ApprovalRequest, actor: User, cleaned: dict[str, Any]) -> object:

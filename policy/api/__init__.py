@@ -6,6 +6,7 @@ from rest_framework import routers
 from policy.api.approvals import ApprovalViewSet
 from policy.api.decisions import DecisionViewSet
 from policy.api.policies import BindingViewSet, PolicyVersionViewSet, PolicyViewSet, ToolViewSet
+from policy.api.restrictions import RestrictionViewSet
 from policy.api.simulate import Simulate
 from policy.api.stops import PostureViewSet
 
@@ -18,6 +19,7 @@ for noun, viewset in (
     ("tools", ToolViewSet),
     ("approvals", ApprovalViewSet),
     ("postures", PostureViewSet),
+    ("restrictions", RestrictionViewSet),
     ("decisions", DecisionViewSet),
 ):
     router.register(noun, viewset, basename=f"policy-{noun}")

@@ -26,7 +26,8 @@ class PostureViewSet(PolicyViewSetBase[Posture]):
 
     @extend_schema(request=words.SetPostureIn, responses={201: words.PostureOut})
     def create(self, request: Request) -> Response:
-        """Stop a scope at once. Deciders deny from the commit on."""
+        """Stop a scope at once. Deciders deny from the commit on. Production and a whole tenant take two people
+        (`second_person_needed`): ask at `/restrictions/`."""
         body = validated(words.SetPostureIn, request)
         scope = scope_of("/scope", body.pop("scope"), request)
         mode = Mode(body.pop("mode"))
@@ -39,7 +40,7 @@ class PostureViewSet(PolicyViewSetBase[Posture]):
         """What a stop would reach and deny. Nothing is stored."""
         body: dict[str, Any] = validated(words.PreviewIn, request)
         scope = scope_of("/scope", body.pop("scope"), request)
-        found = queries.preview(scope, Mode(body.pop("mode")), **body)
+        found = queries.preview(scope, Mode(body.pop("mode")), request.user, **body)
         return Response(words.PreviewOut(found).data)
 
     @extend_schema(request=words.ReasonIn, responses=words.PostureOut)

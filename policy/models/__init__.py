@@ -5,6 +5,7 @@ from .decisions import Decision
 from .limits import LimitLease, LimitUsage
 from .policies import Binding, Policy, PolicyVersion, TenantPolicy, ToolRisk
 from .postures import Posture
+from .restrictions import RestrictionDecision, RestrictionRequest
 from .targets import Target
 
 __all__ = [
@@ -17,6 +18,8 @@ __all__ = [
     "Policy",
     "PolicyVersion",
     "Posture",
+    "RestrictionDecision",
+    "RestrictionRequest",
     "Target",
     "TenantPolicy",
     "ToolRisk",

@@ -1,4 +1,4 @@
-"""What a binding or a posture is about: exactly one of the things an agent stands below."""
+"""What a binding or a stop is about: exactly one of the things an agent stands below."""
 
 from collections.abc import Sequence
 from typing import Any, ClassVar
@@ -8,7 +8,10 @@ from django.db.models import Q
 
 from arm.models import Tenant, TenantRow
 
+from ..engine import Mode
+
 DIRECT = ("environment", "role", "template", "version", "slot", "instance")
+STOPPABLE = (*DIRECT, "provider")
 
 
 def exactly_one(names: Sequence[str]) -> Q:
@@ -71,3 +74,28 @@ class Target(TenantRow):
             if cls._meta.get_field(name).related_model is type(target):
                 return {name: target}
         raise LookupError(f"{type(target).__name__} is nothing that a {cls._meta.verbose_name} can be about")
+
+
+class Stop(Target):
+    """Abstract: scope × mode, of all tools or of some, as it stands or as it is asked for."""
+
+    MODES: ClassVar = [
+        (mode.value, mode.value.replace("_", " ").capitalize()) for mode in Mode if mode != Mode.NORMAL
+    ]
+
+    names = STOPPABLE
+    permission_scopes = (*Target.permission_scopes, "provider")
+
+    provider = models.ForeignKey("registry.Provider", models.PROTECT, null=True, related_name="+")
+    tool = models.CharField(max_length=128, blank=True, help_text="Only this tool (name or glob).")
+    tool_class = models.CharField(max_length=12, blank=True, help_text="Only tools of this class.")
+    mode = models.CharField(max_length=12, choices=MODES, editable=False)
+    reason = models.CharField(max_length=500)
+    until = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        abstract = True
+
+    def __str__(self) -> str:
+        what = f" ({self.tool or self.tool_class})" if self.tool or self.tool_class else ""
+        return f"{self.target}{what}: {self.get_mode_display().lower()}"

@@ -9,6 +9,7 @@ from .panels import (
     LastDecisions,
     PolicyInForce,
     StopsInForce,
+    StopsRequested,
 )
 
 __all__ = [
@@ -24,4 +25,5 @@ __all__ = [
     "PolicyValidates",
     "SlotHasPolicy",
     "StopsInForce",
+    "StopsRequested",
 ]

@@ -8,8 +8,9 @@ from arm.permissions import held_on, visible
 from arm.rights import Right
 from registry.models import AgentInstance, AgentVersion
 
-from ..models import ApprovalRequest, Decision, Posture
+from ..models import ApprovalRequest, Decision, Posture, RestrictionRequest
 from ..queries import approvals, decisions, policies, stops
+from ..queries.restriction_pages import waiting
 
 SHOWN = 5
 
@@ -23,10 +24,10 @@ class ApprovalsWaiting:
         mine = approvals.waiting_for(request.user, subject, ApprovalRequest.objects.for_list())
         found = list(mine[: SHOWN + 1])
         seen = visible(ApprovalRequest.objects.all(), request.user, Right.READ_DECISIONS)
-        waiting = approvals.waiting(seen).count()
-        if not found and not waiting:
+        in_all = approvals.waiting(seen).count()
+        if not found and not in_all:
             return None
-        context = {"rows": approvals.rows(found[:SHOWN]), "more": len(found) > SHOWN, "waiting": waiting}
+        context = {"rows": approvals.rows(found[:SHOWN]), "more": len(found) > SHOWN, "waiting": in_all}
         return Panel("Approvals waiting", "policy/_home_approvals.html", context, anchor="approvals")
 
 
@@ -42,6 +43,18 @@ class StopsInForce:
         return Panel("Stops in force", "policy/_home_stops.html", context, anchor="stops")
 
 
+class StopsRequested:
+    """Home: stops that wait for a second person, soonest to expire first."""
+
+    def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
+        seen = visible(RestrictionRequest.objects.all(), request.user, Right.READ_POLICY)
+        found = list(waiting(seen)[: SHOWN + 1])
+        if not found:
+            return None
+        context = {"rows": found[:SHOWN], "more": len(found) > SHOWN}
+        return Panel("Stops that wait for a person", "policy/_home_requests.html", context, anchor="requests")
+
+
 class InstanceStop:
     """Instance: the meet of its own state and every posture above it, and which scope takes what away."""
 
@@ -53,6 +66,7 @@ class InstanceStop:
             "stop": stops.instance_stop(subject),
             "instance": subject,
             "may_stop": Right.RESTRICT_INSTANCE in held,
+            "may_ask": Right.REQUEST_RESTRICTION in held,
         }
         return Panel("Stop", "policy/_panel_stop.html", context, anchor="stop")
 

@@ -2,26 +2,32 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from django.db.models import Count, Q, QuerySet
 
-from arm import clock
 from arm.models import ChangeRecord, Tenant, TenantRow, User
 from arm.permissions import allowed
-from arm.queries import single_handed
 from arm.rights import Right
 from registry.lifecycle import InstanceState
-from registry.models import AgentInstance, Environment
+from registry.models import AgentInstance
 
 from ..engine import Column, Exit, Mode
-from ..engine.posture import APPROVERS, EVERYTHING, EXITS, MATRIX, STATES
-from ..lifecycle import OPEN, ApprovalKind
+from ..engine.posture import EVERYTHING, EXITS, MATRIX, STATES
 from ..models import ApprovalRequest, Posture
+from ..models.targets import Stop
+from . import lifting, restricting
+from .people import SHOWN as NAMES
 from .people import holders
 from .reach import instances_below, numbers
+from .restricting import Way
 
+S = TypeVar("S", bound=Stop)
 SHOWN = 10
+ABOVE = (
+    *("tenant", "environment", "role", "template", "version__template", "slot__role", "slot__environment"),
+    *("instance", "provider"),
+)
 COLUMNS = (
     (Column.START_RUN, "Start a run"),
     (Column.CONTINUE_RUN, "Continue a run"),
@@ -34,6 +40,10 @@ ENDS = {
     Exit.APPROVER: "An approver who neither set it nor asked for its end must lift it.",
     Exit.TWO_APPROVERS: "Two approvers who neither set it nor asked for its end must agree to lift it.",
     Exit.NEVER: "Nobody can lift it.",
+}
+BY_TWO = {
+    Exit.OPERATOR: "It takes two to stop this, so two must end it: an operator, and another who may release.",
+    Exit.APPROVER: "It takes two to stop this, so two approvers who neither set it nor asked must agree to lift it.",
 }
 IRREVERSIBLE = {
     Mode.DRAINING: "",
@@ -78,6 +88,8 @@ class Preview:
     irreversible: str
     phrase: str
     already: Posture | None
+    way: Way
+    who_may: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,13 +127,21 @@ def mode_of(state: str) -> Mode:
     }.get(InstanceState(state)) or Mode(state)
 
 
-def preview(scope: Tenant | TenantRow, mode: Mode, *, tool: str = "", tool_class: str = "") -> Preview:
-    """What a stop would reach and deny, before anybody confirms it."""
+def preview(
+    scope: Tenant | TenantRow, mode: Mode, actor: User, *, tool: str = "", tool_class: str = ""
+) -> Preview:
+    """What a stop would reach and deny, before anybody confirms it, and what this person can do about it.
+
+    `who_may` names others with the right, where this person alone is not enough.
+    """
     reached = instances_below(scope)
     members = Posture.members_for(scope)
     same = Posture.objects.in_force().filter(mode=mode, tool=tool, tool_class=tool_class, **members)
     only = f"the tool {tool}" if tool else f"tools of class {tool_class}" if tool_class else ""
-    wide = isinstance(scope, Tenant) or (isinstance(scope, Environment) and scope.production)
+    two = restricting.takes_two(scope)
+    way = restricting.way_to_stop(scope, actor)
+    by_two = two and way != Way.AT_ONCE
+    ends = BY_TWO.get(EXITS[mode], ENDS[EXITS[mode]]) if by_two else ENDS[EXITS[mode]]
     return Preview(
         scope=scope,
         kind="tenant" if isinstance(scope, Tenant) else str(scope._meta.verbose_name),
@@ -134,10 +154,12 @@ def preview(scope: Tenant | TenantRow, mode: Mode, *, tool: str = "", tool_class
             for column, label in COLUMNS
             if not only or column in (Column.GREEN, Column.YELLOW, Column.RED)
         ),
-        ends=ENDS[EXITS[mode]],
+        ends=ends,
         irreversible=IRREVERSIBLE[mode],
-        phrase=str(scope) if wide else "",
+        phrase=str(scope) if two else "",
         already=same.first(),
+        way=way,
+        who_may=() if way == Way.AT_ONCE else restricting.who_may_stop(scope, without=[actor.pk]),
     )
 
 
@@ -158,21 +180,12 @@ def reaching(instance: AgentInstance) -> QuerySet[Posture]:
     return with_scope(Posture.objects.in_force().filter(about, tenant=instance.tenant_id)).order_by("set_at")
 
 
-def with_scope(rows: QuerySet[Posture]) -> QuerySet[Posture]:
-    """With everything that a posture's page or row names."""
-    return rows.select_related(
-        "tenant",
-        "environment",
-        "role",
-        "template",
-        "version__template",
-        "slot__role",
-        "slot__environment",
-        "instance",
-        "provider",
-        "set_by",
-        "lifted_by",
+def with_scope(rows: QuerySet[S]) -> QuerySet[S]:
+    """With everything that a stop's (or its request's) page or row names."""
+    people = (
+        ("set_by", "lifted_by", "request__asked_by") if rows.model is Posture else ("asked_by", "closed_by")
     )
+    return rows.select_related(*ABOVE, *people)
 
 
 def instance_stop(instance: AgentInstance) -> InstanceStop:
@@ -208,41 +221,52 @@ def lift_page(posture: Posture, actor: User) -> LiftPage:
     if not posture.in_force or way_out == Exit.NEVER:
         ends = ENDS[way_out] if posture.in_force else "It has ended."
         return LiftPage(ends, 0, 0, None, False, False, ends, (), changes)
-    needs = APPROVERS[way_out]
+    agreed = lifting.agreement(posture, actor)
     releases = allowed(actor, Right.RELEASE_INSTANCE, posture)
     approves = allowed(actor, Right.APPROVE_RELEASE, posture)
-    asked = ApprovalRequest.objects.filter(subject_id=posture.pk, kind=ApprovalKind.REACTIVATION)
-    request = asked.filter(state__in=OPEN, expires_at__gt=clock.now()).first()
-    requesters = set(asked.values_list("requested_by_id", flat=True)) if needs else set()
-    people = {actor.pk} if approves else set()
-    if request is not None:
-        people |= set(request.decisions.filter(approve=True).values_list("person_id", flat=True))
-    have = len(people - requesters - {posture.set_by_id})
-    alone = needs > 0 and single_handed(posture.tenant_id)
-    enough = have >= needs or alone
-    may_lift = (releases if needs == 0 else (releases or approves)) and enough
-    may_ask = needs > 0 and (releases or approves) and request is None and not alone and not may_lift
-    right = Right.APPROVE_RELEASE if needs else Right.RELEASE_INSTANCE
-    without = {person for person in (*requesters, posture.set_by_id) if person} if needs else set()
+    operator = way_out == Exit.OPERATOR
+    may_lift = (releases if operator else (releases or approves)) and agreed.enough
+    may_ask = bool(
+        agreed.needs
+        and (releases or approves)
+        and agreed.request is None
+        and not agreed.alone
+        and not may_lift
+    )
     return LiftPage(
-        ends=ENDS[way_out],
-        needs=needs,
-        have=min(have, needs),
-        request=request,
+        ends=BY_TWO.get(way_out, ENDS[way_out]) if agreed.by_two else ENDS[way_out],
+        needs=agreed.needs,
+        have=min(len(agreed.people), agreed.needs),
+        request=agreed.request,
         may_lift=may_lift,
         may_ask=may_ask,
-        why_not="" if may_lift else _why_not(needs, have, releases or approves),
-        who_may=() if may_lift else holders(right, posture, posture.tenant_id, without=without),
+        why_not="" if may_lift else _why_not(agreed, releases or approves),
+        who_may=() if may_lift else _who_may_agree(posture, agreed),
         changes=changes,
     )
 
 
-def _why_not(needs: int, have: int, concerned: bool) -> str:
+def _who_may_agree(posture: Posture, agreed: lifting.Agreement) -> tuple[str, ...]:
+    rights = []
+    if agreed.way_out == Exit.OPERATOR:
+        rights.append(Right.RELEASE_INSTANCE)
+    if agreed.needs:
+        rights.append(Right.APPROVE_RELEASE)
+    without = agreed.barred
+    if agreed.way_out == Exit.OPERATOR and agreed.request is not None and agreed.request.requested_by_id:
+        without |= {agreed.request.requested_by_id}
+    names = [name for right in rights for name in holders(right, posture, posture.tenant_id, without=without)]
+    return tuple(dict.fromkeys(names))[:NAMES]
+
+
+def _why_not(agreed: lifting.Agreement, concerned: bool) -> str:
     if not concerned:
         return "Your roles do not let you lift it."
-    if needs == 0:
+    if agreed.needs == 0:
         return "Lifting it takes an operator's right to release."
-    return f"{needs} {'approver' if needs == 1 else 'approvers'} must agree; {have} did."
+    if agreed.way_out == Exit.OPERATOR:
+        return "You alone are not enough: ask for its end, and another person who may release agrees or lifts it."
+    return f"{agreed.needs} {'approver' if agreed.needs == 1 else 'approvers'} must agree; {len(agreed.people)} did."
 
 
 def _places(reached: QuerySet[AgentInstance]) -> tuple[Place, ...]:

@@ -15,24 +15,36 @@ from .bindings import bind_policy, unbind_policy
 from .catalogue import end_tool_risk, set_outcome_rule, set_tool_risk
 from .limits import reserve_limit, settle_limit
 from .policies import activate_version, create_policy, draft_version, withdraw_version
-from .postures import ApprovalNeeded, lift_posture, request_lift, set_posture
+from .postures import ApprovalNeeded, SecondPersonNeeded, lift_posture, request_lift, set_posture
+from .restrictions import (
+    confirm_restriction,
+    decline_restriction,
+    expire_restrictions,
+    request_restriction,
+    withdraw_restriction,
+)
 
 __all__ = [
     "ApprovalNeeded",
     "Requested",
+    "SecondPersonNeeded",
     "activate_version",
     "bind_policy",
     "cancel_approval",
     "close_approval",
+    "confirm_restriction",
     "consume_approval",
     "create_policy",
     "decide_approval",
+    "decline_restriction",
     "draft_version",
     "end_tool_risk",
     "expire_approvals",
+    "expire_restrictions",
     "lift_posture",
     "request_approval",
     "request_lift",
+    "request_restriction",
     "request_tool_approval",
     "reserve_limit",
     "set_outcome_rule",
@@ -41,5 +53,6 @@ __all__ = [
     "settle_limit",
     "unbind_policy",
     "void_approvals",
+    "withdraw_restriction",
     "withdraw_version",
 ]

@@ -45,8 +45,12 @@ def request_approval(
     excluded: Iterable[UUID] = (),
     roles: Iterable[str] = (),
     instance: AgentInstance | None = None,
+    ttl: timedelta | None = None,
 ) -> Requested:
-    """Ask for exactly this action. An open request for the same action is returned, not doubled."""
+    """Ask for exactly this action. An open request for the same action is returned, not doubled.
+
+    It waits for `ttl`, or as long as its kind does.
+    """
     return _request(
         ApprovalRequest(
             tenant_id=tenant_id,
@@ -62,7 +66,7 @@ def request_approval(
             roles=sorted(roles),
             quorum=quorum,
             created_at=clock.now(),
-            expires_at=clock.now() + TIME_TO_LIVE[kind],
+            expires_at=clock.now() + (ttl or TIME_TO_LIVE[kind]),
         ),
         requested_by,
         reason,

@@ -1,13 +1,14 @@
-"""Kill switches: one person stops at once; who may lift what depends on the mode."""
+"""Kill switches: one person stops at once, two stop production or a whole tenant; who may lift what depends on
+the mode, and on whether it took two to set it."""
 
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 
-from arm import changes, clock, crypto, tasks
+from arm import changes, clock, tasks
 from arm import services as core
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
 from arm.models import Tenant, TenantRow, User
@@ -18,12 +19,13 @@ from registry import services as registry
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, KeyScope
 from registry.services.asking import Duplicate, require_reason
+from registry.services.locking import locked
 
 from ..engine import Column, Exit, Mode
-from ..engine.posture import APPROVERS, EXITS, MATRIX
-from ..lifecycle import OPEN, ApprovalKind
-from ..models import ApprovalRequest, Posture
-from ..queries import reach
+from ..engine.posture import EXITS, MATRIX
+from ..lifecycle import OPEN, SECOND_WITHIN, ApprovalKind
+from ..models import ApprovalRequest, Posture, RestrictionRequest
+from ..queries import lifting, reach, restricting
 from .approvals import close_approval, request_approval, void_approvals
 
 BY_TIME = (Exit.OPERATOR,)
@@ -31,9 +33,15 @@ BY_TIME = (Exit.OPERATOR,)
 
 
 class ApprovalNeeded(Conflict):
-    """`needs` approvers who took no part must agree; `have` of them did. `request_lift` asks them."""
+    """`needs` people must agree; `have` of them did. `request_lift` asks them."""
 
     code = "approval_needed"
+
+
+class SecondPersonNeeded(Conflict):
+    """One person alone does not stop this; `who_may` be the second. `request_restriction` asks them."""
+
+    code = "second_person_needed"
 
 
 @transaction.atomic
@@ -47,20 +55,20 @@ def set_posture(
     tool: str = "",
     tool_class: str = "",
     links: Sequence[str] = (),
+    request: RestrictionRequest | None = None,
 ) -> Posture:
     """Stop a scope at once, by one person with the right or by a rule of ARM (`actor` None).
 
-    Deciders deny from the commit on. Requests of the agents it reaches are voided; `killed` also revokes the
-    agent's tokens and quarantines it. Duplicate where exactly this already stands.
+    Production and a whole tenant take two people: those who want this `request` and may. SecondPersonNeeded says who
+    else may. Deciders deny from the commit on. Requests of the agents it reaches are voided; `killed` also revokes
+    the agent's tokens and quarantines it. Duplicate where exactly this already stands.
     """
     if actor is not None:
-        require(
-            actor,
-            Right.RESTRICT_INSTANCE if isinstance(scope, AgentInstance) else Right.RESTRICT_WIDELY,
-            scope,
-        )
+        require(actor, restricting.right_to_stop(scope), scope)
     require_reason(reason)
-    members = _members(scope, mode, until, tool, tool_class)
+    members = members_of_stop(scope, mode, until, tool, tool_class)
+    people = _people_enough(scope, actor, request)
+    one_stop_at_a_time(scope)
     same = Posture.objects.in_force().filter(mode=mode, tool=tool, tool_class=tool_class, **members)
     if taken := same.first():
         raise Duplicate(f"{scope} is already {mode.replace('_', ' ')}.", taken)
@@ -76,6 +84,7 @@ def set_posture(
         tool=tool,
         tool_class=tool_class,
         reach=numbers,
+        request=request,
         **members,
     )
     voided = 0
@@ -84,7 +93,14 @@ def set_posture(
         voided = void_approvals(instances=reached.values_list("pk", flat=True), actor=actor, reason=why)
     if mode == Mode.KILLED and isinstance(scope, AgentInstance):
         _kill(scope, actor, reason)
-    after = {"mode": mode.value, "until": until, "tool": tool or tool_class, **numbers, "voided": voided}
+    after = {
+        "mode": mode.value,
+        "until": until,
+        "tool": tool or tool_class,
+        **numbers,
+        "voided": voided,
+        **people,
+    }
     record = changes.record(actor, "policy.posture.set", posture, after=after, reason=reason, links=links)
     _tell(posture, "policy.posture.set", record.pk)
     return posture
@@ -93,18 +109,16 @@ def set_posture(
 @transaction.atomic
 def lift_posture(*, posture: Posture, actor: User, reason: str) -> Posture:
     """End a stop. Draining and paused: one operator. Read-only: an approver who neither set it nor asked to lift it.
-    Quarantined: two such. Killed: nobody. ApprovalNeeded says how many are missing.
+    Quarantined: two such. Killed: nobody. What took two people to set takes two. ApprovalNeeded says how many are
+    missing.
     """
     if not allowed(actor, Right.APPROVE_RELEASE, posture):
         require(actor, Right.RELEASE_INSTANCE, posture)
     require_reason(reason)
-    posture = Posture.objects.select_for_update(of=("self",)).get(pk=posture.pk)
-    way_out = _way_out(posture)
-    after: dict[str, Any] = {}
-    if way_out == Exit.OPERATOR:
+    posture = locked(Posture.objects.select_related("request"), posture.pk)
+    if _way_out(posture) == Exit.OPERATOR:
         require(actor, Right.RELEASE_INSTANCE, posture)
-    else:
-        after = _second_persons(posture, actor, APPROVERS[way_out])
+    after = _agreed(posture, actor)
     posture.lifted_at, posture.lifted_by, posture.lift_reason = clock.now(), actor, reason
     posture.save(update_fields=["lifted_at", "lifted_by", "lift_reason"])
     before = {"mode": posture.mode, "set_at": posture.set_at}
@@ -117,32 +131,38 @@ def lift_posture(*, posture: Posture, actor: User, reason: str) -> Posture:
 
 @transaction.atomic
 def request_lift(*, posture: Posture, actor: User, reason: str) -> ApprovalRequest:
-    """Ask approvers to agree to the end of a stop that one person may not lift."""
+    """Ask others to agree to the end of a stop that one person may not lift."""
     if not allowed(actor, Right.APPROVE_RELEASE, posture):
         require(actor, Right.RELEASE_INSTANCE, posture)
     require_reason(reason)
-    posture = Posture.objects.select_for_update(of=("self",)).get(pk=posture.pk)
-    needs = APPROVERS[_way_out(posture)]
-    if not needs:
+    posture = locked(Posture.objects.select_related("request"), posture.pk)
+    way_out = _way_out(posture)
+    agreed = lifting.agreement(posture, actor)
+    if not agreed.needs:
         raise Conflict(f"{posture}: one operator may lift it, no request is needed.")
+    # An operator who asks is one of the two; approvers who asked or took part never count.
+    others = way_out == Exit.OPERATOR
+    parties = {actor.pk} if others else {actor.pk, *agreed.barred}
     return request_approval(
         tenant_id=posture.tenant_id,
         kind=ApprovalKind.REACTIVATION,
         title=f"Lift {posture}",
         subject_kind="policy.posture",
         subject_id=posture.pk,
-        action=_lift_action(posture),
+        action=lifting.lift_action(posture),
         requested_by=actor,
         reason=reason,
-        quorum=needs,
-        excluded=[person for person in (posture.set_by_id, actor.pk) if person],
+        quorum=1 if others else agreed.needs,
+        excluded=parties,
         instance=posture.instance,
+        ttl=SECOND_WITHIN if agreed.by_two else None,
     ).request
 
 
-def _members(
+def members_of_stop(
     scope: Tenant | TenantRow, mode: Mode, until: datetime | None, tool: str, tool_class: str
 ) -> dict[str, Any]:
+    """The fields that point at the scope. Invalid names what makes no sense as a stop."""
     if mode == Mode.NORMAL:
         _refuse("/mode", "Normal is the absence of a stop: lift the postures that stand.")
     if mode == Mode.KILLED and not isinstance(scope, AgentInstance):
@@ -181,33 +201,55 @@ def _way_out(posture: Posture) -> Exit:
     return way_out
 
 
-def _second_persons(posture: Posture, actor: User, needs: int) -> dict[str, Any]:
-    digest = crypto.digest(crypto.canonical(_lift_action(posture)))
-    asked = ApprovalRequest.objects.filter(subject_id=posture.pk, digest=digest)
-    current = asked.select_for_update(of=("self",)).filter(state__in=OPEN, expires_at__gt=clock.now()).first()
-    approvers: set[UUID] = set()
-    if current is not None:
-        approvers = set(current.decisions.filter(approve=True).values_list("person_id", flat=True))
-    if allowed(actor, Right.APPROVE_RELEASE, posture):
-        approvers.add(actor.pk)
-    requesters = set(asked.values_list("requested_by_id", flat=True))
-    counted = approvers - requesters - {posture.set_by_id}
-    if len(counted) < needs:
-        if not single_handed(posture.tenant_id):
-            people = "approver" if needs == 1 else "approvers"
-            raise ApprovalNeeded(
-                f"{posture}: {needs} {people} who neither set it nor asked must agree; {len(counted)} did.",
-                needs=needs,
-                have=len(counted),
-            )
+def one_stop_at_a_time(scope: Tenant | TenantRow) -> None:
+    """Until this transaction ends, nobody else sets or asks for a stop of this very scope. Its row stays free."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"stop {scope.pk}"])
+
+
+def _people_enough(
+    scope: Tenant | TenantRow, actor: User | None, request: RestrictionRequest | None
+) -> dict[str, Any]:
+    """What the record says about who set it. SecondPersonNeeded where one does not suffice."""
+    if not restricting.takes_two(scope):
+        return {}
+    if actor is None:
+        raise NotAllowed("People stop production and whole tenants; a rule stops agents.")
+    people = restricting.triggers(request) if request is not None else frozenset({actor.pk})
+    if len(people) >= restricting.PEOPLE:
+        return {"set_by": sorted(str(person) for person in people)}
+    if single_handed(restricting.tenant_of(scope)):
         return {"sod_mode": "reduced"}
-    if current is not None:
-        close_approval(request=current, used_by=posture.pk)
-    return {"approved_by": sorted(str(person) for person in counted)}
+    raise SecondPersonNeeded(
+        f"Two people stop {scope}: ask for it, and somebody else who may stop it confirms.",
+        needs=restricting.PEOPLE,
+        have=len(people),
+        who_may=restricting.who_may_stop(scope, without=people | {actor.pk}),
+    )
 
 
-def _lift_action(posture: Posture) -> dict[str, str]:
-    return {"verb": "policy.posture.lift", "posture": posture.typeid}
+def _agreed(posture: Posture, actor: User) -> dict[str, Any]:
+    """What the record says about who agreed to the end. ApprovalNeeded where somebody is missing."""
+    ApprovalRequest.objects.select_for_update(of=("self",)).filter(
+        subject_id=posture.pk, state__in=OPEN
+    ).first()  # the yes that is being given now is waited for
+    agreed = lifting.agreement(posture, actor)
+    if not agreed.needs:
+        return {}
+    if len(agreed.people) < agreed.needs:
+        if not agreed.alone:
+            raise ApprovalNeeded(_missing(posture, agreed), needs=agreed.needs, have=len(agreed.people))
+        return {"sod_mode": "reduced"}
+    if agreed.request is not None:
+        close_approval(request=agreed.request, used_by=posture.pk)
+    return {"approved_by": sorted(str(person) for person in agreed.people)}
+
+
+def _missing(posture: Posture, agreed: lifting.Agreement) -> str:
+    if agreed.way_out == Exit.OPERATOR:
+        return f"{posture}: two people set it, so two must end it; {len(agreed.people)} of them wants to."
+    people = "approver" if agreed.needs == 1 else "approvers"
+    return f"{posture}: {agreed.needs} {people} who neither set it nor asked must agree; {len(agreed.people)} did."
 
 
 def _tell(posture: Posture, event: str, change_id: UUID) -> None:

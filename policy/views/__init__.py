@@ -24,6 +24,13 @@ from policy.views.policies import (
     ToolCatalogue,
     WithdrawVersion,
 )
+from policy.views.restrictions import (
+    ConfirmRestriction,
+    DeclineRestriction,
+    RestrictionDetail,
+    RestrictionList,
+    WithdrawRestriction,
+)
 from policy.views.simulator import Simulator
 from policy.views.stops import (
     AskForLift,
@@ -47,9 +54,11 @@ __all__ = [
     "CancelApproval",
     "ChooseStop",
     "ClassifyTool",
+    "ConfirmRestriction",
     "CreatePolicy",
     "DecisionDetail",
     "DecisionList",
+    "DeclineRestriction",
     "DraftVersion",
     "EndBinding",
     "EndToolRisk",
@@ -59,10 +68,13 @@ __all__ = [
     "PolicyVersionDetail",
     "PolicyVersionDiff",
     "PreviewStop",
+    "RestrictionDetail",
+    "RestrictionList",
     "Simulator",
     "StopDetail",
     "StopHistory",
     "StopList",
     "ToolCatalogue",
+    "WithdrawRestriction",
     "WithdrawVersion",
 ]

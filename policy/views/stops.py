@@ -1,4 +1,4 @@
-"""Stop: what stands, what a stop would reach before it is confirmed, and the way out of one."""
+"""Stop: what stands, what a stop would reach before it is confirmed or asked for, and the way out of one."""
 
 from typing import Any, ClassVar
 
@@ -12,13 +12,16 @@ from django.views.generic import DetailView, FormView
 
 from arm.forms import ReasonForm
 from arm.models import User
+from arm.panels import seen_by_visitor
 from arm.rights import Right
 from arm.views import FilteredList, Scoped, current_tenant
 from policy import forms, services
 from policy.engine import Mode
 from policy.filters import PostureFilter
-from policy.models import Posture
+from policy.models import Posture, RestrictionRequest
 from policy.queries import stops as queries
+from policy.queries.restricting import Way
+from policy.queries.restriction_pages import waiting
 from policy.views.commands import Command, Create, actor_of, may_anywhere
 
 VERBS = {
@@ -29,6 +32,17 @@ VERBS = {
     Mode.KILLED: "Kill",
 }
 SETS = (Right.RESTRICT_WIDELY, Right.RESTRICT_INSTANCE)
+ASKS = (Right.REQUEST_RESTRICTION, Right.MANAGE_INCIDENT)
+
+
+def tabs(active: str) -> list[dict[str, Any]]:
+    """What stands, what is asked for, what was."""
+    pages = (
+        ("standing", "In force", "policy:stop_list"),
+        ("requests", "Requests", "policy:restriction_list"),
+        ("history", "History", "policy:stop_history"),
+    )
+    return [{"label": label, "url": reverse(name), "active": key == active} for key, label, name in pages]
 
 
 class StopList(FilteredList):
@@ -61,14 +75,14 @@ class StopList(FilteredList):
         return rows.in_force()
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        tabs = [
-            ("standing", "In force", reverse("policy:stop_list")),
-            ("history", "History", reverse("policy:stop_history")),
-        ]
+        asked = seen_by_visitor(RestrictionRequest.objects.all(), self.request, Right.READ_POLICY)
+        open_requests = list(waiting(asked)) if self.tab == "standing" else []
         return super().get_context_data(
             tab=self.tab,
-            tabs=[{"label": label, "url": url, "active": key == self.tab} for key, label, url in tabs],
+            tabs=tabs(self.tab),
+            open_requests=open_requests,
             may_stop=may_anywhere(self.request, *SETS),
+            may_ask=may_anywhere(self.request, *ASKS),
             **kwargs,
         )
 
@@ -90,9 +104,13 @@ class ChooseStop(FormView[forms.StopForm]):
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Any:
         current_tenant(request)
-        if not may_anywhere(request, *SETS):
+        if not may_anywhere(request, *SETS, *ASKS):
             raise PermissionDenied
         return super().dispatch(request, *args, **kwargs)
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        heading = "Stop something" if may_anywhere(self.request, *SETS) else "Request a stop"
+        return super().get_context_data(heading=heading, **kwargs)
 
     def get_form_kwargs(self) -> dict[str, Any]:
         asked = self.request.GET if "mode" in self.request.GET else None
@@ -117,13 +135,13 @@ class ChooseStop(FormView[forms.StopForm]):
 
 
 class PreviewStop(Create):
-    """Second page: how far it reaches, what it denies, who can end it; then the reason and the button."""
+    """Second page: how far it reaches, what it denies, who can end it; then the reason and the button. Where one
+    person is not enough, or may only ask, the button asks."""
 
-    form_class = forms.ConfirmStopForm
     template_name = "policy/stop_preview.html"
     heading, submit, tone = "Stop", "Stop", "danger"
     cancel_to = reverse_lazy("policy:stop_list")
-    act_rights = frozenset(SETS)
+    act_rights = frozenset({*SETS, *ASKS})
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
@@ -140,11 +158,23 @@ class PreviewStop(Create):
     def preview(self) -> queries.Preview:
         chosen = self.asked.cleaned_data
         return queries.preview(
-            chosen["target"], chosen["mode"], tool=chosen["tool"], tool_class=chosen["tool_class"]
+            chosen["target"],
+            chosen["mode"],
+            actor_of(self.request),
+            tool=chosen["tool"],
+            tool_class=chosen["tool_class"],
         )
 
+    def get_form_class(self) -> Any:
+        return forms.ConfirmStopForm if self.preview.way == Way.AT_ONCE else forms.RequestStopForm
+
     def get_form_kwargs(self) -> dict[str, Any]:
-        return {**super().get_form_kwargs(), "phrase": self.preview.phrase}
+        return {**super().get_form_kwargs(), "phrase": self.phrase}
+
+    @property
+    def phrase(self) -> str:
+        """Who only asks stops nothing yet, so nothing is typed."""
+        return "" if self.preview.way == Way.ASK else self.preview.phrase
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         change = f"{reverse('policy:stop_choose')}?{self.request.GET.urlencode()}"
@@ -152,21 +182,28 @@ class PreviewStop(Create):
         agents = f"{self.preview.numbers['agents']} agent{'' if self.preview.numbers['agents'] == 1 else 's'}"
         verb = VERBS[self.preview.mode]
         context["confirm_title"] = f"{verb} {self.preview.only or self.preview.scope}"
-        context["confirm_button"] = f"{verb} {agents}"
+        context["confirm_button"] = {
+            Way.AT_ONCE: f"{verb} {agents}",
+            Way.FIRST_OF_TWO: "Ask the second person",
+        }.get(self.preview.way, "Request a stop")
+        context["phrase"] = self.phrase
+        context["confirm_tone"] = "primary" if self.preview.way == Way.ASK else "danger"
+        context["choose_title"] = "Stop something" if may_anywhere(self.request, *SETS) else "Request a stop"
         context["until"] = self.asked.cleaned_data["until"]
         return context
 
-    def run(self, actor: User, cleaned: dict[str, Any]) -> Posture:
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Posture | RestrictionRequest:
         chosen = self.asked.cleaned_data
-        self.success_message = f"{chosen['target']} is {chosen['mode'].replace('_', ' ')} from now on."
-        return services.set_posture(
-            scope=chosen["target"],
-            mode=chosen["mode"],
-            actor=actor,
-            reason=cleaned["reason"],
-            until=chosen["until"],
-            tool=chosen["tool"],
-            tool_class=chosen["tool_class"],
+        what = {
+            "scope": chosen["target"],
+            **{name: chosen[name] for name in ("mode", "until", "tool", "tool_class")},
+        }
+        if self.preview.way == Way.AT_ONCE:
+            self.success_message = f"{chosen['target']} is {chosen['mode'].replace('_', ' ')} from now on."
+            return services.set_posture(actor=actor, reason=cleaned["reason"], **what)
+        self.success_message = "Asked. Nothing is stopped until another person confirms it."
+        return services.request_restriction(
+            actor=actor, reason=cleaned["reason"], reason_code=cleaned["reason_code"], **what
         )
 
 

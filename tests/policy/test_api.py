@@ -11,21 +11,10 @@ from arm.models import ApiKey
 from policy.lifecycle import ApprovalState
 from policy.models import ApprovalRequest, Binding, Policy, PolicyVersion, Posture, ToolRisk
 from tests import make
-from tests.policy.people import CAST, hire
 from tests.policy.test_approvals import requested
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/policy"
-
-
-@pytest.fixture
-def acme():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def people(acme):
-    return hire(acme, **CAST)
 
 
 @pytest.fixture

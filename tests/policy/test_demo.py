@@ -6,8 +6,8 @@ from arm import clock
 from arm.demo import Demo, hire
 from arm.models import User
 from policy import demo as policy_demo
-from policy.lifecycle import ApprovalState
-from policy.models import ApprovalRequest, Binding, Posture
+from policy.lifecycle import ApprovalState, RestrictionState
+from policy.models import ApprovalRequest, Binding, Posture, RestrictionRequest
 from registry import demo as registry_demo
 from tests import make
 
@@ -26,7 +26,11 @@ def test_the_demo_has_policies_stops_and_requests_of_every_outcome():
         "environment",
         "template",
     }
-    assert Posture.objects.count() == 3 and not Posture.objects.in_force().exists()
+    assert Posture.objects.count() == 6 and not Posture.objects.in_force().exists()
+    assert {posture.target_kind for posture in Posture.objects.all()} == {"tenant", "environment", "template"}
+    asked = list(RestrictionRequest.objects.all())
+    assert {request.true_state for request in asked} == set(RestrictionState.values)
+    assert all(request.asked_at <= demo.now for request in asked)
     states = set(ApprovalRequest.objects.values_list("state", flat=True))
     assert states >= set(ApprovalState.values) - {ApprovalState.APPROVED}
     assert not ApprovalRequest.objects.filter(created_at__gt=demo.now).exists()

@@ -11,21 +11,10 @@ from policy.engine import Action, Request
 from policy.lifecycle import ApprovalState
 from policy.models import ApprovalRequest
 from tests import make
-from tests.policy.people import CAST, hire
 from tests.policy.test_approvals import requested
 
 pytestmark = pytest.mark.django_db
 PAY = Request(Action.TOOL_CALL, "payment", {"amount": "10.00", "api_key": "0f9a8b7c6d5e"}, job="job-7")
-
-
-@pytest.fixture
-def acme():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def people(acme):
-    return hire(acme, **CAST)
 
 
 @pytest.fixture

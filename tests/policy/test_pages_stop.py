@@ -8,22 +8,11 @@ from arm.models import ChangeRecord
 from arm.rights import Right
 from policy import services
 from policy.engine import Mode
-from policy.models import ApprovalRequest, Posture
+from policy.models import ApprovalRequest, Posture, RestrictionRequest
 from tests import make
-from tests.policy.people import CAST, hire
 
 pytestmark = pytest.mark.django_db
 PREVIEW, CHOOSE = "policy:stop_preview", "policy:stop_choose"
-
-
-@pytest.fixture
-def acme():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def people(acme):
-    return hire(acme, **CAST)
 
 
 @pytest.fixture
@@ -64,7 +53,8 @@ def test_the_preview_says_how_far_it_reaches_by_provider_and_environment(client,
     assert {place.environment for place in shown.places} == {"Production"}
     assert not any(column.allowed for column in shown.columns)
     text = response.content.decode()
-    assert "Quarantine 3 agents" in text and "Two approvers" in text and "voided" in text
+    assert "needs a second person" in text and "They may: judy" in text
+    assert "Two approvers" in text and "voided" in text
     assert not Posture.objects.exists()
 
 
@@ -91,21 +81,13 @@ def test_without_a_reason_nothing_is_stopped(client, people, fleet):
 
 
 @pytest.mark.parametrize("typed", ["", "acme", "ACME"])
-def test_stopping_a_whole_tenant_takes_its_name_typed(client, acme, people, fleet, typed):
+def test_asking_to_stop_a_whole_tenant_takes_its_name_typed(client, acme, people, fleet, typed):
     client.force_login(people["dan"])
-    url = preview_url(acme, "paused")
-    client.post(url, {"reason": "Breach", "confirmation": typed})
-    assert not Posture.objects.exists()
-    client.post(url, {"reason": "Breach", "confirmation": str(acme)})
-    assert Posture.objects.get().whole_tenant
-
-
-def test_stopping_production_takes_its_name_typed(client, people, prod, fleet):
-    client.force_login(people["dan"])
-    client.post(preview_url(prod, "paused"), {"reason": "Breach"})
-    assert not Posture.objects.exists()
-    client.post(preview_url(prod, "paused"), {"reason": "Breach", "confirmation": "Production"})
-    assert Posture.objects.exists()
+    url, body = preview_url(acme, "paused"), {"reason": "Breach", "reason_code": "security"}
+    client.post(url, body | {"confirmation": typed})
+    assert not RestrictionRequest.objects.exists()
+    client.post(url, body | {"confirmation": str(acme)})
+    assert RestrictionRequest.objects.get().whole_tenant and not Posture.objects.exists()
 
 
 def test_the_same_stop_twice_is_told_with_a_link_to_the_first(client, people, fleet):
@@ -124,7 +106,13 @@ def test_a_quarantine_with_an_end_by_time_is_refused_by_the_service(client, peop
     assert response.status_code == 422 and "/until" in response.content.decode()
 
 
-@pytest.mark.parametrize("name", ["vera", "erin", "grace"])
+def test_one_click_stops_what_is_not_production(client, people, fleet):
+    client.force_login(people["dan"])
+    text = client.get(preview_url(fleet[0].template, "quarantined")).content.decode()
+    assert "Quarantine 1 agent<" in text and "second person" not in text
+
+
+@pytest.mark.parametrize("name", ["vera", "alice"])
 def test_who_may_not_restrict_sees_no_button_and_gets_403(client, people, fleet, name):
     client.force_login(people[name])
     assert reverse(CHOOSE) not in client.get(reverse("policy:stop_list")).content.decode()

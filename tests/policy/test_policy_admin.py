@@ -12,7 +12,7 @@ from arm.models import ChangeRecord
 from policy import services
 from policy.engine import Mode
 from policy.lifecycle import ApprovalState, PolicyState
-from policy.models import Binding, Policy, PolicyVersion, Posture, ToolRisk
+from policy.models import Binding, Policy, PolicyVersion, Posture, RestrictionRequest, ToolRisk
 from tests import make
 from tests.policy.test_approvals import requested
 
@@ -100,7 +100,7 @@ class TestAnalyst:
 
     def test_commands_that_are_not_hers_do_nothing(self, grace, acme, judy):
         version = make.policy_version()
-        posture = services.set_posture(scope=acme, mode=Mode.PAUSED, actor=judy, reason="x")
+        posture = services.set_posture(scope=make.instance(), mode=Mode.PAUSED, actor=judy, reason="x")
         act(desk(grace), "policyversion", "activate", version, reason="mine")
         act(desk(grace), "posture", "lift", posture, reason="mine")
         assert PolicyVersion.objects.get(pk=version.pk).state == PolicyState.DRAFT
@@ -188,6 +188,7 @@ class TestOperator:
         "binding",
         "toolrisk",
         "posture",
+        "restrictionrequest",
         "approvalrequest",
         "decision",
         "limitusage",
@@ -206,6 +207,7 @@ def test_a_stranger_is_shown_nothing(acme, noun):
         "binding",
         "toolrisk",
         "posture",
+        "restrictionrequest",
         "approvalrequest",
         "decision",
         "limitusage",
@@ -218,6 +220,7 @@ def test_every_list_and_every_row_opens(judy, acme, noun):
     services.set_posture(
         scope=instance, mode=Mode.DRAINING, actor=judy, reason="x", until=clock.now() + timedelta(hours=1)
     )
+    make.restriction(acme)
     services.set_tool_risk(tenant=acme, tool="crm_*", risk="red", actor=judy, note="x")
     client = desk(judy)
     assert client.get(f"{ADMIN}/{noun}/").status_code == 200
@@ -227,8 +230,43 @@ def test_every_list_and_every_row_opens(judy, acme, noun):
         "binding": Binding,
         "toolrisk": ToolRisk,
         "posture": Posture,
+        "restrictionrequest": RestrictionRequest,
     }.get(noun)
     if model is not None:
         row = model.objects.first()
         assert client.get(f"{ADMIN}/{noun}/{row.pk}/change/").status_code == 200
         assert client.get(f"{ADMIN}/{noun}/add/").status_code in (200, 403)
+
+
+class TestRequestsForAStop:
+    @pytest.fixture
+    def grace(self, hire, acme):
+        return hire("grace", "grc_analyst", acme)
+
+    @pytest.fixture
+    def dan(self, hire, acme):
+        return hire("dan", "fleet_operator", acme)
+
+    def test_an_analyst_asks_and_takes_back(self, grace, prod):
+        form = {"scope": prod.typeid, "mode": "paused", "reason_code": "cost", "reason": "adverts"}
+        desk(grace).post(f"{ADMIN}/restrictionrequest/add/", form)
+        request = RestrictionRequest.objects.get()
+        assert (request.target, request.asked_by, request.state) == (prod, grace, "requested")
+        act(desk(grace), "restrictionrequest", "withdraw", request, reason="I erred")
+        request.refresh_from_db()
+        assert request.state == "withdrawn"
+
+    def test_an_operator_declines_and_a_yes_is_not_offered_here(self, grace, dan, prod):
+        request = make.restriction(prod, asked_by=grace)
+        act(desk(dan), "restrictionrequest", "confirm", request, reason="fine")
+        request.refresh_from_db()
+        assert request.state == "requested"
+        act(desk(dan), "restrictionrequest", "decline", request, reason="no")
+        request.refresh_from_db()
+        assert (request.state, request.closed_by) == ("declined", dan)
+        page = desk(dan).get(f"{ADMIN}/restrictionrequest/{request.pk}/change/").content.decode()
+        assert "Declined" in page and "dan" in page
+
+    def test_production_is_not_stopped_by_one_here_either(self, dan, grace, prod):
+        desk(dan).post(f"{ADMIN}/posture/add/", {"scope": prod.typeid, "mode": "paused", "reason": "x"})
+        assert not Posture.objects.exists()

@@ -6,11 +6,14 @@ import pytest
 from django.db import connection, connections, transaction
 
 from arm import db
+from arm.errors import Conflict
 from arm.rights import Right
 from policy import services
-from policy.models import Policy, PolicyVersion
+from policy.engine import Mode
+from policy.models import Policy, PolicyVersion, Posture
 from tests import make
 from tests.policy.asking import until
+from tests.policy.test_approvals import at_once
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -76,3 +79,56 @@ def test_a_withdrawn_version_names_its_policy_as_it_is_after_the_wait(acme):
         lambda: services.withdraw_version(version=version, actor=bob, reason="over"),
     )
     assert withdrawn.policy.name == "Renamed"
+
+
+def stoppers(acme, count):
+    people = [make.user(member_of=acme) for _ in range(count)]
+    for person in people:
+        make.grant(person, acme, Right.RESTRICT_WIDELY)
+    return people
+
+
+def test_two_confirmations_at_once_make_one_stop(acme):
+    dan, judy, kim = stoppers(acme, 3)
+    request = services.request_restriction(
+        scope=acme, mode=Mode.PAUSED, actor=dan, reason_code="security", reason="breach"
+    )
+
+    def confirm(person):
+        return lambda: services.confirm_restriction(request=request, actor=person, digest=request.digest)
+
+    results = at_once(acme, confirm(judy), confirm(kim))
+    assert sum(isinstance(result, Conflict) for result in results) == 1
+    assert Posture.objects.filter(tenant=acme).count() == 1
+    assert request.decisions.count() == 1
+
+
+def test_a_yes_and_a_no_at_once_end_in_one_answer(acme):
+    dan, judy, kim = stoppers(acme, 3)
+    request = services.request_restriction(
+        scope=acme, mode=Mode.PAUSED, actor=dan, reason_code="security", reason="breach"
+    )
+    at_once(
+        acme,
+        lambda: services.confirm_restriction(request=request, actor=judy, digest=request.digest),
+        lambda: services.decline_restriction(request=request, actor=kim, reason="no"),
+    )
+    request.refresh_from_db()
+    assert Posture.objects.filter(tenant=acme).exists() == (request.state == "confirmed")
+    assert request.decisions.count() == 1
+
+
+def test_the_same_stop_set_and_confirmed_at_once_stands_once(acme):
+    dan, judy = stoppers(acme, 2)
+    make.grant(judy, acme, Right.MANAGE_INCIDENT)
+    grace = make.user(member_of=acme)
+    make.grant(grace, acme, Right.MANAGE_INCIDENT)
+    template = make.template(tenant=acme)
+    asked = {"scope": template, "mode": Mode.PAUSED, "reason": "it misbehaves"}
+    request = services.request_restriction(actor=grace, reason_code="quality", **asked)
+    at_once(
+        acme,
+        lambda: services.confirm_restriction(request=request, actor=judy, digest=request.digest),
+        lambda: services.set_posture(actor=dan, **asked),
+    )
+    assert Posture.objects.filter(template=template).count() == 1

@@ -110,6 +110,8 @@ _APPROVAL = {
     "used": Look("mute", "ticked", "Used"),
     "voided": Look("mute", "cross", "Voided"),
     "withdrawn": Look("mute", "square", "Withdrawn"),
+    "confirmed": Look("stop", "octagon", "Confirmed"),
+    "declined": Look("mute", "cross", "Declined"),
     "cancelled": Look("mute", "square", "Cancelled"),
 }
 
