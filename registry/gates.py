@@ -11,11 +11,12 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
+from django.urls import reverse
 
 from arm import clock
 from arm.errors import Conflict
 from arm.ports import implementation, implementations
-from arm.rights import Risk
+from arm.rights import Right, Risk
 
 from .lifecycle import RUNNABLE, InstanceState, VersionState
 from .models import AgentInstance, AgentVersion, DeploymentSlot, Environment
@@ -25,11 +26,14 @@ QUIET = timedelta(seconds=60)
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """One gate's answer. `reason` is a sentence about what is missing, or why it passes."""
+    """One gate's answer. `reason` is a sentence about what is missing, or why it passes; `mend` the address of the
+    page where what is missing can be supplied, if there is one, and `right` the right that this takes."""
 
     gate: str
     passed: bool
     reason: str
+    mend: str = ""
+    right: str = ""
 
 
 class GateRefused(Conflict):
@@ -148,7 +152,11 @@ class GenomeComplete:
     def check(self, version: AgentVersion, to: VersionState) -> Verdict:
         missing = version.genome.missing
         if to in (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED) and missing:
-            return Verdict(self.name, False, f"The genome lacks {', '.join(missing)}.")
+            draft = version.state == VersionState.DRAFT
+            page = reverse(f"registry:version_{'genome' if draft else 'move'}", args=[version.typeid])
+            mend = page if draft else f"{page}?to={VersionState.DRAFT}"
+            right = Right.CREATE_VERSION if draft else Right.SUBMIT_VERSION
+            return Verdict(self.name, False, f"The genome lacks {', '.join(missing)}.", mend, right.value)
         return Verdict(self.name, True, "Every required member of the genome is there.")
 
 
@@ -163,9 +171,9 @@ class NoLiveInstance:
         live = AgentInstance.objects.filter(version=version).live().count()
         slots = DeploymentSlot.objects.filter(current_version=version).count()
         if live or slots:
-            return Verdict(
-                self.name, False, f"{live} instances still run it and {slots} slots are bound to it."
-            )
+            rows = reverse(f"registry:{'instance' if live else 'slot'}_list")
+            said = f"{live} instances still run it and {slots} slots are bound to it."
+            return Verdict(self.name, False, said, f"{rows}?version={version.typeid}")
         return Verdict(self.name, True, "No instance runs it and no slot is bound to it.")
 
 
@@ -189,7 +197,8 @@ class VersionMayRun:
     name = "version may run"
 
     def check(self, instance: AgentInstance) -> Verdict:
-        return Verdict(self.name, *version_fits(instance.version, instance.environment))
+        fits, said = version_fits(instance.version, instance.environment)
+        return Verdict(self.name, fits, said, "" if fits else instance.version.get_absolute_url())
 
 
 class TelemetrySeen:
@@ -199,7 +208,14 @@ class TelemetrySeen:
 
     def check(self, instance: AgentInstance) -> Verdict:
         if instance.status.telemetry_at is None:
-            return Verdict(self.name, False, "No linked telemetry of it has arrived yet.")
+            mend = reverse("registry:instance_token", args=[instance.typeid])
+            return Verdict(
+                self.name,
+                False,
+                "No linked telemetry of it has arrived yet.",
+                mend,
+                Right.MANAGE_KEYS.value,
+            )
         return Verdict(
             self.name, True, f"Its last event came on {instance.status.telemetry_at:%Y-%m-%d %H:%M}."
         )
@@ -225,4 +241,5 @@ class VersionMayBeBound:
     name = "version may run"
 
     def check(self, slot: DeploymentSlot, version: AgentVersion) -> Verdict:
-        return Verdict(self.name, *version_fits(version, slot.environment))
+        fits, said = version_fits(version, slot.environment)
+        return Verdict(self.name, fits, said, "" if fits else version.get_absolute_url())

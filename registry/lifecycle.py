@@ -50,6 +50,36 @@ def version_moves(state: str) -> dict[VersionState, Right]:
     return VERSION_MOVES[VersionState(state)]
 
 
+class Phase(TextChoices):
+    """Where a step of the lifecycle stands for a version that is in some state."""
+
+    DONE = "done"
+    NOW = "now"
+    NEXT = "next"
+    LATER = "later"
+    SKIPPED = "skipped"
+
+
+def version_track(state: str, left: str = "") -> list[tuple[VersionState, Phase]]:
+    """Every state in order, with its phase. `left` is the state that a retired version was in before: what lay beyond
+    it was never reached."""
+    order = list(VersionState)
+    here = VersionState(state)
+    reached = order.index(VersionState(left or VersionState.DRAFT) if here is VersionState.RETIRED else here)
+
+    def phase(place: int) -> Phase:
+        if order[place] is here:
+            return Phase.NOW
+        if here is VersionState.RETIRED:
+            return Phase.DONE if place <= reached else Phase.SKIPPED
+        if place < reached:
+            return Phase.DONE
+        goal = here is VersionState.APPROVED  # what follows is no step forward
+        return Phase.NEXT if place == reached + 1 and not goal else Phase.LATER
+
+    return [(step, phase(place)) for place, step in enumerate(order)]
+
+
 # instances
 
 

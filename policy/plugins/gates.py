@@ -5,8 +5,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.urls import reverse
+
 from arm import clock, crypto, db
 from arm.models import User
+from arm.rights import Right
 from registry.gates import Verdict
 from registry.lifecycle import VersionState
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot
@@ -15,7 +18,7 @@ from .. import services
 from ..engine import LimitKey
 from ..facts import Lease
 from ..lifecycle import OPEN, ApprovalKind
-from ..models import ApprovalRequest, Binding
+from ..models import ApprovalRequest, Binding, Policy
 from ..queries.standing import load_agents, load_rules
 
 
@@ -28,7 +31,14 @@ class PolicyBound:
         agent = load_agents([instance.pk])[instance.pk]
         count = len(load_rules(instance.tenant_id).policies_of(agent))
         if not count:
-            return Verdict(self.name, False, "No policy is bound to it or to anything above it.")
+            mend = reverse("policy:binding_create")
+            return Verdict(
+                self.name,
+                False,
+                "No policy is bound to it or to anything above it.",
+                mend,
+                Right.BIND_POLICY.value,
+            )
         return Verdict(
             self.name, True, f"{count} {'policy holds' if count == 1 else 'policies hold'} for it."
         )
@@ -41,7 +51,14 @@ class SlotHasPolicy:
 
     def check(self, slot: DeploymentSlot, version: AgentVersion) -> Verdict:
         if not _holds(slot, version):
-            return Verdict(self.name, False, f"No policy would hold for {version} in {slot}.")
+            mend = reverse("policy:binding_create")
+            return Verdict(
+                self.name,
+                False,
+                f"No policy would hold for {version} in {slot}.",
+                mend,
+                Right.BIND_POLICY.value,
+            )
         return Verdict(self.name, True, "A policy holds there.")
 
 
@@ -62,7 +79,9 @@ class PolicyValidates:
             or version.pk == row["version_id"]
         ]
         if missing := [policy for policy in bound if policy not in rules.documents]:
-            return Verdict(self.name, False, f"{len(missing)} of its policies have no active version.")
+            said = f"{len(missing)} of its policies have no active version."
+            page = Policy.objects.get(pk=missing[0]).get_absolute_url()
+            return Verdict(self.name, False, said, page, Right.READ_POLICY.value)
         return Verdict(self.name, True, f"{len(bound)} policies bound to it compile.")
 
 

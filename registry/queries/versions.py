@@ -7,11 +7,12 @@ from django.db.models import Q
 from arm.errors import Invalid
 from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
+from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates, genome
 from ..genome import Change, Flag, Json, Summary
-from ..lifecycle import VersionState, version_moves
+from ..lifecycle import Phase, VersionState, version_moves, version_track
 from ..models import AgentInstance, AgentVersion, DeploymentSlot
 from .related import SHOWN, changes_of, owners, with_staleness
 
@@ -25,6 +26,8 @@ class Step:
     allowed: bool
     verdicts: tuple[gates.Verdict, ...] = ()
     kind: str = ""
+    right: str = ""
+    verb: str = ""
 
     @property
     def missing(self) -> tuple[gates.Verdict, ...]:
@@ -57,6 +60,7 @@ class Comparison:
 class VersionPage:
     genome: GenomeView
     steps: tuple[Step, ...]
+    track: tuple[dict[str, str], ...]
     comparison: Comparison | None
     parents: tuple[AgentVersion, ...]
     children: tuple[AgentVersion, ...]
@@ -66,6 +70,17 @@ class VersionPage:
     owners: tuple[User, ...]
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
+
+    @property
+    def forward(self) -> Step | None:
+        """The step that leads on; none from where a version has arrived."""
+        towards = {item["label"] for item in self.track if item["phase"] == Phase.NEXT}
+        return next((step for step in self.steps if step.label in towards), None)
+
+    @property
+    def sideways(self) -> tuple[Step, ...]:
+        """Every other move that this person may make."""
+        return tuple(step for step in self.steps if step.allowed and step != self.forward)
 
 
 def genome_view(document: dict[str, Json]) -> GenomeView:
@@ -110,13 +125,15 @@ def predecessor(version: AgentVersion) -> AgentVersion | None:
 def version_page(version: AgentVersion, document: dict[str, Json], actor: User) -> VersionPage:
     """Everything about a version that `actor`, who may see it, may see."""
     rights = held_on(actor, version)
+    steps = _version_steps(version, rights, actor)
     related = AgentVersion.objects.select_related("template")
     running = visible(AgentInstance.objects.for_list().filter(version=version), actor, Right.READ_DIRECTORY)
     bound = DeploymentSlot.objects.filter(Q(current_version=version) | Q(previous_version=version))
     other = predecessor(version)
     return VersionPage(
         genome=genome_view(document),
-        steps=_version_steps(version, rights),
+        steps=steps,
+        track=_track(version, steps),
         comparison=compare(version, document, other) if other else None,
         parents=tuple(visible(related.filter(children__version=version), actor, Right.READ_DIRECTORY)),
         children=tuple(visible(related.filter(parents__parent=version), actor, Right.READ_DIRECTORY)[:SHOWN]),
@@ -135,13 +152,66 @@ def version_page(version: AgentVersion, document: dict[str, Json], actor: User) 
 
 def version_steps(version: AgentVersion, actor: User) -> tuple[Step, ...]:
     """Every move from here, with what is in its way."""
-    return _version_steps(version, held_on(actor, version))
+    return _version_steps(version, held_on(actor, version), actor)
 
 
-def _version_steps(version: AgentVersion, rights: frozenset[Right]) -> tuple[Step, ...]:
+def _version_steps(version: AgentVersion, rights: frozenset[Right], actor: User) -> tuple[Step, ...]:
     return tuple(
-        Step(to.value, to.label, right in rights, tuple(gates.for_promotion(version, to)))
+        Step(
+            to.value,
+            to.label,
+            right in rights,
+            (*gates.for_promotion(version, to), *_somebody_else(version, to, actor)),
+            right=right.value,
+            verb=_verb(version.state, to),
+        )
         for to, right in version_moves(version.state).items()
+    )
+
+
+def _verb(state: str, to: VersionState) -> str:
+    if to is VersionState.RETIRED and state != VersionState.DEPRECATED:
+        return "Withdraw"
+    if to is VersionState.DEPRECATED:
+        return "Deprecate"
+    order = list(VersionState)
+    back = order.index(to) < order.index(VersionState(state))
+    return f"Back to {to.label}" if back else f"Move to {to.label}"
+
+
+def _somebody_else(version: AgentVersion, to: VersionState, actor: User) -> list[gates.Verdict]:
+    """What `services.move_version` asks of who moves it, said before they try."""
+    if to is not VersionState.APPROVED:
+        return []
+    took_part = actor.pk in (version.created_by_id, version.submitted_by_id)
+    if not took_part:
+        return [gates.Verdict("another person", True, "You neither built nor submitted it.")]
+    if single_handed(version.tenant_id):
+        return [gates.Verdict("another person", True, "You work here alone; the record will say so.")]
+    return [gates.Verdict("another person", False, "You built or submitted it; somebody else approves it.")]
+
+
+def _track(version: AgentVersion, steps: tuple[Step, ...]) -> tuple[dict[str, str], ...]:
+    """The lifecycle as `{% track %}` draws it; the next step says how much is missing and links to it."""
+    left = ""
+    if version.state == VersionState.RETIRED:
+        moved = ChangeRecord.objects.about(version).filter(verb="registry.version.moved").first()
+        left = moved.before["state"] if moved else ""
+    missing = {step.to: len(step.missing) for step in steps}
+
+    def note(state: VersionState, phase: Phase) -> str:
+        if phase is not Phase.NEXT:
+            return ""
+        return f"{missing[state]} missing" if missing[state] else "nothing is missing"
+
+    return tuple(
+        {
+            "label": state.label,
+            "phase": phase.value,
+            "note": note(state, phase),
+            "url": "#missing" if phase is Phase.NEXT else "",
+        }
+        for state, phase in version_track(version.state, left)
     )
 
 

@@ -12,7 +12,7 @@ from django.views.generic import DetailView
 from arm import ids
 from arm.models import User
 from arm.panels import panels
-from arm.permissions import visible
+from arm.permissions import held_on, visible
 from arm.rights import Right
 from arm.views import Scoped
 from registry import forms, genome, queries, services
@@ -125,8 +125,9 @@ class MoveVersion(Command):
         return {**super().get_initial(), "to": self.request.GET.get("to", "")}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        steps = queries.version_steps(self.object, actor_of(self.request))
-        return super().get_context_data(steps=steps, **kwargs)
+        actor = actor_of(self.request)
+        steps = queries.version_steps(self.object, actor)
+        return super().get_context_data(steps=steps, rights=held_on(actor, self.object), **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentVersion:
         return services.move_version(

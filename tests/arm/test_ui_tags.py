@@ -6,8 +6,10 @@ from datetime import UTC, date, datetime, timedelta
 
 import pytest
 from django import forms
+from django.contrib.auth.models import AnonymousUser
 from django.core.paginator import Paginator
 from django.template import TemplateSyntaxError
+from django.test import RequestFactory
 
 from arm import clock
 from arm.templatetags.ui.charts import ceiling
@@ -50,6 +52,7 @@ def noon() -> Iterator[None]:
         "{% definitions %}{% definition x %}{{ x }}{% enddefinition %}{% enddefinitions %}",
         "{% timeline events x %}",
         "{% tabs items x %}",
+        "{% track steps x %}",
         "{% breadcrumbs x x x %}",
         "{% progress 1 2 x x %}",
         "{% bar 1 2 x %}",
@@ -87,6 +90,7 @@ def test_hostile_text_is_shown_and_never_run(source: str) -> None:
                 "state": HOSTILE,
             }
         ],
+        steps=[{"label": HOSTILE, "phase": "next", "note": HOSTILE, "url": HOSTILE}],
         items=[{"label": HOSTILE, "url": HOSTILE, "count": HOSTILE}],
         rows=[{"label": HOSTILE, "value": 1, "url": HOSTILE, "note": HOSTILE, "state": HOSTILE}],
         numbers=[1, 2],
@@ -106,6 +110,17 @@ def test_the_gallery_keeps_the_content_security_policy(name: str) -> None:
 
     assert f" {name}=" not in html and f" {name}:" not in html
     assert not re.search(r"<style|<script(?![^>]*\bsrc=)", html)
+
+
+def test_each_step_of_a_track_says_its_phase_in_words_and_by_a_shape_of_its_own() -> None:
+    phases = ("done", "now", "next", "later", "skipped")
+    html = render("{% track steps %}", steps=[{"label": phase.title(), "phase": phase} for phase in phases])
+
+    assert words(html) == "Done done Now now Next next Later later Skipped not reached"
+    assert html.count('aria-current="step"') == 1
+    assert len(set(re.findall(r"<svg.*?</svg>", html))) == len(phases)
+    with pytest.raises(KeyError):
+        render("{% track steps %}", steps=[{"label": "Draft", "phase": "finished"}])
 
 
 # --- states -----------------------------------------------------------------------------------------------------
@@ -223,12 +238,18 @@ def test_a_csv_link_carries_the_filters_and_not_the_page() -> None:
     class Filter(forms.Form):
         state = forms.CharField(required=False)
 
-    html = render(
-        "{% filter_bar form csv_url=url %}", "/?state=active&page=3", form=Filter({}), url="/rows.csv"
-    )
+    request = RequestFactory().get("/?state=active&page=3")
+    request.user = AnonymousUser()
+    held = {"form": Filter({}), "url": "/rows.csv", "request": request}
+    bar = "{% filter_bar form csv_url=url %}"
 
+    request.rights_held_anywhere = frozenset({"export"})  # type: ignore[attr-defined]
+    html = render(bar, **held)
     assert 'href="/rows.csv?state=active&amp;format=csv"' in html
     assert "Clear 1 filter" in words(html)
+
+    request.rights_held_anywhere = frozenset({"directory_read"})  # type: ignore[attr-defined]
+    assert "csv" not in render(bar, **held).lower()
 
 
 # --- forms ------------------------------------------------------------------------------------------------------

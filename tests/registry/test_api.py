@@ -182,7 +182,13 @@ def test_a_refused_move_names_everything_that_is_missing(alice, template):
     answer = alice.post(f"versions/{draft['id']}/move/", to="testing")
     assert (answer.status_code, answer.json()["code"]) == (409, "gate_refused")
     assert answer.json()["gates"] == [
-        {"gate": "genome complete", "passed": False, "reason": "The genome lacks models."}
+        {
+            "gate": "genome complete",
+            "passed": False,
+            "reason": "The genome lacks models.",
+            "mend": f"/registry/versions/{draft['id']}/genome/",
+            "right": "version_create",
+        }
     ]
 
 

@@ -14,6 +14,7 @@ from registry.lifecycle import (
     VersionState,
     instance_move,
     release_needs,
+    version_track,
 )
 
 S, V = InstanceState, VersionState
@@ -22,6 +23,25 @@ S, V = InstanceState, VersionState
 def test_every_state_has_its_moves_and_retired_has_none():
     assert set(VERSION_MOVES) == set(V) and set(INSTANCE_MOVES) == set(S) == set(ALLOWS)
     assert VERSION_MOVES[V.RETIRED] == {} and INSTANCE_MOVES[S.RETIRED] == frozenset()
+
+
+@pytest.mark.parametrize(
+    ("state", "left", "phases"),
+    [
+        (V.DRAFT, "", "now next later later later later"),
+        (V.CANDIDATE, "", "done done now next later later"),
+        (V.APPROVED, "", "done done done now later later"),
+        (V.DEPRECATED, "", "done done done done now next"),
+        (V.RETIRED, V.DEPRECATED, "done done done done done now"),
+        (V.RETIRED, V.TESTING, "done done skipped skipped skipped now"),
+        (V.RETIRED, "", "done skipped skipped skipped skipped now"),
+    ],
+)
+def test_the_track_of_a_version_says_what_is_behind_it_and_claims_nothing_that_was_not_reached(
+    state, left, phases
+):
+    assert [step for step, _ in version_track(state, left)] == list(V)
+    assert " ".join(phase.value for _, phase in version_track(state, left)) == phases
 
 
 def test_no_version_is_approved_without_having_been_a_candidate():

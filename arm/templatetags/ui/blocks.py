@@ -157,6 +157,38 @@ def timeline(entries: Sequence[Mapping[str, Any]], label: str = "History") -> Sa
     return format_html('<ol class="timeline" aria-label="{}">{}</ol>', label, items)
 
 
+_PHASES = {
+    "done": ("check", "done"),
+    "now": ("disc", "now"),
+    "next": ("ring", "next"),
+    "later": ("dashed", "later"),
+    "skipped": ("cross", "not reached"),
+}
+
+
+@register.simple_tag
+def track(items: Sequence[Mapping[str, Any]], label: str = "Steps") -> SafeString:
+    """`{% track items "Lifecycle" %}`: a row of steps. Each: {label, phase, note?, url?}; the phase is done, now, next,
+    later or skipped, and is said by shape and word, not by colour alone. A KeyError names a phase that is none."""
+    steps = []
+    for item in items:
+        glyph, word = _PHASES[item["phase"]]
+        name = format_html("<strong>{}</strong>", item["label"])
+        if item.get("url"):
+            name = format_html('<a href="{}">{}</a>', item["url"], name)
+        note = format_html('<span class="track-note">{}</span>', item["note"]) if item.get("note") else ""
+        current = SafeString(' aria-current="step"') if item["phase"] == "now" else ""
+        mark = shape(glyph)
+        steps.append((item["phase"], current, mark, name, word, note))
+    inner = format_html_join(
+        "",
+        '<li class="track-{}"{}><span class="track-mark">{}</span><span class="track-name">{}'
+        '<span class="track-word">{}</span>{}</span></li>',
+        steps,
+    )
+    return format_html('<ol class="track" aria-label="{}">{}</ol>', label, inner)
+
+
 @register.simple_tag
 def tabs(items: Sequence[Mapping[str, Any]], label: str = "Sections") -> SafeString:
     """Links to the pages of one object; an item has `label`, `url`, and optional `active`, `count`."""

@@ -118,6 +118,13 @@ def samples(query: dict[str, Any]) -> dict[str, Any]:
             },
             {"at": now - timedelta(days=2), "title": "Approved", "actor": "Bob", "state": "approved"},
         ],
+        "lifecycle": [
+            {"label": "Draft", "phase": "done"},
+            {"label": "Testing", "phase": "now", "note": "3 h"},
+            {"label": "Candidate", "phase": "next", "note": "2 things missing", "url": "#track"},
+            {"label": "Approved", "phase": "later"},
+            {"label": "Retired", "phase": "skipped", "note": HOSTILE},
+        ],
         "tab_items": [
             {"label": "Overview", "url": "#tabs", "active": True},
             {"label": "Genome", "url": "#tabs"},
