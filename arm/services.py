@@ -268,13 +268,20 @@ def expire_key(*, key: ApiKey, at: datetime, actor: User, reason: str) -> ApiKey
 
 
 def note_security(
-    kind: SecurityEvent.Kind, label: str, *, user: User | None = None, detail: dict[str, Any] | None = None
+    kind: SecurityEvent.Kind,
+    label: str,
+    *,
+    user: User | None = None,
+    tenant: Tenant | None = None,
+    detail: dict[str, Any] | None = None,
 ) -> SecurityEvent:
-    """A line of the security log: sign-ins, refusals, exports. `label` is what was typed, at most 200 characters."""
+    """A line of the security log: sign-ins (of no tenant), refusals, exports. `label` is what was typed or taken, at
+    most 200 characters."""
     return SecurityEvent.objects.create(
         kind=kind,
         label=label[:200],
         user_id=user.pk if user else None,
+        tenant_id=tenant.pk if tenant else None,
         request_id=logs.request_id.get(),
         detail=detail or {},
     )

@@ -12,7 +12,7 @@ from arm.forms import ReasonForm
 from arm.models import User
 from arm.permissions import held_anywhere, visible
 from arm.rights import Right
-from arm.views import CommandView, CreateView, FilteredList, Scoped, csv_response, current_tenant
+from arm.views import CommandView, CreateView, FilteredList, Scoped, current_tenant, export_csv
 from telemetry.views import StreamList
 
 from . import services
@@ -42,7 +42,7 @@ class SpendPage(TemplateView):
         form = SpendForm(request.GET)
         found = self.answer(form) if form.is_valid() else None
         if found is not None and request.GET.get("format") == "csv":
-            return csv_response(found.lines, self.columns, "spend")
+            return export_csv(request, self.answer(form, Right.EXPORT).lines, self.columns, "spend")
         context = self.get_context_data(form=form, spend=found)
         if found is not None:
             context["tag"] = form.cleaned_data["tag"]
@@ -51,11 +51,16 @@ class SpendPage(TemplateView):
             ]
         return self.render_to_response(context)
 
-    def answer(self, form: SpendForm) -> Spend:
+    def answer(self, form: SpendForm, *also: Right) -> Spend:
+        """What the form asks for, out of what the visitor may read and holds the further rights on."""
         asked, user = form.cleaned_data, self.request.user
+        rollups: Any = SpendRollup.objects.all()
+        entries: Any = LedgerEntry.objects.all()
+        for right in (Right.READ_LEDGER, *also):
+            rollups, entries = visible(rollups, user, right), visible(entries, user, right)
         return spend(
-            visible(SpendRollup.objects.all(), user, Right.READ_LEDGER),
-            visible(LedgerEntry.objects.all(), user, Right.READ_LEDGER),
+            rollups,
+            entries,
             tag=asked["tag"],
             since=asked["since"],
             until=asked["until"],

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from django.contrib import admin, messages
+from django.contrib import admin
 from django.contrib.admin.filters import RelatedFieldListFilter
 from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import PermissionDenied
@@ -11,19 +11,17 @@ from django.core.paginator import Paginator
 from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
-from arm import services
-from arm.admin.commands import AdminCommand, sentence
+from arm.admin.commands import AdminCommand
 from arm.errors import DomainError
-from arm.models import ChangeRecord, SecurityEvent
+from arm.models import ChangeRecord
 from arm.panels import rights_of_visitor
 from arm.permissions import allowed, visible
 from arm.rights import Right
-from arm.views import csv_response
+from arm.views import export_csv
 
 
 def _has_workplace(request: HttpRequest) -> bool:
@@ -63,6 +61,22 @@ class SeenFilter(RelatedFieldListFilter):
             include_blank=False, ordering=ordering, limit_choices_to={"pk__in": seen.order_by().values("pk")}
         )
         return found
+
+
+class RefusedForm:
+    """A form that a service has refused: what was typed, and why not, beside the fields that the refusal points at."""
+
+    refusal: ClassVar[DomainError]
+
+    def full_clean(self) -> None:
+        super().full_clean()  # type: ignore[misc]
+        form: Any = self
+        form.add_error(None, self.refusal.message)
+        for problem in self.refusal.extra.get("errors", ()):  # type: ignore[attr-defined]
+            name = problem["pointer"].removeprefix("/")
+            known = name in form.fields
+            said = problem["message"] if known else f"{problem['pointer'] or '/'}: {problem['message']}"
+            form.add_error(name if known else None, said)
 
 
 class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
@@ -164,13 +178,22 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
         form_url: str = "",
         extra_context: dict[str, Any] | None = None,
     ) -> HttpResponse:
+        """A refusal comes back in the form, beside everything that was typed; nothing is stored."""
+        answer: HttpResponse
         try:
             with transaction.atomic():
-                answer: HttpResponse = super().changeform_view(request, object_id, form_url, extra_context)
+                answer = super().changeform_view(request, object_id, form_url, extra_context)
             return answer
         except DomainError as refusal:
-            messages.error(request, sentence(refusal))
-            return redirect(request.get_full_path())
+            request.refusal = refusal  # type: ignore[attr-defined]  # get_form reads it
+            answer = super().changeform_view(request, object_id, form_url, extra_context)
+            answer.status_code = refusal.status
+            return answer
+
+    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        form = super().get_form(request, obj, change, **kwargs)
+        refusal = getattr(request, "refusal", None)
+        return type(form.__name__, (RefusedForm, form), {"refusal": refusal}) if refusal else form
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -201,11 +224,5 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
         return actions
 
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        kept = list(visible(queryset, request.user, Right.EXPORT)[: self.export_limit])
-        services.note_security(
-            SecurityEvent.Kind.EXPORTED,
-            str(self.opts.verbose_name_plural),
-            user=request.user,  # type: ignore[arg-type]
-            detail={"rows": len(kept)},
-        )
-        return csv_response(kept, self.export_columns, str(self.opts.model_name))
+        kept = visible(queryset, request.user, Right.EXPORT)[: self.export_limit]
+        return export_csv(request, kept, self.export_columns, str(self.opts.model_name))

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 class AdminCommand:
     """An action with a confirm page: shows the rows and a form, then calls one service per row.
 
-    `run(row, actor, cleaned)` is that call. Rows that refuse are named with their reason; the others are done.
+    `run(row, actor, cleaned)` is that call. Rows that refuse are named with their reason and stay on the page with what
+    was typed; the others are done.
     """
 
     do_not_call_in_templates = True
@@ -50,35 +51,41 @@ class AdminCommand:
         self, modeladmin: "ScopedAdmin", request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
         rows = list(visible(queryset, request.user, self.right))
+        left_out = queryset.count() - len(rows)
         confirmed = "confirmed" in request.POST
         form = self.form(request.POST if confirmed else None)
+        status = 200
         if confirmed and form.is_valid():
-            self._carry_out(modeladmin, request, rows, form.cleaned_data)
-            return None
+            refused = self._carry_out(request, rows, form.cleaned_data)
+            if not refused:
+                return None
+            rows, status = [row for row, _ in refused], max(code for _, code in refused)
         context = {
             **modeladmin.admin_site.each_context(request),
             "title": self.label,
             "command": self,
             "rows": rows,
-            "left_out": queryset.count() - len(rows),
+            "left_out": left_out,
             "form": form,
             "opts": modeladmin.opts,
         }
-        return TemplateResponse(request, "admin/command_confirm.html", context)
+        return TemplateResponse(request, "admin/command_confirm.html", context, status=status)
 
     def _carry_out(
-        self, modeladmin: "ScopedAdmin", request: HttpRequest, rows: list[Any], cleaned: dict[str, Any]
-    ) -> None:
-        done = 0
+        self, request: HttpRequest, rows: list[Any], cleaned: dict[str, Any]
+    ) -> list[tuple[Any, int]]:
+        """Does what can be done, says the rest. Returns the rows that refused, each with the refusal's status."""
+        refused = []
         for row in rows:
             try:
                 with transaction.atomic():
                     self.run(row, request.user, cleaned)  # type: ignore[arg-type]
-                done += 1
             except DomainError as refusal:
                 messages.error(request, f"{row}: {sentence(refusal)}")
-        if done:
+                refused.append((row, refusal.status))
+        if done := len(rows) - len(refused):
             messages.success(request, f"{self.label}: {done} of {len(rows)} done.")
+        return refused
 
 
 def sentence(refusal: DomainError) -> str:

@@ -16,6 +16,7 @@ from arm.admin.base import ScopedAdmin
 from arm.admin.commands import AdminCommand
 from arm.admin.scopes import ScopeAdmin
 from arm.models import ApiKey, ChangeRecord, Membership, RoleBinding, SecurityEvent, Team, Tenant, User
+from arm.permissions import allowed
 from arm.rights import Right
 
 admin.site.unregister(Group)
@@ -127,16 +128,23 @@ class ChangeRecordAdmin(ScopedAdmin):
 
 @admin.register(SecurityEvent)
 class SecurityEventAdmin(ScopedAdmin):
-    """Sign-ins have no tenant: the platform's people read this stream."""
+    """Sign-ins have no tenant: the platform's people read them. What was taken out of a tenant, or refused in it, its own
+    people may read, too."""
 
+    view_right = Right.READ_AUDIT
     list_display = ("at", "kind", "label", "request_id")
     list_filter = ("kind",)
     search_fields = ("label", "request_id")
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
-        return SecurityEvent.objects.all() if request.user.is_superuser else SecurityEvent.objects.none()
+        if request.user.is_superuser:
+            return SecurityEvent.objects.all()
+        tenant = request.tenant  # type: ignore[attr-defined]
+        if tenant is None or not allowed(request.user, Right.READ_AUDIT, tenant):
+            return SecurityEvent.objects.none()
+        return SecurityEvent.objects.filter(tenant_id=tenant.pk)
 
     def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return bool(request.user.is_superuser)
-
-    has_module_permission = has_view_permission
+        if obj is None:
+            return super().has_view_permission(request)
+        return self.get_queryset(request).filter(pk=obj.pk).exists()

@@ -5,8 +5,8 @@ from arm.views.base import (
     CreateView,
     FilteredList,
     Scoped,
-    csv_response,
     current_tenant,
+    export_csv,
 )
 from arm.views.doors import (
     ChangePassword,
@@ -35,6 +35,6 @@ from arm.views.pages import (
 __all__ = [
     "BindRole", "ChangeDetail", "ChangeList", "ChangePassword", "ChooseTenant", "CommandView", "CreateView",
     "FilteredList", "Gallery", "Home", "MemberList", "Scoped", "Search", "SignIn", "UnbindRole", "csrf_failure",
-    "csv_response", "current_tenant", "error_page", "handler400", "handler403", "handler404", "handler500", "health",
+    "current_tenant", "error_page", "export_csv", "handler400", "handler403", "handler404", "handler500", "health",
     "ready",
 ]  # fmt: skip

@@ -6,6 +6,7 @@ from typing import Any, ClassVar
 
 import django_filters
 from django.contrib import messages
+from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
 from django.db import transaction
 from django.db.models import Model, QuerySet
@@ -15,10 +16,10 @@ from django.shortcuts import redirect
 from django.views.generic import FormView, ListView
 from django.views.generic.detail import SingleObjectMixin
 
-from arm import clock
+from arm import clock, services
 from arm.errors import DomainError
-from arm.models import Tenant, User
-from arm.panels import seen_by_visitor
+from arm.models import SecurityEvent, Tenant, User
+from arm.panels import rights_of_visitor, seen_by_visitor
 from arm.rights import Right
 
 
@@ -55,7 +56,8 @@ class DeepPaginator(Paginator[Any]):
 
 
 class FilteredList(Scoped, ListView[Any]):
-    """A table: one FilterSet for page and CSV, 50 rows a page, `?format=csv` gives exactly what is shown.
+    """A table: one FilterSet for page and CSV, 50 rows a page, `?format=csv` gives exactly what is shown
+    to who may export it.
 
     `columns` names the CSV's columns: (heading, attribute path or callable).
     """
@@ -65,9 +67,13 @@ class FilteredList(Scoped, ListView[Any]):
     paginator_class = DeepPaginator
     columns: ClassVar[Sequence[tuple[str, str | Callable[[Any], Any]]]] = ()
     csv_limit = 100_000
+    exports = False
+    """Whether this answer is the file: it then holds, of what the visitor may see, what they may also take away."""
 
     def get_queryset(self) -> QuerySet[Any]:
         queryset = super().get_queryset()
+        if self.exports:
+            queryset = seen_by_visitor(queryset, self.request, Right.EXPORT)
         self.filterset = None
         if self.filterset_class is not None:
             self.filterset = self.filterset_class(self.request.GET, queryset=queryset, request=self.request)
@@ -76,9 +82,9 @@ class FilteredList(Scoped, ListView[Any]):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         if request.GET.get("format") == "csv" and self.columns:
-            return csv_response(
-                self.get_queryset()[: self.csv_limit], self.columns, type(self).__name__.lower()
-            )
+            self.exports = True
+            rows = self.get_queryset()[: self.csv_limit]
+            return export_csv(request, rows, self.columns, type(self).__name__.lower())
         return super().get(request, *args, **kwargs)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -89,17 +95,39 @@ class FilteredList(Scoped, ListView[Any]):
         )
 
 
-def csv_response(
-    rows: Iterable[Any], columns: Sequence[tuple[str, str | Callable[[Any], Any]]], name: str
+def export_csv(
+    request: HttpRequest,
+    rows: Iterable[Any],
+    columns: Sequence[tuple[str, str | Callable[[Any], Any]]],
+    name: str,
 ) -> HttpResponse:
-    """Rows as CSV; a cell that a spreadsheet would run as a formula is written with a leading apostrophe."""
+    """Rows as CSV for who holds the right to export, with a line in the security log; 403 for everybody else, with
+    a line as well. `rows` are what the visitor may take away: this asks only whether there is such a right at all."""
+    assert isinstance(request.user, User)
+    tenant: Tenant | None = getattr(request, "tenant", None)
+    asked = {"query": request.GET.urlencode()} if request.method == "GET" else {}
+    if Right.EXPORT.value not in rights_of_visitor(request):
+        services.note_security(
+            SecurityEvent.Kind.REFUSED, f"export {name}", user=request.user, tenant=tenant, detail=asked
+        )
+        raise PermissionDenied
+    answer, count = _written(rows, columns, name)
+    services.note_security(
+        SecurityEvent.Kind.EXPORTED, name, user=request.user, tenant=tenant, detail={"rows": count, **asked}
+    )
+    return answer
+
+
+def _written(
+    rows: Iterable[Any], columns: Sequence[tuple[str, str | Callable[[Any], Any]]], name: str
+) -> tuple[HttpResponse, int]:
+    """Rows as CSV, and how many; a cell that a spreadsheet would run as a formula gets a leading apostrophe."""
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{name}-{clock.now():%Y%m%d-%H%M}.csv"'
     writer = csv.writer(response)
     writer.writerow([heading for heading, _ in columns])
-    for row in rows:
-        writer.writerow([_cell(_value(row, source)) for _, source in columns])
-    return response
+    written = [writer.writerow([_cell(_value(row, source)) for _, source in columns]) for row in rows]
+    return response, len(written)
 
 
 def _value(row: Any, source: str | Callable[[Any], Any]) -> Any:

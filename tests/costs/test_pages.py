@@ -27,6 +27,7 @@ def ivan(tenant, client):
     """FinOps of the whole tenant, signed in."""
     user = make.user("ivan", member_of=tenant)
     make.grant(user, tenant, Right.READ_LEDGER, Right.READ_DIRECTORY, Right.SET_BUDGET, Right.EDIT_RATES)
+    make.grant(user, tenant, Right.EXPORT)
     client.force_login(user)
     return user
 
@@ -112,7 +113,7 @@ class TestSpend:
         make.entry(prod, "1")
         hidden = make.entry(dev, "4")
         gus = make.user("gus", member_of=tenant)
-        make.grant(gus, prod.environment, Right.READ_LEDGER)
+        make.grant(gus, prod.environment, Right.READ_LEDGER, Right.EXPORT)
         client.force_login(gus)
         assert lines(client, "") == {"prod": Decimal(1)}
         assert hidden.typeid not in text_of(client.get("/costs/ledger/"))
@@ -121,7 +122,7 @@ class TestSpend:
     def test_who_may_not_read_the_ledger_sees_nothing(self, client, tenant, prod):
         make.entry(prod, "1")
         rita = make.user("rita", member_of=tenant)
-        make.grant(rita, tenant, Right.READ_DIRECTORY)
+        make.grant(rita, tenant, Right.READ_DIRECTORY, Right.EXPORT)
         client.force_login(rita)
         assert lines(client, "") == {}
         assert "Spend today" not in text_of(client.get("/"))

@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from arm import clock
+from arm.rights import Right
 from policy import services
 from policy.engine import Action, Request
 from policy.lifecycle import ApprovalState
@@ -149,7 +150,8 @@ def test_everything_that_waits_and_history_are_lists_of_their_own(client, people
     assert row.state == "denied"
 
 
-def test_the_history_filters_and_exports_what_is_shown(client, people, instance, request_):
+def test_the_history_filters_and_exports_what_is_shown(client, acme, people, instance, request_):
+    make.grant(people["vera"], acme, Right.EXPORT)
     requested(instance, Request(Action.TOOL_CALL, "tweet", {"text": "=1+1"}, job="j"))
     url = reverse("policy:approval_history")
     found = page(client, people["vera"], f"{url}?q=tweet").context["rows"]

@@ -325,7 +325,7 @@ def test_an_export_holds_the_visible_rows_and_is_noted(client, gita, running, el
     text = answer.content.decode()
     assert "billing-1" in text and "billing-dev-1" not in text
     noted = SecurityEvent.objects.get(kind=SecurityEvent.Kind.EXPORTED)
-    assert noted.user_id == gita.pk and noted.detail == {"rows": 1}
+    assert noted.user_id == gita.pk and noted.detail == {"rows": 1} and noted.tenant_id == running.tenant_id
 
 
 def test_a_genome_is_verified_when_it_is_opened(client, acme):

@@ -21,7 +21,7 @@ def acme():
 def vera(acme, client):
     """Sees the directory of the whole tenant, and is signed in."""
     vera = make.user("vera", member_of=acme)
-    make.grant(vera, acme, Right.READ_DIRECTORY)
+    make.grant(vera, acme, Right.READ_DIRECTORY, Right.EXPORT)
     client.force_login(vera)
     return vera
 

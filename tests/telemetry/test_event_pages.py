@@ -25,7 +25,7 @@ def tenant():
 def rita(tenant, client):
     """Reads telemetry of the whole tenant, and is signed in."""
     user = make.user("rita", member_of=tenant)
-    make.grant(user, tenant, Right.READ_TELEMETRY, Right.READ_DIRECTORY)
+    make.grant(user, tenant, Right.READ_TELEMETRY, Right.READ_DIRECTORY, Right.EXPORT)
     client.force_login(user)
     return user
 

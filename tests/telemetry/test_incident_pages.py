@@ -32,9 +32,9 @@ def alice(tenant):
 
 @pytest.fixture
 def rita(tenant):
-    """Reads, and does nothing."""
+    """Reads, takes away what she reads, and does nothing."""
     user = make.user("rita", member_of=tenant)
-    make.grant(user, tenant, *READS)
+    make.grant(user, tenant, *READS, Right.EXPORT)
     return user
 
 

@@ -9,6 +9,8 @@ from django.template import Context
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
+from arm.panels import rights_of_visitor
+from arm.rights import Right
 from arm.templatetags.ui.library import register
 from arm.templatetags.ui.values import compact
 
@@ -104,11 +106,18 @@ def _csv(query: QueryDict) -> str:
     return _address(query)
 
 
+def _may_export(context: Context) -> bool:
+    """Only pages of signed-in people come from a request with a user."""
+    request = context["request"]
+    return hasattr(request, "user") and Right.EXPORT.value in rights_of_visitor(request)
+
+
 @register.inclusion_tag("_components/filter_bar.html", takes_context=True)
 def filter_bar(context: Context, form: BaseForm, csv_url: str = "", param: str = "sort") -> dict[str, Any]:
     """`{% filter_bar filter.form csv_url=… %}`: a GET form; says how many filters are on and offers to clear them.
 
-    The order of the rows survives a filter, the page does not. `csv_url` gets the same query: what is shown.
+    The order of the rows survives a filter, the page does not. `csv_url` gets the same query: what is shown;
+    the button is there for who may export.
     """
     query = _query(context)
     for name in _POSITION:
@@ -124,7 +133,7 @@ def filter_bar(context: Context, form: BaseForm, csv_url: str = "", param: str =
         "active_more": sum(bound.html_name in active for bound in visible[1:]),
         "folded": len(visible) > 4 or any(bound.use_fieldset for bound in visible[1:]),
         "kept": [(param, query[param])] if query.get(param) and param not in named else [],
-        "csv": f"{csv_url}{_csv(query)}" if csv_url else "",
+        "csv": f"{csv_url}{_csv(query)}" if csv_url and _may_export(context) else "",
     }
 
 

@@ -1,0 +1,136 @@
+"""What leaves as a file: for who may export, only of what they may export, and never unnoticed."""
+
+import csv
+import io
+import re
+
+import pytest
+from django.contrib import admin
+from django.urls import get_resolver, reverse
+
+from arm.admin import ScopedAdmin
+from arm.models import SecurityEvent
+from arm.rights import Right
+from arm.views import FilteredList
+from costs.views import SpendPage
+from registry.models import Project
+from tests import make
+from tests.test_architecture import PART, routes
+
+pytestmark = pytest.mark.django_db
+
+LISTS = sorted(
+    path
+    for path, callback in routes(get_resolver().url_patterns)
+    if not PART.search(path)
+    and (view := getattr(callback, "view_class", None)) is not None
+    and ((issubclass(view, FilteredList) and view.columns) or issubclass(view, SpendPage))
+)
+EXPORTED_IN_ADMIN = sorted(
+    (
+        model._meta.label_lower.replace(".", "_")
+        for model, site in admin.site._registry.items()
+        if isinstance(site, ScopedAdmin) and site.export_columns
+    ),
+)
+
+
+@pytest.fixture
+def acme():
+    return make.tenant("acme")
+
+
+@pytest.fixture
+def alice(acme):
+    """Everything there is to see and to take away."""
+    return make.everything(make.user("alice", member_of=acme), acme)
+
+
+@pytest.fixture
+def vera(acme):
+    """Everything but the right to export."""
+    vera = make.user("vera", member_of=acme)
+    make.grant(vera, acme, *(right for right in Right if right is not Right.EXPORT))
+    return vera
+
+
+def taken():
+    return SecurityEvent.objects.filter(kind=SecurityEvent.Kind.EXPORTED)
+
+
+def test_the_sweeps_know_every_list():
+    assert len(LISTS) >= 15 and {"/changes/", "/costs/", "/incidents/", "/registry/versions/"} <= set(LISTS)
+    assert len(EXPORTED_IN_ADMIN) >= 8
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_who_may_not_export_finds_no_button_and_a_refused_address(path, client, acme, vera):
+    make.one_of_each(acme)
+    client.force_login(vera)
+    page = client.get(path)
+    assert page.status_code == 200 and "format=csv" not in page.content.decode()
+
+    refused = client.get(f"{path}?format=csv")
+    assert refused.status_code == 403 and refused["Content-Type"].startswith("text/html")
+    assert not taken().exists()
+    note = SecurityEvent.objects.get(kind=SecurityEvent.Kind.REFUSED)
+    assert (note.user_id, note.tenant_id) == (vera.pk, acme.pk)
+
+
+@pytest.mark.parametrize("path", LISTS)
+def test_a_list_that_offers_a_file_gives_it_and_notes_who_took_how_much(path, client, acme, alice):
+    make.one_of_each(acme)
+    client.force_login(alice)
+    offered = re.search(r'href="([^"]*format=csv[^"]*)"', client.get(path).content.decode())
+    assert offered, "a list with columns has a button for its file"
+
+    href = offered[1].replace("&amp;", "&")
+    answer = client.get(href if href.startswith("/") else path + href)
+    assert answer.status_code == 200 and answer["Content-Type"].startswith("text/csv")
+    rows = list(csv.reader(io.StringIO(answer.content.decode())))
+    note = taken().get()
+    assert (note.user_id, note.tenant_id, note.detail["rows"]) == (alice.pk, acme.pk, len(rows) - 1)
+    assert "format=csv" in note.detail["query"]
+
+
+@pytest.mark.parametrize("name", EXPORTED_IN_ADMIN)
+def test_the_admin_exports_for_who_may_and_for_nobody_else(name, client, acme, alice, vera):
+    rows = make.one_of_each(acme)
+    make.workload_token(rows["ins"])
+    Project.objects.create(tenant=acme, slug="growth", name="Growth")
+    url = reverse(f"admin:{name}_changelist")
+    for person, may in ((vera, False), (alice, True)):
+        client.force_login(person)
+        page = client.get(url)
+        chosen = [str(row.pk) for row in page.context["cl"].result_list]
+        assert chosen and (b'value="export_csv"' in page.content) is may
+        answer = client.post(url, {"action": "export_csv", "_selected_action": chosen})
+        assert answer["Content-Type"].startswith("text/csv") is may, person
+        assert taken().exists() is may
+
+
+def test_a_file_holds_only_what_the_person_may_take_away(client, acme):
+    mine, other = make.template("mine"), make.template("other")
+    bob = make.user("bob", member_of=acme)
+    make.grant(bob, acme, Right.READ_DIRECTORY)
+    make.grant(bob, mine, Right.EXPORT)
+    client.force_login(bob)
+
+    page = client.get("/registry/templates/").content.decode()
+    assert mine.name in page and other.name in page
+    text = client.get("/registry/templates/?format=csv").content.decode()
+    assert mine.typeid in text and other.typeid not in text
+    assert taken().get().detail["rows"] == 1
+
+
+def test_who_reads_the_audit_stream_finds_the_exports_of_their_tenant_and_no_sign_ins(client, acme, alice):
+    client.force_login(alice)
+    client.get("/registry/templates/?format=csv")
+    SecurityEvent.objects.create(kind=SecurityEvent.Kind.SIGN_IN_FAILED, label="somebody")
+    SecurityEvent.objects.create(
+        kind=SecurityEvent.Kind.EXPORTED, label="theirs", tenant_id=make.tenant("other").pk
+    )
+    log = client.get(reverse("admin:arm_securityevent_changelist"))
+    assert [row.label for row in log.context["cl"].result_list] == ["templatelist"]
+    hidden = SecurityEvent.objects.get(label="theirs")
+    assert client.get(reverse("admin:arm_securityevent_change", args=[hidden.pk])).status_code in {302, 403}
