@@ -191,9 +191,14 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
             return answer
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        form = super().get_form(request, obj, change, **kwargs)
+        """The form of `plain_form`, which is what a subclass overrides; after a refusal with the reasons in it."""
+        form = self.plain_form(request, obj, change, **kwargs)
         refusal = getattr(request, "refusal", None)
         return type(form.__name__, (RefusedForm, form), {"refusal": refusal}) if refusal else form
+
+    def plain_form(self, request: HttpRequest, obj: Any, change: bool, **kwargs: Any) -> Any:
+        """The form class of the add page (`obj` None) or of a row."""
+        return super().get_form(request, obj, change, **kwargs)
 
     def history_view(
         self, request: HttpRequest, object_id: str, extra_context: dict[str, Any] | None = None
@@ -225,4 +230,4 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
 
     def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
         kept = visible(queryset, request.user, Right.EXPORT)[: self.export_limit]
-        return export_csv(request, kept, self.export_columns, str(self.opts.model_name))
+        return export_csv(request, kept, self.export_columns, str(self.opts.verbose_name_plural))

@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.utils.text import slugify
 from django.views.generic import FormView, ListView
 from django.views.generic.detail import SingleObjectMixin
 
@@ -123,7 +124,7 @@ def _written(
 ) -> tuple[HttpResponse, int]:
     """Rows as CSV, and how many; a cell that a spreadsheet would run as a formula gets a leading apostrophe."""
     response = HttpResponse(content_type="text/csv; charset=utf-8")
-    response["Content-Disposition"] = f'attachment; filename="{name}-{clock.now():%Y%m%d-%H%M}.csv"'
+    response["Content-Disposition"] = f'attachment; filename="{slugify(name)}-{clock.now():%Y%m%d-%H%M}.csv"'
     writer = csv.writer(response)
     writer.writerow([heading for heading, _ in columns])
     written = [writer.writerow([_cell(_value(row, source)) for _, source in columns]) for row in rows]

@@ -47,8 +47,8 @@ class PolicyAdmin(ScopedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else self.fields
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return PolicyForm if obj is None else super().get_form(request, obj, change, **kwargs)
+    def plain_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return PolicyForm if obj is None else super().plain_form(request, obj, change, **kwargs)
 
     def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
         return services.create_policy(
@@ -162,9 +162,9 @@ class BindingAdmin(ScopedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else self.fields
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+    def plain_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         if obj is not None:
-            return super().get_form(request, obj, change, **kwargs)
+            return super().plain_form(request, obj, change, **kwargs)
         actor, tenant = request.user, current_tenant(request)
 
         class BindForm(forms.ModelForm[Binding]):
@@ -259,8 +259,8 @@ class ToolRiskAdmin(ScopedAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else self.fields
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
-        return ToolForm if obj is None else super().get_form(request, obj, change, **kwargs)
+    def plain_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+        return ToolForm if obj is None else super().plain_form(request, obj, change, **kwargs)
 
     def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
         return services.set_tool_risk(

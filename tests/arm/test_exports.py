@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+from datetime import date
 
 import pytest
 from django.contrib import admin
@@ -12,8 +13,10 @@ from arm.admin import ScopedAdmin
 from arm.models import SecurityEvent
 from arm.rights import Right
 from arm.views import FilteredList
+from costs.models import CapBreach
 from costs.views import SpendPage
 from registry.models import Project
+from telemetry.models import Job
 from tests import make
 from tests.test_architecture import PART, routes
 
@@ -98,6 +101,15 @@ def test_the_admin_exports_for_who_may_and_for_nobody_else(name, client, acme, a
     rows = make.one_of_each(acme)
     make.workload_token(rows["ins"])
     Project.objects.create(tenant=acme, slug="growth", name="Growth")
+    Job.objects.create(tenant=acme, key="ticket-4711", reported_by_id=rows["ins"].pk)
+    CapBreach.objects.create(
+        tenant=acme,
+        cap=rows["cap"],
+        day=date(2026, 1, 2),
+        amount_picos=1,
+        incident_id=rows["inc"].pk,
+        restricted=False,
+    )
     url = reverse(f"admin:{name}_changelist")
     for person, may in ((vera, False), (alice, True)):
         client.force_login(person)
