@@ -9,11 +9,13 @@ import json
 import os
 import pkgutil
 import sys
+import tempfile
 import time
 import traceback
 from pathlib import Path
 
 import django
+from django.core.management import call_command
 
 import bench
 from arm import pg
@@ -46,16 +48,17 @@ def main(arguments: list[str]) -> int:
     environment |= {
         "ARM_ROLE_PREFIX": "armbench",
         "ARM_LOG_LEVEL": os.environ.get("ARM_LOG_LEVEL", "ERROR"),
-        "ARM_STATIC_STORAGE": "django.contrib.staticfiles.storage.StaticFilesStorage",  # nothing is collected here
     }
     served = None
     if not environment.get("DATABASE_URL"):
         served = pg.ensure(data)
         environment["DATABASE_URL"] = served.owner
     try:
-        os.environ.update(environment)
-        django.setup()
-        return measure(options, environment["DATABASE_URL"])
+        with tempfile.TemporaryDirectory(prefix="arm-bench-") as static:
+            os.environ.update(environment, ARM_STATIC_ROOT=static)
+            django.setup()
+            call_command("collectstatic", interactive=False, verbosity=0)
+            return measure(options, environment["DATABASE_URL"])
     finally:
         if served and served.started:
             pg.stop(data)
