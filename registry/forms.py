@@ -158,7 +158,10 @@ class MoveVersionForm(ReasonForm):
 
 
 class MoveInstanceForm(ReasonForm):
+    """`seen` is the state whose reach the page has shown."""
+
     to = forms.ChoiceField(choices=InstanceState, label="Move to")
+    seen = forms.CharField(max_length=20, required=False, widget=forms.HiddenInput)
 
     def __init__(self, *args: Any, targets: tuple[InstanceState, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

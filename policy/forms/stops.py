@@ -73,14 +73,22 @@ class PhraseForm(forms.Form):
 
 
 class ConfirmStopForm(PhraseForm, ReasonForm):
-    """The second page: a reason, and for wide stops the name of the scope."""
+    """The second page: the mode once more, a reason, and for wide stops the name of the scope."""
+
+    mode = forms.ChoiceField(
+        choices=MODES,
+        required=False,
+        label="Move to",
+        help_text="Another choice first shows what it reaches.",
+    )
+    field_order: tuple[str, ...] = ("mode", "reason")
 
 
 class RequestStopForm(ConfirmStopForm):
     """The second page where others must agree: what kind of reason, and why."""
 
     reason_code = forms.ChoiceField(choices=ReasonCode.choices, label="Kind of reason")
-    field_order = ("reason_code", "reason")
+    field_order = ("mode", "reason_code", "reason")
 
 
 class ConfirmRequestForm(PhraseForm):

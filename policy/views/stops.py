@@ -4,7 +4,7 @@ from typing import Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse, reverse_lazy
 from django.utils.functional import cached_property
@@ -146,6 +146,7 @@ class PreviewStop(Create):
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
         self.asked: Any = None
+        self.query: QueryDict = request.GET
         if request.user.is_authenticated:
             self.asked = forms.StopForm(request.GET, tenant=current_tenant(request), actor=actor_of(request))
 
@@ -165,6 +166,23 @@ class PreviewStop(Create):
             tool_class=chosen["tool_class"],
         )
 
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """A mode other than the one whose reach was shown is shown first; what was typed stays."""
+        wanted = request.POST.get("mode") or self.asked.cleaned_data["mode"].value
+        if wanted == self.asked.cleaned_data["mode"].value:
+            return super().post(request, *args, **kwargs)
+        query = request.GET.copy()
+        query["mode"] = wanted
+        other = forms.StopForm(query, tenant=current_tenant(request), actor=actor_of(request))
+        if not other.is_valid():
+            return super().post(request, *args, **kwargs)
+        self.asked, self.query = other, query
+        form = self.get_form_class()(initial=request.POST.dict(), phrase=self.phrase)
+        return self.render_to_response(self.get_context_data(form=form, changed=True))
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "mode": self.asked.cleaned_data["mode"].value}
+
     def get_form_class(self) -> Any:
         return forms.ConfirmStopForm if self.preview.way == Way.AT_ONCE else forms.RequestStopForm
 
@@ -177,8 +195,10 @@ class PreviewStop(Create):
         return "" if self.preview.way == Way.ASK else self.preview.phrase
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        change = f"{reverse('policy:stop_choose')}?{self.request.GET.urlencode()}"
+        query = self.query.urlencode()
+        change = f"{reverse('policy:stop_choose')}?{query}"
         context = super().get_context_data(preview=self.preview, change_url=change, **kwargs)
+        context["here"] = f"{reverse('policy:stop_preview')}?{query}"
         agents = f"{self.preview.numbers['agents']} agent{'' if self.preview.numbers['agents'] == 1 else 's'}"
         verb = VERBS[self.preview.mode]
         context["confirm_title"] = f"{verb} {self.preview.only or self.preview.scope}"

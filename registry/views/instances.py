@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db import transaction
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.urls import reverse_lazy
 from django.views.generic import DetailView
 
@@ -90,7 +90,18 @@ class MoveInstance(Command):
         return {**super().get_form_kwargs(), "targets": queries.moves_of(self.object)}
 
     def get_initial(self) -> dict[str, Any]:
-        return {**super().get_initial(), "to": self.request.GET.get("to", "")}
+        asked = self.request.GET.get("to", "")
+        return {**super().get_initial(), "to": asked, "seen": asked}
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """A state other than the one whose reach was shown is shown first; what was typed stays."""
+        targets = queries.moves_of(self.object)
+        wanted = request.POST.get("to", "")
+        if request.POST.get("seen", wanted) == wanted or wanted not in targets:
+            return super().post(request, *args, **kwargs)
+        initial = request.POST.dict() | {"seen": wanted}
+        form = self.form_class(initial=initial, targets=targets, actor=actor_of(request))
+        return self.render_to_response(self.get_context_data(form=form, changed=True))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         asked = self.request.POST.get("to") or self.request.GET.get("to", "")

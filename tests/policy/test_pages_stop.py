@@ -74,6 +74,35 @@ def test_confirming_stops_at_once_with_its_reason(client, people, fleet):
     assert ChangeRecord.objects.get(verb="policy.posture.set").reason == "It repeats itself."
 
 
+def test_another_mode_is_shown_with_its_reach_first_and_the_reason_stays(client, people, fleet):
+    client.force_login(people["dan"])
+    template = fleet[0].template
+    body = {"mode": "draining", "reason": "It repeats itself."}
+    page = client.post(preview_url(template, "quarantined"), body)
+    text = page.content.decode()
+    assert page.context["preview"].mode == Mode.DRAINING and "Drain 1 agent" in text
+    assert "Nothing has happened yet" in text and "It repeats itself." in text
+    assert not Posture.objects.exists()
+    client.post(page.context["here"], body)
+    assert Posture.objects.get().mode == Mode.DRAINING
+
+
+def test_a_request_may_change_its_mode_as_well_and_keeps_what_was_typed(client, people, prod, fleet):
+    client.force_login(people["dan"])
+    body = {"mode": "draining", "reason": "A leak.", "reason_code": "data", "confirmation": "Production"}
+    page = client.post(preview_url(prod, "quarantined"), body)
+    form = page.context["form"]
+    assert (form["reason"].value(), form["reason_code"].value()) == ("A leak.", "data")
+    assert not RestrictionRequest.objects.exists()
+
+
+def test_a_mode_that_does_not_exist_is_refused_and_nothing_is_stopped(client, people, fleet):
+    client.force_login(people["dan"])
+    page = client.post(preview_url(fleet[0].template, "paused"), {"mode": "asleep", "reason": "x"})
+    assert page.status_code == 200 and page.context["form"].errors["mode"]
+    assert not Posture.objects.exists()
+
+
 def test_without_a_reason_nothing_is_stopped(client, people, fleet):
     client.force_login(people["dan"])
     assert client.post(preview_url(fleet[0].template, "paused"), {"reason": ""}).status_code == 200

@@ -58,6 +58,18 @@ def test_a_stop_without_a_reason_does_not_happen(client, acme, running):
     assert AgentInstance.objects.get(pk=running.pk).state == "active"
 
 
+def test_another_state_is_shown_with_its_reach_first_and_the_reason_stays(client, acme, running):
+    sign_in(client, acme, Right.RESTRICT_INSTANCE)
+    form = {"seen": "quarantined", "to": "paused", "reason": "It buys adverts."}
+    page = client.post(at("instance_move", running, "?to=quarantined"), form)
+    text = page.content.decode()
+    assert page.context["chosen"].to == "paused" and "Nothing has happened yet" in text
+    assert "It buys adverts." in text
+    assert AgentInstance.objects.get(pk=running.pk).state == "active"
+    client.post(at("instance_move", running), form | {"seen": page.context["form"].initial["seen"]})
+    assert AgentInstance.objects.get(pk=running.pk).state == "paused"
+
+
 def test_a_workload_token_is_shown_once_and_speaks_for_its_instance_alone(client, acme, running):
     sign_in(client, acme, Right.MANAGE_KEYS)
     assert at("instance_token", running) in client.get(running.get_absolute_url()).content.decode()
