@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
-from django.urls import reverse
+from django.urls import is_valid_path, reverse
 
 from arm import changes, db, ids, logs
 from arm.models import Tenant
@@ -58,6 +58,19 @@ class SecurityHeaders:
         if getattr(request, "user", None) is not None and request.user.is_authenticated:
             response.setdefault("Cache-Control", "private, no-store")
         return response
+
+
+class BothSlashForms:
+    """An endpoint answers with and without the slash at its end: a client that is sent elsewhere loses its body."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        path = request.path_info
+        if path.startswith("/api/") and not path.endswith("/") and not is_valid_path(path):
+            request.path_info, request.path = f"{path}/", f"{request.path}/"
+        return self.get_response(request)
 
 
 class TenantWall:

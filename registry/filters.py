@@ -5,7 +5,7 @@ from uuid import UUID
 
 import django_filters
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import OuterRef, Q, QuerySet, Subquery
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import extend_schema_field
 
@@ -110,6 +110,12 @@ class TemplateFilter(SearchSet):
     risk = django_filters.MultipleChoiceFilter(
         choices=Risk.choices, widget=forms.CheckboxSelectMultiple, distinct=False
     )
+    newest = django_filters.MultipleChoiceFilter(
+        method="newest_is",
+        choices=[*VersionState.choices, ("none", "No version yet")],
+        widget=forms.CheckboxSelectMultiple,
+        label="Newest version",
+    )
     tag = django_filters.CharFilter(method="tagged", label="Tag")
     owner = django_filters.CharFilter(method="owned", label="Owner (user name)")
     sort = django_filters.OrderingFilter(fields=["name", "risk", "created_at"])
@@ -117,6 +123,14 @@ class TemplateFilter(SearchSet):
     class Meta:
         model = AgentTemplate
         fields: list[str] = []
+
+    def newest_is(self, rows: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
+        if not value:
+            return rows
+        versions = AgentVersion.objects.filter(template=OuterRef("pk")).order_by("-number")
+        rows = rows.annotate(newest_state=Subquery(versions.values("state")[:1]))
+        wanted = Q(newest_state__in=value)
+        return rows.filter(wanted | Q(newest_state=None) if "none" in value else wanted)
 
     def tagged(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return rows.filter(tags__contains=[value.strip().lower()])

@@ -11,6 +11,7 @@ from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right, Risk
 
+from .genome import PROFILES
 from .genome.reading import MAX_BYTES
 from .lifecycle import InstanceState, VersionState
 from .models import AgentTemplate, AgentVersion, Environment, Provider, RoleDefinition
@@ -144,6 +145,32 @@ class ImportForm(FileForm):
         value = self.cleaned_data["template"]
         field: Any = self.fields["template"]
         return field.found(value, self.actor) if value else None
+
+
+PROFILE_WORDS = {
+    "runtime": "runtime: the image and framework that it runs on",
+    "memory": "memory: what it remembers, where, how long, and whether of people",
+    "data_sources": "data_sources: what data it reads or writes",
+    "behavior": "behavior: its highest autonomy tier, guardrails, how it refuses",
+    "identity": "identity: its persona",
+    "spawn": "spawn: whether and how many others it may start",
+    "limits": "limits: turns, tokens, time and money of one run",
+    "skills": "skills: what it can do, in words (an A2A card needs them)",
+    "evaluations": "evaluations: the suites that it must pass",
+    "secrets": "secrets: the names of the secrets that it is given",
+}
+
+
+class ProfilesForm(ReasonForm):
+    """Which of the recommended genome profiles this tenant requires."""
+
+    profiles = forms.MultipleChoiceField(
+        choices=[(name, PROFILE_WORDS[name]) for name in PROFILES],
+        required=False,
+        widget=forms.CheckboxSelectMultiple,
+        label="Required profiles",
+        help_text="A version without one of them cannot be tested, proposed or approved.",
+    )
 
 
 class MoveVersionForm(ReasonForm):

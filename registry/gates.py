@@ -14,12 +14,13 @@ from django.conf import settings
 from django.urls import reverse
 
 from arm import clock
-from arm.errors import Conflict
+from arm.errors import Conflict, Invalid, Problem
 from arm.ports import implementation, implementations
 from arm.rights import Right, Risk
 
+from . import genome
 from .lifecycle import RUNNABLE, InstanceState, VersionState
-from .models import AgentInstance, AgentVersion, DeploymentSlot, Environment
+from .models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules, Environment
 
 QUIET = timedelta(seconds=60)
 
@@ -144,19 +145,40 @@ def refuse_unless_passed(verdicts: Sequence[Verdict], what: str) -> None:
 # registry's own gates
 
 
+def missing_profiles(version: AgentVersion) -> list[Problem]:
+    """The profiles that the tenant requires and this genome lacks, each with the pointer to where it belongs."""
+    wanted = DirectoryRules.objects.profiles_of(version.tenant_id)
+    if not wanted:
+        return []
+    try:
+        document = genome.read(bytes(version.genome.content), media_type="application/json").document
+    except Invalid:  # tampered: what cannot be read describes nothing
+        document = {}
+    lacking = {problem["pointer"]: problem for problem in genome.missing(document, required_profiles=wanted)}
+    return [lacking[f"/{name}"] for name in wanted if f"/{name}" in lacking]
+
+
 class GenomeComplete:
-    """Draft → Testing: the genome has every required member."""
+    """Before Testing, Candidate and Approved: the genome has every required member, and every profile that the tenant
+    requires."""
 
     name = "genome complete"
 
     def check(self, version: AgentVersion, to: VersionState) -> Verdict:
-        missing = version.genome.missing
-        if to in (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED) and missing:
+        if to not in (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED):
+            return Verdict(self.name, True, "Asked before Testing, Candidate and Approved only.")
+        missing, profiles = version.genome.missing, missing_profiles(version)
+        if missing or profiles:
+            said = [f"The genome lacks {', '.join(missing)}."] if missing else []
+            said += [
+                f"The profile “{problem['pointer'][1:]}” is required here and missing at {problem['pointer']}."
+                for problem in profiles
+            ]
             draft = version.state == VersionState.DRAFT
             page = reverse(f"registry:version_{'genome' if draft else 'move'}", args=[version.typeid])
             mend = page if draft else f"{page}?to={VersionState.DRAFT}"
             right = Right.CREATE_VERSION if draft else Right.SUBMIT_VERSION
-            return Verdict(self.name, False, f"The genome lacks {', '.join(missing)}.", mend, right.value)
+            return Verdict(self.name, False, " ".join(said), mend, right.value)
         return Verdict(self.name, True, "Every required member of the genome is there.")
 
 

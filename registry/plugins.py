@@ -39,6 +39,7 @@ class Navigation:
         Entry("Releases", "Roles", "registry:role_list", Right.READ_DIRECTORY, "people"),
         Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),
         Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
+        Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
 
 

@@ -23,6 +23,7 @@ urlpatterns = [
     path("versions/<ver:pk>/diff/", views.VersionDiff.as_view(), name="version_diff"),
     path("versions/<ver:pk>/move/", views.MoveVersion.as_view(), name="version_move"),
     path("versions/<ver:pk>/genome/", views.SaveGenome.as_view(), name="version_genome"),
+    path("profiles/", views.ProfileSettings.as_view(), name="profiles"),
     path("uses/", views.UsesList.as_view(), name="uses_list"),
     path("instances/", views.InstanceList.as_view(), name="instance_list"),
     path("instances/new/", views.ProvisionInstance.as_view(), name="instance_provision"),

@@ -84,9 +84,9 @@ class RestrictionRequestAdmin(ScopedAdmin):
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return () if obj is None else self.inlines
 
-    def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
+    def plain_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         if obj is not None:
-            return super().get_form(request, obj, change, **kwargs)
+            return super().plain_form(request, obj, change, **kwargs)
         actor, tenant = request.user, current_tenant(request)
 
         class RequestForm(forms.ModelForm[RestrictionRequest]):

@@ -10,12 +10,14 @@ from .places import (
     RoleDefinitionAdmin,
 )
 from .reasoned import ReadOnlyInline, ReasonedAdmin
+from .rules import DirectoryRulesAdmin
 
 __all__ = [
     "AgentInstanceAdmin",
     "AgentTemplateAdmin",
     "AgentVersionAdmin",
     "DeploymentSlotAdmin",
+    "DirectoryRulesAdmin",
     "EnvironmentAdmin",
     "GenomeAdmin",
     "KeyScopeAdmin",

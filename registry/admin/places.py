@@ -8,7 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 
-from arm.admin import AdminCommand, ScopeAdmin, ScopedAdmin
+from arm.admin import AdminCommand, ScopeAdmin
 from arm.errors import NotFound
 from arm.ids import decode
 from arm.models import User
@@ -65,11 +65,20 @@ class ProviderAdmin(ReasonedAdmin, ScopeAdmin):
 
 
 @admin.register(Project)
-class ProjectAdmin(ScopedAdmin):
+class ProjectAdmin(ReasonedAdmin):
+    add_right = Right.MANAGE_DIRECTORY
     list_display = ("name", "slug", "cost_center")
     search_fields = ("name", "slug")
-    fields = readonly_fields = ("slug", "name", "cost_center")
+    made_of = ("slug", "name", "cost_center")
+    shown = made_of
     export_columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("cost centre", "cost_center"))
+
+    def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
+        return services.create_project(
+            tenant=request.tenant,  # type: ignore[attr-defined]
+            actor=request.user,  # type: ignore[arg-type]
+            **cleaned,
+        )
 
 
 @admin.register(RoleDefinition)

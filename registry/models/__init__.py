@@ -21,6 +21,7 @@ from .places import (
     ProviderGroupGrant,
     ProviderUserGrant,
 )
+from .rules import DirectoryRules
 from .slots import DeploymentSlot, RoleDefinition, SlotBinding
 
 __all__ = [
@@ -29,6 +30,7 @@ __all__ = [
     "AgentVersion",
     "Dependency",
     "DeploymentSlot",
+    "DirectoryRules",
     "Environment",
     "EnvironmentGroupGrant",
     "EnvironmentUserGrant",

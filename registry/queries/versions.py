@@ -13,7 +13,7 @@ from arm.rights import Right
 from .. import gates, genome
 from ..genome import Change, Flag, Json, Summary
 from ..lifecycle import Phase, VersionState, version_moves, version_track
-from ..models import AgentInstance, AgentVersion, DeploymentSlot
+from ..models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules
 from .related import SHOWN, changes_of, owners, with_staleness
 
 
@@ -59,6 +59,7 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class VersionPage:
     genome: GenomeView
+    profiles: tuple[tuple[str, str, str], ...]
     steps: tuple[Step, ...]
     track: tuple[dict[str, str], ...]
     comparison: Comparison | None
@@ -132,6 +133,7 @@ def version_page(version: AgentVersion, document: dict[str, Json], actor: User) 
     other = predecessor(version)
     return VersionPage(
         genome=genome_view(document),
+        profiles=_profiles(version, document),
         steps=steps,
         track=_track(version, steps),
         comparison=compare(version, document, other) if other else None,
@@ -148,6 +150,20 @@ def version_page(version: AgentVersion, document: dict[str, Json], actor: User) 
         changes=changes_of(version, rights),
         rights=rights,
     )
+
+
+def _profiles(version: AgentVersion, document: dict[str, Json]) -> tuple[tuple[str, str, str], ...]:
+    """(profile, look of its pill, word): whether it is there, and whether the tenant requires it."""
+    wanted = DirectoryRules.objects.profiles_of(version.tenant_id)
+    held = genome.prune(document)
+    found = []
+    for name in genome.PROFILES:
+        required = ", required" if name in wanted else ""
+        if name in held:
+            found.append((name, "passed", f"{name}{required}"))
+        else:
+            found.append((name, "missing" if required else "disabled", f"{name}{required or ', absent'}"))
+    return tuple(found)
 
 
 def version_steps(version: AgentVersion, actor: User) -> tuple[Step, ...]:

@@ -12,11 +12,13 @@ from .instances import (
 )
 from .places import (
     create_environment,
+    create_project,
     create_provider,
     ensure_tenant_defaults,
     issue_ingest_key,
     issue_workload_token,
 )
+from .rules import require_profiles
 from .slots import bind_slot, create_role, create_slot
 from .templates import register_template, set_owners, update_template
 from .versions import (
@@ -35,6 +37,7 @@ __all__ = [
     "ReadGenome",
     "bind_slot",
     "create_environment",
+    "create_project",
     "create_provider",
     "create_role",
     "create_slot",
@@ -51,6 +54,7 @@ __all__ = [
     "read_genome",
     "register_template",
     "request_instance_release",
+    "require_profiles",
     "restrict_instance",
     "save_genome",
     "set_owners",

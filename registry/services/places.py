@@ -9,7 +9,7 @@ from arm.models import ApiKey, Tenant, User
 from arm.permissions import require
 from arm.rights import Right, Risk
 
-from ..models import AgentInstance, Environment, KeyScope, Provider
+from ..models import AgentInstance, Environment, KeyScope, Project, Provider
 from .asking import Duplicate, require_reason, require_same_tenant
 
 DEFAULT_ENVIRONMENTS = (
@@ -73,6 +73,24 @@ def create_environment(
     after = {"slug": slug, "position": last + 1, "production": production, "risk_default": risk_default}
     changes.record(actor, "registry.environment.created", environment, after=after, reason=reason)
     return environment
+
+
+@transaction.atomic
+def create_project(
+    *, tenant: Tenant, slug: str, name: str, actor: User, reason: str, cost_center: str = ""
+) -> Project:
+    """What agents' work can belong to, for costs. Duplicate where the slug is taken."""
+    require(actor, Right.MANAGE_DIRECTORY, tenant)
+    require_reason(reason)
+    Tenant.objects.select_for_update().get(pk=tenant.pk)
+    if taken := Project.objects.filter(tenant=tenant, slug=slug).first():
+        raise Duplicate(f"There is already a project “{slug}”.", taken)
+    project = Project.objects.create(
+        tenant=tenant, slug=slug, name=name, cost_center=cost_center or tenant.cost_center
+    )
+    after = {"slug": slug, "name": name, "cost_center": project.cost_center}
+    changes.record(actor, "registry.project.created", project, after=after, reason=reason)
+    return project
 
 
 @transaction.atomic

@@ -146,7 +146,15 @@ def import_genome(
     version = create_version(template=template, genome=document, actor=actor, reason=reason, label=label)
     missing = version.genome.missing
     notes = (f"Still missing before it can be tested: {', '.join(missing)}.",) if missing else ()
-    return ImportedVersion(version, made, notes)
+    return ImportedVersion(version, made, (*notes, *_required_here(version)))
+
+
+def _required_here(version: AgentVersion) -> tuple[str, ...]:
+    """A note for each profile that this tenant requires and the imported genome lacks."""
+    return tuple(
+        f"Your organisation requires the profile “{problem['pointer'][1:]}”; it is missing at {problem['pointer']}."
+        for problem in gates.missing_profiles(version)
+    )
 
 
 @transaction.atomic
@@ -169,7 +177,7 @@ def import_agent_card(
         label=card.version_label,
         description=card.description,
     )
-    return ImportedVersion(version, made, card.notes)
+    return ImportedVersion(version, made, (*card.notes, *_required_here(version)))
 
 
 @transaction.atomic

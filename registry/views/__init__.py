@@ -22,6 +22,7 @@ from registry.views.places import (
     SlotDetail,
     SlotList,
 )
+from registry.views.rules import ProfileSettings
 from registry.views.templates import (
     TemplateCreate,
     TemplateDetail,
@@ -53,6 +54,7 @@ __all__ = [
     "IssueWorkloadToken",
     "MoveInstance",
     "MoveVersion",
+    "ProfileSettings",
     "ProviderCreate",
     "ProviderDetail",
     "ProviderList",

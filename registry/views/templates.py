@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Prefetch, QuerySet
 from django.urls import reverse_lazy
 from django.views.generic import DetailView
 
@@ -11,7 +12,7 @@ from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import forms, queries, services
 from registry.filters import TemplateFilter
-from registry.models import AgentTemplate
+from registry.models import AgentTemplate, Ownership
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 
 EDITED = frozenset({Right.CREATE_VERSION})
@@ -29,9 +30,17 @@ class TemplateList(FilteredList):
         ("slug", "slug"),
         ("risk", "risk"),
         ("tags", lambda row: " ".join(row.tags)),
+        ("owners", lambda row: " ".join(held.user.username for held in row.owned_now)),
         ("cost centre", "cost_center"),
         ("created", "created_at"),
     )
+
+    def get_queryset(self) -> QuerySet[Any]:
+        rows = super().get_queryset()
+        if not self.exports:
+            return rows  # the page asks for the owners of its own rows
+        now = Ownership.objects.filter(until=None).select_related("user").order_by("since", "pk")
+        return rows.prefetch_related(Prefetch("ownerships", now, to_attr="owned_now"))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)

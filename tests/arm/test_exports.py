@@ -15,7 +15,7 @@ from arm.rights import Right
 from arm.views import FilteredList
 from costs.models import CapBreach
 from costs.views import SpendPage
-from registry.models import Project
+from registry.models import DirectoryRules, Project
 from telemetry.models import Job
 from tests import make
 from tests.test_architecture import PART, routes
@@ -100,6 +100,7 @@ def test_a_list_that_offers_a_file_gives_it_and_notes_who_took_how_much(path, cl
 def test_the_admin_exports_for_who_may_and_for_nobody_else(name, client, acme, alice, vera):
     rows = make.one_of_each(acme)
     make.workload_token(rows["ins"])
+    DirectoryRules.objects.create(tenant=acme)
     Project.objects.create(tenant=acme, slug="growth", name="Growth")
     Job.objects.create(tenant=acme, key="ticket-4711", reported_by_id=rows["ins"].pk)
     CapBreach.objects.create(

@@ -192,6 +192,14 @@ def test_a_refused_move_names_everything_that_is_missing(alice, template):
     ]
 
 
+def test_an_endpoint_answers_with_and_without_the_slash_at_its_end(alice, template):
+    draft = alice.post("versions/", template=template.typeid, genome=genome(template)).json()
+    assert alice.get("templates").json() == alice.get("templates/").json()
+    moved = alice.post(f"versions/{draft['id']}/move", to="testing")
+    assert (moved.status_code, moved.json()["state"]) == (200, "testing")
+    assert alice.get("nowhere").status_code == 404
+
+
 def test_a_draft_takes_another_genome_and_the_difference_is_told(alice, template):
     first = alice.post("versions/", template=template.typeid, genome=genome(template)).json()
     draft = alice.post(

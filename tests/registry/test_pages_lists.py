@@ -5,8 +5,9 @@ import hashlib
 import pytest
 from django.urls import reverse
 
+from arm import clock
 from arm.rights import Right
-from registry.models import AgentInstance, AgentVersion, Dependency, Genome, InstanceStatus
+from registry.models import AgentInstance, AgentVersion, Dependency, Genome, InstanceStatus, Ownership
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -106,6 +107,34 @@ def test_versions_are_found_by_agent_and_by_day(client, vera, acme):
     assert len(page(client, "version_list", q="sorter").context["object_list"]) == 1
     assert len(page(client, "version_list", created_to="2020-01-01").context["object_list"]) == 0
     assert len(page(client, "version_list", created_from="2020-01-01").context["object_list"]) == 1
+
+
+def test_agents_are_found_by_the_state_of_their_newest_version(client, vera, acme):
+    fresh, staged, bare = make.template("fresh"), make.template("staged"), make.template("bare")
+    make.approved(template=fresh, number=1)
+    make.version(template=fresh, number=2)
+    make.version(template=staged, number=1)
+    make.approved(template=staged, number=2)
+
+    def found(*states):
+        return {row.template for row in page(client, "template_list", newest=list(states)).context["rows"]}
+
+    assert found("draft") == {fresh}
+    assert found("approved") == {staged}
+    assert found("none") == {bare}
+    assert found("approved", "none") == {staged, bare}
+
+
+def test_the_file_of_agents_names_their_owners_of_now(client, vera, acme, django_assert_max_num_queries):
+    agent = make.template("router")
+    for name, until in (("olga", None), ("otto", None), ("gone", clock.now())):
+        Ownership.objects.create(tenant=acme, template=agent, user=make.user(name), until=until)
+    for _ in range(20):
+        make.template()
+    with django_assert_max_num_queries(18):
+        answer = page(client, "template_list", format="csv").content.decode().splitlines()
+    line = next(line for line in answer if agent.typeid in line)
+    assert "owners" in answer[0] and "olga otto" in line and "gone" not in line
 
 
 # who uses what

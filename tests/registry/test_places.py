@@ -110,3 +110,13 @@ def test_with_several_tenants_one_must_be_named(tenant):
     make.tenant("other")
     with pytest.raises(CommandError, match="acme, other"):
         printed("ingest", "--environment", "prod")
+
+
+def test_a_project_is_made_once_and_recorded_with_the_cost_centre_of_its_tenant(tenant, alice):
+    made = services.create_project(tenant=tenant, slug="growth", name="Growth", actor=alice, reason="new")
+    assert made.cost_center == tenant.cost_center
+    assert ChangeRecord.objects.about(made).get().after["slug"] == "growth"
+    with pytest.raises(services.Duplicate):
+        services.create_project(tenant=tenant, slug="growth", name="Again", actor=alice, reason="new")
+    with pytest.raises(NotAllowed):
+        services.create_project(tenant=tenant, slug="x", name="X", actor=make.user("mallory"), reason="x")

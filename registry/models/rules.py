@@ -1,0 +1,33 @@
+"""What a tenant asks of its whole directory."""
+
+from uuid import UUID
+
+from django.db import models
+
+from arm.models import TenantRow
+
+
+class DirectoryRulesManager(models.Manager["DirectoryRules"]):
+    def profiles_of(self, tenant_id: UUID) -> tuple[str, ...]:
+        """The genome profiles that this tenant requires; none unless it has said so."""
+        held = self.filter(tenant=tenant_id).values_list("required_profiles", flat=True).first()
+        return tuple(held or ())
+
+
+class DirectoryRules(TenantRow):
+    """One row a tenant, made when somebody first sets it."""
+
+    prefix = "rul"
+
+    required_profiles = models.JSONField(
+        default=list, blank=True, help_text="Genome profiles that a version needs before it can be tested."
+    )
+
+    objects = DirectoryRulesManager()
+
+    class Meta:
+        verbose_name = verbose_name_plural = "directory rules"
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="directory_rules_once")]
+
+    def __str__(self) -> str:
+        return f"Directory rules of {self.tenant}"

@@ -1,0 +1,46 @@
+"""What a tenant asks of its whole directory: which genome profiles it requires."""
+
+from collections.abc import Collection
+
+from django.db import transaction
+
+from arm import changes
+from arm.errors import Invalid, Problem
+from arm.models import Tenant, User
+from arm.permissions import require
+from arm.rights import Right
+
+from ..genome import PROFILES
+from ..models import DirectoryRules
+from .asking import require_reason
+
+
+@transaction.atomic
+def require_profiles(
+    *, tenant: Tenant, profiles: Collection[str], actor: User, reason: str
+) -> DirectoryRules:
+    """From now on no version of this tenant is tested, proposed or approved without these genome profiles.
+
+    Exactly these: what is not named is no longer required. Versions keep the state they are in. Invalid names every
+    profile that genomes do not have.
+    """
+    require(actor, Right.MANAGE_DIRECTORY, tenant)
+    require_reason(reason)
+    problems = [
+        Problem(pointer=f"/profiles/{place}", code="unknown", message=f"Genomes have no profile “{name}”.")
+        for place, name in enumerate(profiles)
+        if name not in PROFILES
+    ]
+    if problems:
+        raise Invalid("The required profiles are not changed.", problems)
+    Tenant.objects.select_for_update().get(pk=tenant.pk)
+    rules, _ = DirectoryRules.objects.get_or_create(tenant=tenant)
+    wanted = [name for name in PROFILES if name in profiles]
+    if wanted == rules.required_profiles:
+        return rules
+    before, rules.required_profiles = {"profiles": rules.required_profiles}, wanted
+    rules.save(update_fields=["required_profiles"])
+    changes.record(
+        actor, "registry.profiles.required", rules, before=before, after={"profiles": wanted}, reason=reason
+    )
+    return rules
