@@ -1,6 +1,8 @@
 """Lower apps ask, higher apps answer: implementations are dotted paths in settings, like MIDDLEWARE."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
 from functools import cache
 from typing import Any, Protocol
 from uuid import UUID
@@ -25,6 +27,26 @@ class Incidents(Protocol):
         facts: Mapping[str, Any],
     ) -> UUID:
         """The incident's id; an open incident of the same kind and subject is returned, not doubled."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One line of a timeline. `state` picks its mark, `url` leads to the record behind it."""
+
+    at: datetime
+    title: str
+    actor: str = ""
+    text: str = ""
+    url: str = ""
+    state: str = ""
+
+
+class Witness(Protocol):
+    """Tells what an app saw of an instance in a time (settings.WITNESSES), as far as `actor` may see it."""
+
+    def saw(self, actor: Any, instance: Any, since: datetime, until: datetime, most: int) -> Iterable[Moment]:
+        """At most `most` lines, the newest of that time."""
         ...
 
 

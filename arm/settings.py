@@ -251,6 +251,7 @@ BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.
 APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
 LEDGER = "costs.plugins.Ledger"  # who prices linked events and books them with their batch
 INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
+WITNESSES: list[str] = ["policy.plugins.DecisionsSeen"]  # who tells an incident's timeline what it saw
 TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
 HOME_PANELS: list[str] = [
     "registry.plugins.FleetPanel",

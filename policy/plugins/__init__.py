@@ -11,10 +11,12 @@ from .panels import (
     StopsInForce,
     StopsRequested,
 )
+from .witness import DecisionsSeen
 
 __all__ = [
     "Approvals",
     "ApprovalsWaiting",
+    "DecisionsSeen",
     "InstanceStop",
     "LastApprovals",
     "LastDecisions",

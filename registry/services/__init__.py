@@ -19,7 +19,7 @@ from .places import (
     issue_workload_token,
 )
 from .rules import require_profiles
-from .slots import bind_slot, create_role, create_slot
+from .slots import bind_slot, create_role, create_slot, roll_back_slot
 from .templates import register_template, set_owners, update_template
 from .versions import (
     ImportedVersion,
@@ -56,6 +56,7 @@ __all__ = [
     "request_instance_release",
     "require_profiles",
     "restrict_instance",
+    "roll_back_slot",
     "save_genome",
     "set_owners",
     "store_prompt",

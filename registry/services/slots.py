@@ -4,6 +4,7 @@ from django.db import transaction
 from django.db.models import Max
 
 from arm import changes, clock, tasks
+from arm.errors import Conflict
 from arm.models import Tenant, User
 from arm.permissions import require
 from arm.rights import Right, Risk
@@ -77,10 +78,37 @@ def bind_slot(*, slot: DeploymentSlot, version: AgentVersion, actor: User, reaso
     require(actor, Right.PROMOTE_RELEASE, slot)
     require_reason(reason)
     require_same_tenant(slot=slot, version=version)
+    return _bind(_locked(slot), version, actor, reason, "registry.slot.bound")
+
+
+@transaction.atomic
+def roll_back_slot(
+    *, slot: DeploymentSlot, actor: User, reason: str, leaving: AgentVersion | None = None
+) -> DeploymentSlot:
+    """Bind the slot to its previous version again. Running instances stay as they are.
+
+    Conflict where there is none to go back to, or where the slot is no longer bound to `leaving`; the gates of a
+    binding are asked again, since what was fit to run then may not be now.
+    """
+    require(actor, Right.ROLL_BACK_RELEASE, slot)
+    require_reason(reason)
+    slot = _locked(slot)
+    if leaving is not None and slot.current_version != leaving:
+        raise Conflict(f"{slot} is bound to {slot.current_version or 'nothing'} by now, not to {leaving}.")
+    if slot.previous_version is None:
+        raise Conflict(f"{slot} has no previous version to go back to.")
+    return _bind(slot, slot.previous_version, actor, reason, "registry.slot.rolled_back")
+
+
+def _locked(slot: DeploymentSlot) -> DeploymentSlot:
     rows = DeploymentSlot.objects.select_related(
         "environment", "role", "provider", "current_version__template"
     )
-    slot = locked(rows, slot.pk)
+    return locked(rows, slot.pk)
+
+
+def _bind(slot: DeploymentSlot, version: AgentVersion, actor: User, reason: str, verb: str) -> DeploymentSlot:
+    """The locked slot bound to the version, its history and its record."""
     version = AgentVersion.objects.select_related("template", "genome").get(pk=version.pk)
     left = slot.current_version
     if left == version:
@@ -101,7 +129,7 @@ def bind_slot(*, slot: DeploymentSlot, version: AgentVersion, actor: User, reaso
         reason=reason,
     )
     after = {"version": version.typeid, "genome": version.genome.digest, "generation": slot.generation}
-    record = changes.record(actor, "registry.slot.bound", slot, before=before, after=after, reason=reason)
+    record = changes.record(actor, verb, slot, before=before, after=after, reason=reason)
     tasks.announce(
         record.verb,
         tenant_id=slot.tenant_id,

@@ -1,14 +1,23 @@
 """Reads of telemetry that cross models."""
 
 from .events import activity, quarantined_by_reason, told_by, trace_of, way_out
-from .incidents import Moment, before_you_stop, open_by_severity, timeline
+from .incidents import (
+    before_you_roll_back,
+    before_you_stop,
+    hours_around,
+    open_by_severity,
+    slot_to_roll_back,
+    timeline,
+)
 
 __all__ = [
-    "Moment",
     "activity",
+    "before_you_roll_back",
     "before_you_stop",
+    "hours_around",
     "open_by_severity",
     "quarantined_by_reason",
+    "slot_to_roll_back",
     "timeline",
     "told_by",
     "trace_of",

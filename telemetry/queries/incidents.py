@@ -9,29 +9,26 @@ from django.db.models import Count, QuerySet
 from django.urls import reverse
 
 from arm.models import ChangeRecord, User
-from arm.permissions import visible
+from arm.permissions import held_on, visible
+from arm.ports import Moment, implementations
 from arm.rights import Right
-from registry.models import AgentInstance, InstanceInterval
+from registry.models import AgentInstance, DeploymentSlot, InstanceInterval
 
 from ..lifecycle import LIVE, Severity
-from ..models import Incident, IncidentEntry
+from ..models import Event, Incident, IncidentEntry
+from ..parsing import Flag, Status
 
 BEFORE = timedelta(hours=24)
 AFTER = timedelta(hours=24)
 LINES = 200
 """The newest lines of each source; an incident that needs more is read in the change log."""
-
-
-@dataclass(frozen=True, slots=True)
-class Moment:
-    """One line of a timeline. `state` picks its mark, `url` leads to the record behind it."""
-
-    at: datetime
-    title: str
-    actor: str = ""
-    text: str = ""
-    url: str = ""
-    state: str = ""
+AROUND = timedelta(hours=6)
+"""Before and after the opening: what the instance did and was refused then stands on the timeline."""
+TOLD, LAST = 20, 3
+"""Events that went wrong, and events right before the opening, however they went."""
+LOOKED_AT = 5000
+"""Events of that time looked through: an agent may send a thousand a second."""
+WRONG = Flag.VERSION_DRIFT | Flag.MODEL_DRIFT | Flag.TOOL_DRIFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +61,70 @@ def timeline(incident: Incident, actor: User) -> list[Moment]:
     found = [_record(record) for record in about[:LINES]]
     if not found and incident.instance_id:
         found = list(_states(incident, actor, first, last))
-    return sorted([*moments, *found], key=lambda moment: moment.at, reverse=True)
+    return sorted([*moments, *found, *_around(incident, actor)], key=lambda moment: moment.at, reverse=True)
+
+
+def hours_around(incident: Incident) -> tuple[datetime, datetime]:
+    """The time in which the timeline looks at what the instance did."""
+    return incident.opened_at - AROUND, incident.opened_at + AROUND
+
+
+def _around(incident: Incident, actor: User) -> Iterable[Moment]:
+    """What the incident's instance did around the opening, and what other apps saw of it then."""
+    if incident.instance is None:
+        return
+    since, until = hours_around(incident)
+    seen = visible(Event.objects.filter(instance=incident.instance), actor, Right.READ_TELEMETRY)
+    window = seen.filter(occurred_at__gte=since, occurred_at__lt=until)
+    newest = list(
+        window.order_by("-event_id").values_list("event_id", "occurred_at", "status", "flags")[:LOOKED_AT]
+    )
+    told = [key for key, _, status, flags in newest if status != Status.OK or flags & WRONG][:TOLD]
+    told += [key for key, at, _, _ in newest if at <= incident.opened_at][:LAST]
+    named = window.select_related("tool", "model_used", "model_requested", "error")
+    for event in named.filter(event_id__in=told) if told else ():
+        yield _event(event, incident.instance)
+    for witness in implementations("WITNESSES"):
+        yield from witness.saw(actor, incident.instance, since, until, TOLD)
+
+
+def _event(event: Event, instance: AgentInstance) -> Moment:
+    what = str(event.tool or event.model_used or event.model_requested or "")
+    ended = {Status.OK: "", Status.ERROR: " failed", Status.DENIED: " was denied"}.get(
+        Status(event.status), " was cancelled"
+    )
+    title = f"{event.get_type_display()}{': ' + what if what else ''}{ended}"
+    said = [str(event.error)] if event.error else []
+    said += event.noticed
+    state = {Status.OK: "ok", Status.ERROR: "error", Status.DENIED: "deny"}.get(
+        Status(event.status), "cancelled"
+    )
+    if state == "ok" and event.flags & WRONG:
+        state = "warning"
+    return Moment(event.occurred_at, title, str(instance), ", ".join(said), event.get_absolute_url(), state)
+
+
+def slot_to_roll_back(incident: Incident, actor: User) -> DeploymentSlot | None:
+    """The slot that could go back to its previous version, if this person may do that and it would help: it is still
+    bound to the version that the incident is about."""
+    if incident.instance is None or incident.instance.slot_id is None:
+        return None
+    slot = DeploymentSlot.objects.select_related(
+        "role", "environment", "current_version__template", "previous_version__template"
+    ).get(pk=incident.instance.slot_id)
+    useful = slot.previous_version_id is not None and slot.current_version_id == incident.version_id
+    return slot if useful and Right.ROLL_BACK_RELEASE in held_on(actor, slot) else None
+
+
+def before_you_roll_back(slot: DeploymentSlot, actor: User) -> list[Tile]:
+    """How many run in the slot now: they stay as they are, whatever the slot is bound to."""
+    seen = visible(AgentInstance.objects.live(), actor, Right.READ_DIRECTORY).filter(slot=slot)
+    page = f"{reverse('registry:instance_list')}?slot={slot.typeid}"
+    left = seen.filter(version=slot.current_version_id).count()
+    return [
+        Tile("Running in the slot", seen.count(), page),
+        Tile(f"Of them {slot.current_version}", left, page, "warn" if left else ""),
+    ]
 
 
 def before_you_stop(instance: AgentInstance, actor: User) -> list[Tile]:

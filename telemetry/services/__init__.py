@@ -9,6 +9,7 @@ from .incidents import (
     reopen,
     resolve,
     review,
+    roll_back,
     triage,
 )
 from .ingesting import Receipt, ingest
@@ -27,6 +28,7 @@ __all__ = [
     "reopen",
     "resolve",
     "review",
+    "roll_back",
     "rotate_ingest_key",
     "triage",
 ]

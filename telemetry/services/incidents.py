@@ -121,12 +121,7 @@ def triage(
 def mitigate(*, incident: Incident, measure: InstanceState | None, actor: User, reason: str) -> Incident:
     """The harm is stopped: by restricting the incident's instance here (one of MEASURES, with the right to restrict),
     or, with `measure` None, by what `reason` says was done elsewhere. A further measure may follow."""
-    incident = _taken(incident, actor)
-    further = incident.state == IncidentState.MITIGATED
-    if not further:
-        _judge(incident, IncidentState.MITIGATED)
-    _say("/reason", reason, "Say what was done, or why it is done.")
-    before = {"state": incident.state}
+    incident = _to_mitigate(incident, actor, reason)
     done = "Done elsewhere"
     links: list[str] = []
     if measure is not None:
@@ -143,14 +138,23 @@ def mitigate(*, incident: Incident, measure: InstanceState | None, actor: User, 
             instance=incident.instance, to=measure, actor=actor, reason=reason, links=[incident.typeid]
         )
         done, links = f"{incident.instance}: {measure.label}", [incident.instance.typeid]
-    _write(incident, Entry.MITIGATION, actor, reason, after=done, links=links)
-    if not further:
-        _set_state(incident, IncidentState.MITIGATED, actor, "")
-        incident.save(update_fields=["state", "state_since"])
-    after = {"state": incident.state, "measure": measure or "", "instance": links[0] if links else ""}
-    changes.record(actor, "telemetry.incident.mitigated", incident, before=before, after=after, reason=reason)
-    _tell("telemetry.incident.mitigated", incident)
-    return incident
+    facts = {"measure": measure or "", "instance": links[0] if links else ""}
+    return _mitigated(incident, actor, reason, done, links, facts)
+
+
+@transaction.atomic
+def roll_back(*, incident: Incident, actor: User, reason: str) -> Incident:
+    """The slot of the incident's instance is bound to its previous version again, with the right to roll back there.
+    Instances that run stay as they are. Conflict where the slot has moved on or has nothing to go back to."""
+    incident = _to_mitigate(incident, actor, reason)
+    if incident.instance is None or incident.instance.slot is None or incident.version is None:
+        raise Conflict("This incident is about no instance in a slot; there is nothing to roll back.")
+    slot = registry.roll_back_slot(
+        slot=incident.instance.slot, actor=actor, reason=reason, leaving=incident.version
+    )
+    facts = {"measure": "rolled_back", "slot": slot.typeid, "version": str(slot.current_version)}
+    done = f"{slot}: back to {slot.current_version}"
+    return _mitigated(incident, actor, reason, done, [slot.typeid], facts)
 
 
 @transaction.atomic
@@ -250,8 +254,33 @@ def add_note(*, incident: Incident, text: str, actor: User, links: Sequence[str]
 def _taken(incident: Incident, actor: User) -> Incident:
     """The row as it is now, for this transaction alone, if the actor may manage it."""
     require(actor, Right.MANAGE_INCIDENT, incident)
-    rows = Incident.objects.select_for_update(of=("self",)).select_related("instance", "owner", "template")
+    rows = Incident.objects.select_for_update(of=("self",)).select_related(
+        "instance__slot", "version", "owner", "template"
+    )
     return rows.get(pk=incident.pk)
+
+
+def _to_mitigate(incident: Incident, actor: User, reason: str) -> Incident:
+    """The row, locked, if a measure may be taken now. A further one may follow the first."""
+    incident = _taken(incident, actor)
+    if incident.state != IncidentState.MITIGATED:
+        _judge(incident, IncidentState.MITIGATED)
+    _say("/reason", reason, "Say what was done, or why it is done.")
+    return incident
+
+
+def _mitigated(
+    incident: Incident, actor: User, reason: str, done: str, links: list[str], facts: dict[str, Any]
+) -> Incident:
+    before = {"state": incident.state}
+    _write(incident, Entry.MITIGATION, actor, reason, after=done, links=links)
+    if incident.state != IncidentState.MITIGATED:
+        _set_state(incident, IncidentState.MITIGATED, actor, "")
+        incident.save(update_fields=["state", "state_since"])
+    after = {"state": incident.state, **facts}
+    changes.record(actor, "telemetry.incident.mitigated", incident, before=before, after=after, reason=reason)
+    _tell("telemetry.incident.mitigated", incident)
+    return incident
 
 
 def _judge(incident: Incident, to: IncidentState) -> None:

@@ -11,6 +11,7 @@ from .incidents import (
     ReopenIncident,
     ResolveIncident,
     ReviewIncident,
+    RollBack,
     TriageIncident,
 )
 from .keys import IssueKey, KeyList, RevokeKey, RotateKey
@@ -33,6 +34,7 @@ __all__ = [
     "ResolveIncident",
     "ReviewIncident",
     "RevokeKey",
+    "RollBack",
     "RotateKey",
     "StreamList",
     "TriageIncident",

@@ -5,13 +5,17 @@ from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
+from django.http import Http404
+from django.urls import reverse
 from django.views.generic import DetailView
 
+from arm.forms import ReasonForm
 from arm.models import User
 from arm.permissions import held_anywhere, held_on, visible
 from arm.rights import Right
 from arm.views import CommandView, CreateView, FilteredList, Scoped, current_tenant
-from registry.lifecycle import instance_move
+from registry.lifecycle import InstanceState, instance_move
+from registry.models import AgentInstance
 
 from .. import services
 from ..filters import IncidentQueueFilter
@@ -27,7 +31,14 @@ from ..forms import (
 )
 from ..lifecycle import Detection, IncidentKind, Severity
 from ..models import Incident
-from ..queries import before_you_stop, open_by_severity, timeline
+from ..queries import (
+    before_you_roll_back,
+    before_you_stop,
+    hours_around,
+    open_by_severity,
+    slot_to_roll_back,
+    timeline,
+)
 
 SORTS = {
     "severity": ("severity", "opened_at", "pk"),
@@ -94,27 +105,51 @@ class IncidentDetail(Scoped, DetailView[Incident]):
         incident, actor = self.object, _person(self.request.user)
         held = held_on(actor, incident)
         manages = Right.MANAGE_INCIDENT in held
+        stops = manages and incident.live
         return super().get_context_data(
             moments=[asdict(moment) for moment in timeline(incident, actor)],
             recurrences=visible(incident.recurrences.for_list(), actor, self.view_right)[:20],
             manages=manages,
             note_form=NoteForm() if manages else None,
-            **(_stopping(incident, actor) if manages and incident.live and incident.instance else {}),
+            around=_around(incident),
+            slot=slot_to_roll_back(incident, actor) if stops else None,
+            **(_stopping(incident, actor) if stops and incident.instance else {}),
             **kwargs,
         )
 
 
 def _stopping(incident: Incident, actor: User) -> dict[str, Any]:
-    """The measures that would restrict the instance as it is now, and how far they reach."""
+    """The measures that would restrict the instance as it is now, and how far they reach; for who may only ask, where
+    to ask."""
     instance = incident.instance
-    if instance is None or Right.RESTRICT_INSTANCE not in held_on(actor, instance):
+    if instance is None:
         return {}
+    held = held_on(actor, instance)
+    if Right.RESTRICT_INSTANCE not in held:
+        asks = Right.REQUEST_RESTRICTION in held
+        return {"ask_url": _stop_page(instance, InstanceState.QUARANTINED)} if asks else {}
     measures = [m for m in services.MEASURES if _restricts(instance.state, m)]
     return {
         "measures": measures,
+        "kill_url": _stop_page(instance, "killed"),
         "reach": before_you_stop(instance, actor),
         "mitigate_form": MitigateForm(initial={"reason": incident.title}),
     }
+
+
+def _stop_page(instance: AgentInstance, mode: str) -> str:
+    """The page that shows how far a stop of this instance reaches and who must agree, before it is set or asked for."""
+    query = {"named": instance.typeid, "mode": str(mode)}
+    return reverse("policy:stop_preview", query=query)
+
+
+def _around(incident: Incident) -> str:
+    """Where all events of the hours around the opening are; "" where it is about no single instance."""
+    if incident.instance is None:
+        return ""
+    since, until = hours_around(incident)
+    query = {"instance": incident.instance.typeid, "since": since.isoformat(), "until": until.isoformat()}
+    return reverse("telemetry:event_list", query=query)
 
 
 def _restricts(state: str, to: str) -> bool:
@@ -175,6 +210,29 @@ class MitigateIncident(IncidentCommand):
         return services.mitigate(
             incident=self.object, measure=cleaned["measure"], actor=actor, reason=cleaned["reason"]
         )
+
+
+class RollBack(IncidentCommand):
+    """Before the slot goes back to its previous version: what that changes, and what it does not."""
+
+    form_class = ReasonForm
+    template_name = "telemetry/incident_roll_back.html"
+    heading, submit, tone = "Roll back", "Roll back", "danger"
+    success_message = "Rolled back."
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"reason": self.object.title}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        actor = _person(self.request.user)
+        slot = slot_to_roll_back(self.object, actor)
+        if slot is None and "refusal" not in kwargs:
+            raise Http404  # nothing to go back to, or not theirs to do: the incident's page shows no button either
+        reach = [asdict(tile) for tile in before_you_roll_back(slot, actor)] if slot else []
+        return super().get_context_data(slot=slot, reach=reach, **kwargs)
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Incident:
+        return services.roll_back(incident=self.object, actor=actor, reason=cleaned["reason"])
 
 
 class ResolveIncident(IncidentCommand):

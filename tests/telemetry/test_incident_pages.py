@@ -213,7 +213,7 @@ class TestThePage:
         for number in range(30):
             services.add_note(incident=incident, text=f"note {number}", actor=alice)
         client.force_login(alice)
-        with django_assert_max_num_queries(26):
+        with django_assert_max_num_queries(28):
             client.get(incident.get_absolute_url())
 
 
