@@ -70,6 +70,7 @@ class BindingFilter(django_filters.FilterSet):  # type: ignore[misc]
     on = django_filters.ChoiceFilter(
         method="about",
         label="Holds for",
+        empty_label="anything",
         choices=[("tenant", "The whole tenant"), *((name, name.capitalize()) for name in Binding.names)],
     )
     ended = django_filters.BooleanFilter(
@@ -97,6 +98,7 @@ class PostureFilter(django_filters.FilterSet):  # type: ignore[misc]
     on = django_filters.ChoiceFilter(
         method="about",
         label="Scope",
+        empty_label="anything",
         choices=[("tenant", "The whole tenant"), *((name, name.capitalize()) for name in Posture.names)],
     )
     mode = django_filters.MultipleChoiceFilter(choices=Posture.MODES, widget=_CHECKS)

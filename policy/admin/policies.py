@@ -7,6 +7,7 @@ from django import forms
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
+from django.utils.html import format_html
 
 from arm.admin import AdminCommand, ReasonOnly, ScopedAdmin
 from arm.models import User
@@ -112,7 +113,7 @@ class PolicyVersionAdmin(ScopedAdmin):
 
     @admin.display(description="Document")
     def text(self, row: PolicyVersion) -> str:
-        return json.dumps(row.document, indent=2, ensure_ascii=False)
+        return format_html("<pre>{}</pre>", json.dumps(row.document, indent=2, ensure_ascii=False))
 
 
 @admin.register(Binding)

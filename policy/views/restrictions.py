@@ -15,7 +15,7 @@ from policy.models import RestrictionRequest
 from policy.queries.restriction_pages import restriction_page
 from policy.queries.stops import with_scope
 from policy.views.commands import Command, actor_of, may_anywhere
-from policy.views.stops import ASKS, SETS, VERBS, tabs
+from policy.views.stops import ASKS, SETS, VERBS, links, tabs
 
 
 class RestrictionList(FilteredList):
@@ -62,7 +62,8 @@ class RestrictionDetail(Scoped, DetailView[RestrictionRequest]):
     template_name = "policy/restriction_detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(page=restriction_page(self.object, actor_of(self.request)), **kwargs)
+        page = restriction_page(self.object, actor_of(self.request))
+        return super().get_context_data(page=page, links=links(page.preview.scope), **kwargs)
 
 
 class AnswerRestriction(Command):
@@ -74,7 +75,9 @@ class AnswerRestriction(Command):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         page = restriction_page(self.object, actor_of(self.request))
-        return super().get_context_data(page=page, preview=page.preview, **kwargs)
+        return super().get_context_data(
+            page=page, preview=page.preview, links=links(page.preview.scope), **kwargs
+        )
 
 
 class ConfirmRestriction(AnswerRestriction):

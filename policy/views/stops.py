@@ -8,10 +8,11 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import redirect
 from django.urls import reverse, reverse_lazy
 from django.utils.functional import cached_property
+from django.utils.http import urlencode
 from django.views.generic import DetailView, FormView
 
 from arm.forms import ReasonForm
-from arm.models import User
+from arm.models import Tenant, User
 from arm.panels import seen_by_visitor
 from arm.rights import Right
 from arm.views import FilteredList, Scoped, current_tenant
@@ -23,6 +24,15 @@ from policy.queries import stops as queries
 from policy.queries.restricting import Way
 from policy.queries.restriction_pages import waiting
 from policy.views.commands import Command, Create, actor_of, may_anywhere
+from registry.lifecycle import InstanceState
+from registry.models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    DeploymentSlot,
+    Environment,
+    Provider,
+)
 
 VERBS = {
     Mode.DRAINING: "Drain",
@@ -33,6 +43,38 @@ VERBS = {
 }
 SETS = (Right.RESTRICT_WIDELY, Right.RESTRICT_INSTANCE)
 ASKS = (Right.REQUEST_RESTRICTION, Right.MANAGE_INCIDENT)
+
+
+LISTED_BY = {
+    Environment: ("environment", "slug"),
+    Provider: ("provider", "slug"),
+    AgentTemplate: ("template", "typeid"),
+    AgentVersion: ("version", "typeid"),
+    DeploymentSlot: ("slot", "typeid"),
+}
+"""How the list of instances is asked for what stands below a scope."""
+
+
+def links(scope: Any) -> dict[str, str]:
+    """Where the numbers of a reach have their rows; nothing where no list holds exactly those."""
+    waiting_url = reverse("policy:approval_waiting")
+    if isinstance(scope, AgentInstance):
+        query = {"instance": scope.typeid}
+        return {"agents": scope.get_absolute_url(), "waiting": f"{waiting_url}?{urlencode(query)}"}
+    if isinstance(scope, Tenant):
+        query = {}
+    elif type(scope) in LISTED_BY:
+        name, attribute = LISTED_BY[type(scope)]
+        query = {name: getattr(scope, attribute)}
+    else:
+        return {}
+    live = [state.value for state in InstanceState if state != InstanceState.RETIRED]
+    rows = reverse("registry:instance_list")
+    found = {
+        "agents": f"{rows}?{urlencode(query | {'state': live}, doseq=True)}",
+        "active": f"{rows}?{urlencode(query | {'state': InstanceState.ACTIVE.value})}",
+    }
+    return found | ({"waiting": waiting_url} if isinstance(scope, Tenant) else {})
 
 
 def tabs(active: str) -> list[dict[str, Any]]:
@@ -198,6 +240,7 @@ class PreviewStop(Create):
         query = self.query.urlencode()
         change = f"{reverse('policy:stop_choose')}?{query}"
         context = super().get_context_data(preview=self.preview, change_url=change, **kwargs)
+        context["links"] = links(self.preview.scope)
         context["here"] = f"{reverse('policy:stop_preview')}?{query}"
         agents = f"{self.preview.numbers['agents']} agent{'' if self.preview.numbers['agents'] == 1 else 's'}"
         verb = VERBS[self.preview.mode]

@@ -58,6 +58,16 @@ def test_the_preview_says_how_far_it_reaches_by_provider_and_environment(client,
     assert not Posture.objects.exists()
 
 
+def test_every_number_of_the_reach_is_a_link_to_as_many_rows(client, acme, people, prod, fleet):
+    client.force_login(people["dan"])
+    agent = fleet[0]
+    for scope in (acme, prod, agent.template, agent.version, agent.provider):
+        context = client.get(preview_url(scope, "paused")).context
+        numbers, links = context["preview"].numbers, context["links"]
+        for name in ("agents", "active"):
+            assert len(client.get(links[name]).context["object_list"]) == numbers[name], (scope, name)
+
+
 def test_a_drain_denies_new_runs_and_lets_running_ones_finish(client, people, fleet):
     client.force_login(people["dan"])
     columns = client.get(preview_url(fleet[0].template, "draining")).context["preview"].columns

@@ -110,7 +110,7 @@ _APPROVAL = {
     "used": Look("mute", "ticked", "Used"),
     "voided": Look("mute", "cross", "Voided"),
     "withdrawn": Look("mute", "square", "Withdrawn"),
-    "confirmed": Look("stop", "octagon", "Confirmed"),
+    "confirmed": Look("ok", "check", "Confirmed"),
     "declined": Look("mute", "cross", "Declined"),
     "cancelled": Look("mute", "square", "Cancelled"),
 }
