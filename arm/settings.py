@@ -181,6 +181,7 @@ USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
 USE_I18N = True
+FORMAT_MODULE_PATH = "arm.formats"
 
 # --- API -----------------------------------------------------------------------------------------------------
 REST_FRAMEWORK = {

@@ -28,13 +28,15 @@ QUIET = timedelta(seconds=60)
 @dataclass(frozen=True, slots=True)
 class Verdict:
     """One gate's answer. `reason` is a sentence about what is missing, or why it passes; `mend` the address of the
-    page where what is missing can be supplied, if there is one, and `right` the right that this takes."""
+    page where what is missing can be supplied, if there is one, and `right` the right that this takes.
+    A gate that has nothing to ask of this step passes with `applies` False."""
 
     gate: str
     passed: bool
     reason: str
     mend: str = ""
     right: str = ""
+    applies: bool = True
 
 
 class GateRefused(Conflict):
@@ -166,7 +168,9 @@ class GenomeComplete:
 
     def check(self, version: AgentVersion, to: VersionState) -> Verdict:
         if to not in (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED):
-            return Verdict(self.name, True, "Asked before Testing, Candidate and Approved only.")
+            return Verdict(
+                self.name, True, "Asked before Testing, Candidate and Approved only.", applies=False
+            )
         missing, profiles = version.genome.missing, missing_profiles(version)
         if missing or profiles:
             said = [f"The genome lacks {', '.join(missing)}."] if missing else []
@@ -189,7 +193,7 @@ class NoLiveInstance:
 
     def check(self, version: AgentVersion, to: VersionState) -> Verdict:
         if to is not VersionState.RETIRED:
-            return Verdict(self.name, True, "Asked before retirement only.")
+            return Verdict(self.name, True, "Asked before retirement only.", applies=False)
         live = AgentInstance.objects.filter(version=version).live().count()
         slots = DeploymentSlot.objects.filter(current_version=version).count()
         if live or slots:

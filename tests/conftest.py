@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -11,7 +12,7 @@ os.environ.setdefault("ARM_LOG_LEVEL", "WARNING")
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import DatabaseError, connections
 from django_q.models import OrmQ
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
@@ -74,8 +75,7 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     with django_db_blocker.unblock():
         for alias in ("owner", "default", "ingest"):
             _switch(alias, home)
-        with connections["owner"].cursor() as cursor:
-            cursor.execute(f"DROP DATABASE {mine} WITH (FORCE)")
+        _drop(mine)
         for connection in connections.all():
             connection.close()
 
@@ -84,6 +84,20 @@ def _switch(alias: str, name: str) -> None:
     connections[alias].close()
     connections[alias].settings_dict["NAME"] = name
     connections.settings[alias]["NAME"] = name
+
+
+def _drop(name: str, patience: float = 20) -> None:
+    """A server's last threads and the autovacuum are not the owner's to end: they are waited for."""
+    until = time.monotonic() + patience
+    while True:
+        try:
+            with connections["owner"].cursor() as cursor:
+                cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            return
+        except DatabaseError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.2)
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +113,7 @@ def _own_database(django_db_setup: None, django_db_blocker: pytest.FixtureReques
     with django_db_blocker.unblock():
         for alias in ("owner", "default", "ingest"):
             _switch(alias, home)
-        with connections["owner"].cursor() as cursor:
-            cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        _drop(name)
         connections["owner"].close()
 
 

@@ -69,7 +69,7 @@ class PolicyValidates:
 
     def check(self, version: AgentVersion, to: VersionState) -> Verdict:
         if to not in (VersionState.CANDIDATE, VersionState.APPROVED):
-            return Verdict(self.name, True, "Asked before Candidate and Approved only.")
+            return Verdict(self.name, True, "Asked before Candidate and Approved only.", applies=False)
         rules = load_rules(version.tenant_id)
         bound = [
             row["policy_id"]
@@ -82,7 +82,13 @@ class PolicyValidates:
             said = f"{len(missing)} of its policies have no active version."
             page = Policy.objects.get(pk=missing[0]).get_absolute_url()
             return Verdict(self.name, False, said, page, Right.READ_POLICY.value)
-        return Verdict(self.name, True, f"{len(bound)} policies bound to it compile.")
+        return Verdict(self.name, True, _compiled(len(bound)))
+
+
+def _compiled(count: int) -> str:
+    if not count:
+        return "No policy is bound to it yet."
+    return f"{count} {'policy' if count == 1 else 'policies'} bound to it, and every one compiles."
 
 
 def _holds(slot: DeploymentSlot, version: AgentVersion) -> bool:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.hashers import make_password
-from playwright.sync_api import Browser, BrowserContext, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from arm import db, services
@@ -37,6 +37,7 @@ _n = count(1)
 def chromium() -> Iterator[Browser]:
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert path, "These tests need Chromium: apt-get install chromium (./test does it where it may)."
+    expect.set_options(timeout=10_000)  # the default of five seconds is short for two busy cores
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
         yield browser
@@ -76,6 +77,10 @@ class Visitor:
         self.page.get_by_label("Username").fill(user.username)
         self.page.get_by_label("Password").fill(password)
         self.page.get_by_role("button", name="Sign in").click()
+        # Until the answer is drawn, nobody may go on: a busy machine takes its time.
+        heading = self.page.get_by_role("heading", level=1)
+        refused = self.page.get_by_role("alert")
+        expect(heading.filter(has_not_text="Sign in").or_(refused).first).to_be_visible(timeout=20_000)
         return self.page
 
     def shoot(self, name: str) -> None:
@@ -102,7 +107,7 @@ def window(chromium: Browser, site: str, committed: None) -> Iterator[Open]:
             color_scheme="dark" if scheme == "dark" else "light",
             java_script_enabled=script,
         )
-        context.set_default_timeout(10_000)
+        context.set_default_timeout(20_000)
         contexts.append(context)
         visitors.append(Visitor(context.new_page(), site))
         return visitors[-1]

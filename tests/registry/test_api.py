@@ -188,6 +188,7 @@ def test_a_refused_move_names_everything_that_is_missing(alice, template):
             "reason": "The genome lacks models.",
             "mend": f"/registry/versions/{draft['id']}/genome/",
             "right": "version_create",
+            "applies": True,
         }
     ]
 

@@ -71,8 +71,9 @@ def test_a_draft_lists_everything_that_is_missing_at_once_each_with_the_page_tha
 def test_who_may_not_mend_it_is_told_which_right_it_takes_and_finds_no_link(client, draft, bob):
     client.force_login(bob)
     html = lifecycle(client, draft)
-    assert "Mend it" not in html and "Takes the right “version_create”" in html
-    assert "takes the right “version_submit”, which you do not hold" in words(html)
+    assert "Mend it" not in html and "Takes the right version_create ." in words(html)
+    assert "Asked before" not in html, "a gate that asks nothing of this step is not drawn"
+    assert "takes the right version_submit , which you do not hold" in words(html)
     assert "move/?to=" not in html
 
 
