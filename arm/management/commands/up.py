@@ -98,6 +98,8 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
         raise StepFailed("; ".join(f"{url} does not answer: {why}" for url, why in answered.items() if why))
     if demo:
         welcome += supervisor.step("demo", [*manage, "demo"])
+        addresses = ["--web", local.address(host, port), "--gateway", local.address(host, port + 1)]
+        supervisor.start("demo", [*manage, "demo_pulse", *addresses])
     for line in welcome:  # once more, where it is not buried under the logs
         if "sign in" in line:
             supervisor.say(line)

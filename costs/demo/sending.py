@@ -1,14 +1,17 @@
-"""The demo's activity: thirty days of work, sent as OpenTelemetry spans through the public OTLP endpoint, and its budget."""
+"""Thirty days of work, sent as OpenTelemetry spans through the public OTLP endpoint, and the budget it is held to."""
 
 import hashlib
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from random import Random
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
+from django.db.models import QuerySet
 from django.utils.module_loading import import_string
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from opentelemetry.proto.common.v1.common_pb2 import AnyValue, KeyValue
@@ -18,7 +21,7 @@ from arm import db
 from arm.demo import Demo
 from costs import services
 from registry.lifecycle import InstanceState
-from registry.models import AgentInstance, Environment, Provider
+from registry.models import AgentInstance, Dependency, Environment, Provider
 from registry.services import issue_ingest_key
 
 EVENTS, BATCH = 210_000, 1000
@@ -75,26 +78,32 @@ def _runners(demo: Demo) -> list[Runner]:
                 environment=place, provider=provider, name=f"{place.slug} at {provider.slug}",
                 actor=demo.people["judy"], reason="The collectors of the demo",
             ).token  # fmt: skip
-    rows = AgentInstance.objects.select_related("version__genome", "template").exclude(
-        state=InstanceState.RETIRED
-    )
-    found = []
-    for instance in rows.order_by("pk"):
-        dependency = instance.version.dependencies.filter(kind="model").order_by("pk").first()
-        name = dependency.name if dependency else "openai/gpt-4o"
-        vendor, _, model = name.rpartition("/")
-        found.append(
-            Runner(
-                version=instance.version.typeid,
-                instance=instance.typeid,
-                token=tokens[instance.environment_id, instance.provider_id],
-                since=instance.created_at,
-                vendor=vendor or _vendor(model),
-                model=model,
-                team=instance.cost_center,
-            )
-        )
+    rows = AgentInstance.objects.select_related("version").exclude(state=InstanceState.RETIRED)
+    models = models_of(rows)
+    found = [
+        runner(instance, tokens[instance.environment_id, instance.provider_id], models)
+        for instance in rows.order_by("pk")
+    ]
     return found[demo.count(SILENT) :] if len(found) > 4 else found
+
+
+def models_of(instances: QuerySet[AgentInstance]) -> dict[UUID, str]:
+    """The model that each of their versions names first."""
+    used = Dependency.objects.filter(kind="model", version__in=instances.order_by().values("version"))
+    return dict(used.order_by("-pk").values_list("version", "name"))
+
+
+def runner(instance: AgentInstance, token: str, models: Mapping[UUID, str]) -> Runner:
+    vendor, _, model = models.get(instance.version_id, "openai/gpt-4o").rpartition("/")
+    return Runner(
+        version=instance.version.typeid,
+        instance=instance.typeid,
+        token=token,
+        since=instance.created_at,
+        vendor=vendor or _vendor(model),
+        model=model,
+        team=instance.cost_center,
+    )
 
 
 def _vendor(model: str) -> str:
@@ -115,15 +124,14 @@ def _batches(demo: Demo, runners: list[Runner], total: int) -> Iterator[tuple[st
         waiting = list(group) if number < len(shares) else []
         while spans < BATCH or waiting:
             runner = waiting.pop() if waiting else demo.random.choice(group)
-            spans += _run(demo, runner, request.resource_spans.add())
+            days = max((demo.now - runner.since).total_seconds() - 7200, 60)
+            begin = runner.since + timedelta(seconds=demo.random.random() * days + 60)
+            spans += job(demo.random, runner, begin, request.resource_spans.add())
         yield token, request.SerializeToString()
 
 
-def _run(demo: Demo, runner: Runner, into: ResourceSpans) -> int:
-    """One job of an agent: a root span, model calls, tool calls. Returns how many spans."""
-    chance = demo.random
-    span_of_days = max((demo.now - runner.since).total_seconds() - 7200, 60)
-    begin = runner.since + timedelta(seconds=chance.random() * span_of_days + 60)
+def job(chance: Random, runner: Runner, begin: datetime, into: ResourceSpans) -> int:
+    """One job of an agent from `begin` on: a root span, model calls, tool calls. Returns how many spans."""
     into.resource.attributes.extend(
         [
             _text("arm.version.id", runner.version),
@@ -132,8 +140,8 @@ def _run(demo: Demo, runner: Runner, into: ResourceSpans) -> int:
         ]
     )
     spans = into.scope_spans.add(schema_url="https://opentelemetry.io/schemas/1.37.0")
-    job = f"job-{chance.randrange(1_000_000):06d}"
-    trace = hashlib.sha256(f"{job}{begin}{runner.instance}".encode()).digest()
+    key = f"job-{chance.randrange(1_000_000):06d}"
+    trace = hashlib.sha256(f"{key}{begin}{runner.instance}".encode()).digest()
     nanos = int(begin.timestamp()) * 1_000_000_000 + chance.randrange(1_000_000_000)
     steps = chance.randrange(2, 7)
     failed = chance.random() < 0.04
@@ -142,7 +150,7 @@ def _run(demo: Demo, runner: Runner, into: ResourceSpans) -> int:
     if chance.random() > 0.02:  # two in a hundred forget to say what the work was for
         root.attributes.extend(
             [
-                _text("arm.job.id", job),
+                _text("arm.job.id", key),
                 _text("arm.cost_center", runner.team),
                 _text("arm.outcome.name", chance.choice(OUTCOMES)),
             ]
