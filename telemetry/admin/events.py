@@ -59,7 +59,7 @@ class EventAdmin(StreamAdmin):
         "span",
         "parent",
         "duration",
-        "ttft_ms",
+        "first_token",
         "model_provider",
         "model_requested",
         "model_used",
@@ -109,6 +109,10 @@ class EventAdmin(StreamAdmin):
     @admin.display(description="Took")
     def duration(self, row: Event) -> str:
         return "" if row.duration_ms is None else f"{row.duration_ms:,} ms"
+
+    @admin.display(description="First token after")
+    def first_token(self, row: Event) -> str:
+        return "" if row.ttft_ms is None else f"{row.ttft_ms:,} ms"
 
     @admin.display(description="Noticed")
     def noticed_(self, row: Event) -> str:

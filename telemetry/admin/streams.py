@@ -81,7 +81,7 @@ class StreamChangeList(ChangeList):  # type: ignore[misc]
             rows = rows.filter(pk__lt=key, occurred_at__lt=told_by(key) + MILLISECOND)
         found = list(rows[: self.list_per_page + 1])
         self.result_list = found[: self.list_per_page]
-        self.result_count, self.full_result_count = len(self.result_list), None
+        self.result_count = self.full_result_count = len(self.result_list)  # equal: the head claims no total
         self.show_full_result_count = self.can_show_all = self.multi_page = False
         self.show_admin_actions = True
         self.paginator = Pages(self.result_list, self.list_per_page)
