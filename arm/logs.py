@@ -38,3 +38,11 @@ class TextFormatter(logging.Formatter):
         if asked:
             line += f" [{asked}]"
         return line + ("\n" + self.formatException(record.exc_info) if record.exc_info else "")
+
+
+class Mistakes(logging.Filter):
+    """Drops what Django logs when /ready/ says no: that is an answer, and while the product starts an expected one."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        path = getattr(getattr(record, "request", None), "path", "")
+        return bool(path.rstrip("/") != "/ready")

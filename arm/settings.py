@@ -203,6 +203,7 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_PATCH": False,  # a PATCH still needs its reason
     "POSTPROCESSING_HOOKS": [
         "drf_spectacular.hooks.postprocess_schema_enums",
+        "policy.gateway.document.document",
         "arm.api.document_problems",
     ],
     "ENUM_NAME_OVERRIDES": {
@@ -334,9 +335,11 @@ LOGGING = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"json": {"()": "arm.logs.JsonFormatter"}, "text": {"()": "arm.logs.TextFormatter"}},
+    "filters": {"mistakes": {"()": "arm.logs.Mistakes"}},
     "handlers": {"console": {"class": "logging.StreamHandler", "formatter": env("ARM_LOG_FORMAT", "json")}},
     "root": {"handlers": ["console"], "level": env("ARM_LOG_LEVEL", "INFO")},
     "loggers": {
+        "django.request": {"filters": ["mistakes"]},
         "django.server": {"handlers": ["console"], "propagate": False},
         "django-q": {"level": "WARNING"},  # a line per beat would drown the rest
     },

@@ -124,10 +124,10 @@ def collect_static(supervisor: Supervisor) -> None:
 
 def granian(application: str, host: str, port: int, *, workers: int, threads: int = 4) -> list[str]:
     """Four blocking threads were the fastest for pages; decisions sleep until their group is committed, so there are
-    more of them. A dead worker process is replaced at once."""
+    more of them (granian would warn of that at each start; a dead worker is an error). Such a one is replaced at once."""
     return [
         sys.executable, "-m", "granian", "--interface", "wsgi", "--host", host, "--port", str(port),
-        "--workers", str(workers), "--blocking-threads", str(threads), "--no-ws", "--log-level", "warning",
+        "--workers", str(workers), "--blocking-threads", str(threads), "--no-ws", "--log-level", "error",
         "--respawn-failed-workers", "--respawn-interval", "0.5", "--workers-kill-timeout", "3", application,
     ]  # fmt: skip
 
