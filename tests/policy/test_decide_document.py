@@ -57,7 +57,7 @@ def check(document: dict[str, Any], name: str, value: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("asked", "decision"),
     [
-        ({"tool": "search"}, "deny"),
+        ({"tool": "search"}, "allow"),
         ({"tool": "wire_money"}, "deny"),
         (
             {"data": [{"class": "secret", "access": "read"}], "estimate": {"tokens": 10, "money": "0.01"}},
