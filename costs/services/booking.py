@@ -1,8 +1,9 @@
 """The ledger entries of a batch of events: priced, packed for COPY, and summed by day and tags."""
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
+from operator import add
 from struct import Struct
 from typing import Any, Final
 from uuid import UUID
@@ -11,8 +12,8 @@ from psycopg import Cursor
 
 from arm import db
 from telemetry.parsing import Event, EventType
-from telemetry.parsing.events import Place
-from telemetry.parsing.packing import EMPTY, EPOCH_US, HEADER, NULL, TRAILER, counts, int8, text
+from telemetry.parsing.events import Belonging, Meaning, Place, Work
+from telemetry.parsing.packing import EPOCH_US, HEADER, NULL, TRAILER, Codes, counts, int8, work_fields
 
 from ..models import CostModel
 from ..pricing import Basis, Charge, Price, PriceBook, RateLine, Usage, rates
@@ -21,6 +22,7 @@ from .caps import Passed, pass_cap
 COLUMNS: Final = (
     "entry_id",
     "occurred_at",
+    # the same for all entries of one line
     "tenant_id",
     "provider_id",
     "environment_id",
@@ -29,16 +31,18 @@ COLUMNS: Final = (
     "instance_id",
     "role_id",
     "basis",
+    "currency_code",
+    "price_ref_code",
+    "model_provider_code",
+    "model_code",
+    # the entry's own
     "input_tokens",
     "cache_read_tokens",
     "cache_write_tokens",
     "output_tokens",
     "amount_picos",
     "reported_picos",
-    "currency_code",
-    "price_ref_code",
-    "model_provider_code",
-    "model_code",
+    # see packing.work_fields
     "cost_center_code",
     "outcome_code",
     "job",
@@ -46,8 +50,10 @@ COLUMNS: Final = (
 PRICES_SECONDS: Final = 2.0
 _DAY_US: Final = 86_400_000_000
 _head = Struct(">hi16siq").pack
-_basis = {basis: Struct(">ih").pack(2, basis) for basis in Basis}
+_basis = Struct(">ih").pack
 _MODEL_CALL = EventType.MODEL_CALL.value
+Totals = list[int]
+"""Calls, input tokens, cached tokens, output tokens, picos."""
 Tags = tuple[int, Place, str | None, str | None, str | None, str | None, str, Basis, bool]
 """Day, place, cost centre, outcome, model provider, model, currency, basis, attributed."""
 
@@ -80,79 +86,115 @@ def _line(row: CostModel) -> RateLine:
     return RateLine(row.provider, row.model, row.starts_at, row.ends_at, price)
 
 
+class _Line:
+    """Entries of one belonging that are charged alike: the columns they share, and their sums."""
+
+    __slots__ = ("belonging", "charge", "fields", "sums")
+
+    def __init__(self, belonging: Belonging, charge: Charge, codes: Codes) -> None:
+        place, meaning = belonging.place, belonging.meaning
+        self.belonging = belonging
+        self.charge = charge
+        self.fields = b"".join(
+            (
+                place.columns,
+                place.role,
+                _basis(2, charge.basis),
+                codes[charge.currency],
+                codes[charge.price_ref or None],
+                codes[meaning.provider],
+                codes[meaning.model_used or meaning.model_requested],
+            )
+        )
+        self.sums: dict[tuple[int, Work], Totals] = {}
+
+    def tags(self, day: int, work: Work) -> Tags:
+        place, meaning = self.belonging.place, self.belonging.meaning
+        model, charge = meaning.model_used or meaning.model_requested, self.charge
+        said = work.cost_center, work.outcome, meaning.provider, model
+        return day, place, *said, charge.currency, charge.basis, work.attributed
+
+
 class Booking:
     """See telemetry.facts.Booking."""
 
     table = "costs_ledgerentry"
     columns = COLUMNS
 
-    def __init__(self, tenant_id: UUID, codes: Mapping[str | None, bytes]) -> None:
+    def __init__(self, tenant_id: UUID, codes: Codes) -> None:
         self.rows: dict[date, bytes] = {}
         self._tenant_id = tenant_id
         self._codes = codes
-        self._sums: dict[Tags, list[int]] = {}
+        self._sums: dict[Tags, Totals] = {}
         self._passed: list[Passed] = []
 
     def add(self, events: Sequence[Event]) -> None:
         """Price and pack the events that cost something. KeyError with every text that has no number yet."""
-        codes, sums, book = self._codes, self._sums, price_book(self._tenant_id)
+        codes, charge_of = self._codes, price_book(self._tenant_id).charge
         days: dict[int, list[bytes]] = {}
+        lines: dict[tuple[Belonging, str, Basis, str], _Line] = {}
+        works: dict[Work, bytes] = {}
         width = len(COLUMNS)
         unknown: set[str] = set()
         for event in events:
-            reported = event.cost_picos
-            if event.type != _MODEL_CALL and reported is None and event.input_tokens is None:
+            tokens, reported, belonging = event.tokens, event.cost_picos, event.belonging
+            assert belonging is not None
+            meaning = belonging.meaning
+            if reported is None and tokens[0] is None and meaning.type != _MODEL_CALL:
                 continue
-            place, model = event.place, event.model_used or event.model_requested
-            assert place is not None
-            read, write = event.cache_read_tokens, event.cache_write_tokens
-            amount, currency, basis, price_ref = book.charge(
-                provider=event.provider,
-                model=model,
+            given, read, write, output, _ = tokens
+            charge = charge_of(
+                provider=meaning.provider,
+                model=meaning.model_used or meaning.model_requested,
                 at_us=event.occurred_us,
-                usage=Usage(event.input_tokens, read, write, event.output_tokens),
-                reported=None if reported is None else Charge(reported, _currency(event), Basis.REPORTED, ""),
+                usage=Usage(given, read, write, output),
+                reported=None
+                if reported is None
+                else Charge(reported, _currency(meaning), Basis.REPORTED, ""),
             )
-            job, outcome, center = event.job, event.outcome, event.cost_center
-            day = event.occurred_us // _DAY_US
-            if currency not in codes or (price_ref and price_ref not in codes):
-                unknown.update((currency, price_ref) if price_ref else (currency,))
-                continue
+            amount, currency, basis, price_ref = charge
+            line = lines.get((belonging, currency, basis, price_ref))
+            if line is None:
+                if currency not in codes or (price_ref and price_ref not in codes):
+                    unknown.update((currency, price_ref) if price_ref else (currency,))
+                    continue
+                line = lines[belonging, currency, basis, price_ref] = _Line(belonging, charge, codes)
+            day, work = event.occurred_us // _DAY_US, event.work
             part = days.get(day)
             if part is None:
                 part = days[day] = [HEADER]
+            if work not in works:
+                works[work] = work_fields(work, codes)
             part += (
                 _head(width, 16, event.event_id, 8, event.occurred_us - EPOCH_US),
-                place.columns,
-                place.role,
-                _basis[basis],
-                counts[event.input_tokens],
+                line.fields,
+                counts[given],
                 counts[read],
                 counts[write],
-                counts[event.output_tokens],
+                counts[output],
                 int8(amount),
                 NULL if reported is None else int8(reported),
-                codes[currency],
-                codes[price_ref] if price_ref else NULL,
-                codes[event.provider],
-                codes[model],
-                codes[center],
-                codes[outcome],
-                EMPTY if job is None else text(job),
+                works[work],
             )
-            attributed = job is not None or outcome is not None
-            tags = day, place, center, outcome, event.provider, model, currency, basis, attributed
-            total = sums.get(tags)
+            total = line.sums.get((day, work))
             if total is None:
-                total = sums[tags] = [0, 0, 0, 0, 0]
+                total = line.sums[day, work] = [0, 0, 0, 0, 0]
             total[0] += 1
-            total[1] += event.input_tokens or 0
+            total[1] += given or 0
             total[2] += (read or 0) + (write or 0)
-            total[3] += event.output_tokens or 0
+            total[3] += output or 0
             total[4] += amount
         if unknown:
             raise KeyError(*unknown)
         self.rows = {_date(day): b"".join((*parts, TRAILER)) for day, parts in days.items()}
+        self._add_up(lines.values())
+
+    def _add_up(self, lines: Iterable[_Line]) -> None:
+        """The sums by tags: several lines, and several jobs, may have the same."""
+        for line in lines:
+            for (day, work), more in line.sums.items():
+                total = self._sums.setdefault(line.tags(day, work), [0, 0, 0, 0, 0])
+                total[:] = map(add, total, more)
 
     def sum_up(self, cursor: Cursor[Any]) -> None:
         """Add the batch to the daily sums; what comes back are the caps that are passed now."""
@@ -194,15 +236,15 @@ SELECT cap, day, spent FROM costs_book(%s, %s::date[], %s::uuid[], %s::uuid[], %
 """
 
 
-def book(*, tenant_id: UUID, events: Sequence[Event], codes: Mapping[str | None, bytes]) -> Booking:
+def book(*, tenant_id: UUID, events: Sequence[Event], codes: Codes) -> Booking:
     """See telemetry.facts.Ledger."""
     booking = Booking(tenant_id, codes)
     booking.add(events)
     return booking
 
 
-def _currency(event: Event) -> str:
-    return (event.currency or "USD").upper()[:3]
+def _currency(meaning: Meaning) -> str:
+    return (meaning.currency or "USD").upper()[:3]
 
 
 def _date(day: int) -> date:

@@ -1,16 +1,11 @@
 """Whose work a span was: children take job, cost centre and outcome from their trace, then from their process."""
 
 from collections.abc import Iterator, Sequence
-from typing import NamedTuple
 
-from telemetry.parsing.events import Event, Resource
+from telemetry.parsing.events import SILENT, Event, Work
 
-
-class _Said(NamedTuple):
-    span_id: bytes
-    job: str | None
-    cost_center: str | None
-    outcome: str | None
+Voice = tuple[bytes, Work]
+"""A span's id and what it says itself."""
 
 
 def inherit(events: Sequence[Event]) -> None:
@@ -19,29 +14,41 @@ def inherit(events: Sequence[Event]) -> None:
     The nearest ancestor decides. Where no ancestor in this batch says anything, the trace does if it speaks with one
     voice (exporters send children before their root, and a parent may live in another process), then the resource.
     """
-    said: dict[bytes, list[_Said]] = {}
+    said: dict[bytes, list[Voice]] = {}
     for event in events:
-        if event.job is not None or event.cost_center is not None or event.outcome is not None:
-            voice = _Said(event.span_id, event.job, event.cost_center, event.outcome)
-            said.setdefault(event.trace_id, []).append(voice)
+        if event.work is not SILENT:
+            said.setdefault(event.trace_id, []).append((event.span_id, event.work))
     several = {trace for trace, voices in said.items() if len(voices) > 1}
     parents = {
         (event.trace_id, event.span_id): event.parent_id for event in events if event.trace_id in several
     }
+    voices_of = said.get
     for event in events:
-        if event.job is not None and event.cost_center is not None and event.outcome is not None:
-            continue
-        voices = said.get(event.trace_id)
-        if voices is not None and len(voices) == 1:
-            _fill(event, voices[0])
-        elif voices is not None:
-            by_span = {voice.span_id: voice for voice in voices}
-            for span_id in _ancestors(event, parents):
-                if span_id in by_span:
-                    _fill(event, by_span[span_id])
-            _fill(event, _Said(b"", *(_only(column) for column in list(zip(*voices, strict=True))[1:])))
-        if event.resource.speaks:
-            _fill(event, event.resource)
+        voices = voices_of(event.trace_id)
+        if voices is not None:
+            if len(voices) > 1:
+                _among(event, voices, parents)
+            elif event.work is SILENT:
+                event.work = voices[0][1]
+            else:
+                event.work = _filled(event.work, voices[0][1])
+        if event.resource.work is not SILENT:
+            event.work = _filled(event.work, event.resource.work)
+
+
+def _among(event: Event, voices: list[Voice], parents: dict[tuple[bytes, bytes], bytes]) -> None:
+    """Ask the ancestors, from the nearest upwards, and then all of the trace."""
+    by_span = dict(voices)
+    for span_id in _ancestors(event, parents):
+        if span_id in by_span:
+            event.work = _filled(event.work, by_span[span_id])
+    works = [work for _, work in voices]
+    everyone = Work(
+        _only([work.job for work in works]),
+        _only([work.cost_center for work in works]),
+        _only([work.outcome for work in works]),
+    )
+    event.work = _filled(event.work, everyone)
 
 
 def _ancestors(event: Event, parents: dict[tuple[bytes, bytes], bytes]) -> Iterator[bytes]:
@@ -54,15 +61,19 @@ def _ancestors(event: Event, parents: dict[tuple[bytes, bytes], bytes]) -> Itera
         span_id = parents.get((event.trace_id, span_id), b"")
 
 
-def _only(column: tuple[str | None, ...]) -> str | None:
+def _only(column: list[str | None]) -> str | None:
     different = {value for value in column if value is not None}
     return different.pop() if len(different) == 1 else None
 
 
-def _fill(event: Event, voice: _Said | Resource) -> None:
-    if event.job is None:
-        event.job = voice.job
-    if event.cost_center is None:
-        event.cost_center = voice.cost_center
-    if event.outcome is None:
-        event.outcome = voice.outcome
+def _filled(work: Work, voice: Work) -> Work:
+    """What is said here, and by the voice what is not said here."""
+    if work is voice or voice is SILENT:
+        return work
+    if work is SILENT:
+        return voice
+    return Work(
+        voice.job if work.job is None else work.job,
+        voice.cost_center if work.cost_center is None else work.cost_center,
+        voice.outcome if work.outcome is None else work.outcome,
+    )

@@ -9,7 +9,9 @@ import msgspec
 from telemetry.parsing import admission, otlp_json, values, wire
 from telemetry.parsing.attribution import inherit
 from telemetry.parsing.errors import BadSpan, UnsupportedMedia
-from telemetry.parsing.events import Event, Mapper, Resource, resource_of
+from telemetry.parsing.events import Event, Resource
+from telemetry.parsing.layouts import Found, Layouts
+from telemetry.parsing.mapping import Mapper, mapped, resource_of
 
 PROTOBUF: Final = "application/x-protobuf"
 JSON: Final = "application/json"
@@ -52,38 +54,45 @@ def parse(body: bytes, media: str, *, tenant_id: UUID, provider_id: UUID) -> Bat
     return batch
 
 
+_layouts: Final = Layouts()
+
+
 def _protobuf(body: bytes, mapper: Mapper, batch: Batch) -> None:
-    table, status_code, event_of = wire.table, wire.status_code, mapper.event
+    by_layout, event_of = _layouts.read, mapper.event
     append = batch.events.append
     for group in wire.request(body).resource_spans:
         try:
-            resource = resource_of(table(group.resource.attributes))
+            resource = resource_of(wire.table(group.resource.attributes))
         except BadSpan as problem:
             batch.bad += [
-                _bad(problem, span.SerializeToString()) for part in group.scope_spans for span in part.spans
+                _bad(problem, wire.span(data).SerializeToString())
+                for part in group.scope_spans
+                for data in part.spans
             ]
             continue
         for part in group.scope_spans:
-            for span in part.spans:
+            for data in part.spans:
                 try:
-                    attributes = table(span.attributes)
-                    status = span.status
-                    if span.events:
-                        _add_span_events(attributes, map(wire.span_event, span.events))
-                    append(
-                        event_of(
-                            resource,
-                            span.trace_id,
-                            span.span_id,
-                            span.parent_span_id,
-                            span.start,
-                            span.end,
-                            status_code(status) if status else 0,
-                            attributes,
-                        )
-                    )
+                    append(event_of(resource, *(by_layout(data) or _by_fields(data))))
                 except BadSpan as problem:
-                    batch.bad.append(_bad(problem, span.SerializeToString()))
+                    batch.bad.append(_bad(problem, wire.span(data).SerializeToString()))
+
+
+def _by_fields(data: bytes) -> Found:
+    """A span read in general: any fields in any order. Its layout is learned for the next like it.
+
+    Undecodable when the bytes are no span, BadSpan when something in it is malformed.
+    """
+    span = wire.span(data)
+    table = wire.table(span.attributes)
+    events = span.events
+    if events:
+        _add_span_events(table, map(wire.span_event, events))
+    status = span.status
+    said = mapped(table, wire.status_code(status) if status else 0)
+    if not events:
+        _layouts.learn(data, table, said)
+    return span.trace_id, span.span_id, span.parent_span_id, span.start, span.end, said
 
 
 def _json(body: bytes, mapper: Mapper, batch: Batch) -> None:
@@ -117,8 +126,7 @@ def _json_event(mapper: Mapper, resource: Resource, span: otlp_json.Span) -> Eve
         otlp_json.identifier(span.parent_span_id),
         otlp_json.nanoseconds(span.start_time_unix_nano),
         otlp_json.nanoseconds(span.end_time_unix_nano),
-        otlp_json.status_code(span.status),
-        attributes,
+        mapped(attributes, otlp_json.status_code(span.status)),
     )
 
 

@@ -1,7 +1,7 @@
 """Events → the bytes of PostgreSQL's COPY … (FORMAT binary), without an object per column.
 
-A field is its length in four bytes and then its value, big-endian; NULL is the length -1. What is equal on many rows
-(places, codes, small counts) is encoded once and looked up.
+A field is its length in four bytes and then its value, big-endian; NULL is the length -1. Columns that are equal on many
+rows stand next to each other, so that they are encoded once and copied as one piece.
 """
 
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from struct import Struct
 from typing import Final
 from uuid import UUID
 
-from telemetry.parsing.events import MAPPER_VERSION, Event, Place
+from telemetry.parsing.events import MAPPER_VERSION, NO_TOKENS, Belonging, Event, Place, Work
 
 HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER: Final = b"\xff\xff"
@@ -21,6 +21,11 @@ EPOCH_US: Final = 946_684_800_000_000
 COLUMNS: Final = (
     "event_id",
     "occurred_at",
+    "trace_id",
+    "span_id",
+    "duration_ms",
+    "parent_span_id",
+    # the same for all events of one belonging
     "tenant_id",
     "provider_id",
     "environment_id",
@@ -28,37 +33,36 @@ COLUMNS: Final = (
     "version_id",
     "instance_id",
     "received_at",
-    "trace_id",
-    "span_id",
-    "parent_span_id",
     "type",
     "status",
     "flags",
     "mapper_version",
-    "duration_ms",
-    "ttft_ms",
     "generation",
-    "input_tokens",
-    "cache_read_tokens",
-    "cache_write_tokens",
-    "output_tokens",
-    "reasoning_tokens",
     "provider_code",
     "model_requested_code",
     "model_used_code",
     "finish_code",
     "tool_code",
     "error_code",
+    # the event's own
+    "ttft_ms",
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
+    # the same for all events of one work
     "cost_center_code",
     "outcome_code",
     "job",
+    # the event's own
     "conversation",
     "content_digest",
     "attributes",
 )
 
-_head = Struct(">hi16siq").pack
-_ids = Struct(">i16si8s").pack
+_head = Struct(">hi16siqi16si8s").pack
+_head_of_child = Struct(">hi16siqi16si8siii8s").pack
 _kinds = Struct(">ihihihih").pack
 _int4 = Struct(">ii").pack
 _int8 = Struct(">iq").pack
@@ -75,17 +79,13 @@ class _Counts(dict[int | None, bytes]):
         return field
 
 
-class _Kinds(dict[tuple[int, int, int], bytes]):
-    def __missing__(self, key: tuple[int, int, int]) -> bytes:
-        kind, status, flags = key
-        field = self[key] = _kinds(2, kind, 2, status, 2, flags, 2, MAPPER_VERSION)
-        return field
-
-
 counts: Final[Mapping[int | None, bytes]] = _Counts({None: NULL})
 """Whole numbers as int4 fields; None is NULL."""
-_kind_fields: Final = _Kinds()
-_OF_NO_MODEL: Final = NULL * 9
+counts_of: Final = counts.__getitem__
+_NO_NUMBERS: Final = NULL * 6
+_EMPTY_AND_NULL: Final = EMPTY + NULL
+Codes = Mapping[str | None, bytes]
+"""Every text that is interned → its field, None → NULL. A text that is not interned yet is a KeyError."""
 
 
 def place(
@@ -126,54 +126,87 @@ def timestamp(micros: int) -> bytes:
     return _int8(8, micros - EPOCH_US)
 
 
-def rows(events: Iterable[Event], *, codes: Mapping[str | None, bytes], received_us: int) -> bytes:
-    """A whole binary COPY of these events, in the order of COLUMNS.
-
-    Each event has its `place`. `codes` maps every text that is interned to its field, and None to NULL; a text that is
-    not interned yet is a KeyError.
-    """
+def rows(events: Iterable[Event], *, codes: Codes, received_us: int) -> bytes:
+    """A whole binary COPY of these events, which are linked, in the order of COLUMNS. KeyError: see Codes."""
     parts = [HEADER]
     width = len(COLUMNS)
-    received = timestamp(received_us)
+    shared: dict[Belonging, bytes] = {}
+    works: dict[Work, bytes] = {}
     for event in events:
-        attributes, digest, parent = event.attributes, event.content_digest, event.parent_id
-        job, conversation, place = event.job, event.conversation, event.place
-        assert place is not None
-        parts += (
-            _head(width, 16, event.event_id, 8, event.occurred_us - EPOCH_US),
-            place.columns,
-            received,
-            _ids(16, event.trace_id, 8, event.span_id),
-            b"\x00\x00\x00\x08" + parent if parent else NULL,
-            _kind_fields[event.type, event.status, event.flags],
-            counts[event.duration_ms],
-            counts[event.ttft_ms],
-            counts[event.generation],
-        )
-        if not event.of_model:
-            parts.append(_OF_NO_MODEL)  # most spans call none
+        belonging, parent, duration_ms = event.belonging, event.parent_id, event.duration_ms
+        work, attributes, digest = event.work, event.attributes, event.content_digest
+        assert belonging is not None
+        if belonging not in shared:
+            shared[belonging] = _belonging(belonging, codes, received_us)
+        if work not in works:
+            works[work] = work_fields(work, codes)
+        occurred = event.occurred_us - EPOCH_US
+        if parent and duration_ms is not None:
+            parts.append(
+                _head_of_child(
+                    width,
+                    16,
+                    event.event_id,
+                    8,
+                    occurred,
+                    16,
+                    event.trace_id,
+                    8,
+                    event.span_id,
+                    4,
+                    duration_ms,
+                    8,
+                    parent,
+                )
+            )
         else:
             parts += (
-                counts[event.input_tokens],
-                counts[event.cache_read_tokens],
-                counts[event.cache_write_tokens],
-                counts[event.output_tokens],
-                counts[event.reasoning_tokens],
-                codes[event.provider],
-                codes[event.model_requested],
-                codes[event.model_used],
-                codes[event.finish_reasons],
+                _head(width, 16, event.event_id, 8, occurred, 16, event.trace_id, 8, event.span_id),
+                counts[duration_ms],
+                b"\x00\x00\x00\x08" + parent if parent else NULL,
             )
-        parts += (
-            codes[event.tool_name],
-            codes[event.error_type],
-            codes[event.cost_center],
-            codes[event.outcome],
-            text(job) if job is not None else EMPTY,
-            text(conversation) if conversation is not None else EMPTY,
-            b"\x00\x00\x00\x20" + digest if digest is not None else NULL,
-            _length(len(attributes)),
-            attributes,
-        )
+        parts.append(shared[belonging])
+        tokens, ttft_ms = event.tokens, event.ttft_ms
+        if tokens is NO_TOKENS and ttft_ms is None:
+            parts.append(_NO_NUMBERS)  # most spans call no model
+        else:
+            parts.append(counts[ttft_ms])
+            parts += map(counts_of, tokens)
+        conversation = event.conversation
+        if conversation is None and digest is None:
+            parts += (works[work], _EMPTY_AND_NULL, _length(len(attributes)), attributes)
+        else:
+            parts += (
+                works[work],
+                EMPTY if conversation is None else text(conversation),
+                NULL if digest is None else b"\x00\x00\x00\x20" + digest,
+                _length(len(attributes)),
+                attributes,
+            )
     parts.append(TRAILER)
     return b"".join(parts)
+
+
+def work_fields(work: Work, codes: Codes) -> bytes:
+    """cost_center_code, outcome_code and job of a row."""
+    job = EMPTY if work.job is None else text(work.job)
+    return codes[work.cost_center] + codes[work.outcome] + job
+
+
+def _belonging(belonging: Belonging, codes: Codes, received_us: int) -> bytes:
+    """The fields from tenant_id to error_code."""
+    meaning = belonging.meaning
+    return b"".join(
+        (
+            belonging.place.columns,
+            timestamp(received_us),
+            _kinds(2, meaning.type, 2, meaning.status, 2, belonging.flags, 2, MAPPER_VERSION),
+            counts[meaning.generation],
+            codes[meaning.provider],
+            codes[meaning.model_requested],
+            codes[meaning.model_used],
+            codes[meaning.finish_reasons],
+            codes[meaning.tool_name],
+            codes[meaning.error_type],
+        )
+    )

@@ -26,12 +26,13 @@ class Shape:
 
     __slots__ = (
         "content",
+        "counted",
         "json_valued",
-        "of_model",
         "operation",
         "pick",
         "pick_rest",
         "rest",
+        "sources",
         "spare",
         "steer",
         "steered",
@@ -44,10 +45,12 @@ class Shape:
             return [next((name for name in found if name in present), ABSENT) for found in fields.values()]
 
         steering, fields = best(vocabulary.STEERING), best(vocabulary.FIELDS)
+        self.sources = tuple(fields)
+        """Which name fills which field, in the order of vocabulary.FIELDS."""
         self.steer: Pick = itemgetter(*steering)
         self.pick: Pick = itemgetter(*fields)
         chosen = zip(vocabulary.FIELDS, fields, strict=True)
-        self.of_model = any(source != ABSENT for field, source in chosen if field in vocabulary.OF_MODEL)
+        self.counted = any(source != ABSENT for field, source in chosen if field in vocabulary.TOKENS)
         self.operation = OPERATION if OPERATION in present else ABSENT
         self.steered = any(name not in (ABSENT, OPERATION) for name in steering)
         self.json_valued = tuple(name for name in names if name in vocabulary.JSON_VALUED)

@@ -82,35 +82,18 @@ FIELDS: Final[dict[str, tuple[str, ...]]] = {
     "cost_picos": ("arm.cost.amount", "llm.cost.total", "langfuse:cost"),
     "currency": ("arm.cost.currency",),
 }
-"""Field of the event → the attributes that may fill it, best first, in the order of `events.Event`. `langfuse:`,
+"""Field of the event → the attributes that may fill it, best first, in the order that `mapping.mapped` reads. `langfuse:`,
 `metadata:` and `event:` names are made by the mapper out of JSON-valued attributes and span events."""
 
-OF_MODEL: Final = frozenset(
-    {
-        "provider",
-        "model_requested",
-        "model_used",
-        "input_tokens",
-        "cache_read_tokens",
-        "cache_write_tokens",
-        "output_tokens",
-        "reasoning_tokens",
-        "finish_reasons",
-    }
+TOKENS: Final = (
+    "input_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+    "output_tokens",
+    "reasoning_tokens",
 )
-"""Fields that only calls of a model fill."""
-COUNTS: Final = frozenset(
-    name
-    for field in (
-        "generation",
-        "input_tokens",
-        "cache_read_tokens",
-        "cache_write_tokens",
-        "output_tokens",
-        "reasoning_tokens",
-    )
-    for name in FIELDS[field]
-)
+"""Fields that count tokens, in the order of `events.Tokens`."""
+COUNTS: Final = frozenset(name for field in ("generation", *TOKENS) for name in FIELDS[field])
 SECONDS: Final = frozenset(FIELDS["ttft_ms"])
 MONEY: Final = frozenset(FIELDS["cost_picos"])
 IDENTIFIERS: Final = {"arm.version.id": "ver", "arm.instance.id": "ins"}
@@ -123,6 +106,9 @@ UNIQUE: Final = frozenset(
     {"gen_ai.response.id", "gen_ai.tool.call.id", "tool_call.id", "arm.decision.id", "jsonrpc.request.id"}
 )
 """Attributes that are hardly ever equal twice: remembering their decoded form would only fill the memory."""
+
+VARIABLE: Final = UNIQUE | frozenset(FIELDS["conversation"]) | {"arm.job.id"}
+"""Texts that differ between spans which are otherwise alike."""
 
 CONTENT: Final = frozenset(
     {

@@ -27,8 +27,9 @@ _TEXT, _INTEGER = 0x0A, 0x18  # AnyValue.string_value, AnyValue.int_value
 _FIELD = descriptor_pb2.FieldDescriptorProto
 
 
-def _narrow_request() -> Any:
-    """The class of a request whose attributes, events and status stay bytes; numbers are those of trace.proto."""
+def _narrow_classes() -> tuple[Any, Any]:
+    """The classes of a request whose spans stay bytes, and of a span whose attributes, events and status do. The field
+    numbers are those of trace.proto."""
     file = descriptor_pb2.FileDescriptorProto(
         name="arm/narrow_trace.proto", package="arm.narrow", syntax="proto3"
     )
@@ -56,7 +57,7 @@ def _narrow_request() -> Any:
         ("events", 11, raw, True, ""),
         ("status", 15, raw, False, ""),
     )
-    message("ScopeSpans", ("spans", 2, sub, True, "Span"))
+    message("ScopeSpans", ("spans", 2, raw, True, ""))
     message("Resource", ("attributes", 1, raw, True, ""))
     message(
         "ResourceSpans", ("resource", 1, sub, False, "Resource"), ("scope_spans", 2, sub, True, "ScopeSpans")
@@ -64,16 +65,25 @@ def _narrow_request() -> Any:
     message("Request", ("resource_spans", 1, sub, True, "ResourceSpans"))
     pool = descriptor_pool.DescriptorPool()
     pool.AddSerializedFile(file.SerializeToString())
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("arm.narrow.Request"))
+    request, span = (pool.FindMessageTypeByName(f"arm.narrow.{name}") for name in ("Request", "Span"))
+    return message_factory.GetMessageClass(request), message_factory.GetMessageClass(span)
 
 
-NarrowRequest: Final = _narrow_request()
+NarrowRequest, NarrowSpan = _narrow_classes()
 
 
 def request(body: bytes) -> Any:
     """The narrow request in these bytes. Undecodable when they are not a protobuf message of this shape."""
     try:
         return NarrowRequest.FromString(body)
+    except DecodeError as error:
+        raise Undecodable("The body is not an ExportTraceServiceRequest in protobuf.") from error
+
+
+def span(data: bytes) -> Any:
+    """The narrow span in these bytes. Undecodable when they are none: a body is what protobuf says it is as a whole."""
+    try:
+        return NarrowSpan.FromString(data)
     except DecodeError as error:
         raise Undecodable("The body is not an ExportTraceServiceRequest in protobuf.") from error
 

@@ -7,7 +7,7 @@ when the unique index says otherwise are the known ids read and the rest is copi
 import logging
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -26,6 +26,7 @@ from registry.models import InstanceStatus
 from ..facts import Booking, Ledger
 from ..models import ROOM
 from ..parsing import Event, parse
+from ..parsing.events import Work
 from ..parsing.packing import COLUMNS, rows
 from ..queries.credentials import Credential
 from ..queries.directory import directory_of
@@ -133,30 +134,34 @@ def _pack(tenant_id: UUID, events: Sequence[Event], now_us: int) -> tuple[dict[d
     raise Unavailable("Names of this batch could not be stored.", retry_after=1)
 
 
-def _by_day(events: Sequence[Event]) -> dict[date, list[Event]]:
-    numbered: dict[int, list[Event]] = {}
-    for event in events:
-        numbered.setdefault(event.occurred_us // DAY_US, []).append(event)
-    return {datetime.fromtimestamp(day * 86_400, UTC).date(): some for day, some in numbered.items()}
-
-
-def names(events: Iterable[Event]) -> set[str]:
-    """Every text of these events that is written as a number."""
+def _by_day(events: Sequence[Event]) -> dict[date, Sequence[Event]]:
+    days = {event.occurred_us // DAY_US for event in events}
+    if len(days) == 1:
+        return {_date(days.pop()): events}
     return {
-        name
-        for event in events
-        for name in (
-            event.provider,
-            event.model_requested,
-            event.model_used,
-            event.finish_reasons,
-            event.tool_name,
-            event.error_type,
-            event.cost_center,
-            event.outcome,
-        )
-        if name is not None
+        _date(day): [event for event in events if event.occurred_us // DAY_US == day] for day in sorted(days)
     }
+
+
+def _date(day: int) -> date:
+    return datetime.fromtimestamp(day * 86_400, UTC).date()
+
+
+def names(events: Sequence[Event]) -> set[str]:
+    """Every text of these events that is written as a number."""
+    meanings, works = {event.meaning for event in events}, {event.work for event in events}
+    named = [
+        (
+            one.provider,
+            one.model_requested,
+            one.model_used,
+            one.finish_reasons,
+            one.tool_name,
+            one.error_type,
+        )
+        for one in meanings
+    ] + [(one.cost_center, one.outcome) for one in works]
+    return {name for some in named for name in some if name is not None}
 
 
 def _unknown(tenant_id: UUID, events: Sequence[Event]) -> list[Event]:
@@ -209,14 +214,17 @@ def _note_jobs(
     """Note the jobs that these events name, but for those of which this process has just noted the same."""
     now = time.monotonic()
     found: dict[str, tuple[str, str, UUID]] = {}
+    first: dict[Work, Event] = {}
     for event in events:
-        job = event.job
+        first.setdefault(event.work, event)
+    for work, event in first.items():
+        job, outcome, belonging = work.job, work.outcome, event.belonging
         if (
             job is not None
-            and event.place is not None
-            and (job not in found or (event.outcome and not found[job][0]))
+            and belonging is not None
+            and (job not in found or (outcome and not found[job][0]))
         ):
-            found[job] = event.outcome or "", event.cost_center or "", event.place.instance_id
+            found[job] = outcome or "", work.cost_center or "", belonging.place.instance_id
     new = {
         key: said
         for key, said in found.items()
@@ -251,8 +259,8 @@ def _afterwards(tenant_id: UUID, stored: _Stored) -> None:
     for key, (outcome, center, _) in stored.jobs.items():
         _noted[tenant_id, key] = outcome, center, now + JOB_AGAIN_SECONDS
     try:
-        places = {id(event.place): event.place for event in stored.events}.values()
-        heard = {place.instance_id for place in places if place is not None}
+        belongings = {event.belonging for event in stored.events}
+        heard = {one.place.instance_id for one in belongings if one is not None}
         late = [instance for instance in heard if _seen.get(instance, 0.0) < now]
         if late:
             with db.tenants([tenant_id]):

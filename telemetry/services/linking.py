@@ -2,8 +2,9 @@
 
 import hashlib
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from arm import ids
 
 from ..parsing import Batch, Event, EventType, Flag, Reason
-from ..parsing.events import Place, Resource
+from ..parsing.events import Belonging, Meaning, Place, Resource, Work
 from ..parsing.values import UNKNOWN
 from ..queries.credentials import Credential
 from ..queries.directory import Directory, KnownInstance, KnownVersion, Seen, exists_elsewhere
@@ -43,32 +44,6 @@ class Held:
     payload: str
 
 
-@dataclass(slots=True)
-class _Target:
-    """Where events that name this instance and version go, worked out for one period between two bindings."""
-
-    instance: KnownInstance
-    named: KnownVersion | None
-    """None: the version that was bound when the event happened."""
-    noticed: int
-    seen: Seen
-    since: int = 0
-    until: int = 0
-    version: KnownVersion | None = None
-    place: Place | None = None
-    flags: int = 0
-
-    def move(self, at_us: int) -> None:
-        """Work it out for the period around this moment. `place` is None when no version is known for it."""
-        self.since, self.until, bound = self.instance.bound_around(at_us)
-        self.flags, self.version = self.noticed, self.named
-        if self.named is None:
-            self.version = None if bound is None else self.seen.versions.get(bound)
-        elif bound != self.named.id:
-            self.flags |= _VERSION_DRIFT
-        self.place = None if self.version is None else self.instance.place(self.version.id)
-
-
 class Unlinkable(Exception):
     """The events that name this go to quarantine."""
 
@@ -78,56 +53,131 @@ class Unlinkable(Exception):
         self.detail = detail
 
 
+class _Period(NamedTuple):
+    """Where events of a target go between two bindings. Without a version there is no place for them."""
+
+    since: int
+    until: int
+    version: KnownVersion | None
+    place: Place | None
+    flags: int
+
+
+@dataclass(slots=True)
+class _Target:
+    """Where events that name this instance and version go."""
+
+    instance: KnownInstance
+    named: KnownVersion | None
+    """None: the version that was bound when the event happened."""
+    noticed: int
+    seen: Seen
+    _paid: dict[Work, Work] = field(default_factory=dict)
+
+    def around(self, at_us: int) -> _Period:
+        """The period around this moment."""
+        since, until, bound = self.instance.bound_around(at_us)
+        flags, version = self.noticed, self.named
+        if version is None:
+            version = None if bound is None else self.seen.versions.get(bound)
+        elif bound != version.id:
+            flags |= _VERSION_DRIFT
+        place = None if version is None else self.instance.place(version.id)
+        return _Period(since, until, version, place, flags)
+
+    def paid(self, work: Work) -> Work:
+        """The same work, with the cost centre of the instance."""
+        found = self._paid.get(work)
+        if found is None:
+            found = self._paid[work] = Work(work.job, self.instance.cost_center, work.outcome)
+        return found
+
+
+class _Kind:
+    """The spans of one resource with one meaning: what is known of all of them, for one period of their target."""
+
+    __slots__ = ("_meaning", "attributed", "since", "target", "unattributed", "until")
+
+    def __init__(self, meaning: Meaning, target: _Target) -> None:
+        self._meaning = meaning
+        self.target = target
+        self.since = self.until = 0
+        self.attributed: Belonging | None = None
+        self.unattributed: Belonging | None = None
+        """Both None when no version is known for the period."""
+
+    def move(self, at_us: int) -> None:
+        """Work it out for the period around this moment."""
+        self.since, self.until, version, place, flags = self.target.around(at_us)
+        if version is None or place is None:
+            self.attributed = self.unattributed = None
+            return
+        flags |= _drift(self._meaning, version)
+        self.attributed = Belonging(self._meaning, place, flags)
+        self.unattributed = Belonging(self._meaning, place, flags | _UNATTRIBUTED)
+
+
 def link(
     batch: Batch, credential: Credential, directory: Directory, now_us: int
 ) -> tuple[list[Event], list[Held]]:
     """Give every event its place, flags and cost centre. Returns (linked events, spans for the quarantine)."""
+    meanings = {event.meaning for event in batch.events}
+    resources = list({id(event.resource): event.resource for event in batch.events}.values())
     seen = directory.look_up(
-        {UUID(bytes=id) for id in {event.instance for event in batch.events} if id}
-        | _others(batch, credential, directory),
-        {UUID(bytes=id) for id in {event.version for event in batch.events} if id},
+        _named(meaning.instance for meaning in meanings)
+        | _named(resource.instance for resource in resources)
+        | _others(resources, credential, directory),
+        _named(meaning.version for meaning in meanings) | _named(resource.version for resource in resources),
     )
     oldest, newest = now_us - credential.retention_days * DAY_US, now_us + AHEAD_US
-    targets: dict[tuple[bytes | None, bytes | None, int], _Target | Unlinkable] = {}
     linked: list[Event] = []
     held = [_undecodable(bad.detail, bad.raw, credential) for bad in batch.bad]
-    last: Event | None = None
-    target: _Target | Unlinkable | None = None
+    kinds: dict[int, dict[Meaning, _Kind | Unlinkable]] = {id(resource): {} for resource in resources}
+    targets: dict[tuple[bytes | None, bytes | None, int], _Target | Unlinkable] = {}
     for event in batch.events:
-        # The spans of one process share their identifiers, the very objects; the next span is mostly one of the same.
-        if last is None or (event.instance, event.version, event.resource) != (
-            last.instance,
-            last.version,
-            last.resource,
-        ):
+        of_resource, meaning, at, work = (
+            kinds[id(event.resource)],
+            event.meaning,
+            event.occurred_us,
+            event.work,
+        )
+        kind = of_resource.get(meaning)
+        if kind is None:
             key = event.instance, event.version, 0 if event.instance is not None else id(event.resource)
             target = targets.get(key)
             if target is None:
                 target = targets[key] = _target(event, credential, directory, seen)
-            last = event
-        at = event.occurred_us
+            kind = target if isinstance(target, Unlinkable) else _Kind(meaning, target)
+            of_resource[meaning] = kind
         if not oldest <= at <= newest:
             held.append(_held(event, Unlinkable(Reason.CLOCK, _clock(event, credential, now_us))))
-        elif isinstance(target, Unlinkable):
-            held.append(_held(event, target))
-        elif target is not None:
-            if not target.since <= at < target.until:
-                target.move(at)
-            if target.place is None:
-                detail = f"No version was bound to {ids.encode('ins', target.instance.id)} at that time."
+        elif isinstance(kind, Unlinkable):
+            held.append(_held(event, kind))
+        else:
+            if not kind.since <= at < kind.until:
+                kind.move(at)
+            belonging = kind.unattributed if work.job is None and work.outcome is None else kind.attributed
+            if belonging is None:
+                detail = f"No version was bound to {ids.encode('ins', kind.target.instance.id)} at that time."
                 held.append(_held(event, Unlinkable(Reason.UNBOUND_VERSION, detail)))
             else:
-                _place(event, target)
+                event.belonging = belonging
+                if work.cost_center is None:
+                    event.work = kind.target.paid(work)
                 linked.append(event)
     return linked, held
 
 
-def _others(batch: Batch, credential: Credential, directory: Directory) -> set[UUID]:
+def _named(identifiers: Iterable[bytes | None]) -> set[UUID]:
+    return {UUID(bytes=id) for id in set(identifiers) if id}
+
+
+def _others(resources: Iterable[Resource], credential: Credential, directory: Directory) -> set[UUID]:
     """Instances that no span names: that of the key, and those that a declared alias stands for."""
     if credential.instance_id is not None:
         return {credential.instance_id}
-    resources = {id(event.resource): event.resource for event in batch.events if event.instance is None}
-    found = (_by_alias(resource, credential, directory) for resource in resources.values())
+    nameless = [resource for resource in resources if resource.instance is None]
+    found = (_by_alias(resource, credential, directory) for resource in nameless)
     return {instance for instance in found if instance is not None}
 
 
@@ -189,24 +239,16 @@ def _version(event: Event, instance: KnownInstance, flags: int, seen: Seen) -> K
     return found
 
 
-def _place(event: Event, target: _Target) -> None:
-    """Write place, flags and cost centre into the event."""
-    flags, version = target.flags, target.version
-    assert version is not None
-    if event.type == _MODEL_CALL:
-        model = event.model_used or event.model_requested
-        if model is not None and not version.uses(model):
-            flags |= _MODEL_DRIFT
-    elif event.type == _TOOL_CALL and event.tool_name is not None:
-        digest = version.tools.get(event.tool_name)
-        if digest is None or (event.tool_digest is not None and event.tool_digest != digest):
-            flags |= _TOOL_DRIFT
-    if event.job is None and event.outcome is None:
-        flags |= _UNATTRIBUTED
-    if event.cost_center is None:
-        event.cost_center = target.instance.cost_center
-    event.flags = flags
-    event.place = target.place
+def _drift(meaning: Meaning, version: KnownVersion) -> int:
+    """Flags for a model or a tool that the version's genome does not name."""
+    if meaning.type == _MODEL_CALL:
+        model = meaning.model_used or meaning.model_requested
+        return _MODEL_DRIFT if model is not None and not version.uses(model) else 0
+    if meaning.type == _TOOL_CALL and meaning.tool_name is not None:
+        digest = version.tools.get(meaning.tool_name)
+        if digest is None or (meaning.tool_digest is not None and meaning.tool_digest != digest):
+            return _TOOL_DRIFT
+    return 0
 
 
 def _clock(event: Event, credential: Credential, now_us: int) -> str:

@@ -6,6 +6,7 @@ from uuid import UUID
 import pytest
 
 from telemetry.parsing import packing
+from telemetry.parsing.events import Belonging
 from tests.telemetry.otlp import START, one, read
 
 PLACE = packing.place(
@@ -38,7 +39,7 @@ def unpacked(data: bytes) -> list[list[bytes | None]]:
 
 def packed(attributes: dict[str, object]) -> dict[str, bytes | None]:
     (event,) = read(one(attributes)).events
-    event.place = PLACE
+    event.belonging = Belonging(event.meaning, PLACE, 0)
     codes = {
         None: packing.NULL,
         "openai": packing.code(1),
