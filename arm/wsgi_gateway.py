@@ -2,6 +2,7 @@
 
 import gc
 import os
+import socket
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "arm.settings")
 os.environ["ARM_ROOT_URLCONF"] = "arm.urls_gateway"
@@ -13,7 +14,7 @@ from arm import cores
 from arm.lanes import compose
 
 if settings.GATEWAY_OWN_CORE:
-    cores.keep_to_one(f"gateway {os.getppid()}")
+    cores.keep_to_one(f"gateway {os.getppid()} {socket.gethostname()}")  # in containers every parent is 1
 
 application = compose(get_wsgi_application(), settings.LANES)
 

@@ -1,0 +1,33 @@
+"""The documents say what the code does, where a test can tell."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+READ = re.compile(
+    r"""(?:\benv(?:_bool|_int|_list)?\(|environ(?:\.get\(|\[))\s*"((?:ARM_|DATABASE_URL)[A-Z_]*)\""""
+)
+OURS = {"ARM_ROOT_URLCONF", "ARM_GATEWAY_PORT"}
+"""Said by one process of the product to another."""
+LINK = re.compile(r"\[[^\]]*\]\(([^)#]+)(?:#[^)]*)?\)")
+PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+
+
+def settings_read() -> set[str]:
+    """Every variable of the environment that the product's code reads."""
+    apps = ("arm", "registry", "policy", "telemetry", "costs", "evaluation", "evidence", "federation")
+    files = [path for app in apps for path in (ROOT / app).rglob("*.py")]
+    return {name for path in files for name in READ.findall(path.read_text())}
+
+
+def test_every_setting_is_documented_and_every_documented_setting_exists() -> None:
+    documented = set(re.findall(r"^\| `([A-Z_]+)` \|", (ROOT / "docs/settings.md").read_text(), re.MULTILINE))
+    assert documented == settings_read() - OURS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_page_links_only_to_what_is_there(page: Path) -> None:
+    targets = [link for link in LINK.findall(page.read_text()) if "://" not in link]
+    assert [link for link in targets if not (page.parent / link).exists()] == []
