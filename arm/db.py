@@ -5,7 +5,7 @@ INSERT into partitions. Every statement here is core PostgreSQL 15.
 """
 
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 from django.db import connections, transaction
@@ -14,26 +14,34 @@ from django.db.migrations import RunSQL
 from django.db.migrations.operations.base import Operation
 
 SETTING = "arm.tenants"
+NO_LIMITS: Mapping[str, str] = {}
 PARTITIONS = "partitions"
 """Schema of every partition. The application role has no USAGE on it: it reads through the guarded parent."""
 
 
 @contextmanager
-def tenants(ids: Iterable[uuid.UUID], using: str = "default") -> Iterator[None]:
-    """A transaction that sees and writes only rows of these tenants. Nested, it narrows and then restores."""
+def tenants(
+    ids: Iterable[uuid.UUID], using: str = "default", *, limits: Mapping[str, str] | None = None
+) -> Iterator[None]:
+    """A transaction that sees and writes only rows of these tenants. Nested, it narrows and then restores.
+
+    `limits`: settings of PostgreSQL for this transaction, e.g. how long a statement may wait for a lock.
+    """
     with transaction.atomic(using=using):
         before = current(using)
-        set_tenants(ids, using)
+        set_tenants(ids, using, limits=limits)
         yield
         if not connections[using].needs_rollback:  # a rollback takes the setting with it
             _set(before, using)
 
 
-def set_tenants(ids: Iterable[uuid.UUID], using: str = "default") -> None:
+def set_tenants(
+    ids: Iterable[uuid.UUID], using: str = "default", *, limits: Mapping[str, str] | None = None
+) -> None:
     """Name the tenants for the rest of the transaction. RuntimeError outside one: it would leak to the next."""
     if not connections[using].in_atomic_block:
         raise RuntimeError("Tenants are set for a transaction; there is none.")
-    _set("{" + ",".join(str(id) for id in ids) + "}", using)
+    _set("{" + ",".join(str(id) for id in ids) + "}", using, limits or {})
 
 
 def current(using: str = "default") -> str:
@@ -43,9 +51,11 @@ def current(using: str = "default") -> str:
         return str(cursor.fetchone()[0])
 
 
-def _set(value: str, using: str) -> None:
+def _set(value: str, using: str, limits: Mapping[str, str] = NO_LIMITS) -> None:
+    settings = {SETTING: value, **limits}
+    calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
     with connections[using].cursor() as cursor:
-        cursor.execute("SELECT set_config(%s, %s, true)", [SETTING, value])
+        cursor.execute(f"SELECT {calls}", [part for pair in settings.items() for part in pair])
 
 
 def tenants_of(user_id: uuid.UUID) -> list[uuid.UUID]:

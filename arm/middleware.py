@@ -5,12 +5,15 @@ import re
 from collections.abc import Callable
 from uuid import UUID
 
+from django.conf import settings
+from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import redirect
 from django.urls import is_valid_path, reverse
 
 from arm import changes, db, ids, logs
+from arm.error_pages import error_page
 from arm.models import Tenant
 
 Next = Callable[[HttpRequest], HttpResponse]
@@ -79,19 +82,30 @@ class TenantWall:
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.tenant = None  # type: ignore[attr-defined]
         token = changes.credential.set("")
         try:
             return self._inside(request)
-        except OperationalError:
-            log.exception("database unavailable")
-            return busy(request)
+        except OperationalError as problem:
+            request.user = AnonymousUser()  # nobody asks the database again who this is
+            return self.busy(request, problem)
         finally:
             changes.credential.reset(token)
 
-    def _inside(self, request: HttpRequest) -> HttpResponse:
-        with db.tenants(()):
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponseBase | None:
+        """A page that waited too long, or lost its connection: whatever it had done is undone."""
+        if not isinstance(exception, OperationalError):
+            return None
+        transaction.set_rollback(True)
+        return self.busy(request, exception)
+
+    def busy(self, request: HttpRequest, problem: OperationalError) -> HttpResponseBase:
+        log.warning("the database is busy", extra={"path": request.path, "problem": str(problem).strip()})
+        return error_page(request, 503)
+
+    def _inside(self, request: HttpRequest) -> HttpResponseBase:
+        with db.tenants((), limits=settings.REQUEST_LIMITS):
             if request.user.is_authenticated:
                 changes.credential.set("session")
                 mine = db.all_tenants() if request.user.is_superuser else db.tenants_of(request.user.pk)
@@ -102,7 +116,7 @@ class TenantWall:
                 if request.user.must_change_password and not _may_wait(request):
                     return redirect("password_change")
             response = self.get_response(request)
-            if response.status_code >= 500 and response.status_code != 503:
+            if response.status_code >= 500:
                 transaction.set_rollback(True)
             return response
 
@@ -116,19 +130,3 @@ def chosen(request: HttpRequest, mine: list[UUID]) -> UUID | None:
 def _may_wait(request: HttpRequest) -> bool:
     open_paths = (reverse("password_change"), reverse("logout"), "/static/")
     return request.path.startswith(open_paths)
-
-
-def busy(request: HttpRequest) -> HttpResponse:
-    """503 with Retry-After: nothing was decided or stored."""
-    response: HttpResponseBase
-    if request.path.startswith(("/api/", "/otlp/")):
-        body = (
-            b'{"type":"about:blank","title":"Service Unavailable","status":503,"code":"unavailable",'
-            b'"detail":"The database does not answer; nothing was stored. Ask again."}'
-        )
-        response = HttpResponse(body, status=503, content_type="application/problem+json")
-    else:
-        page = b"<!doctype html><title>ARM</title><h1>Back in a moment</h1><p>The database does not answer."
-        response = HttpResponse(page, status=503)
-    response["Retry-After"] = "2"
-    return response

@@ -82,6 +82,7 @@ DATABASES = {
 for _alias, _variable in (("default", "ARM_APP_DATABASE_URL"), ("ingest", "ARM_INGEST_DATABASE_URL")):
     if _variable in os.environ:
         DATABASES[_alias]["ROLE"] = ""  # a URL of its own says who logs in
+REQUEST_LIMITS = {"lock_timeout": "5s", "statement_timeout": "30s"}  # then 503, and nothing is stored
 DATABASE_ROUTERS = ["arm.pg.router.Router"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -13,7 +13,6 @@ from arm.views.doors import (
     ChooseTenant,
     SignIn,
     csrf_failure,
-    error_page,
     handler400,
     handler403,
     handler404,
@@ -35,6 +34,6 @@ from arm.views.pages import (
 __all__ = [
     "BindRole", "ChangeDetail", "ChangeList", "ChangePassword", "ChooseTenant", "CommandView", "CreateView",
     "FilteredList", "Gallery", "Home", "MemberList", "Scoped", "Search", "SignIn", "UnbindRole", "csrf_failure",
-    "current_tenant", "error_page", "export_csv", "handler400", "handler403", "handler404", "handler500", "health",
+    "current_tenant", "export_csv", "handler400", "handler403", "handler404", "handler500", "health",
     "ready",
 ]  # fmt: skip

@@ -9,14 +9,13 @@ from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 from django.shortcuts import redirect
-from django.template.loader import render_to_string
 from django.utils.decorators import method_decorator
 from django.utils.http import url_has_allowed_host_and_scheme
 from django.views.decorators.cache import never_cache
 from django.views.generic import View
 from django_q.models import OrmQ
 
-from arm import ids, logs
+from arm.error_pages import error_page
 from arm.forms import SignInForm
 from arm.middleware import SESSION_TENANT
 from arm.models import SecurityEvent, User
@@ -104,32 +103,6 @@ def _worker_state() -> str:
     return (
         "ok" if row[0] < settings.WORKER_SILENCE_SECONDS else f"silent for {row[0]:.0f} s, {waiting} waiting"
     )
-
-
-def error_page(request: HttpRequest, status: int) -> HttpResponseBase:
-    """The page of an error; for callers of the API a problem document."""
-    asked = getattr(request, "request_id", "") or logs.request_id.get() or ids.encode("req", ids.uuid7())
-    if request.path.startswith(("/api/", "/otlp/")):
-        titles = {400: "Bad Request", 403: "Forbidden", 404: "Not Found", 500: "Internal Server Error"}
-        codes = {400: "malformed", 403: "not_allowed", 404: "not_found", 500: "internal"}
-        body = {
-            "type": "about:blank",
-            "title": titles[status],
-            "status": status,
-            "code": codes[status],
-            "detail": {404: "There is nothing at this address."}.get(
-                status, "The request was not carried out."
-            ),
-            "request_id": asked,
-        }
-        return JsonResponse(body, status=status, content_type="application/problem+json")
-    # After a crash the transaction may be broken: the page is drawn without asking the database anything.
-    page = render_to_string(
-        f"errors/{status}.html",
-        {"request_id": asked, "arm_version": settings.VERSION},
-        None if status >= 500 else request,
-    )
-    return HttpResponse(page, status=status)
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:

@@ -100,7 +100,7 @@ def test_it_serves_mends_what_is_killed_and_stops_clean() -> None:
         assert len(everyone) > 10
         code, seconds = running.stop()
         assert code == 0, running.log
-        assert seconds < 5
+        assert seconds < 30  # it waits for nobody who has nothing to finish; how fast is for a bench
         assert running.log.endswith("stopped\n"), running.log
         wait_for(lambda: not everyone & set(parents()), 2)
 
