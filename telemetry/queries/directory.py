@@ -19,6 +19,7 @@ INSTANCE_SECONDS = 2.0
 VERSION_SECONDS = 60.0
 MISSING_SECONDS = 1.0
 REMEMBERED = 50_000
+TOGETHER = 1_000
 FOREVER = 2**62
 _DATED = re.compile(r"-(\d{8}|\d{4}-\d{2}-\d{2}|latest)$", re.ASCII)
 
@@ -88,12 +89,17 @@ T = TypeVar("T")
 
 class _Remembered(Generic[T]):
     """Rows by id for a while. Shared by threads: an entry goes in when it is complete, and each caller gets a dict of
-    its own. That there is no such row is remembered for a shorter time: it may be made any moment."""
+    its own. That there is no such row is remembered for a shorter time: it may be made any moment.
+
+    Whoever has to read reads along what others have asked for meanwhile and will soon ask for again: a fleet of hundreds
+    is one query a moment, not hundreds.
+    """
 
     def __init__(self, seconds: float, read: Callable[[Sequence[UUID]], dict[UUID, T]]) -> None:
         self._seconds = seconds
         self._read = read
         self._entries: dict[UUID, tuple[float, T | None]] = {}
+        self._asked: set[UUID] = set()
 
     def get(self, ids: Iterable[UUID]) -> dict[UUID, T | None]:
         """The rows with these ids, None for one that is not there; read together what is unknown or too old."""
@@ -106,14 +112,26 @@ class _Remembered(Generic[T]):
                 found[id] = entry[1]
             else:
                 old.append(id)
+        due = self._due(now, set(old)) if old else []
+        self._asked.update(found, old)
         if old:
-            fresh = self._read(old)
+            together = [*old, *due]
+            fresh = self._read(together)
             if len(self._entries) > REMEMBERED:
                 self._entries.clear()
-            for id in old:
-                row = found[id] = fresh.get(id)
+            for id in together:
+                row = fresh.get(id)
                 self._entries[id] = now + (self._seconds if row is not None else MISSING_SECONDS), row
+            for id in old:
+                found[id] = fresh.get(id)
         return found
+
+    def _due(self, now: float, besides: set[UUID]) -> list[UUID]:
+        """At most TOGETHER ids that were asked for since the last reading and are soon too old."""
+        asked, self._asked = self._asked, set()
+        soon = now + self._seconds / 2
+        due = (id for id in list(asked) if id not in besides)  # a copy: another thread may still add to it
+        return [id for id in due if (entry := self._entries.get(id)) is None or entry[0] < soon][:TOGETHER]
 
 
 @dataclass(frozen=True, slots=True)

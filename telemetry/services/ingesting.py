@@ -7,7 +7,7 @@ when the unique index says otherwise are the known ids read and the rest is copi
 import logging
 import os
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from typing import Any
@@ -26,7 +26,7 @@ from registry.models import InstanceStatus
 from ..facts import Booking, Ledger
 from ..models import ROOM
 from ..parsing import Event, parse
-from ..parsing.events import Work
+from ..parsing.events import Belonging, Work
 from ..parsing.packing import COLUMNS, rows
 from ..queries.credentials import Credential
 from ..queries.directory import directory_of
@@ -247,6 +247,8 @@ def _note_jobs(
 
 
 _seen: dict[UUID, float] = {}
+_heard: dict[UUID, set[UUID]] = {}
+"""Tenant → instances that were heard since their last sign of life was written."""
 
 
 def _afterwards(tenant_id: UUID, stored: _Stored) -> None:
@@ -259,18 +261,31 @@ def _afterwards(tenant_id: UUID, stored: _Stored) -> None:
     for key, (outcome, center, _) in stored.jobs.items():
         _noted[tenant_id, key] = outcome, center, now + JOB_AGAIN_SECONDS
     try:
-        belongings = {event.belonging for event in stored.events}
-        heard = {one.place.instance_id for one in belongings if one is not None}
-        late = [instance for instance in heard if _seen.get(instance, 0.0) < now]
-        if late:
-            with db.tenants([tenant_id]):
-                at = clock.now()
-                InstanceStatus.objects.filter(pk__in=late).update(telemetry_at=at, heartbeat_at=at)
-            _seen.update(dict.fromkeys(late, now + SEEN_EVERY_SECONDS))
+        _hear(tenant_id, {event.belonging for event in stored.events}, now)
         if stored.booking is not None:
             stored.booking.settle()
     except DatabaseError:
         log.exception("the batch is stored; what follows from it was not done yet")
+
+
+def _hear(tenant_id: UUID, belongings: Iterable[Belonging | None], now: float) -> None:
+    """Write when these instances were heard, at most every SEEN_EVERY_SECONDS, and with them all others that wait.
+
+    So a fleet of hundreds is one statement every few seconds; a sign of life is exact to those few seconds.
+    """
+    waiting = _heard.setdefault(tenant_id, set())
+    heard = {one.place.instance_id for one in belongings if one is not None}
+    waiting |= heard
+    if all(_seen.get(instance, 0.0) >= now for instance in heard):
+        return
+    _heard[tenant_id] = set()
+    together = list(waiting | heard)  # a copy: another thread may still add to it
+    # Locked in one order, so that two processes wait for each other instead of locking each other out.
+    rows = InstanceStatus.objects.filter(pk__in=together).order_by("pk").select_for_update()
+    with db.tenants([tenant_id]):
+        at = clock.now()
+        InstanceStatus.objects.filter(pk__in=rows.values("pk")).update(telemetry_at=at, heartbeat_at=at)
+    _seen.update(dict.fromkeys(together, now + SEEN_EVERY_SECONDS))
 
 
 def _moment(micros: int) -> datetime:
@@ -281,3 +296,4 @@ def forget() -> None:
     """Drop what is remembered (tests)."""
     _noted.clear()
     _seen.clear()
+    _heard.clear()

@@ -73,3 +73,27 @@ def test_a_version_made_after_it_was_asked_for_is_found_within_a_second(monkeypa
     now = directory.time.monotonic()
     monkeypatch.setattr(directory.time, "monotonic", lambda: now + 1.1)
     assert known.look_up([], [later]).versions[later] is not None
+
+
+def test_a_reading_takes_along_what_others_will_ask_for_next(monkeypatch):
+    instance, _ = sender()
+    second = make.instance(
+        version=instance.version, environment=instance.environment, provider=instance.provider
+    )
+    known = directory.directory_of(instance.tenant_id)
+    readings = []
+    read_instances = directory.Directory._read_instances
+    monkeypatch.setattr(
+        known._instances, "_read", lambda ids: readings.append(set(ids)) or read_instances(known, ids)
+    )
+    now = directory.time.monotonic()
+    for moment in (0, 0.1, 2.5, 2.6):
+        monkeypatch.setattr(directory.time, "monotonic", lambda moment=moment: now + moment)
+        for one in (instance, second):
+            assert known.look_up([one.pk], []).instances[one.pk] is not None
+    assert readings == [{instance.pk}, {second.pk}, {instance.pk, second.pk}]
+    monkeypatch.setattr(directory.time, "monotonic", lambda: now + 5)
+    known.look_up([instance.pk], [])
+    monkeypatch.setattr(directory.time, "monotonic", lambda: now + 10)
+    known.look_up([instance.pk], [])
+    assert readings[-1] == {instance.pk}, "nobody asks for the second any more"
