@@ -5,6 +5,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("ARM_ROLE_PREFIX", "armtest")  # a `./run` beside the tests keeps its own logins
 os.environ.setdefault("ARM_PRODUCTION", "0")
@@ -35,6 +36,10 @@ def _fingerprint() -> str:
     return seen.hexdigest()[:12]
 
 
+TEMPLATE = f"armtest_template_{_fingerprint()}"
+"""Of the code as this run began: an edit meanwhile is the next run's."""
+
+
 def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str) -> str | None:
     """Bytes may hold random ids or the time: named by their argument, so that all workers collect the same tests."""
     return argname if isinstance(val, bytes) else None
@@ -44,40 +49,48 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """Migrate a template database once per fingerprint, then copy it for this worker."""
     worker = os.environ.get("PYTEST_XDIST_WORKER", "solo")
-    template = f"armtest_template_{_fingerprint()}"
     mine = f"armtest_{os.getpid()}_{worker}"
     with django_db_blocker.unblock():
         owner = connections["owner"]
         home = owner.settings_dict["NAME"]
         # The lock has a session of its own: switching databases below closes Django's.
-        lock = psycopg.connect(**owner.get_connection_params())
+        lock = psycopg.connect(**owner.get_connection_params(), autocommit=True)
         lock.execute("SELECT pg_advisory_lock(7265702)")
+        # Held until this run ends: another run, of other code, drops the templates that nobody holds.
+        lock.execute("SELECT pg_advisory_lock_shared(7265703, hashtext(%s))", [TEMPLATE])
         with owner.cursor() as cursor:
-            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [template])
+            cursor.execute("SELECT 1 FROM pg_database WHERE datname = %s", [TEMPLATE])
             fresh = cursor.fetchone() is None
             if fresh:
                 cursor.execute("SELECT datname FROM pg_database WHERE datname LIKE 'armtest\\_template\\_%'")
                 for (stale,) in cursor.fetchall():
-                    cursor.execute(f"DROP DATABASE {stale} WITH (FORCE)")
-                cursor.execute(f"CREATE DATABASE {template}_making")
+                    if _nobody_holds(stale, cursor):
+                        cursor.execute(f"DROP DATABASE {stale} WITH (FORCE)")
+                cursor.execute(f"CREATE DATABASE {TEMPLATE}_making")
         if fresh:
-            _switch("owner", f"{template}_making")
+            _switch("owner", f"{TEMPLATE}_making")
             prepare("owner", verbosity=0)
             _switch("owner", home)
             with connections["owner"].cursor() as cursor:
-                cursor.execute(f"ALTER DATABASE {template}_making RENAME TO {template}")
+                cursor.execute(f"ALTER DATABASE {TEMPLATE}_making RENAME TO {TEMPLATE}")
         with connections["owner"].cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {mine} TEMPLATE {template}")
-        lock.close()
+            cursor.execute(f"CREATE DATABASE {mine} TEMPLATE {TEMPLATE}")
+        lock.execute("SELECT pg_advisory_unlock(7265702)")
         for alias in ("owner", "default", "ingest"):
             _switch(alias, mine)
     yield
+    lock.close()
     with django_db_blocker.unblock():
         for alias in ("owner", "default", "ingest"):
             _switch(alias, home)
         _drop(mine)
         for connection in connections.all():
             connection.close()
+
+
+def _nobody_holds(template: str, cursor: Any) -> bool:
+    cursor.execute("SELECT pg_try_advisory_xact_lock(7265703, hashtext(%s))", [template])
+    return bool(cursor.fetchone()[0])
 
 
 def _switch(alias: str, name: str) -> None:
@@ -106,7 +119,7 @@ def _own_database(django_db_setup: None, django_db_blocker: pytest.FixtureReques
     with django_db_blocker.unblock():
         home = connections["owner"].settings_dict["NAME"]
         with connections["owner"].cursor() as cursor:
-            cursor.execute(f"CREATE DATABASE {name} TEMPLATE armtest_template_{_fingerprint()}")
+            cursor.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
         for alias in ("owner", "default", "ingest"):
             _switch(alias, name)
     yield
