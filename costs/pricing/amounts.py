@@ -33,10 +33,6 @@ class Usage(NamedTuple):
     cache_write_tokens: int | None = None
     output_tokens: int | None = None
 
-    @property
-    def known(self) -> bool:
-        return self.input_tokens is not None or self.output_tokens is not None
-
 
 class Charge(NamedTuple):
     """An amount in picos of `currency`. UNPRICED has amount 0 and must be counted, never shown as free."""
@@ -117,22 +113,29 @@ class Price:
     tiers: tuple[tuple[int, Rates], ...] = ()
 
     def charge(self, usage: Usage) -> Charge | None:
-        """The charge for a call. None when nothing was reported that this price could be applied to.
+        """The charge for a call: see `amount`."""
+        amount = self.amount(*usage)
+        return None if amount is None else Charge(amount, self.currency, self.basis, self.ref)
 
-        `input` includes cached tokens as OpenTelemetry has it; where the cached ones exceed it, the instrumentation
-        counts them apart (Anthropic's native way), and they are added.
+    def amount(
+        self, given: int | None, read: int | None, write: int | None, output: int | None
+    ) -> int | None:
+        """Picos for a call's tokens as `Usage` has them. None when nothing was reported that this price could be applied to.
+
+        Input (`given`) includes cached tokens as OpenTelemetry has it; where the cached ones exceed it, the
+        instrumentation counts them apart (Anthropic's native way), and they are added.
         """
-        if not usage.known and not self.base.call:
+        if given is None and output is None and not self.base.call:
             return None
-        given, read, write, output = usage
         given, read, write = given or 0, read or 0, write or 0
         plain = given - read - write
         if plain < 0:
             plain = given
         chosen = self.base
-        for threshold, dearer in self.tiers:
-            if plain + read + write > threshold:
-                chosen = dearer
-                break
+        if self.tiers:
+            for threshold, dearer in self.tiers:
+                if plain + read + write > threshold:
+                    chosen = dearer
+                    break
         amount = chosen.amount(plain, read, write, output or 0)
-        return Charge(amount, self.currency, self.basis, self.ref) if amount <= INT8_MAX else None
+        return amount if amount <= INT8_MAX else None

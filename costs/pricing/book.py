@@ -63,18 +63,27 @@ class PriceBook:
         A price of ours goes before the amount the agent reported: an agent does not write its own bill. Without either
         the charge is UNPRICED with amount 0.
         """
+        price = self._price(provider, model)
+        if price is not None and not isinstance(price, Price):
+            price = price(datetime.fromtimestamp(at_us / 1_000_000, UTC))
+        charge = price.charge(usage) if price is not None else None
+        return charge or reported or UNPRICED
+
+    def always(self, provider: str | None, model: str | None) -> Price | None:
+        """The price of a model, if it is the same at all times."""
+        price = self._price(provider, model)
+        return price if isinstance(price, Price) else None
+
+    def _price(self, provider: str | None, model: str | None) -> Price | listed.At | None:
         key = provider, model
         try:
-            price = self._found[key]
+            return self._found[key]
         except KeyError:
             price = self._find(provider, model)
             if len(self._found) >= REMEMBERED:
                 self._found.clear()
             self._found[key] = price
-        if price is not None and not isinstance(price, Price):
-            price = price(datetime.fromtimestamp(at_us / 1_000_000, UTC))
-        charge = price.charge(usage) if price is not None else None
-        return charge or reported or UNPRICED
+            return price
 
     def _find(self, provider: str | None, model: str | None) -> Price | listed.At | None:
         if model is None:

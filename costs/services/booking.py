@@ -1,8 +1,8 @@
 """The ledger entries of a batch of events: priced, packed for COPY, and summed by day and tags."""
 
 import time
-from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Sequence
+from datetime import date
 from operator import add
 from struct import Struct
 from typing import Any, Final
@@ -12,8 +12,19 @@ from psycopg import Cursor
 
 from arm import db
 from telemetry.parsing import Event, EventType
-from telemetry.parsing.events import Belonging, Meaning, Place, Work
-from telemetry.parsing.packing import EPOCH_US, HEADER, NULL, TRAILER, Codes, counts, int8, work_fields
+from telemetry.parsing.events import Belonging, Place, Work
+from telemetry.parsing.packing import (
+    EPOCH_US,
+    HEADER,
+    NULL,
+    TRAILER,
+    Codes,
+    by_day,
+    counts,
+    date_of,
+    int8,
+    work_fields,
+)
 
 from ..models import CostModel
 from ..pricing import Basis, Charge, Price, PriceBook, RateLine, Usage, rates
@@ -48,10 +59,15 @@ COLUMNS: Final = (
     "job",
 )
 PRICES_SECONDS: Final = 2.0
-_DAY_US: Final = 86_400_000_000
-_head = Struct(">hi16siq").pack
+_head = Struct(">6s16s4sq").pack
+_ROW_OF_16: Final = len(COLUMNS).to_bytes(2, "big") + b"\x00\x00\x00\x10"
+"""How a row begins: the number of its fields, and the length of its id."""
+_8: Final = b"\x00\x00\x00\x08"
 _basis = Struct(">ih").pack
 _MODEL_CALL = EventType.MODEL_CALL.value
+_NOT_STEADY: Final = None, None
+Said = tuple[str | None, str | None, bool]
+"""Cost centre, outcome, and whether the work is attributed: what sums tell apart of a work."""
 Totals = list[int]
 """Calls, input tokens, cached tokens, output tokens, picos."""
 Tags = tuple[int, Place, str | None, str | None, str | None, str | None, str, Basis, bool]
@@ -87,14 +103,14 @@ def _line(row: CostModel) -> RateLine:
 
 
 class _Line:
-    """Entries of one belonging that are charged alike: the columns they share, and their sums."""
+    """Entries of one day and belonging that are charged alike: the columns they share, and their sums."""
 
-    __slots__ = ("belonging", "charge", "fields", "sums")
+    __slots__ = ("_belonging", "_charge", "fields", "sums")
 
     def __init__(self, belonging: Belonging, charge: Charge, codes: Codes) -> None:
         place, meaning = belonging.place, belonging.meaning
-        self.belonging = belonging
-        self.charge = charge
+        self._belonging = belonging
+        self._charge = charge
         self.fields = b"".join(
             (
                 place.columns,
@@ -106,13 +122,14 @@ class _Line:
                 codes[meaning.model_used or meaning.model_requested],
             )
         )
-        self.sums: dict[tuple[int, Work], Totals] = {}
+        self.sums: dict[Said, Totals] = {}
 
-    def tags(self, day: int, work: Work) -> Tags:
-        place, meaning = self.belonging.place, self.belonging.meaning
-        model, charge = meaning.model_used or meaning.model_requested, self.charge
-        said = work.cost_center, work.outcome, meaning.provider, model
-        return day, place, *said, charge.currency, charge.basis, work.attributed
+    def tags(self, day: int, said: Said) -> Tags:
+        meaning, charge = self._belonging.meaning, self._charge
+        center, outcome, attributed = said
+        model = meaning.model_used or meaning.model_requested
+        whose = self._belonging.place, center, outcome, meaning.provider, model
+        return day, *whose, charge.currency, charge.basis, attributed
 
 
 class Booking:
@@ -130,43 +147,48 @@ class Booking:
 
     def add(self, events: Sequence[Event]) -> None:
         """Price and pack the events that cost something. KeyError with every text that has no number yet."""
-        codes, charge_of = self._codes, price_book(self._tenant_id).charge
-        days: dict[int, list[bytes]] = {}
+        unknown: set[str] = set()
+        for day, some in by_day(events).items():
+            unknown |= self._add_day(day, some)
+        if unknown:
+            raise KeyError(*unknown)
+
+    def _add_day(self, day: int, events: Sequence[Event]) -> set[str]:
+        """The same for the events of one day. Returns the texts that have no number yet."""
+        codes, prices = self._codes, price_book(self._tenant_id)
         lines: dict[tuple[Belonging, str, Basis, str], _Line] = {}
-        works: dict[Work, bytes] = {}
-        width = len(COLUMNS)
+        steady: dict[Belonging | None, tuple[Price, _Line]] = {}
+        works: dict[Work, tuple[bytes, Said]] = {}
+        parts = [HEADER]
         unknown: set[str] = set()
         for event in events:
-            tokens, reported, belonging = event.tokens, event.cost_picos, event.belonging
-            assert belonging is not None
-            meaning = belonging.meaning
-            if reported is None and tokens[0] is None and meaning.type != _MODEL_CALL:
+            given, read, write, output, _ = event.tokens
+            reported, meaning = event.cost_picos, event.meaning
+            if given is None and reported is None and meaning.type != _MODEL_CALL:
                 continue
-            given, read, write, output, _ = tokens
-            charge = charge_of(
-                provider=meaning.provider,
-                model=meaning.model_used or meaning.model_requested,
-                at_us=event.occurred_us,
-                usage=Usage(given, read, write, output),
-                reported=None
-                if reported is None
-                else Charge(reported, _currency(meaning), Basis.REPORTED, ""),
-            )
-            amount, currency, basis, price_ref = charge
-            line = lines.get((belonging, currency, basis, price_ref))
-            if line is None:
-                if currency not in codes or (price_ref and price_ref not in codes):
-                    unknown.update((currency, price_ref) if price_ref else (currency,))
-                    continue
-                line = lines[belonging, currency, basis, price_ref] = _Line(belonging, charge, codes)
-            day, work = event.occurred_us // _DAY_US, event.work
-            part = days.get(day)
-            if part is None:
-                part = days[day] = [HEADER]
-            if work not in works:
-                works[work] = work_fields(work, codes)
-            part += (
-                _head(width, 16, event.event_id, 8, event.occurred_us - EPOCH_US),
+            belonging = event.belonging
+            price, line = steady.get(belonging, _NOT_STEADY)
+            amount = None if price is None else price.amount(given, read, write, output)
+            if amount is None or line is None:
+                assert belonging is not None
+                charge = _charge(prices, event)
+                amount, currency, basis, price_ref = charge
+                line = lines.get((belonging, currency, basis, price_ref))
+                if line is None:
+                    if missing := [name for name in (currency, price_ref) if name and name not in codes]:
+                        unknown.update(missing)
+                        continue
+                    line = lines[belonging, currency, basis, price_ref] = _Line(belonging, charge, codes)
+                    price = prices.always(meaning.provider, meaning.model_used or meaning.model_requested)
+                    if price is not None and (price.currency, price.basis, price.ref) == charge[1:]:
+                        steady[belonging] = price, line
+            work = event.work
+            whose = works.get(work)
+            if whose is None:
+                said = work.cost_center, work.outcome, work.attributed
+                whose = works[work] = work_fields(work, codes), said
+            parts += (
+                _head(_ROW_OF_16, event.event_id, _8, event.occurred_us - EPOCH_US),
                 line.fields,
                 counts[given],
                 counts[read],
@@ -174,27 +196,24 @@ class Booking:
                 counts[output],
                 int8(amount),
                 NULL if reported is None else int8(reported),
-                works[work],
+                whose[0],
             )
-            total = line.sums.get((day, work))
+            total = line.sums.get(whose[1])
             if total is None:
-                total = line.sums[day, work] = [0, 0, 0, 0, 0]
+                total = line.sums[whose[1]] = [0, 0, 0, 0, 0]
             total[0] += 1
             total[1] += given or 0
             total[2] += (read or 0) + (write or 0)
             total[3] += output or 0
             total[4] += amount
-        if unknown:
-            raise KeyError(*unknown)
-        self.rows = {_date(day): b"".join((*parts, TRAILER)) for day, parts in days.items()}
-        self._add_up(lines.values())
-
-    def _add_up(self, lines: Iterable[_Line]) -> None:
-        """The sums by tags: several lines, and several jobs, may have the same."""
-        for line in lines:
-            for (day, work), more in line.sums.items():
-                total = self._sums.setdefault(line.tags(day, work), [0, 0, 0, 0, 0])
+        if len(parts) > 1:
+            parts.append(TRAILER)
+            self.rows[date_of(day)] = b"".join(parts)
+        for line in lines.values():
+            for said, more in line.sums.items():
+                total = self._sums.setdefault(line.tags(day, said), [0, 0, 0, 0, 0])
                 total[:] = map(add, total, more)
+        return unknown
 
     def sum_up(self, cursor: Cursor[Any]) -> None:
         """Add the batch to the daily sums; what comes back are the caps that are passed now."""
@@ -203,7 +222,7 @@ class Booking:
         tags, totals = list(self._sums), list(self._sums.values())
         places = [tag[1] for tag in tags]
         columns: list[list[Any]] = [
-            [_date(tag[0]) for tag in tags],
+            [date_of(tag[0]) for tag in tags],
             [place.environment_id for place in places],
             [place.template_id for place in places],
             [place.version_id for place in places],
@@ -243,12 +262,20 @@ def book(*, tenant_id: UUID, events: Sequence[Event], codes: Codes) -> Booking:
     return booking
 
 
-def _currency(meaning: Meaning) -> str:
-    return (meaning.currency or "USD").upper()[:3]
-
-
-def _date(day: int) -> date:
-    return datetime.fromtimestamp(day * 86_400, UTC).date()
+def _charge(prices: PriceBook, event: Event) -> Charge:
+    """What the event cost, whatever it carries and whenever it was."""
+    meaning = event.meaning
+    given, read, write, output, _ = event.tokens
+    reported = None
+    if event.cost_picos is not None:
+        reported = Charge(event.cost_picos, (meaning.currency or "USD").upper()[:3], Basis.REPORTED, "")
+    return prices.charge(
+        provider=meaning.provider,
+        model=meaning.model_used or meaning.model_requested,
+        at_us=event.occurred_us,
+        usage=Usage(given, read, write, output),
+        reported=reported,
+    )
 
 
 def forget() -> None:

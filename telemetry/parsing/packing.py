@@ -4,7 +4,8 @@ A field is its length in four bytes and then its value, big-endian; NULL is the 
 rows stand next to each other, so that they are encoded once and copied as one piece.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
 from struct import Struct
 from typing import Final
 from uuid import UUID
@@ -17,6 +18,8 @@ NULL: Final = b"\xff\xff\xff\xff"
 EMPTY: Final = b"\x00\x00\x00\x00"
 EPOCH_US: Final = 946_684_800_000_000
 """PostgreSQL counts microseconds from 2000-01-01."""
+_DAY_US: Final = 86_400_000_000
+_FIRST: Final = date(1970, 1, 1).toordinal()
 
 COLUMNS: Final = (
     "event_id",
@@ -44,6 +47,10 @@ COLUMNS: Final = (
     "finish_code",
     "tool_code",
     "error_code",
+    # the same for all events of one work
+    "cost_center_code",
+    "outcome_code",
+    "job",
     # the event's own
     "ttft_ms",
     "input_tokens",
@@ -51,18 +58,13 @@ COLUMNS: Final = (
     "cache_write_tokens",
     "output_tokens",
     "reasoning_tokens",
-    # the same for all events of one work
-    "cost_center_code",
-    "outcome_code",
-    "job",
-    # the event's own
     "conversation",
     "content_digest",
     "attributes",
 )
 
-_head = Struct(">hi16siqi16si8s").pack
-_head_of_child = Struct(">hi16siqi16si8siii8s").pack
+_head = Struct(">6s16s4sq4s16s4s8s").pack
+_head_of_child = Struct(">6s16s4sq4s16s4s8s4si4s8s").pack
 _kinds = Struct(">ihihihih").pack
 _int4 = Struct(">ii").pack
 _int8 = Struct(">iq").pack
@@ -81,9 +83,11 @@ class _Counts(dict[int | None, bytes]):
 
 counts: Final[Mapping[int | None, bytes]] = _Counts({None: NULL})
 """Whole numbers as int4 fields; None is NULL."""
-counts_of: Final = counts.__getitem__
-_NO_NUMBERS: Final = NULL * 6
-_EMPTY_AND_NULL: Final = EMPTY + NULL
+_ROW_OF_16: Final = len(COLUMNS).to_bytes(2, "big") + b"\x00\x00\x00\x10"
+"""How a row begins: the number of its fields, and the length of its id."""
+_4, _8, _16 = b"\x00\x00\x00\x04", b"\x00\x00\x00\x08", b"\x00\x00\x00\x10"
+_NOTHING: Final = NULL * 6 + EMPTY + NULL
+"""The fields from ttft_ms to content_digest of a span that calls no model: most do not."""
 Codes = Mapping[str | None, bytes]
 """Every text that is interned → its field, None → NULL. A text that is not interned yet is a KeyError."""
 
@@ -129,62 +133,64 @@ def timestamp(micros: int) -> bytes:
 def rows(events: Iterable[Event], *, codes: Codes, received_us: int) -> bytes:
     """A whole binary COPY of these events, which are linked, in the order of COLUMNS. KeyError: see Codes."""
     parts = [HEADER]
-    width = len(COLUMNS)
-    shared: dict[Belonging, bytes] = {}
+    belongings: dict[Belonging | None, bytes] = {}
     works: dict[Work, bytes] = {}
     for event in events:
-        belonging, parent, duration_ms = event.belonging, event.parent_id, event.duration_ms
-        work, attributes, digest = event.work, event.attributes, event.content_digest
-        assert belonging is not None
-        if belonging not in shared:
-            shared[belonging] = _belonging(belonging, codes, received_us)
-        if work not in works:
-            works[work] = work_fields(work, codes)
+        belonging, work, tokens, attributes = event.belonging, event.work, event.tokens, event.attributes
+        parent, duration_ms = event.parent_id, event.duration_ms
         occurred = event.occurred_us - EPOCH_US
+        shared, whose = belongings.get(belonging), works.get(work)
+        if shared is None:
+            shared = belongings[belonging] = _belonging(belonging, codes, received_us)
+        if whose is None:
+            whose = works[work] = work_fields(work, codes)
         if parent and duration_ms is not None:
-            parts.append(
-                _head_of_child(
-                    width,
-                    16,
-                    event.event_id,
-                    8,
-                    occurred,
-                    16,
-                    event.trace_id,
-                    8,
-                    event.span_id,
-                    4,
-                    duration_ms,
-                    8,
-                    parent,
-                )
+            head = _head_of_child(
+                _ROW_OF_16, event.event_id, _8, occurred, _16, event.trace_id, _8, event.span_id,
+                _4, duration_ms, _8, parent,
+            )  # fmt: skip
+        else:
+            head = (
+                _head(_ROW_OF_16, event.event_id, _8, occurred, _16, event.trace_id, _8, event.span_id)
+                + counts[duration_ms]
+                + (_8 + parent if parent else NULL)
             )
+        length = _length(len(attributes))
+        conversation, digest, ttft_ms = event.conversation, event.content_digest, event.ttft_ms
+        if tokens is NO_TOKENS and conversation is None and digest is None and ttft_ms is None:
+            parts += (head, shared, whose, _NOTHING, length, attributes)
         else:
+            given, read, write, output, reasoning = tokens
             parts += (
-                _head(width, 16, event.event_id, 8, occurred, 16, event.trace_id, 8, event.span_id),
-                counts[duration_ms],
-                b"\x00\x00\x00\x08" + parent if parent else NULL,
-            )
-        parts.append(shared[belonging])
-        tokens, ttft_ms = event.tokens, event.ttft_ms
-        if tokens is NO_TOKENS and ttft_ms is None:
-            parts.append(_NO_NUMBERS)  # most spans call no model
-        else:
-            parts.append(counts[ttft_ms])
-            parts += map(counts_of, tokens)
-        conversation = event.conversation
-        if conversation is None and digest is None:
-            parts += (works[work], _EMPTY_AND_NULL, _length(len(attributes)), attributes)
-        else:
-            parts += (
-                works[work],
+                head,
+                shared,
+                whose,
+                counts[ttft_ms],
+                counts[given],
+                counts[read],
+                counts[write],
+                counts[output],
+                counts[reasoning],
                 EMPTY if conversation is None else text(conversation),
                 NULL if digest is None else b"\x00\x00\x00\x20" + digest,
-                _length(len(attributes)),
+                length,
                 attributes,
             )
     parts.append(TRAILER)
     return b"".join(parts)
+
+
+def by_day(events: Sequence[Event]) -> dict[int, Sequence[Event]]:
+    """The events of each day: days since 1970 (UTC), see `date_of`. Partitions and sums are by day."""
+    days = {event.occurred_us // _DAY_US for event in events}
+    if len(days) == 1:
+        return {days.pop(): events}
+    return {day: [event for event in events if event.occurred_us // _DAY_US == day] for day in sorted(days)}
+
+
+def date_of(day: int) -> date:
+    """The date of a day that is counted from 1970."""
+    return date.fromordinal(_FIRST + day)
 
 
 def work_fields(work: Work, codes: Codes) -> bytes:
@@ -193,8 +199,9 @@ def work_fields(work: Work, codes: Codes) -> bytes:
     return codes[work.cost_center] + codes[work.outcome] + job
 
 
-def _belonging(belonging: Belonging, codes: Codes, received_us: int) -> bytes:
+def _belonging(belonging: Belonging | None, codes: Codes, received_us: int) -> bytes:
     """The fields from tenant_id to error_code."""
+    assert belonging is not None
     meaning = belonging.meaning
     return b"".join(
         (

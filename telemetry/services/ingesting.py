@@ -27,7 +27,7 @@ from ..facts import Booking, Ledger
 from ..models import ROOM
 from ..parsing import Event, parse
 from ..parsing.events import Belonging, Work
-from ..parsing.packing import COLUMNS, rows
+from ..parsing.packing import COLUMNS, by_day, date_of, rows
 from ..queries.credentials import Credential
 from ..queries.directory import directory_of
 from . import partitions
@@ -123,28 +123,15 @@ def _copy(cursor: Cursor[Any], table: str, columns: Sequence[str], day: date, da
 def _pack(tenant_id: UUID, events: Sequence[Event], now_us: int) -> tuple[dict[date, bytes], Booking | None]:
     """The rows of every day, and the ledger's. Names that have no number yet get one first."""
     codes = codebook(tenant_id)
-    by_day = _by_day(events)
+    days = by_day(events)
     ledger: Ledger = ports.implementation("LEDGER")
     for _ in range(TRIES):
         try:
-            packed = {day: rows(some, codes=codes, received_us=now_us) for day, some in by_day.items()}
+            packed = {date_of(day): rows(some, codes=codes, received_us=now_us) for day, some in days.items()}
             return packed, ledger.book(tenant_id=tenant_id, events=events, codes=codes) if events else None
         except KeyError as unknown:
             intern(tenant_id, {*unknown.args, *names(events)})
     raise Unavailable("Names of this batch could not be stored.", retry_after=1)
-
-
-def _by_day(events: Sequence[Event]) -> dict[date, Sequence[Event]]:
-    days = {event.occurred_us // DAY_US for event in events}
-    if len(days) == 1:
-        return {_date(days.pop()): events}
-    return {
-        _date(day): [event for event in events if event.occurred_us // DAY_US == day] for day in sorted(days)
-    }
-
-
-def _date(day: int) -> date:
-    return datetime.fromtimestamp(day * 86_400, UTC).date()
 
 
 def names(events: Sequence[Event]) -> set[str]:
@@ -203,7 +190,8 @@ def _ids(count: int, now_us: int) -> Iterator[str]:
     return (f"{head}{random[at : at + 3]}8{random[at + 3 : at + 18]}" for at in range(0, 18 * count, 18))
 
 
-_noted: dict[tuple[UUID, str], tuple[str, str, float]] = {}
+_noted: dict[tuple[int, str], tuple[str, str, float]] = {}
+"""The number of the tenant's id, and the job → outcome, cost centre, and until when it need not be noted again."""
 JOBS_REMEMBERED = 50_000
 JOB_AGAIN_SECONDS = 60.0
 
@@ -225,10 +213,11 @@ def _note_jobs(
             and (job not in found or (outcome and not found[job][0]))
         ):
             found[job] = outcome or "", work.cost_center or "", belonging.place.instance_id
+    number = tenant_id.int
     new = {
         key: said
         for key, said in found.items()
-        if (seen := _noted.get((tenant_id, key))) is None or seen[:2] != said[:2] or seen[2] < now
+        if (seen := _noted.get((number, key))) is None or seen[:2] != said[:2] or seen[2] < now
     }
     if not new:
         return new
@@ -259,7 +248,7 @@ def _afterwards(tenant_id: UUID, stored: _Stored) -> None:
     if len(_noted) >= JOBS_REMEMBERED:
         _noted.clear()
     for key, (outcome, center, _) in stored.jobs.items():
-        _noted[tenant_id, key] = outcome, center, now + JOB_AGAIN_SECONDS
+        _noted[tenant_id.int, key] = outcome, center, now + JOB_AGAIN_SECONDS
     try:
         _hear(tenant_id, {event.belonging for event in stored.events}, now)
         if stored.booking is not None:
