@@ -251,6 +251,9 @@ ACTIVATION_GATES: list[str] = [
 ]
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
 BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.SlotHasPolicy"]
+RESTRICTION_EFFECTS: list[str] = [
+    "policy.plugins.ApprovalsVoided"
+]  # what else ends when an instance is stopped
 APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
 LEDGER = "costs.plugins.Ledger"  # who prices linked events and books them with their batch
 INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong

@@ -15,6 +15,7 @@ from django.urls import reverse
 
 from arm import clock
 from arm.errors import Conflict, Invalid, Problem
+from arm.models import User
 from arm.ports import implementation, implementations
 from arm.rights import Right, Risk
 
@@ -98,6 +99,14 @@ class Approvals(Protocol):
         ...
 
 
+class RestrictionEffect(Protocol):
+    """Effect port (settings.RESTRICTION_EFFECTS): what else ends when an instance is stopped by its own state."""
+
+    def stopped(self, *, instance: AgentInstance, actor: User | None, reason: str) -> None:
+        """Called in the transaction of the stop, after it was written and before it is visible to anybody."""
+        ...
+
+
 class NoApprovals:
     """Where no app takes approvals, nobody has approved anything: only who acts in person counts."""
 
@@ -119,6 +128,13 @@ def approvals() -> Approvals:
         return NoApprovals()
     port: Approvals = implementation("APPROVALS")
     return port
+
+
+def tell_stopped(instance: AgentInstance, actor: User | None, reason: str) -> None:
+    """Ask every effect of a stop, in this transaction."""
+    effects: Sequence[RestrictionEffect] = implementations("RESTRICTION_EFFECTS")
+    for effect in effects:
+        effect.stopped(instance=instance, actor=actor, reason=reason)
 
 
 def for_promotion(version: AgentVersion, to: VersionState) -> list[Verdict]:

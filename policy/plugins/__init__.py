@@ -1,6 +1,6 @@
 """What policy answers to the ports of the apps below: gates, approvals, limits, panels and navigation."""
 
-from .gates import Approvals, Limits, PolicyBound, PolicyValidates, SlotHasPolicy
+from .gates import Approvals, ApprovalsVoided, Limits, PolicyBound, PolicyValidates, SlotHasPolicy
 from .navigation import Navigation
 from .panels import (
     ApprovalsWaiting,
@@ -15,6 +15,7 @@ from .witness import DecisionsSeen
 
 __all__ = [
     "Approvals",
+    "ApprovalsVoided",
     "ApprovalsWaiting",
     "DecisionsSeen",
     "InstanceStop",

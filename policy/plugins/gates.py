@@ -1,4 +1,4 @@
-"""Gates before agents start and slots are bound, second persons' approvals, and limits."""
+"""Gates before agents start and slots are bound, second persons' approvals and their end, and limits."""
 
 from collections.abc import Mapping
 from decimal import Decimal
@@ -149,6 +149,13 @@ class Approvals:
     def consume(self, *, subject_kind: str, subject_id: UUID, action: Mapping[str, Any]) -> None:
         for request in _requests(subject_kind, subject_id, action):
             services.close_approval(request=request, used_by=subject_id)
+
+
+class ApprovalsVoided:
+    """registry's port: what a stopped agent was allowed, or asked for, counts no more when it returns."""
+
+    def stopped(self, *, instance: AgentInstance, actor: User | None, reason: str) -> None:
+        services.void_approvals(instances=[instance.pk], actor=actor, reason=reason)
 
 
 def _requests(subject_kind: str, subject_id: UUID, action: Mapping[str, Any]) -> Any:

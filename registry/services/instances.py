@@ -16,7 +16,7 @@ from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates
-from ..lifecycle import InstanceState, Move, Release, VersionState, instance_move, release_needs
+from ..lifecycle import ALLOWS, InstanceState, Move, Release, VersionState, instance_move, release_needs
 from ..models import (
     AgentInstance,
     AgentVersion,
@@ -116,8 +116,8 @@ def restrict_instance(
 ) -> AgentInstance:
     """Restrict at once, by one person with the right, or by a rule of ARM (`actor` None).
 
-    An instance that is already in `to` stays as it is and nothing is recorded; Conflict where the move would let it
-    do more, or does not exist.
+    Approvals of its calls end with it (settings.RESTRICTION_EFFECTS). An instance that is already in `to` stays as it
+    is and nothing is recorded; Conflict where the move would let it do more, or does not exist.
     """
     if actor is not None:
         require(actor, Right.RESTRICT_INSTANCE, instance)
@@ -317,6 +317,8 @@ def _set_state(
     _open_interval(instance, now)
     after = {"state": to, "generation": instance.generation, **facts}
     record = changes.record(actor, verb, instance, before=before, after=after, reason=reason, links=links)
+    if not ALLOWS[to].red:
+        gates.tell_stopped(instance, actor, f"{instance} is {to.label.lower()}: {reason}")
     _tell(record, instance)
 
 

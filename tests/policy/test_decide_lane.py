@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import pytest
 from django.db import connections
+from django.urls import reverse
 
 from arm import clock, db, ids
 from arm import services as core
@@ -360,6 +361,34 @@ class TestApprovals:
         services.lift_posture(posture=posture, actor=alice, reason="x")
         until(lambda: decide(token).decision == "allow", 1)
         assert decide(token, "payment", self.PAYMENT).decision == "approve"
+
+    @pytest.mark.parametrize("to", [InstanceState.QUARANTINED, InstanceState.READ_ONLY])
+    def test_the_button_on_the_instances_page_voids_it_too_and_the_return_asks_again(
+        self, instance, token, alice, bob, client, settings, to
+    ):
+        settings.ACTIVATION_GATES = []  # what they ask is tested where they live
+        carol = make.everything(make.user("", member_of=instance.tenant), instance.tenant)
+        approved = decide(token, "payment", self.PAYMENT)
+        assert decide(token, "tweet", {"text": "hi"}).decision == "approve"
+        self.approve(bob, approved)
+        client.force_login(alice)
+        page = reverse("registry:instance_move", args=[instance.typeid])
+        assert client.post(page, {"to": to.value, "seen": to.value, "reason": "odd"}).status_code == 302
+        states = ApprovalRequest.objects.filter(instance=instance).values_list("state", flat=True)
+        assert set(states) == {ApprovalState.VOIDED} and len(states) == 2
+        asked = registry.request_instance_release(
+            instance=instance, to=InstanceState.ACTIVE, actor=alice, reason="read its log"
+        )
+        release = ApprovalRequest.objects.get(pk=asked)
+        for person in (bob, carol)[: release.quorum]:
+            services.decide_approval(
+                request=release, approve=True, actor=person, reason="read it", digest=release.digest
+            )
+        registry.move_instance(instance=instance, to=InstanceState.ACTIVE, actor=alice, reason="mended")
+        until(lambda: decide(token).decision == "allow", 1)
+        again = decide(token, "payment", self.PAYMENT)
+        assert again.decision == "approve"
+        assert again.body["approval"]["id"] != approved.body["approval"]["id"]
 
     def test_where_it_stands_is_told_to_who_asked_and_to_nobody_else(self, instance, token):
         asked = decide(token, "payment", self.PAYMENT)
