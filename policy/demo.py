@@ -4,6 +4,7 @@ of every outcome."""
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import cycle, islice
 from typing import Any
 
 from arm.demo import Demo
@@ -200,7 +201,8 @@ def _two_people(demo: Demo) -> None:
     """Stops that took two, and requests for one: confirmed, declined, taken back, unanswered, and two that wait."""
     people = demo.people
     prod = Environment.objects.get(tenant=demo.tenant, slug="prod")
-    templates = list(AgentTemplate.objects.filter(tenant=demo.tenant).order_by("pk"))
+    found = AgentTemplate.objects.filter(tenant=demo.tenant).order_by("pk")
+    templates = list(islice(cycle(found), 3))  # a small fleet has one, which is then asked about three times
     minute = timedelta(minutes=1)
 
     def ask(by: str, scope: Any, moment: datetime, code: str, reason: str) -> RestrictionRequest:

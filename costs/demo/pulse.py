@@ -12,6 +12,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from arm import clock, db
 from arm import services as core
 from arm.models import ApiKey, Membership, RoleBinding, Tenant, User
+from policy.queries.standing import load_agents, load_rules
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, Environment, Provider
 from registry.services import issue_ingest_key
@@ -119,7 +120,7 @@ class Pulse:
         """(spans sent, requests refused)"""
         at_work = [one for one in self.fleet if one.state == InstanceState.ACTIVE]
         sent = refused = 0
-        for instance in self.random.sample(at_work, min(JOBS, len(at_work))):
+        for instance in self._free(self.random.sample(at_work, min(JOBS, len(at_work)))):
             token = self.keys.get((instance.environment_id, instance.provider_id))
             if token is None:
                 continue  # a place that was made after the start
@@ -132,6 +133,12 @@ class Pulse:
             )
             refused += answer != 200
         return sent, refused
+
+    def _free(self, chosen: list[AgentInstance]) -> list[AgentInstance]:
+        """Those that nothing stops at this moment: neither their own state nor a stop of anything above them."""
+        with db.tenants([self.tenant_id]):
+            rules, known = load_rules(self.tenant_id), load_agents([one.pk for one in chosen])
+            return [one for one in chosen if one.pk in known and rules.standing_of(known[one.pk]).clear]
 
 
 def is_silent(instance: AgentInstance) -> bool:

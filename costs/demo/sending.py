@@ -3,8 +3,8 @@
 import hashlib
 import io
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -19,12 +19,15 @@ from opentelemetry.proto.trace.v1.trace_pb2 import ResourceSpans, ScopeSpans, Sp
 
 from arm import db
 from arm.demo import Demo
+from arm.ids import encode, uuid7
 from costs import services
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, Dependency, Environment, Provider
 from registry.services import issue_ingest_key
 
 EVENTS, BATCH = 210_000, 1000
+STRAYS = 120  # jobs that cannot be placed: about two spans in a thousand
+UNSET = datetime(1970, 1, 1, tzinfo=UTC)
 SILENT = 18  # so many were provisioned and never reported
 OUTCOMES = ("answer", "draft", "posting", "triage", "report")
 TOOLS = ("search", "read_file", "query_db", "create_doc", "http_request", "write_file")
@@ -32,7 +35,8 @@ TOOLS = ("search", "read_file", "query_db", "create_doc", "http_request", "write
 
 @dataclass(frozen=True)
 class Runner:
-    """An instance as the endpoint knows it, and what its work looks like."""
+    """An instance as the endpoint knows it, and what its work looks like. Without a version or an instance ("") its
+    spans do not say so."""
 
     version: str
     instance: str
@@ -68,6 +72,27 @@ def send(demo: Demo) -> None:
     post = import_string(settings.LANES["/otlp/v1/traces"])
     for batch in demo.progress("events (thousands)", _batches(demo, runners, total), total):
         _post(post, batch)
+    for batch in strays(demo.random, runners, demo.now, demo.count(STRAYS)):
+        _post(post, batch)
+
+
+def strays(chance: Random, runners: list[Runner], now: datetime, jobs: int) -> Iterator[tuple[str, bytes]]:
+    """(token, protobuf body) of jobs that nobody can place: what real exporters get wrong now and then."""
+    for number in range(jobs):
+        known = chance.choice(runners)
+        begin = now - timedelta(seconds=chance.uniform(60, 86_400))
+        request = ExportTraceServiceRequest()
+        into = request.resource_spans.add()
+        match number % 4:
+            case 0:  # a copy that somebody started with a borrowed key
+                job(chance, replace(known, instance=encode("ins", uuid7())), begin, into)
+            case 1:  # an exporter from before versions were told
+                job(chance, replace(known, version=""), begin, into)
+            case 2:  # a machine that woke up before its clock was set
+                job(chance, known, UNSET + timedelta(seconds=chance.uniform(20, 600)), into)
+            case _:  # a collector that strips what it does not know
+                job(chance, replace(known, version="", instance=""), begin, into)
+        yield known.token, request.SerializeToString()
 
 
 def _runners(demo: Demo) -> list[Runner]:
@@ -132,13 +157,8 @@ def _batches(demo: Demo, runners: list[Runner], total: int) -> Iterator[tuple[st
 
 def job(chance: Random, runner: Runner, begin: datetime, into: ResourceSpans) -> int:
     """One job of an agent from `begin` on: a root span, model calls, tool calls. Returns how many spans."""
-    into.resource.attributes.extend(
-        [
-            _text("arm.version.id", runner.version),
-            _text("arm.instance.id", runner.instance),
-            _text("service.name", "agent"),
-        ]
-    )
+    named = {"arm.version.id": runner.version, "arm.instance.id": runner.instance, "service.name": "agent"}
+    into.resource.attributes.extend(_text(key, value) for key, value in named.items() if value)
     spans = into.scope_spans.add(schema_url="https://opentelemetry.io/schemas/1.37.0")
     key = f"job-{chance.randrange(1_000_000):06d}"
     trace = hashlib.sha256(f"{key}{begin}{runner.instance}".encode()).digest()

@@ -16,6 +16,8 @@ from ..engine import Mode
 from ..models import Posture, RestrictionRequest
 from .people import holders
 
+INCIDENT = "inc"
+"""The prefix that incidents are shown with; whoever keeps them lies beside this app."""
 PEOPLE = 2
 """How many different people it takes to stop production or a whole tenant."""
 

@@ -1,12 +1,14 @@
 """Requests for a stop as people see them: what waits, and what one may do about it."""
 
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models import QuerySet
 
-from arm import clock
+from arm import clock, ids
 from arm.models import ChangeRecord, User
 from arm.permissions import allowed
+from arm.rights import Right
 
 from ..engine import Mode
 from ..lifecycle import RestrictionState
@@ -31,6 +33,8 @@ class RestrictionPage:
     who_may: tuple[str, ...]
     posture: Posture | None
     changes: tuple[ChangeRecord, ...]
+    incident: UUID | None
+    """What on call was told by, where nobody answered; None for who may not read incidents."""
 
     @property
     def waits(self) -> bool:
@@ -59,6 +63,7 @@ def restriction_page(request: RestrictionRequest, actor: User) -> RestrictionPag
         why_not = "You asked for it, so another person must confirm it."
     elif waits and answered:
         why_not = "You have answered; another person must confirm it, too."
+    changes = tuple(ChangeRecord.objects.about(request)[:SHOWN])
     parties = {request.asked_by_id, *(row.person_id for row in decisions)}
     return RestrictionPage(
         request=request,
@@ -72,5 +77,15 @@ def restriction_page(request: RestrictionRequest, actor: User) -> RestrictionPag
         why_not=why_not,
         who_may=restricting.who_may_stop(scope, without=parties) if waits else (),
         posture=Posture.objects.filter(request=request).first(),
-        changes=tuple(ChangeRecord.objects.about(request)[:SHOWN]),
+        changes=changes,
+        incident=_incident(changes) if allowed(actor, Right.READ_INCIDENTS, scope) else None,
     )
+
+
+def _incident(changes: tuple[ChangeRecord, ...]) -> UUID | None:
+    """The incident that the record of the request's end links to."""
+    found = (
+        link for change in changes for link in change.links if link.startswith(f"{restricting.INCIDENT}_")
+    )
+    first = next(found, None)
+    return None if first is None else ids.decode(restricting.INCIDENT, first)

@@ -17,12 +17,9 @@ from ..engine import Mode
 from ..lifecycle import ANSWERED_WITHIN, RESTRICTION_MOVES, SECOND_WITHIN, ReasonCode, RestrictionState
 from ..models import Posture, RestrictionDecision, RestrictionRequest
 from ..queries import restricting
-from ..queries.restricting import Way, right_to_stop, scope_of
+from ..queries.restricting import INCIDENT, Way, right_to_stop, scope_of
 from ..queries.stops import with_scope
 from .postures import members_of_stop, one_stop_at_a_time, set_posture
-
-INCIDENT = "inc"
-"""The prefix that incidents are shown with; whoever keeps them lies beside this app."""
 
 
 @transaction.atomic

@@ -1,6 +1,7 @@
 """The demo's agents keep reporting through the public endpoints, and leave no key behind."""
 
 from datetime import timedelta
+from random import Random
 from uuid import UUID
 
 import pytest
@@ -11,6 +12,7 @@ from arm import clock
 from arm.models import ApiKey, Membership, User
 from costs.demo import NAME, Pulse
 from costs.demo.pulse import SILENT_ONE_IN, is_silent
+from costs.demo.sending import runner, strays
 from costs.models import LedgerEntry
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, InstanceStatus
@@ -92,6 +94,30 @@ def test_who_is_stopped_says_so_and_works_no_more(pulse):
     stopped = AgentInstance.objects.select_related("status").get(state=InstanceState.QUARANTINED)
     assert (stopped.status.state, stopped.status.generation) == ("quarantined", stopped.generation)
     assert not Event.objects.filter(instance=stopped).exists()
+
+
+@pytest.mark.parametrize("wide", ["environment", "template", "tenant", "provider"])
+def test_a_stop_of_anything_above_ends_the_work_at_once_and_the_beats_go_on(pulse, fleet, wide):
+    pulse.round()
+    before = Event.objects.count()
+    instance = AgentInstance.objects.filter(state=InstanceState.ACTIVE)[0]
+    make.posture(fleet if wide == "tenant" else getattr(instance, wide))
+    pulse.due.clear()
+    told = pulse.round()
+    assert (told.spans, told.refused) == (0, 0) and told.beats > 0
+    assert Event.objects.count() == before > 0
+
+
+def test_jobs_that_nobody_can_place_are_set_apart_each_with_its_reason(fleet):
+    runners = []
+    for instance in AgentInstance.objects.select_related("version", "environment", "provider")[:4]:
+        token = make.ingest_token(instance.environment, instance.provider)
+        runners.append(runner(instance, token, {}))
+    for token, body in strays(Random(7), runners, clock.now(), 8):
+        assert send(body, token).status == 200
+    held = QuarantinedEvent.objects.values_list("reason", flat=True)
+    assert set(held) == {"unknown_instance", "no_version", "clock", "no_instance"}
+    assert not Event.objects.exists()
 
 
 def test_a_heartbeat_is_sent_twice_within_the_time_a_provider_allows(pulse):

@@ -9,18 +9,30 @@ from policy import demo as policy_demo
 from policy.lifecycle import ApprovalState, RestrictionState
 from policy.models import ApprovalRequest, Binding, Posture, RestrictionRequest
 from registry import demo as registry_demo
+from registry.models import AgentTemplate
 from tests import make
 
 pytestmark = pytest.mark.django_db
 
 
-def test_the_demo_has_policies_stops_and_requests_of_every_outcome():
+def built(scale):
     tenant = make.tenant("main")
     admin = User.objects.create_superuser("root", "", "x")
-    demo = Demo(tenant=tenant, admin=admin, seed=7, days=30, now=clock.now(), scale=0.3, quiet=True)
+    demo = Demo(tenant=tenant, admin=admin, seed=7, days=30, now=clock.now(), scale=scale, quiet=True)
     hire(demo, "correct horse battery")
     for build in (policy_demo.build, registry_demo.build, policy_demo.tighten):
         build(demo)
+    return demo
+
+
+def test_a_fleet_of_one_agent_has_its_requests_too():
+    built(scale=0.03)
+    assert AgentTemplate.objects.count() == 1
+    assert set(RestrictionRequest.objects.values_list("state", flat=True)) == set(RestrictionState.values)
+
+
+def test_the_demo_has_policies_stops_and_requests_of_every_outcome():
+    demo = built(scale=0.3)
     assert {binding.target_kind for binding in Binding.objects.in_force()} >= {
         "tenant",
         "environment",

@@ -6,9 +6,11 @@ import pytest
 from django.urls import reverse
 
 from arm import clock, ids
+from arm.rights import Right
 from policy import services
 from policy.engine import Mode
 from policy.models import Posture, RestrictionRequest
+from telemetry.models import Incident
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -148,6 +150,17 @@ def test_what_has_expired_says_so_before_anything_has_written_it(client, people,
         for state, count in (("expired", 1), ("requested", 0)):
             listed = page(client, people["judy"], "restriction_list", state=state)
             assert len(listed.context["object_list"]) == count
+
+
+def test_an_expired_request_leads_to_its_incident(client, people, prod, acme):
+    request = asked(people["grace"], prod)
+    with clock.at(clock.now() + timedelta(minutes=16)):
+        assert services.expire_restrictions(tenant_id=acme.pk) == 1
+    incident = Incident.objects.get().get_absolute_url()
+    text = page(client, people["judy"], "restriction_detail", request).content.decode()
+    assert f'On call was told by <a href="{incident}">an incident</a>' in text
+    make.grant(ned := make.user("ned", member_of=acme), acme, Right.READ_POLICY)
+    assert incident not in page(client, ned, "restriction_detail", request).content.decode()
 
 
 def test_a_stranger_finds_nothing(client, people, prod):
