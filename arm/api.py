@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
+from django.core.exceptions import RequestDataTooBig
 from django.db import OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
@@ -17,7 +18,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from arm import ids, logs
-from arm.errors import DomainError, Problem
+from arm.errors import DomainError, Invalid, Problem
 from arm.models import Tenant, User
 from arm.permissions import visible
 from arm.rights import Right
@@ -56,6 +57,8 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             "The database is busy; nothing was stored. Ask again.",
             headers={"Retry-After": "2"},
         )
+    if isinstance(exc, RequestDataTooBig):
+        return problem(413, "too_large", "The body is larger than is taken here.")
     if isinstance(exc, Http404):
         return problem(404, "not_found", "There is no such object, or it is not yours to see.")
     if isinstance(exc, exceptions.ValidationError):
@@ -175,6 +178,9 @@ class Page(CursorPagination):
         return cursor
 
 
+OF_EVERY_LIST = frozenset({"cursor", "page_size", "format"})
+
+
 class ScopedViewSet(viewsets.ReadOnlyModelViewSet[M]):
     """Reads show only what the caller may view; writes are @actions that call one service.
 
@@ -190,12 +196,23 @@ class ScopedViewSet(viewsets.ReadOnlyModelViewSet[M]):
     def get_queryset(self) -> QuerySet[M]:
         return visible(super().get_queryset(), self.request.user, self.view_right)
 
+    def filter_queryset(self, queryset: Any) -> Any:
+        """A misspelt filter would show everything as if it had been asked for: 422 names it."""
+        asked = set(self.request.query_params)
+        kind = getattr(self, "filterset_class", None)
+        unknown = asked - OF_EVERY_LIST - set(kind.base_filters if kind is not None else ())
+        if unknown and self.action == "list":
+            message = "There is no such filter."
+            wrong = [Problem(pointer=f"/{name}", code="unknown", message=message) for name in sorted(unknown)]
+            raise Invalid("The question has wrong members.", wrong)
+        return super().filter_queryset(queryset)
+
     def get_object(self) -> M:
         try:
             pk = ids.decode(self.prefix, self.kwargs["id"])
         except ValueError:
             raise Http404 from None
-        found = self.filter_queryset(self.get_queryset()).filter(pk=pk).first()
+        found: M | None = self.filter_queryset(self.get_queryset()).filter(pk=pk).first()
         if found is None:
             raise Http404
         return found

@@ -25,6 +25,7 @@ PORT_LISTS = [
     "DEMO_ACTIVITY",
     "DEMO_AFTERMATH",
     "PREPARE",
+    "WITNESSES",
 ]
 
 
@@ -41,8 +42,9 @@ def ports_import(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list
 def _named() -> Iterator[tuple[str, str]]:
     for setting in PORT_LISTS:
         yield from ((setting, path) for path in getattr(settings, setting))
-    for setting in ("INCIDENTS", "APPROVALS", "LEDGER"):
+    for setting in ("INCIDENTS", "APPROVALS", "LEDGER", "LIMITS"):
         yield from ((setting, path) for path in [getattr(settings, setting, "")] if path)
+    yield from (("POLICY_FACTS", path) for path in settings.POLICY_FACTS.values())
     yield from (("LANES", path) for path in settings.LANES.values())
     yield from (("SCHEDULES", path) for _, path, _ in settings.SCHEDULES)
     for event, paths in settings.SUBSCRIBERS.items():

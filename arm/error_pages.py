@@ -9,9 +9,17 @@ from django.template.loader import render_to_string
 
 from arm import ids, logs
 
-CODES: Final = {400: "malformed", 403: "not_allowed", 404: "not_found", 500: "internal", 503: "unavailable"}
+CODES: Final = {
+    400: "malformed",
+    403: "not_allowed",
+    404: "not_found",
+    413: "too_large",
+    500: "internal",
+    503: "unavailable",
+}
 DETAILS: Final = {
     404: "There is nothing at this address.",
+    413: "The body is larger than is taken here.",
     503: "The database is busy; nothing was stored. Ask again.",
 }
 RETRY_AFTER_S: Final = 2

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
 from django.db import OperationalError, transaction
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
 from django.shortcuts import redirect
 from django.urls import is_valid_path, reverse
 
@@ -64,15 +64,23 @@ class SecurityHeaders:
 
 
 class BothSlashForms:
-    """An endpoint answers with and without the slash at its end: a client that is sent elsewhere loses its body."""
+    """An endpoint answers with and without the slash at its end: a client that is sent elsewhere loses its body.
+
+    A page is only read, so a browser is sent to the form with the slash.
+    """
 
     def __init__(self, get_response: Next) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         path = request.path_info
-        if path.startswith("/api/") and not path.endswith("/") and not is_valid_path(path):
+        if path.endswith("/") or is_valid_path(path):
+            return self.get_response(request)
+        if path.startswith("/api/"):
             request.path_info, request.path = f"{path}/", f"{request.path}/"
+        elif request.method in ("GET", "HEAD") and is_valid_path(f"{path}/"):
+            query = request.META.get("QUERY_STRING", "")
+            return HttpResponsePermanentRedirect(f"{request.path}/{'?' * bool(query)}{query}")
         return self.get_response(request)
 
 

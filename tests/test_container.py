@@ -10,6 +10,10 @@ from typing import Any
 import pytest
 import yaml
 from django.core.management import get_commands
+from django.db import connections
+
+from arm.pg.base import DatabaseWrapper
+from arm.pg.url import database
 
 ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
@@ -90,8 +94,22 @@ def test_web_and_gateway_are_reached_from_this_host_only_and_say_whether_they_li
 def test_the_owner_of_the_tables_is_no_superuser() -> None:
     script = COMPOSE["configs"]["create_owner"]["content"]
     assert "CREATE ROLE arm_owner LOGIN NOSUPERUSER NOBYPASSRLS" in script
-    assert "arm_owner:" in SERVICES["web"]["environment"]["DATABASE_URL"]
+    assert "arm_owner:" in SERVICES["prepare"]["environment"]["DATABASE_URL"]
     assert "POSTGRES_USER" not in SERVICES["database"]["environment"]
+
+
+@pytest.mark.parametrize("name", [name for name in OURS if name != "prepare"])
+def test_who_serves_never_holds_the_owners_login(name: str) -> None:
+    assert SERVICES[name]["environment"]["DATABASE_URL"] == "postgresql://database:5432/arm"
+    assert not any("ARM_DATABASE_PASSWORD" in str(value) for value in SERVICES[name]["environment"].values())
+
+
+def test_the_roles_log_in_by_a_url_without_a_login(settings: Any) -> None:
+    entry = database("postgresql://database:5432/arm", "app")
+    wrapper = DatabaseWrapper({**connections["default"].settings_dict, **entry}, "elsewhere")
+    parameters = wrapper.get_connection_params()
+    assert (parameters["user"], parameters["host"]) == (f"{settings.ROLE_PREFIX}_app", "database")
+    assert len(parameters["password"]) == 64
 
 
 def test_the_image_takes_every_package_by_hash_and_all_of_the_product() -> None:

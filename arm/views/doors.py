@@ -5,6 +5,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import views as auth_views
 from django.contrib.auth.decorators import login_not_required
+from django.core.exceptions import RequestDataTooBig
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import Http404, HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
@@ -106,7 +107,7 @@ def _worker_state() -> str:
 
 
 def handler400(request: HttpRequest, exception: Exception) -> HttpResponseBase:
-    return error_page(request, 400)
+    return error_page(request, 413 if isinstance(exception, RequestDataTooBig) else 400)
 
 
 def handler403(request: HttpRequest, exception: Exception) -> HttpResponseBase:
