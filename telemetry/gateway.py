@@ -11,7 +11,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 
 import msgspec
 from django.conf import settings
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from google.rpc.status_pb2 import Status
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
 
@@ -35,6 +35,7 @@ GRPC_CODES: Final[Mapping[int, int]] = {
     503: 14,  # UNAVAILABLE
 }
 ID_MAX: Final = 64
+BUSY_SECONDS: Final = 2
 
 
 class _Refused(Exception):
@@ -96,6 +97,13 @@ def _carry_out(environ: WSGIEnvironment) -> Receipt:
         raise _Refused(401, problem.message, {"WWW-Authenticate": 'Bearer realm="arm"'}) from problem
     except Unavailable as problem:
         raise _Refused(503, problem.message, {"Retry-After": str(problem.retry_after)}) from problem
+    except (
+        OperationalError,
+        InterfaceError,
+    ) as problem:  # away or too slow: an exporter would drop its batch on 500
+        log.warning("the database is busy", extra={"problem": str(problem).strip()})
+        message = "The database is busy; nothing was stored. Send the batch again."
+        raise _Refused(503, message, {"Retry-After": str(BUSY_SECONDS)}) from problem
     except DomainError as problem:
         raise _Refused(problem.status, problem.message) from problem
 

@@ -10,7 +10,7 @@ from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 import psycopg
 import pytest
 from django.conf import settings
-from django.db import OperationalError, connections
+from django.db import connections
 from google.rpc.status_pb2 import Status
 from opentelemetry.exporter.otlp.proto.http.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceResponse
@@ -144,17 +144,26 @@ def test_a_busy_database_is_503_with_retry_after_and_nothing_is_half_written():
     assert send(a_batch(instance), token).status == 200
 
 
-def test_a_database_that_is_gone_is_503(monkeypatch):
+@pytest.mark.parametrize("role", ["default", "ingest"])
+@pytest.mark.parametrize("media", ["application/x-protobuf", "application/json"])
+def test_a_database_that_is_away_is_503_and_the_same_batch_is_taken_later(monkeypatch, role, media):
+    """The connection is refused for real: nobody listens at that address."""
     instance, token = sender()
     body = a_batch(instance)
-
-    def refuse() -> None:
-        raise OperationalError("connection refused")
-
+    connection = connections[role]
+    connection.close()
+    away = {**connection.get_connection_params(), "host": "/nowhere/at/all"}
+    with monkeypatch.context() as patch:
+        patch.setattr(connection, "get_connection_params", lambda: away)
+        answer = send(as_json(body) if media == "application/json" else body, token, media=media)
+    assert (answer.status, answer.headers["Retry-After"]) == (503, "2")
+    code = (
+        json.loads(answer.body)["code"]
+        if media == "application/json"
+        else Status.FromString(answer.body).code
+    )
+    assert code == 14
     assert send(body, token).status == 200
-    connections["ingest"].close()
-    monkeypatch.setattr(connections["ingest"], "connect", refuse)
-    assert send(body, token).status == 503
 
 
 def test_a_warning_is_a_partial_success_that_rejects_nothing():
