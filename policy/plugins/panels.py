@@ -56,7 +56,10 @@ class StopsRequested:
 
 
 class InstanceStop:
-    """Instance: the meet of its own state and every posture above it, and which scope takes what away."""
+    """Instance: the meet of its own state and every posture above it, and which scope takes what away.
+
+    It offers no stop to who may set one: an instance is stopped by the buttons of its own page.
+    """
 
     def panel(self, request: HttpRequest, subject: AgentInstance) -> Panel | None:
         held = held_on(request.user, subject)
@@ -68,7 +71,7 @@ class InstanceStop:
             "may_stop": Right.RESTRICT_INSTANCE in held,
             "may_ask": Right.REQUEST_RESTRICTION in held,
         }
-        return Panel("Stop", "policy/_panel_stop.html", context, anchor="stop")
+        return Panel("What reaches it", "policy/_panel_stop.html", context, anchor="stop")
 
 
 class PolicyInForce:

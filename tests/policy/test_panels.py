@@ -56,10 +56,21 @@ def test_a_stop_of_one_tool_takes_no_column_away_but_is_shown(client, people, in
     assert "tool send_email" in text and "Denied" not in text
 
 
-def test_only_who_may_restrict_gets_buttons(client, people, instance):
-    url = instance.get_absolute_url()
-    assert reverse("policy:stop_preview") in panel(client, people["dan"], url, "stop")
-    assert reverse("policy:stop_preview") not in panel(client, people["vera"], url, "stop")
+def test_an_instance_is_stopped_at_one_place_of_its_page_and_asked_for_at_one(client, people, instance):
+    url, move = instance.get_absolute_url(), reverse("registry:instance_move", args=[instance.typeid])
+    for name, stops, asks in (("dan", 1, 0), ("grace", 0, 1), ("vera", 0, 0)):
+        client.force_login(people[name])
+        text = client.get(url).content.decode()
+        assert text.count(f"{move}?to=quarantined") == stops
+        assert text.count(reverse("policy:stop_choose") + "?named=") == asks
+        assert reverse("policy:stop_preview") not in text
+
+
+def test_a_stop_of_this_instance_alone_is_shown_with_its_page_where_it_ends(client, people, instance):
+    posture = services.set_posture(scope=instance, mode=Mode.PAUSED, actor=people["dan"], reason="Spam")
+    text = panel(client, people["dan"], instance.get_absolute_url(), "stop")
+    assert "1 stop was set on it through the Stop page" in text
+    assert posture.get_absolute_url() in text
 
 
 def test_instance_and_version_show_policy_approvals_and_decisions(client, people, instance):
