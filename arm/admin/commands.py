@@ -1,10 +1,11 @@
 """Actions of the admin with a confirm page, each row one call of a service."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from django import forms
 from django.contrib import messages
+from django.contrib.admin import ModelAdmin
 from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -14,9 +15,6 @@ from arm.errors import DomainError
 from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right
-
-if TYPE_CHECKING:
-    from arm.admin.base import ScopedAdmin
 
 
 class AdminCommand:
@@ -48,7 +46,7 @@ class AdminCommand:
         self.__name__ = name
 
     def __call__(
-        self, modeladmin: "ScopedAdmin", request: HttpRequest, queryset: QuerySet[Any]
+        self, modeladmin: ModelAdmin[Any], request: HttpRequest, queryset: QuerySet[Any]
     ) -> HttpResponse | None:
         rows = list(visible(queryset, request.user, self.right))
         left_out = queryset.count() - len(rows)
