@@ -7,7 +7,9 @@ from rest_framework.request import Request
 
 from arm import changes, clock, crypto, db
 from arm.models import ApiKey, User
-from arm.queries import key_by_digest
+from arm.queries import acts, key_by_digest
+
+UNKNOWN = "This token is unknown, expired, revoked, or acts as nobody who works here."
 
 
 class KeyAuthentication(BaseAuthentication):
@@ -24,9 +26,11 @@ class KeyAuthentication(BaseAuthentication):
         except ValueError as problem:
             raise AuthenticationFailed(str(problem)) from problem
         key = key_by_digest(digest)
-        if key is None or not key.live or key.user is None or not key.user.is_active:
-            raise AuthenticationFailed("This token is unknown, expired, revoked, or acts as nobody.")
+        if key is None or not key.live:
+            raise AuthenticationFailed(UNKNOWN)
         db.set_tenants([key.tenant_id])
+        if key.user is None or not acts(key):
+            raise AuthenticationFailed(UNKNOWN)
         changes.credential.set(key.typeid)
         request._request.tenant = key.tenant  # type: ignore[attr-defined]
         if key.last_used_at is None or (clock.now() - key.last_used_at).total_seconds() > 60:

@@ -281,6 +281,7 @@ class SecurityEvent(models.Model):
         REFUSED = "refused", "Refused"
         EXPORTED = "exported", "Exported"
         PASSWORD_CHANGED = "password_changed", "Password changed"
+        ACCOUNT_CHANGED = "account_changed", "Account changed"
 
     id = models.UUIDField(primary_key=True, default=ids.uuid7, editable=False)
     at = models.DateTimeField(default=clock.now, editable=False)

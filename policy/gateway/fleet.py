@@ -15,9 +15,9 @@ from msgspec import Struct
 
 from arm import clock, crypto, db
 from arm.errors import NotFound, Unauthenticated
-from arm.models import ApiKey, User
+from arm.models import ApiKey, Membership, User
 from arm.permissions import allowed
-from arm.queries import key_by_digest
+from arm.queries import acts, key_by_digest
 from arm.rights import Right
 from registry.models import AgentInstance, KeyScope
 
@@ -296,7 +296,7 @@ def _credential(key: ApiKey, version: int) -> Credential | None:
         if bound is None:
             return None
         return Credential(key.pk, key.tenant_id, bound, None, key.expires_at, version)
-    if key.kind != ApiKey.Kind.SERVICE or key.user is None or not key.user.is_active:
+    if key.kind != ApiKey.Kind.SERVICE or not acts(key):
         return None
     return Credential(key.pk, key.tenant_id, None, key.user, key.expires_at, version)
 
@@ -305,6 +305,8 @@ def _renewed(credentials: dict[bytes, Credential], version: int) -> dict[bytes, 
     """All remembered credentials of a tenant, read again together."""
     ids = {credential.key_id for credential in credentials.values()}
     keys = {key.pk: key for key in ApiKey.objects.select_related("user").filter(pk__in=ids)}
+    people = {key.user_id for key in keys.values() if key.user is not None and key.user.is_active}
+    members = set(Membership.objects.filter(user__in=people, active=True).values_list("tenant_id", "user_id"))
     bound = dict(KeyScope.objects.filter(key__in=ids).values_list("key_id", "instance_id"))
     found: dict[bytes, Credential] = {}
     for name, credential in credentials.items():
@@ -316,6 +318,6 @@ def _renewed(credentials: dict[bytes, Credential], version: int) -> dict[bytes, 
                 found[name] = Credential(
                     key.pk, key.tenant_id, credential.instance_id, None, key.expires_at, version
                 )
-        elif key.user is not None and key.user.is_active:
+        elif (key.tenant_id, key.user_id) in members:
             found[name] = Credential(key.pk, key.tenant_id, None, key.user, key.expires_at, version)
     return found

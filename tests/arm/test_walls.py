@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from django.contrib.auth.models import AnonymousUser, Group
+from django.contrib.auth.models import AnonymousUser
 from django.db import DatabaseError, ProgrammingError, connection, transaction
 
 from arm import changes, clock, db, services
@@ -73,9 +73,9 @@ def test_visible_and_allowed_agree_for_every_kind_of_actor(django_assert_max_num
     alice, olga, gus, root, gone, late, early, low = (make.user() for _ in range(8))
     make.grant(alice, mine.template, READ)
     make.grant(olga, acme, READ)
-    team = Group.objects.create(name="team")
-    gus.groups.add(team)
     boss = make.everything(make.user("boss", member_of=acme), acme)
+    Membership.objects.create(tenant=acme, user=gus)
+    team = services.create_team(tenant=acme, name="Night", members=[gus], actor=boss, reason="shift").group
     services.bind(principal=team, role="viewer", scope=other.template, actor=boss, reason="team work")
     root.is_superuser = True
     gone.is_active = False

@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from arm import clock, db, ids
 from arm import services as core
-from arm.models import ApiKey
+from arm.models import ApiKey, Membership
 from arm.rights import Right
 from policy import services
 from policy.engine import Mode
@@ -163,6 +163,26 @@ class TestWhoMayAsk:
         assert decide(service, instance=elsewhere.typeid).status == 404
         answer = decide(service)
         assert (answer.status, answer.pointers) == (422, ["/instance"])
+
+    @pytest.mark.parametrize("ends", ["the membership", "the account"])
+    def test_a_service_token_ends_with_its_account(self, instance, alice, ends):
+        robot = make.user("", member_of=instance.tenant, kind="service")
+        make.everything(robot, instance.tenant)
+        _, service = make.key(ApiKey.Kind.SERVICE, tenant=instance.tenant, user=robot)
+        assert decide(service, instance=instance.typeid).decision == "allow"
+        if ends == "the membership":
+            Membership.objects.filter(user=robot).update(active=False)  # the row alone: no revoked key helps
+        else:
+            root = make.user("", is_superuser=True)
+            core.close_account(user=robot, actor=root, reason="retired")
+        until(lambda: decide(service, instance=instance.typeid).status == 401, 1)
+
+    def test_a_token_of_a_former_member_is_not_taken_up(self, instance):
+        robot = make.user("", member_of=instance.tenant, kind="service")
+        make.everything(robot, instance.tenant)
+        _, service = make.key(ApiKey.Kind.SERVICE, tenant=instance.tenant, user=robot)
+        Membership.objects.filter(user=robot).update(active=False)
+        assert decide(service, instance=instance.typeid).status == 401
 
     def test_an_agent_of_another_tenant_does_not_exist(self, instance):
         robot = make.user("", member_of=instance.tenant, kind="service")

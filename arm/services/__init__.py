@@ -1,0 +1,31 @@
+"""Writes of the core: tenants, accounts, members and teams, role bindings, API keys, sign-in security."""
+
+from arm.services.accounts import (
+    Account,
+    close_account,
+    create_account,
+    make_platform_admin,
+    reopen_account,
+    reset_password,
+    unmake_platform_admin,
+)
+from arm.services.keys import Issued, expire_key, issue_key, revoke_key
+from arm.services.members import (
+    add_member,
+    add_new_member,
+    create_team,
+    issue_service_token,
+    join_team,
+    leave_team,
+    remove_member,
+)
+from arm.services.roles import BOUND_BY_ADMINS, bind, unbind
+from arm.services.signs import beat, claim_schedule, note_security
+from arm.services.tenants import create_tenant
+
+__all__ = [
+    "BOUND_BY_ADMINS", "Account", "Issued", "add_member", "add_new_member", "beat", "bind", "claim_schedule",
+    "close_account", "create_account", "create_team", "create_tenant", "expire_key", "issue_key",
+    "issue_service_token", "join_team", "leave_team", "make_platform_admin", "note_security", "remove_member",
+    "reopen_account", "reset_password", "revoke_key", "unbind", "unmake_platform_admin",
+]  # fmt: skip
