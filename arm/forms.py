@@ -6,6 +6,7 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm
 from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
 
 from arm.models import Team, Tenant, User
 from arm.queries import sign_in_locked
@@ -59,3 +60,52 @@ class BindForm(forms.Form):
 
     def clean_principal(self) -> User | Group:
         return self._by_key[self.cleaned_data["principal"]]
+
+
+class AddMemberForm(ReasonForm):
+    """Whose account works here from now on: one that exists, or a new one."""
+
+    EXISTING, PERSON, SERVICE = "existing", User.Kind.PERSON.value, User.Kind.SERVICE.value
+
+    account = forms.ChoiceField(
+        choices=[
+            (PERSON, "A new account for a person"),
+            (EXISTING, "Somebody who already has an account"),
+            (SERVICE, "A new service account, for a machine"),
+        ]
+    )
+    username = forms.CharField(label="User name", max_length=150)
+    first_name = forms.CharField(max_length=150, required=False, help_text="Of a new account.")
+    last_name = forms.CharField(max_length=150, required=False, help_text="Of a new account.")
+    email = forms.EmailField(required=False, help_text="Of a new account.")
+
+    field_order = ("account", "username", "first_name", "last_name", "email", "reason")
+
+
+class TeamForm(ReasonForm):
+    """What a new team is called."""
+
+    name = forms.CharField(max_length=120)
+    field_order = ("name", "reason")
+
+
+class TeamMemberForm(ReasonForm):
+    """Who joins or leaves a team, out of `people`."""
+
+    person = forms.ModelChoiceField(User.objects.none())
+    field_order = ("person", "reason")
+
+    def __init__(self, *args: Any, people: QuerySet[User], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field = self.fields["person"]
+        assert isinstance(field, forms.ModelChoiceField)
+        field.queryset = people
+        field.label_from_instance = lambda user: f"{user} ({user.username})"  # type: ignore[method-assign, assignment]
+
+
+class TokenForm(ReasonForm):
+    """What a service token is called, and how long it lives."""
+
+    name = forms.CharField(max_length=120)
+    days = forms.IntegerField(min_value=1, max_value=365, initial=90, label="Valid for (days)")
+    field_order = ("name", "days", "reason")

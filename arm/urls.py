@@ -9,7 +9,7 @@ from drf_spectacular.views import SpectacularAPIView
 from arm import views
 from arm.ids import converter
 
-for _prefix in ("chg", "rob"):
+for _prefix in ("chg", "rob", "mem", "tea", "key"):
     register_converter(converter(_prefix), _prefix)
 
 handler400 = "arm.views.handler400"
@@ -30,9 +30,17 @@ urlpatterns = [
     path("people/", views.MemberList.as_view(), name="member_list"),
     path("people/bind/", views.BindRole.as_view(), name="role_bind"),
     path("people/bindings/<rob:pk>/end/", views.UnbindRole.as_view(), name="role_unbind"),
+    path("people/add/", views.AddMember.as_view(), name="member_add"),
+    path("people/<mem:pk>/remove/", views.RemoveMember.as_view(), name="member_remove"),
+    path("people/<mem:pk>/token/", views.IssueToken.as_view(), name="token_issue"),
+    path("people/tokens/<key:pk>/revoke/", views.RevokeToken.as_view(), name="token_revoke"),
+    path("people/teams/add/", views.CreateTeam.as_view(), name="team_create"),
+    path("people/teams/<tea:pk>/join/", views.JoinTeam.as_view(), name="team_join"),
+    path("people/teams/<tea:pk>/leave/", views.LeaveTeam.as_view(), name="team_leave"),
     path("search/", views.Search.as_view(), name="search"),
     path("gallery/", views.Gallery.as_view(), name="gallery"),
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
+    path("api/v1/people/", include("arm.endpoints")),
     path("registry/", include("registry.urls")),
     path("api/v1/registry/", include("registry.api")),
     path("", include("policy.urls")),  # /approvals/, /stop/, /policy/

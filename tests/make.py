@@ -8,13 +8,13 @@ from itertools import count
 from typing import Any
 from uuid import UUID
 
-from django.contrib.auth.models import Permission
+from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models import F, Model
 
 from arm import changes, clock, crypto, ids, services
-from arm.models import ApiKey, Membership, RoleBinding, Tenant, User, UserGrant
+from arm.models import ApiKey, Membership, RoleBinding, Team, Tenant, User, UserGrant
 from arm.permissions import grant_models
 from arm.rights import Right
 from costs.models import Cap, CostModel, LedgerEntry, SpendRollup
@@ -116,6 +116,13 @@ def grant(to: User, on: Model, *rights: Right, **limits: Any) -> RoleBinding:
             user=to, permission=permission, content_object=on, tenant=owner, binding=binding, **limits
         )
     return binding
+
+
+def team(name: str = "", **kw: Any) -> Team:
+    """A team of nobody yet."""
+    owner, name = _tenant(kw), name or f"team-{next(_n)}"
+    group = Group.objects.create(name=f"{owner.slug}/{name}")
+    return Team.objects.create(tenant=owner, group=group, name=name)
 
 
 def hired(name: str, role: str, on: Model) -> User:
@@ -539,6 +546,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         role(tenant=tenant),
         prompt(tenant=tenant),
         Membership.objects.get(user=everyone),
+        team(tenant=tenant),
         grant(everyone, tenant, Right.READ_EVIDENCE),
         incident(running),
         rules.policy,

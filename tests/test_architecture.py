@@ -261,6 +261,7 @@ def test_pages_forms_and_endpoints_never_save():
             "forms",
             "views",
             "api",
+            "endpoints",
             "admin",
             "filters",
         }:

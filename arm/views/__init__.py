@@ -5,6 +5,7 @@ from arm.views.base import (
     CreateView,
     FilteredList,
     Scoped,
+    ShownOnce,
     current_tenant,
     export_csv,
 )
@@ -20,20 +21,24 @@ from arm.views.doors import (
     health,
     ready,
 )
-from arm.views.pages import (
+from arm.views.pages import ChangeDetail, ChangeList, Gallery, Home, Search
+from arm.views.people import (
+    AddMember,
     BindRole,
-    ChangeDetail,
-    ChangeList,
-    Gallery,
-    Home,
+    CreateTeam,
+    IssueToken,
+    JoinTeam,
+    LeaveTeam,
     MemberList,
-    Search,
+    RemoveMember,
+    RevokeToken,
     UnbindRole,
 )
 
 __all__ = [
-    "BindRole", "ChangeDetail", "ChangeList", "ChangePassword", "ChooseTenant", "CommandView", "CreateView",
-    "FilteredList", "Gallery", "Home", "MemberList", "Scoped", "Search", "SignIn", "UnbindRole", "csrf_failure",
-    "current_tenant", "export_csv", "handler400", "handler403", "handler404", "handler500", "health",
-    "ready",
+    "AddMember", "BindRole", "ChangeDetail", "ChangeList", "ChangePassword", "ChooseTenant", "CommandView",
+    "CreateTeam", "CreateView", "FilteredList", "Gallery", "Home", "IssueToken", "JoinTeam", "LeaveTeam",
+    "MemberList", "RemoveMember", "RevokeToken", "Scoped", "Search", "ShownOnce", "SignIn", "UnbindRole",
+    "csrf_failure", "current_tenant", "export_csv", "handler400", "handler403", "handler404", "handler500",
+    "health", "ready",
 ]  # fmt: skip

@@ -13,6 +13,7 @@ from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
+from django.urls import reverse
 from django.utils.text import slugify
 from django.views.generic import FormView, ListView
 from django.views.generic.detail import SingleObjectMixin
@@ -180,6 +181,25 @@ class CommandView(Scoped, SingleObjectMixin[Any], FormView[Form]):
         response = self.render_to_response(self.get_context_data(form=form, refusal=refusal))
         response.status_code = refusal.status
         return response
+
+
+class ShownOnce(CommandView):
+    """A command whose answer is the page with a secret: stored nowhere, and never shown again."""
+
+    shown_template: ClassVar[str]
+    back_name: ClassVar[str]
+
+    def form_valid(self, form: Form) -> HttpResponse:
+        if not isinstance(self.request.user, User):
+            raise Http404
+        try:
+            with transaction.atomic():
+                issued = self.run(self.request.user, form.cleaned_data)
+        except DomainError as refusal:
+            return self.refused(form, refusal)
+        self.template_name = self.shown_template
+        context = self.get_context_data(form=form, issued=issued, back_url=reverse(self.back_name))
+        return self.render_to_response(context)
 
 
 class CreateView(CommandView):

@@ -3,18 +3,16 @@
 from typing import Any
 
 from django.db.models import QuerySet
-from django.forms import Form
-from django.http import Http404, HttpResponse
+from django.http import Http404
 from django.urls import reverse
 from django.views.generic import ListView
 
 from arm import services as core
-from arm.errors import DomainError
 from arm.forms import ReasonForm
 from arm.models import ApiKey, User
 from arm.permissions import held_anywhere
 from arm.rights import Right
-from arm.views import CommandView, CreateView, Scoped
+from arm.views import CommandView, CreateView, Scoped, ShownOnce
 from registry.models import KeyScope
 from registry.services import issue_ingest_key
 
@@ -37,26 +35,14 @@ class KeyList(Scoped, ListView[KeyScope]):
     paginate_by = 50
 
 
-class ShownOnce:
-    """The answer to the form is the page with the secret; it is stored nowhere and cannot be asked for again."""
+class KeyShownOnce(ShownOnce):
+    """The new key, and how an exporter is told of it."""
 
-    def form_valid(self, form: Form) -> HttpResponse:
-        view: Any = self
-        if not isinstance(view.request.user, User):
-            raise Http404
-        try:
-            issued: core.Issued = view.run(view.request.user, form.cleaned_data)
-        except DomainError as refusal:
-            answer: HttpResponse = view.refused(form, refusal)
-            return answer
-        view.template_name = "telemetry/key_issued.html"
-        page: HttpResponse = view.render_to_response(
-            view.get_context_data(form=form, issued=issued, back_url=reverse("telemetry:key_list"))
-        )
-        return page
+    shown_template = "telemetry/key_issued.html"
+    back_name = "telemetry:key_list"
 
 
-class IssueKey(ShownOnce, CreateView):
+class IssueKey(KeyShownOnce, CreateView):
     form_class = KeyForm
     template_name = "telemetry/key_form.html"
 
@@ -75,7 +61,7 @@ class IssueKey(ShownOnce, CreateView):
         return issue_ingest_key(actor=actor, **cleaned)
 
 
-class RotateKey(ShownOnce, CommandView):
+class RotateKey(KeyShownOnce):
     queryset = INGEST_KEYS
     view_right = Right.MANAGE_KEYS
     form_class = RotateForm

@@ -4,13 +4,11 @@ import os
 import secrets
 from typing import Any
 
-from django.conf import settings
 from django.core.management import BaseCommand
 from django.db import transaction
-from django.utils.module_loading import import_string
 
-from arm import db
-from arm.models import Membership, Tenant, User
+from arm import services
+from arm.models import User
 
 
 class Command(BaseCommand):
@@ -29,11 +27,12 @@ class Command(BaseCommand):
             user = User.objects.create_superuser(options["username"], password=password)
             if not chosen:
                 User.objects.filter(pk=user.pk).update(must_change_password=True)
-            tenant = Tenant(slug=options["tenant"], name=options["tenant"].title())
-            with db.tenants([tenant.pk]):
-                tenant.save(force_insert=True)
-                Membership.objects.create(tenant=tenant, user=user)
-                for path in settings.TENANT_DEFAULTS:
-                    import_string(path)(tenant=tenant, actor=user)
+            services.create_tenant(
+                slug=options["tenant"],
+                name=options["tenant"].title(),
+                admin=user,
+                actor=user,
+                reason="The first tenant and its administrator.",
+            )
         how = "the password from ARM_ADMIN_PASSWORD" if chosen else f"the one-time password {password}"
         self.stdout.write(f"first administrator: sign in as {options['username']} with {how}")
