@@ -13,10 +13,15 @@ from django.db.models import Model
 from arm import clock
 from arm.crypto import canonical, digest
 from arm.logs import request_id
-from arm.models import ChangeRecord, Tenant, User
+from arm.models import ApiKey, ChangeRecord, Tenant, User
 
 credential: ContextVar[str] = ContextVar("arm_credential", default="")
 """What the actor came with: `session`, or the shown id of an API key. Set by middleware and authentication."""
+
+
+def in_person() -> bool:
+    """Whether the actor is signed in; a token is a machine's, whoever it acts as."""
+    return not credential.get().startswith(f"{ApiKey.prefix}_")
 
 
 def record(

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from arm import changes, clock, crypto
-from arm.errors import Conflict, Invalid
+from arm.errors import Conflict, Invalid, NotAllowed
 from arm.models import ApiKey, Membership, Tenant, User
 from arm.permissions import require
 from arm.rights import Right
@@ -33,12 +33,15 @@ def issue_key(
 ) -> Issued:
     """A new bearer secret. `actor` None is the command line of somebody who owns the machine.
 
-    Service and personal tokens act as `user`; ingest and workload tokens get their reach from registry's key scope.
+    Service and personal tokens act as `user`: a service account, or whoever makes the key. Ingest and workload tokens
+    get their reach from registry's key scope.
     """
     if actor is not None:
         require(actor, Right.MANAGE_KEYS, tenant)
     if kind in (ApiKey.Kind.SERVICE, ApiKey.Kind.PERSONAL) and user is None:
         raise Invalid("A service or personal token needs the account it acts as.")
+    if actor is not None and user is not None and user != actor and user.kind != User.Kind.SERVICE:
+        raise NotAllowed(f"A key acts as a service account or as who makes it; {user} makes their own.")
     if user is not None and not Membership.objects.filter(tenant=tenant, user=user, active=True).exists():
         raise Invalid(f"{user} is not a member of {tenant}.")
     token = crypto.new_token(kind.value)

@@ -5,8 +5,8 @@ from datetime import datetime
 from enum import StrEnum
 from uuid import UUID
 
-from arm import changes, crypto, ids
-from arm.models import ApiKey, Tenant, TenantRow, User
+from arm import crypto, ids
+from arm.models import Tenant, TenantRow, User
 from arm.permissions import allowed
 from arm.queries import single_handed
 from arm.rights import Right
@@ -43,11 +43,6 @@ def right_to_stop(scope: Tenant | TenantRow) -> Right:
 def right_to_ask(scope: Tenant | TenantRow) -> Right:
     """One agent: whoever may request restrictions. Anything wider: whoever answers for incidents there."""
     return Right.REQUEST_RESTRICTION if isinstance(scope, AgentInstance) else Right.MANAGE_INCIDENT
-
-
-def in_person() -> bool:
-    """Whether the actor is signed in; a token is a machine's, whoever it acts as."""
-    return not changes.credential.get().startswith(f"{ApiKey.prefix}_")
 
 
 def way_to_stop(scope: Tenant | TenantRow, actor: User) -> Way:

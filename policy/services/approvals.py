@@ -14,7 +14,7 @@ from arm.models import User
 from arm.permissions import require
 from arm.queries import single_handed
 from registry.models import AgentInstance, Ownership
-from registry.services.asking import require_reason
+from registry.services.asking import require_in_person, require_reason
 
 from ..engine import Request, Verdict, redact
 from ..lifecycle import OPEN, TIME_TO_LIVE, WAITING, ApprovalKind, ApprovalState, may_become
@@ -125,8 +125,12 @@ def decide_approval(
     digest: str,
     opened_at: datetime | None = None,
 ) -> ApprovalRequest:
-    """One person's yes or no to what they saw (`digest`). One no denies; the quorum of yes approves."""
+    """One person's yes or no to what they saw (`digest`). One no denies; the quorum of yes approves.
+
+    NotAllowed for a token, whoever it acts as: the second person is a person.
+    """
     require(actor, right_to_decide(request.kind), request)
+    require_in_person("decide this", "on the request's page")
     require_reason(reason)
     request = _locked(request)
     if digest != request.digest:

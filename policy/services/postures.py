@@ -18,7 +18,7 @@ from arm.rights import Right
 from registry import services as registry
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, KeyScope
-from registry.services.asking import Duplicate, require_reason
+from registry.services.asking import Duplicate, require_in_person, require_reason
 from registry.services.locking import locked
 
 from ..engine import Column, Exit, Mode
@@ -110,7 +110,7 @@ def set_posture(
 def lift_posture(*, posture: Posture, actor: User, reason: str) -> Posture:
     """End a stop. Draining and paused: one operator. Read-only: an approver who neither set it nor asked to lift it.
     Quarantined: two such. Killed: nobody. What took two people to set takes two. ApprovalNeeded says how many are
-    missing.
+    missing. A token ends only what one operator may end alone.
     """
     if not allowed(actor, Right.APPROVE_RELEASE, posture):
         require(actor, Right.RELEASE_INSTANCE, posture)
@@ -142,6 +142,8 @@ def request_lift(*, posture: Posture, actor: User, reason: str) -> ApprovalReque
         raise Conflict(f"{posture}: one operator may lift it, no request is needed.")
     # An operator who asks is one of the two; approvers who asked or took part never count.
     others = way_out == Exit.OPERATOR
+    if others:
+        require_in_person("be one of the two who end this", "on the stop's page")
     parties = {actor.pk} if others else {actor.pk, *agreed.barred}
     return request_approval(
         tenant_id=posture.tenant_id,
@@ -236,9 +238,11 @@ def _agreed(posture: Posture, actor: User) -> dict[str, Any]:
     agreed = lifting.agreement(posture, actor)
     if not agreed.needs:
         return {}
-    if len(agreed.people) < agreed.needs:
-        if not agreed.alone:
-            raise ApprovalNeeded(_missing(posture, agreed), needs=agreed.needs, have=len(agreed.people))
+    enough = len(agreed.people) >= agreed.needs
+    if not enough and not agreed.alone:
+        raise ApprovalNeeded(_missing(posture, agreed), needs=agreed.needs, have=len(agreed.people))
+    require_in_person("lift this", "on the stop's page")
+    if not enough:
         return {"sod_mode": "reduced"}
     if agreed.request is not None:
         close_approval(request=agreed.request, used_by=posture.pk)

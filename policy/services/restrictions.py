@@ -58,7 +58,7 @@ def request_restriction(
             raise Duplicate(f"{open_request.asked_by} has asked for this already.", open_request)
         _expire(locked(_rows(), open_request.pk))
     now = clock.now()
-    first = way == Way.FIRST_OF_TWO and restricting.in_person()
+    first = way == Way.FIRST_OF_TWO and changes.in_person()
     request = RestrictionRequest.objects.create(
         tenant_id=restricting.tenant_of(scope),
         until=until,
@@ -75,7 +75,7 @@ def request_restriction(
         ),
         asked_by=actor,
         asked_at=now,
-        in_person=restricting.in_person(),
+        in_person=changes.in_person(),
         expires_at=now + (SECOND_WITHIN if first else ANSWERED_WITHIN),
         **same,
     )
@@ -178,7 +178,7 @@ def _judged(request: RestrictionRequest, actor: User, verb: str) -> RestrictionR
     if not allowed(actor, right_to_stop(scope), scope):
         raise NotAllowed(f"Who may stop {scope} may {verb} this; you may not.", who_may=who_may)
     _require_person(actor)
-    if not restricting.in_person():
+    if not changes.in_person():
         raise NotAllowed(
             f"A token cannot {verb} this: do it signed in, on the request's page.",
             who_may=restricting.who_may_stop(scope, without=[request.asked_by_id]),

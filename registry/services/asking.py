@@ -2,6 +2,7 @@
 
 from django.db.models import Model
 
+from arm import changes
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
 from arm.models import TenantRow, User
 from arm.permissions import allowed
@@ -29,6 +30,12 @@ def require_reason(reason: str) -> None:
     """Governance without a reason is not recorded, so it does not happen."""
     if not reason.strip():
         refuse("/reason", "required", "Say why; it is kept with the change.")
+
+
+def require_in_person(verb: str, where: str) -> None:
+    """A second person's word is a person's: no token gives it, whoever the token acts as."""
+    if not changes.in_person():
+        raise NotAllowed(f"A token cannot {verb}: people do, signed in, {where}.")
 
 
 def require_same_tenant(**rows: TenantRow | None) -> None:

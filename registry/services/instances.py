@@ -28,7 +28,7 @@ from ..models import (
     Provider,
     RoleDefinition,
 )
-from .asking import refuse, require_on_any, require_reason, require_same_tenant
+from .asking import refuse, require_in_person, require_on_any, require_reason, require_same_tenant
 from .locking import locked
 
 QUARANTINE_BEFORE_RETIREMENT = timedelta(hours=24)
@@ -238,15 +238,17 @@ def _second_persons(
         approvers |= {actor.pk}
     counted = approvers - restrictors - port.requested(**subject, action=action)
     wanted = needs.value - 1
-    if len(counted) < wanted:
-        if not single_handed(instance.tenant_id):
-            raise ApprovalNeeded(
-                f"{instance} is {instance.get_state_display()}: {wanted} "
-                f"{'approver' if wanted == 1 else 'approvers'} who neither stopped it nor asked must agree, "
-                f"{len(counted)} did.",
-                needs=wanted,
-                have=len(counted),
-            )
+    enough = len(counted) >= wanted
+    if not enough and not single_handed(instance.tenant_id):
+        raise ApprovalNeeded(
+            f"{instance} is {instance.get_state_display()}: {wanted} "
+            f"{'approver' if wanted == 1 else 'approvers'} who neither stopped it nor asked must agree, "
+            f"{len(counted)} did.",
+            needs=wanted,
+            have=len(counted),
+        )
+    require_in_person("release this", "on the instance's page")
+    if not enough:
         return {"sod_mode": "reduced"}
     port.consume(**subject, action=action)
     return {"approved_by": sorted(str(person) for person in counted)}
@@ -277,6 +279,8 @@ def _retire(instance: AgentInstance, actor: User, reason: str) -> AgentInstance:
     after: dict[str, Any] = {}
     quarantined = instance.state == InstanceState.QUARANTINED
     fresh = clock.now() - instance.state_since < QUARANTINE_BEFORE_RETIREMENT
+    if quarantined and fresh:
+        require_in_person("confirm this", "on the instance's page, or after 24 hours of quarantine")
     if quarantined and fresh and instance.restricted_by_id == actor.pk:
         if not single_handed(instance.tenant_id):
             raise NotAllowed(

@@ -8,7 +8,7 @@ from django.db import DatabaseError, ProgrammingError, connection, transaction
 
 from arm import changes, clock, db, services
 from arm.errors import Conflict, Invalid, NotAllowed
-from arm.models import ApiKey, ChangeRecord, Membership, RoleBinding, Tenant
+from arm.models import ApiKey, ChangeRecord, Membership, RoleBinding, Tenant, User
 from arm.permissions import allowed, visible
 from arm.rights import Right
 from registry.models import AgentTemplate, AgentVersion, Genome
@@ -174,6 +174,22 @@ def test_an_api_key_is_stored_as_its_hash_only():
         cursor.execute("SELECT row_to_json(k)::text FROM arm_apikey k")
         assert issued.token not in cursor.fetchone()[0]
     assert issued.token.startswith("arms_") and len(issued.token) == 47
+
+
+def test_a_key_acts_as_a_service_account_or_as_who_makes_it():
+    acme = make.tenant()
+    alice = make.everything(make.user("alice", member_of=acme), acme)
+    bob, robot = make.user("bob", member_of=acme), make.user("ci", member_of=acme, kind=User.Kind.SERVICE)
+
+    def issue(user, actor):
+        return services.issue_key(
+            tenant=acme, kind=ApiKey.Kind.PERSONAL, name="k", actor=actor, user=user, reason="scripts"
+        )
+
+    with pytest.raises(NotAllowed, match="makes their own"):
+        issue(bob, alice)
+    assert not ApiKey.objects.exists()
+    assert [issue(user, alice).key.user for user in (alice, robot)] == [alice, robot]
 
 
 def test_only_partitions_belong_to_the_ingest_role():

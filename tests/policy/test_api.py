@@ -33,9 +33,20 @@ def as_(client, acme, people):
     return speaker
 
 
+@pytest.fixture
+def signed_in(client, people):
+    """`signed_in("erin")`: asks with that person's session, as the console does."""
+
+    def speaker(name):
+        client.force_login(people[name])
+        return Speaker(client)
+
+    return speaker
+
+
 class Speaker:
-    def __init__(self, client, token):
-        self.client, self.headers = client, {"Authorization": f"Bearer {token}"}
+    def __init__(self, client, token=""):
+        self.client, self.headers = client, {"Authorization": f"Bearer {token}"} if token else {}
 
     def get(self, path):
         return self.client.get(path if path.startswith("/") else f"{API}/{path}", headers=self.headers)
@@ -87,9 +98,9 @@ def test_a_revoked_workload_token_is_401(client, instance):
     problem(Speaker(client, token).get(f"approvals/{request.typeid}"), 401, "authentication_failed")
 
 
-def test_an_approver_decides_what_they_saw(as_, instance):
+def test_an_approver_decides_what_they_saw(signed_in, instance):
     request = requested(instance)
-    erin = as_("erin")
+    erin = signed_in("erin")
     body = erin.post(
         f"approvals/{request.typeid}/decide/", approve=True, reason="Real.", digest=request.digest
     )
@@ -97,10 +108,30 @@ def test_an_approver_decides_what_they_saw(as_, instance):
     assert body.json()["decisions"][0]["person"] == "erin"
 
 
-def test_a_decision_about_other_bytes_is_409(as_, instance):
+@pytest.mark.parametrize("kind", [ApiKey.Kind.PERSONAL, ApiKey.Kind.SERVICE])
+def test_a_token_decides_nothing_whoever_it_acts_as(client, acme, people, instance, kind):
+    request = requested(instance)
+    _, token = make.key(kind, tenant=acme, user=people["erin"])
+    body = {"approve": True, "reason": "Real.", "digest": request.digest}
+    said = problem(
+        Speaker(client, token).post(f"approvals/{request.typeid}/decide/", **body), 403, "not_allowed"
+    )
+    assert said["detail"] == "A token cannot decide this: people do, signed in, on the request's page."
+    assert not request.decisions.exists()
+
+
+def test_a_token_lifts_nothing_that_takes_an_approver(as_, signed_in, instance):
+    made = as_("dan").post("postures/", scope=instance.typeid, mode="read_only", reason="Leak?").json()
+    lift = f"postures/{made['id']}/lift/"
+    said = problem(as_("erin").post(lift, reason="x"), 403, "not_allowed")
+    assert said["detail"].startswith("A token cannot lift this")
+    assert signed_in("erin").post(lift, reason="Looked at.").status_code == 200
+
+
+def test_a_decision_about_other_bytes_is_409(signed_in, instance):
     request = requested(instance)
     body = {"approve": True, "reason": "Real.", "digest": "sha256:" + "0" * 64}
-    problem(as_("erin").post(f"approvals/{request.typeid}/decide/", **body), 409, "conflict")
+    problem(signed_in("erin").post(f"approvals/{request.typeid}/decide/", **body), 409, "conflict")
 
 
 def test_a_decision_names_every_wrong_member(as_, instance):
@@ -166,8 +197,8 @@ def test_the_same_stop_again_is_409_with_the_one_that_stands(as_, instance):
     assert again["id"] == first["id"]
 
 
-def test_a_quarantine_needs_approvers_and_says_how_many(as_, instance):
-    dan = as_("dan")
+def test_a_quarantine_needs_approvers_and_says_how_many(signed_in, instance):
+    dan = signed_in("dan")
     made = dan.post("postures/", scope=instance.typeid, mode="quarantined", reason="Leak?").json()
     refused = problem(dan.post(f"postures/{made['id']}/lift/", reason="x"), 409, "approval_needed")
     assert (refused["needs"], refused["have"]) == (2, 0)

@@ -87,7 +87,7 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
             kind=ApiKey.Kind.PERSONAL,
             name=name,
             user=people[name],
-            actor=admin,
+            actor=None,
             reason="the story",
         ).token
         for name in people
@@ -117,7 +117,7 @@ def _theirs(admin: User) -> dict[str, Any]:
         Membership.objects.create(tenant=other, user=mallory)
         services.bind(principal=mallory, role="tenant_admin", scope=other, actor=admin, reason="the story")
         key = services.issue_key(
-            tenant=other, kind=ApiKey.Kind.PERSONAL, name="m", user=mallory, actor=admin, reason="the story"
+            tenant=other, kind=ApiKey.Kind.PERSONAL, name="m", user=mallory, actor=None, reason="the story"
         )
         registry.register_template(
             tenant=other, slug="secret-plan", name="Secret plan", actor=admin, reason="the story"

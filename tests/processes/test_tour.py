@@ -10,7 +10,7 @@ import pytest
 
 from arm.management.local import ROOT
 
-from .product import Product, product
+from .product import ADMIN_PASSWORD, Product, product
 
 pytestmark = pytest.mark.processes
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -40,6 +40,7 @@ def said(running: Product, tmp_path_factory: pytest.TempPathFactory) -> list[lis
     script = "set -euo pipefail\n" + "".join(f"{block}\necho '{END}' >&2\n" for block in blocks)
     script = script.replace("127.0.0.1:8000", f"127.0.0.1:{running.port}")
     script = script.replace("127.0.0.1:8001", f"127.0.0.1:{running.port + 1}")
+    script = script.replace("correct horse battery staple", ADMIN_PASSWORD)
     done = subprocess.run(
         ["bash", "-c", script],
         cwd=place, env={**running.environment, "ARM_DATA": str(running.data)}, timeout=120, check=False,

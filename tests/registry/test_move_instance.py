@@ -5,7 +5,7 @@ from uuid import UUID
 
 import pytest
 
-from arm import clock
+from arm import changes, clock
 from arm.errors import Conflict, Invalid, NotAllowed
 from arm.models import ApiKey, ChangeRecord
 from arm.rights import Right
@@ -230,6 +230,21 @@ def test_two_who_took_no_part_lift_a_quarantine(instance, alice, bob, carol, app
     record = ChangeRecord.objects.get(verb="registry.instance.released")
     assert released.state == S.READ_ONLY
     assert record.after["approved_by"] == sorted([str(bob.pk), str(carol.pk)])
+
+
+def test_a_token_is_no_second_person_whoever_it_acts_as(instance, alice, bob, carol, erin, approvals):
+    restrict(instance, S.QUARANTINED, alice)
+    instance.refresh_from_db()
+    agree(approvals, instance, S.READ_ONLY, bob)
+    credential = changes.credential.set("key_01h455vb4pex5vsknk084sn02q")
+    try:
+        with pytest.raises(NotAllowed, match="A token cannot release this"):
+            move(instance, S.READ_ONLY, carol)
+        with pytest.raises(NotAllowed, match="A token cannot confirm this"):
+            move(instance, S.RETIRED, erin)
+    finally:
+        changes.credential.reset(credential)
+    assert move(instance, S.READ_ONLY, carol).state == S.READ_ONLY
 
 
 def test_an_approval_is_for_one_exact_release_and_counts_once(instance, alice, bob, carol, approvals):
