@@ -275,9 +275,7 @@ SEARCH: list[str] = [
     "registry.plugins.SearchPlaces",
     "telemetry.plugins.Search",
 ]
-TEMPLATE_PANELS: list[str] = [
-    "telemetry.plugins.TemplateIncidents",
-]
+TEMPLATE_PANELS: list[str] = ["telemetry.plugins.TemplateIncidents"]
 VERSION_PANELS: list[str] = [
     "telemetry.plugins.VersionIncidents",
     "telemetry.plugins.Activity",
@@ -305,6 +303,7 @@ SCHEDULES: list[tuple[str, str, int]] = [
     ("policy tidying", "policy.tasks.tidy", 60),
     ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
     ("caps passed", "costs.tasks.sweep_caps", 1),
+    ("statistics", "arm.statistics.keep", 10),
 ]  # (name, dotted path run for each tenant or once, minutes)
 LIMITS = "policy.plugins.Limits"  # who counts what is used of the limits
 POLICY_FACTS: dict[str, str] = {}  # fact: dotted path of who knows it (policy.facts)
@@ -312,6 +311,7 @@ PREPARE: list[str] = [
     "policy.tasks.prepare_partitions",
     "telemetry.services.prepare",
     "costs.services.prepare",
+    "arm.statistics.prepare",
 ]  # functions of the owner's alias, called by `manage.py prepare` after migrating
 SUBSCRIBERS: dict[str, list[str]] = {}
 DEMO_GOVERNANCE: list[str] = [

@@ -9,7 +9,7 @@ from django.core.management import BaseCommand, CommandError
 from django.core.management.base import CommandParser
 from django.utils.module_loading import import_string
 
-from arm import clock, db
+from arm import clock, db, statistics
 from arm.demo import Demo, already_there, hire
 from arm.models import Tenant, User
 
@@ -54,6 +54,7 @@ class Command(BaseCommand):
             import_string(path)(demo)
         for path in settings.DEMO_AFTERMATH:
             self._inside(demo, path)
+        statistics.collect()  # thirty days have come at once
         self.stderr.write(f"demo fleet built in {time.monotonic() - began:.0f} s")
         self.stdout.write(f"demo people: {', '.join(demo.people)} sign in with the password {password}")
 
