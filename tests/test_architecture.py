@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 from django.apps import apps
+from django.contrib import admin
 from django.db import DatabaseError, connection, transaction
 from django.urls import get_resolver
 from django.urls.converters import get_converters
 from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
 
+from arm.admin import ScopedAdmin
 from arm.ids import encode, uuid7
 from arm.models import Grant, TenantRow
 from arm.rights import Right
@@ -269,6 +271,13 @@ def test_pages_forms_and_endpoints_never_save():
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
                 assert node.func.attr not in {"save", "bulk_create", "bulk_update"}, f"{path}:{node.lineno}"
+
+
+def test_every_admin_page_writes_through_services():
+    for model, site in admin.site._registry.items():
+        assert isinstance(site, ScopedAdmin), f"{model._meta.label} is written behind the services"
+        for name in ("save_model", "delete_model", "log_addition", "save_related"):
+            assert getattr(type(site), name) is getattr(ScopedAdmin, name), f"{model._meta.label}.{name}"
 
 
 def test_nothing_asks_for_rights_another_way():

@@ -2,7 +2,11 @@
 
 from arm.admin.base import EstimatedPaginator, ScopedAdmin, SeenFilter
 from arm.admin.commands import AdminCommand
-from arm.admin.core import ReasonOnly
+from arm.admin.core import ApiKeyAdmin, ChangeRecordAdmin, RoleBindingAdmin, SecurityEventAdmin
+from arm.admin.people import ReasonOnly
 from arm.admin.scopes import ScopeAdmin
 
-__all__ = ["AdminCommand", "EstimatedPaginator", "ReasonOnly", "ScopeAdmin", "ScopedAdmin", "SeenFilter"]
+__all__ = [
+    "AdminCommand", "ApiKeyAdmin", "ChangeRecordAdmin", "EstimatedPaginator", "ReasonOnly", "RoleBindingAdmin",
+    "ScopeAdmin", "ScopedAdmin", "SecurityEventAdmin", "SeenFilter",
+]  # fmt: skip

@@ -69,6 +69,9 @@ class AdminCommand:
         }
         return TemplateResponse(request, "admin/command_confirm.html", context, status=status)
 
+    def done(self, request: HttpRequest, row: Any, made: Any) -> None:
+        """What the call has answered, for a command whose answer is shown."""
+
     def _carry_out(
         self, request: HttpRequest, rows: list[Any], cleaned: dict[str, Any]
     ) -> list[tuple[Any, int]]:
@@ -77,7 +80,8 @@ class AdminCommand:
         for row in rows:
             try:
                 with transaction.atomic():
-                    self.run(row, request.user, cleaned)  # type: ignore[arg-type]
+                    made = self.run(row, request.user, cleaned)  # type: ignore[arg-type]
+                self.done(request, row, made)
             except DomainError as refusal:
                 messages.error(request, f"{row}: {sentence(refusal)}")
                 refused.append((row, refusal.status))

@@ -1,78 +1,36 @@
-"""The core's nouns in the admin: accounts, tenants, members, teams, bindings, keys, records, the security log."""
+"""The core's nouns in the admin: bindings, keys, records, the security log."""
 
 from typing import Any
 
-from django import forms
+import django_q.admin  # noqa: F401 - offers its pages by itself; taken away below
 from django.contrib import admin
-from django.contrib.auth.admin import UserAdmin as DjangoUserAdmin
-from django.contrib.auth.models import Group
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from unfold.admin import ModelAdmin
-from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
+from django_q.models import Failure, OrmQ, Schedule, Success
 
 from arm import services
 from arm.admin.base import ScopedAdmin
 from arm.admin.commands import AdminCommand
-from arm.admin.scopes import ScopeAdmin
-from arm.models import ApiKey, ChangeRecord, Membership, RoleBinding, SecurityEvent, Team, Tenant, User
+from arm.admin.people import PlatformOnly, ReasonOnly
+from arm.models import ApiKey, ChangeRecord, RoleBinding, SecurityEvent
 from arm.permissions import allowed
 from arm.rights import Right
 
-admin.site.unregister(Group)
+for _model in (
+    Schedule,
+    Success,
+    Failure,
+    OrmQ,
+):  # django-q's own pages run any function by name, off the record
+    admin.site.unregister(_model)
 
 
-@admin.register(User)
-class UserAdmin(DjangoUserAdmin, ModelAdmin):  # type: ignore[misc,type-arg]
-    """Accounts are the platform's business: superusers only."""
+@admin.register(Failure)
+class FailureAdmin(PlatformOnly):
+    """Background work that has failed: to read."""
 
-    form, add_form, change_password_form = UserChangeForm, UserCreationForm, AdminPasswordChangeForm
-    list_display = ("username", "email", "kind", "is_active", "last_login")
-    list_filter = ("kind", "is_active", "is_superuser")
-
-    def _platform(self, request: HttpRequest) -> bool:
-        return bool(request.user.is_superuser)
-
-    def has_module_permission(self, request: HttpRequest) -> bool:
-        return self._platform(request)
-
-    def has_view_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return self._platform(request)
-
-    has_change_permission = has_view_permission
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return self._platform(request)
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
-        return False
-
-
-@admin.register(Tenant)
-class TenantAdmin(ScopeAdmin):
-    view_right = Right.MANAGE_TENANT
-    list_display = ("name", "slug", "currency", "cost_center", "key_mode")
-    search_fields = ("name", "slug")
-
-
-@admin.register(Membership)
-class MembershipAdmin(ScopedAdmin):
-    view_right = Right.MANAGE_TENANT
-    list_display = ("user", "active", "created_at")
-    list_select_related = ("user", "tenant")
-    search_fields = ("user__username", "user__email")
-    list_filter = ("active",)
-
-
-@admin.register(Team)
-class TeamAdmin(ScopedAdmin):
-    view_right = Right.MANAGE_TENANT
-    list_display = ("name",)
-    search_fields = ("name",)
-
-
-class ReasonOnly(forms.Form):
-    reason = forms.CharField(max_length=500)
+    list_display = ("name", "func", "started", "stopped", "attempt_count")
+    search_fields = ("name", "func")
 
 
 @admin.register(RoleBinding)
