@@ -68,7 +68,7 @@ class Search(TemplateView):
     template_name = "arm/search.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        text = self.request.GET.get("q", "").strip()[:200]
+        text = self.request.GET.get("q", "").replace("\0", "").strip()[:200]
         hits = search(self.request, text) if text else []
         return super().get_context_data(query=text, search_query=text, hits=hits, **kwargs)
 

@@ -115,6 +115,13 @@ def found(client, text):
     return {(hit.kind, hit.label) for hit in client.get(reverse("search"), {"q": text}).context["hits"]}
 
 
+@pytest.mark.parametrize("text", ["\0", "pay\0", " \0 "])
+def test_a_search_for_what_no_text_holds_is_answered(client, text):
+    client.force_login(make.everything(make.user("ada", member_of=(acme := make.tenant())), acme))
+    answer = client.get(reverse("search"), {"q": text})
+    assert answer.status_code == 200 and answer.context["query"] == text.replace("\0", "").strip()
+
+
 def test_a_search_finds_by_name_identifier_and_digest(client, olga, prod):
     template = make.template("invoices", name="Invoices")
     version = make.approved(template=template, label="2024.11")
