@@ -38,7 +38,7 @@ BASELINE: dict[str, Any] = {
     "data": [{"class": "public", "access": "read"}, {"class": "internal", "access": "read"}],
     "loops": [{"rule": "repeat", "window_s": 60, "max": 30, "on_breach": "pause"}],
     "approvals": [
-        {"match": {"risk": "red"}, "ttl_s": 3600, "escalate_after_s": 1200, "escalate_to": "tenant_admin"}
+        {"match": {"risk": "red"}, "ttl_s": 3600, "escalate_after_s": 1200, "escalate_to": "approver"}
     ],
 }
 PRODUCTION = BASELINE | {

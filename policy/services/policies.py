@@ -10,6 +10,7 @@ from arm.models import Tenant, User
 from arm.permissions import require
 from arm.queries import single_handed
 from arm.rights import Right
+from arm.roles import ROLES
 from registry.services.asking import Duplicate, require_reason
 from registry.services.locking import locked
 
@@ -113,7 +114,31 @@ def check_content(content: object) -> Envelope:
     if not facts.knows("error_streak") and any(key.rule == Loop.ERROR_STREAK for key in compiled.loops):
         sentence = "Nobody reports error streaks here, so this rule would stop every call."
         raise Invalid(sentence, [Problem(pointer="/loops", code="unknown_fact", message=sentence)])
+    if problems := _roles_that_cannot(compiled):
+        raise Invalid("The policy asks people to decide who may not.", problems)
     return compiled
+
+
+def _roles_that_cannot(compiled: Envelope) -> list[Problem]:
+    """Approvers hold every role of a rule, so one of them must let them decide; an escalation's role must by itself."""
+    deciding = {name for name, role in ROLES.items() if Right.DECIDE_APPROVAL in role.rights}
+    may = f"Who may decide approvals: {', '.join(sorted(deciding))}."
+    found = []
+    for number, rule in enumerate(compiled.parts[0].approvals):
+        at, terms = f"/approvals/{number}", rule.terms
+        if unknown := sorted(terms.roles - ROLES.keys()):
+            found.append(_problem(f"{at}/roles", "unknown_role", f"There is no role {', '.join(unknown)}."))
+        elif terms.roles and not terms.roles & deciding:
+            sentence = f"None of these roles may decide approvals. {may}"
+            found.append(_problem(f"{at}/roles", "role_may_not_decide", sentence))
+        if terms.escalate_to and terms.escalate_to not in deciding:
+            sentence = f"An escalation must reach somebody who may decide; {terms.escalate_to} may not. {may}"
+            found.append(_problem(f"{at}/escalate_to", "role_may_not_decide", sentence))
+    return found
+
+
+def _problem(pointer: str, code: str, message: str) -> Problem:
+    return Problem(pointer=pointer, code=code, message=message)
 
 
 def _draft(policy: Policy, content: object, compiled: Envelope, actor: User, note: str) -> PolicyVersion:

@@ -71,6 +71,25 @@ def test_a_rule_about_a_fact_that_nobody_knows_is_refused(acme, alice, settings)
     assert drafted(acme, alice, loops=loops)
 
 
+def test_approvers_and_escalations_are_roles_that_may_decide(acme, alice):
+    red = {"match": {"risk": "red"}}
+    rules = [
+        red | {"roles": ["approver", "finops"], "escalate_after_s": 60, "escalate_to": "approver"},
+        red | {"roles": ["finops"]},
+        red | {"roles": ["approver", "boss"]},
+        red | {"escalate_after_s": 60, "escalate_to": "tenant_admin"},
+    ]
+    with pytest.raises(Invalid) as refusal:
+        drafted(acme, alice, approvals=rules)
+    assert [(each["pointer"], each["code"]) for each in refusal.value.extra["errors"]] == [
+        ("/approvals/1/roles", "role_may_not_decide"),
+        ("/approvals/2/roles", "unknown_role"),
+        ("/approvals/3/escalate_to", "role_may_not_decide"),
+    ]
+    assert not PolicyVersion.objects.exists()
+    assert drafted(acme, alice, approvals=rules[:1]).state == PolicyState.DRAFT
+
+
 def test_its_author_does_not_activate_it_alone(acme, alice, bob):
     version = drafted(acme, alice)
     with pytest.raises(NotAllowed):
