@@ -24,7 +24,11 @@ THROTTLE_S = 60
 
 
 def action_digest(instance: str, request: Request) -> str:
-    """Name exactly this action by this instance: what an approval is bound to. ValueError for huge numbers."""
+    """Name exactly this action by this instance: what an approval is bound to. ValueError for huge numbers.
+
+    Instance, action, tool, arguments, data and spawn. Job, outcome, run and estimate say what it is for, not what is
+    done; they may differ when the approved action is taken, and each decision records its own.
+    """
     subject: dict[str, object] = {"instance": instance, "action": request.action.value, "args": request.args}
     if request.tool:
         subject["tool"] = request.tool
@@ -129,7 +133,7 @@ def _malformed(request: Request, standing: Standing, found: Scan) -> Reason | No
         )
     if found.too_deep:
         return Reason("arguments_too_deep", "The arguments are nested too deeply to be judged.", "/args")
-    if standing.outcome_required and not (request.job or request.outcome):
+    if standing.outcome_required and not (request.job.strip() or request.outcome.strip()):
         sentence = "Say which job or outcome this serves, so that its cost and its result can be attributed."
         return Reason("outcome_required", sentence, "/job")
     return None

@@ -14,8 +14,8 @@ from uuid import UUID
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from django.conf import settings
+from django.db import DataError, close_old_connections, connections
 from django.db import Error as DatabaseError
-from django.db import close_old_connections, connections
 
 from arm import ids, logs
 from arm.errors import DomainError, Invalid, NotFound, TooLarge, Unavailable
@@ -24,7 +24,7 @@ from . import wire
 from .counters import Calls, Leases, Streaks
 from .fleet import Credential, Fleet
 from .judge import Judge
-from .record import Recorder
+from .record import UNKEEPABLE, Recorder
 from .watch import Watcher
 
 log = logging.getLogger("arm.policy")
@@ -138,6 +138,9 @@ def _serve(
         status, headers, body = carry_out(environ, asked)
     except DomainError as refusal:
         status, headers, body = refusal.status, _headers(refusal, method), wire.problem(refusal, asked)
+    except DataError as problem:
+        log.error("no decision: %s", problem)  # asking again would not help, so this is no 503
+        status, headers, body = 422, {}, wire.problem(Invalid(UNKEEPABLE), asked)
     except DatabaseError as problem:
         log.warning("no decision: %s", problem)
         busy = Unavailable("The database is busy; nothing was decided. Ask again.")

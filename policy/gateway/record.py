@@ -15,7 +15,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 
 from arm import db
 from arm.copying import copy_in
-from arm.errors import Unavailable
+from arm.errors import Invalid, Unavailable
 
 from ..engine import Action, Verdict
 from .counters import HOLDER
@@ -26,6 +26,7 @@ WAITING_MOST: Final = 10_000
 PATIENCE_S: Final = 5.0
 CALLS: Final = "arm_policy_calls"
 NOTICE_CALLS: Final = 110  # of 65 characters: a notice holds 8000 bytes
+UNKEEPABLE: Final = "A value of this request cannot be kept, so nothing was decided; the log names it."
 BUSY: Final = "The decision could not be recorded, so it is not given. Ask again."
 
 COLUMNS: Final = (
@@ -145,7 +146,7 @@ class Recorder:
     def commit(self, decision_id: UUID, rows: bytes, told: tuple[str, ...] = ()) -> None:
         """Return when the rows are durable; `told` goes to the other processes with them.
 
-        Unavailable when they are not durable, or not for certain.
+        Unavailable when they are not durable, or not for certain; Invalid for what the database never takes.
         """
         day = int.from_bytes(decision_id.bytes[:6], "big") // _DAY_MS
         ticket = Ticket(day, rows, told)
@@ -162,6 +163,8 @@ class Recorder:
                 self._wake.release()
         if not ticket.wait(PATIENCE_S):
             raise Unavailable(BUSY)
+        if isinstance(ticket.error, psycopg.DataError):
+            raise Invalid(UNKEEPABLE) from ticket.error
         if ticket.error is not None:
             raise Unavailable(BUSY) from ticket.error
 

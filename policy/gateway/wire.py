@@ -16,6 +16,7 @@ from ..engine import Access, Action, DataUse, Estimate, Reason, Request, SpawnRe
 BATCH: Final = 100
 PROBLEM: Final = "application/problem+json"
 JSON: Final = "application/json"
+NULL: Final = b"\\u0000"  # a bare NUL is no JSON
 Name = Annotated[str, Meta(max_length=200, pattern="^[^\\x00]*$")]
 
 
@@ -50,9 +51,9 @@ class AskIn(Struct, forbid_unknown_fields=True):
             self.action,
             self.tool,
             self.args,
-            self.job,
-            self.outcome,
-            self.run,
+            self.job.strip(),
+            self.outcome.strip(),
+            self.run.strip(),
             tuple(DataUse(use.data_class, use.access) for use in self.data) if self.data else (),
             self.estimate,
             self.spawn,
@@ -79,6 +80,8 @@ def read_one(body: bytes | Raw) -> AskIn:
         raise _invalid(str(problem)) from problem
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as problem:
         raise Malformed(f"The body is not JSON: {problem}.") from problem
+    if NULL in bytes(body) and (pointer := _null_at(msgspec.json.decode(body))) is not None:
+        raise refused(pointer, "null_character", "U+0000 is in here; the record cannot hold it.")
     money = asked.estimate.money
     if money is not None and not (money.is_finite() and money >= 0):
         raise refused("/estimate/money", "amount", "This must be zero or more.")
@@ -100,6 +103,25 @@ def read_many(body: bytes) -> list[Raw]:
 def refused(pointer: str, code: str, sentence: str) -> Invalid:
     """One wrong member."""
     return Invalid(sentence, [Problem(pointer=pointer, code=code, message=sentence)])
+
+
+def _null_at(document: Any) -> str | None:
+    """The pointer of the first text with U+0000, or of the object with such a key; None where there is none."""
+    left: list[tuple[str, Any]] = [("", document)]
+    while left:
+        at, value = left.pop()
+        if isinstance(value, str):
+            if "\0" in value:
+                return at
+        elif isinstance(value, dict):
+            if any("\0" in key for key in value):
+                return at
+            left += [
+                (f"{at}/{key.replace('~', '~0').replace('/', '~1')}", item) for key, item in value.items()
+            ]
+        elif isinstance(value, list):
+            left += [(f"{at}/{number}", item) for number, item in enumerate(value)]
+    return None
 
 
 def _invalid(said: str) -> Invalid:

@@ -328,6 +328,42 @@ class TestStops:
         assert answer.headers["Retry-After"] == "1"
 
 
+@pytest.mark.parametrize(
+    ("args", "pointer"),
+    [
+        ({"amount": "1\0"}, "/args/amount"),
+        ({"lines": [{"a/b": "\0"}]}, "/args/lines/0/a~1b"),
+        ({"lines": [{"\0": 1}]}, "/args/lines/0"),
+    ],
+)
+def test_what_the_record_cannot_hold_is_422_with_its_pointer_and_never_busy(instance, token, args, pointer):
+    answer = decide(token, "payment", args)
+    assert (answer.status, answer.pointers) == (422, [pointer])
+    assert not ApprovalRequest.objects.filter(instance=instance).exists()
+
+
+def test_a_text_about_the_escape_is_no_null(token):
+    assert decide(token, args={"q": "what is \\u0000?"}).decision == "allow"
+
+
+def test_a_batch_refuses_only_the_request_that_holds_a_null(token):
+    bodies = [{"tool": "think", "job": "j", "args": {"q": text}} for text in ("a", "\0")]
+    answer = send(f"{PATH}/batch", token, {"requests": bodies})
+    first, second = answer.body["decisions"]
+    assert (first["decision"], second["errors"][0]["pointer"]) == ("allow", "/args/q")
+
+
+@pytest.mark.parametrize("blank", ["", " ", "\t", "\u00a0\n"])
+def test_a_blank_job_or_outcome_is_none(token, blank):
+    answer = decide(token, job=blank, outcome=blank)
+    assert (answer.status, answer.body["code"]) == (422, "outcome_required")
+
+
+def test_a_job_is_recorded_without_the_space_around_it(instance, token):
+    assert decide(token, job=" job-9 ").decision == "allow"
+    assert Decision.objects.get(instance=instance).job == "job-9"
+
+
 class TestApprovals:
     PAYMENT = {"amount": "10.00"}
 
