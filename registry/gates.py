@@ -23,6 +23,8 @@ from . import genome
 from .lifecycle import RUNNABLE, InstanceState, VersionState
 from .models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules, Environment
 
+APPROVAL = "apr"
+"""How identifiers of approval requests begin, for who is told of one."""
 QUIET = timedelta(seconds=60)
 
 

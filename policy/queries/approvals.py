@@ -99,12 +99,11 @@ def approval_page(request: ApprovalRequest, actor: User) -> ApprovalPage:
     parties = {UUID(person) for person in request.excluded} | {row.person_id for row in decisions}
     if request.requested_by_id:
         parties.add(request.requested_by_id)
-    cancels = may_decide or request.requested_by_id == actor.pk
     return ApprovalPage(
         request=request,
         state=state,
         standing=standing,
-        may_cancel=cancels and state in OPEN,
+        may_cancel=request.requested_by_id == actor.pk and state in WAITING,  # an approver denies instead
         who_may=holders(right, request, request.tenant_id, without=parties) if state in WAITING else (),
         roles=tuple(ROLES[name].label if name in ROLES else name for name in request.roles),
         decisions=decisions,

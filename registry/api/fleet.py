@@ -7,10 +7,11 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
+from arm import ids
 from arm.api import Request, tenant_of, validated
 from arm.permissions import require
 from arm.rights import Right, Risk
-from registry import filters, queries, services
+from registry import filters, gates, queries, services
 from registry.api import serializers as words
 from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created
 from registry.api.directory import row_of, step_out
@@ -64,7 +65,7 @@ class InstanceViewSet(DirectoryViewSet[AgentInstance]):
         asked = services.request_instance_release(
             instance=instance, to=InstanceState(body["to"]), actor=request.user, reason=body["reason"]
         )
-        return Response({"request": str(asked)}, status=202)
+        return Response({"request": ids.encode(gates.APPROVAL, asked)}, status=202)
 
     @extend_schema(responses=words.StepOut(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)

@@ -2,6 +2,7 @@
 
 from datetime import timedelta
 
+import msgspec
 import pytest
 from django.urls import reverse
 
@@ -160,14 +161,28 @@ def test_the_history_filters_and_exports_what_is_shown(client, acme, people, ins
     assert len(csv) == 2 and csv[1].startswith("apr_")
 
 
-def test_an_approver_takes_a_request_back_and_a_viewer_cannot(client, people, request_):
-    url = reverse("policy:approval_cancel", args=[request_.typeid])
-    client.force_login(people["vera"])
-    assert client.post(url, {"reason": "no"}).status_code == 403
-    client.force_login(people["erin"])
-    assert client.post(url, {"reason": "It asked twice."}).status_code == 302
-    request_.refresh_from_db()
-    assert request_.state == ApprovalState.CANCELLED
+def test_who_asked_takes_a_request_back_and_nobody_else(client, people, request_, instance):
+    mine = requested(
+        instance, msgspec.structs.replace(PAY, args={"amount": "11.00"}), on_behalf_of=people["dan"]
+    )
+    for request, takers in ((request_, ()), (mine, ("dan",))):
+        url = reverse("policy:approval_cancel", args=[request.typeid])
+        for name in ("vera", "erin", "dan"):
+            text = page(client, people[name], request.get_absolute_url()).content.decode()
+            assert (">Take back</a>" in text) == (name in takers)
+            assert client.post(url, {"reason": "It asked twice."}).status_code == (
+                302 if name in takers else 403
+            )
+    mine.refresh_from_db()
+    assert mine.state == ApprovalState.CANCELLED
+
+
+def test_the_page_says_what_an_approval_binds_and_what_it_does_not(client, people, request_):
+    text = page(client, people["erin"], request_.get_absolute_url()).content.decode()
+    bound = text.partition('id="action"')[2].partition("</section>")[0]
+    loose = text.partition('id="purpose"')[2].partition("</section>")[0]
+    assert "payment" in bound and "10.00" in bound and "job-7" not in bound
+    assert "job-7" in loose and "Not bound" in loose
 
 
 def test_a_stranger_finds_no_request(client, acme, people, request_):

@@ -53,6 +53,17 @@ def test_a_quarantine_is_lifted_after_two_others_have_approved_exactly_that(tena
     assert request.state == "consumed"
 
 
+def test_the_answer_names_the_request_as_its_page_and_its_api_do(tenant, client):
+    operator = person("olga", tenant, Right.RESTRICT_INSTANCE, Right.RELEASE_INSTANCE, Right.READ_DIRECTORY)
+    stopped = services.restrict_instance(
+        instance=make.instance(), to=InstanceState.READ_ONLY, actor=operator, reason="odd"
+    )
+    client.force_login(operator)
+    url = f"/api/v1/registry/instances/{stopped.typeid}/request-release/"
+    answer = client.post(url, {"to": "active", "reason": "checked"}, "application/json")
+    assert (answer.status_code, answer.json()) == (202, {"request": ApprovalRequest.objects.get().typeid})
+
+
 def test_asking_again_for_the_same_release_is_the_same_request(tenant):
     operator = person("olga", tenant, Right.RESTRICT_INSTANCE, Right.RELEASE_INSTANCE)
     stopped = services.restrict_instance(
