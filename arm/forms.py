@@ -1,5 +1,6 @@
 """Forms of the core: they validate and never save."""
 
+import time
 from typing import Any
 
 from django import forms
@@ -8,8 +9,9 @@ from django.contrib.auth.models import Group
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
+from arm.logs import address_of
 from arm.models import Team, Tenant, User
-from arm.queries import sign_in_locked
+from arm.queries import sign_in_locked, sign_in_slow
 from arm.rights import Risk
 from arm.roles import CHOICES
 
@@ -20,9 +22,12 @@ class SignInForm(AuthenticationForm):
     locked = False
 
     def clean(self) -> dict[str, Any]:
-        if sign_in_locked(self.cleaned_data.get("username", "")):
+        typed = self.cleaned_data.get("username", "")
+        if sign_in_locked(typed, address_of(self.request)):
             self.locked = True
             raise ValidationError("Too many failed sign-ins with this name. Try again later.", code="locked")
+        if sign_in_slow(typed):
+            time.sleep(1)
         return super().clean()
 
 

@@ -4,9 +4,28 @@ import json
 import logging
 from contextvars import ContextVar
 from datetime import UTC, datetime
+from ipaddress import ip_address
+
+from django.conf import settings
+from django.http import HttpRequest
 
 request_id: ContextVar[str] = ContextVar("arm_request_id", default="")
 """The id of the request, task or command now running; empty outside any."""
+
+
+def address_of(request: HttpRequest | None) -> str | None:
+    """Whose request this is: the peer, or behind a proxy that is ours (ARM_BEHIND_PROXY) whom that one names, which is
+    the last it has added. None where that is no address."""
+    if request is None:
+        return None
+    said = request.META.get("REMOTE_ADDR", "")
+    if settings.SECURE_PROXY_SSL_HEADER is not None:
+        said = request.META.get("HTTP_X_FORWARDED_FOR", said).rpartition(",")[2].strip()
+    try:
+        return str(ip_address(said))
+    except ValueError:
+        return None
+
 
 _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName", "request"}
 

@@ -70,10 +70,16 @@ def team_members(team: Team, *, inside: bool) -> QuerySet[User]:
     return people.exclude(pk__in=in_it.values("pk")).order_by("username")
 
 
-def sign_in_locked(username: str) -> bool:
-    """Whether too many sign-ins with this name have failed lately (settings.SIGN_IN_TRIES in the window)."""
+def sign_in_name(typed: str) -> str:
+    """What was typed as the name that it would sign in as: failures are recorded and counted under this alone."""
+    return str(User.normalize_username(typed.strip())).strip()[:200]
+
+
+def sign_in_locked(typed: str, address: str | None) -> bool:
+    """Whether too many sign-ins with this name have failed lately from this address (settings.SIGN_IN_TRIES in the
+    window). From elsewhere the name may still be signed in with: nobody locks another person out."""
     since = clock.now() - timedelta(minutes=settings.SIGN_IN_WINDOW_MINUTES)
-    recent = SecurityEvent.objects.filter(label=username[:200], at__gte=since)
+    recent = SecurityEvent.objects.filter(label=sign_in_name(typed), address=address, at__gte=since)
     last_success = (
         recent.filter(kind=SecurityEvent.Kind.SIGNED_IN).order_by("-at").values_list("at", flat=True).first()
     )
@@ -81,6 +87,15 @@ def sign_in_locked(username: str) -> bool:
     if last_success:
         failed = failed.filter(at__gt=last_success)
     return failed.count() >= settings.SIGN_IN_TRIES
+
+
+def sign_in_slow(typed: str) -> bool:
+    """Whether the name is being guessed from many addresses: each further try then takes a second."""
+    since = clock.now() - timedelta(minutes=settings.SIGN_IN_WINDOW_MINUTES)
+    failed = SecurityEvent.objects.filter(
+        label=sign_in_name(typed), kind=SecurityEvent.Kind.SIGN_IN_FAILED, at__gte=since
+    )
+    return failed.count() >= 5 * settings.SIGN_IN_TRIES
 
 
 def single_handed(tenant_id: UUID) -> bool:

@@ -14,12 +14,14 @@ def note_security(
     user: User | None = None,
     tenant: Tenant | None = None,
     detail: dict[str, Any] | None = None,
+    address: str | None = None,
 ) -> SecurityEvent:
     """A line of the security log: sign-ins (of no tenant), refusals, exports. `label` is what was typed or taken, at
     most 200 characters."""
     return SecurityEvent.objects.create(
         kind=kind,
         label=label[:200],
+        address=address,
         user_id=user.pk if user else None,
         tenant_id=tenant.pk if tenant else None,
         request_id=logs.request_id.get(),

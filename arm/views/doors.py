@@ -18,8 +18,10 @@ from django_q.models import OrmQ
 
 from arm.error_pages import error_page
 from arm.forms import SignInForm
+from arm.logs import address_of
 from arm.middleware import SESSION_TENANT
 from arm.models import SecurityEvent, User
+from arm.queries import sign_in_name
 from arm.services import note_security
 
 
@@ -37,7 +39,7 @@ class ChooseTenant(View):
 @method_decorator(login_not_required, name="dispatch")
 @method_decorator(never_cache, name="dispatch")
 class SignIn(auth_views.LoginView):
-    """Sign in; after too many failures with one name, that name waits."""
+    """Sign in; after too many failures with one name from one address, that pair waits."""
 
     form_class = SignInForm
     template_name = "registration/login.html"
@@ -45,12 +47,17 @@ class SignIn(auth_views.LoginView):
 
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
-        note_security(SecurityEvent.Kind.SIGNED_IN, self.request.user.username, user=form.get_user())
+        note_security(
+            SecurityEvent.Kind.SIGNED_IN,
+            form.get_user().username,
+            user=form.get_user(),
+            address=address_of(self.request),
+        )
         return answer
 
     def form_invalid(self, form: Any) -> HttpResponse:
         kind = SecurityEvent.Kind.SIGN_IN_LOCKED if form.locked else SecurityEvent.Kind.SIGN_IN_FAILED
-        note_security(kind, form.data.get("username", ""))
+        note_security(kind, sign_in_name(form.data.get("username", "")), address=address_of(self.request))
         return super().form_invalid(form)
 
 
@@ -66,7 +73,12 @@ class ChangePassword(auth_views.PasswordChangeView):
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
         User.objects.filter(pk=form.user.pk).update(must_change_password=False)
-        note_security(SecurityEvent.Kind.PASSWORD_CHANGED, form.user.username, user=form.user)
+        note_security(
+            SecurityEvent.Kind.PASSWORD_CHANGED,
+            form.user.username,
+            user=form.user,
+            address=address_of(self.request),
+        )
         return answer
 
 
