@@ -150,8 +150,15 @@ class SpendView(APIView):
     def get(self, request: Request) -> Response:
         tenant = tenant_of(request)
         form = SpendForm(request.query_params)
+        unknown = sorted(set(request.query_params) - set(form.fields))
+        problems = [
+            Problem(pointer=f"/{name}", code="unknown", message="There is no such member.")
+            for name in unknown
+        ]
         if not form.is_valid():
-            raise Invalid("The question has wrong members.", _problems(form))
+            problems += _problems(form)
+        if problems:
+            raise Invalid("The question has wrong members.", problems)
         asked = form.cleaned_data
         found = spend(
             visible(SpendRollup.objects.all(), request.user, Right.READ_LEDGER),

@@ -4,6 +4,7 @@ Answers are OTLP's: ExportTraceServiceResponse, or google.rpc.Status, in the enc
 """
 
 import logging
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any, Final
@@ -18,7 +19,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from arm import ids, logs
 from arm.errors import DomainError, NotFound, Unauthenticated, Unavailable
 
-from .parsing import JSON, PROTOBUF, BodyTooLarge, Undecodable, UnsupportedMedia, media_type, plain
+from .parsing import JSON, PROTOBUF, BodyTooLarge, Reason, Undecodable, UnsupportedMedia, media_type, plain
 from .queries.credentials import Credential, credential_of
 from .services import Receipt, ingest
 
@@ -140,7 +141,11 @@ def _success(receipt: Receipt, media: str) -> bytes:
     """Quarantined spans are a warning, not a rejection: they are kept and counted, and must not be sent again."""
     if not receipt.quarantined:
         return b"" if media == PROTOBUF else b"{}"
-    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(receipt.quarantined.items()))
+    told: Counter[str] = Counter()
+    for reason, count in receipt.quarantined.items():
+        # Whether another tenant has such an instance is not the sender's to know.
+        told[Reason.UNKNOWN_INSTANCE if reason == Reason.FOREIGN_TENANT else reason] += count
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(told.items()))
     message = f"Quarantined: {reasons}. Nothing was rejected."
     if media == JSON:
         return msgspec.json.encode({"partialSuccess": {"errorMessage": message}})

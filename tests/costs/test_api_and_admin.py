@@ -64,6 +64,11 @@ def test_the_ledger_is_listed_filtered_and_one_entry_is_found_by_its_key(ask, pr
     ask("get", f"ledger/{theirs.typeid}/", status=404)
 
 
+def test_a_misspelt_member_of_a_question_about_spend_is_named(ask, prod):
+    problem = ask("get", "spend/?by=zzz", status=422)
+    assert [error["pointer"] for error in problem["errors"]] == ["/by"]
+
+
 def test_a_wrong_question_to_the_ledger_and_the_caps_is_refused_by_name(ask, prod):
     problem = ask("get", "ledger/?instance=ins_1&basis=guess&colour=red", status=422)
     assert {error["pointer"] for error in problem["errors"]} == {"/instance", "/basis", "/colour"}

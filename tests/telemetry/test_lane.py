@@ -18,14 +18,14 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 
-from arm import crypto, services
+from arm import crypto, ids, services
 from arm.lanes import compose
 from arm.models import ApiKey
 from costs.models import LedgerEntry, SpendRollup
 from telemetry.models import Event, QuarantinedEvent
 from telemetry.queries import credentials
 from tests import make
-from tests.telemetry.otlp import as_json
+from tests.telemetry.otlp import as_json, exported
 from tests.telemetry.sending import a_batch, calls, forget, resource_of, send, sender
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -171,9 +171,21 @@ def test_a_warning_is_a_partial_success_that_rejects_nothing():
     other, _ = sender()
     answer = ExportTraceServiceResponse.FromString(send(a_batch(other), token).body)
     assert answer.partial_success.rejected_spans == 0
-    assert "4 foreign_tenant" in answer.partial_success.error_message
+    assert "4 unknown_instance" in answer.partial_success.error_message
     told = json.loads(send(as_json(a_batch(other)), token, media="application/json").body)
-    assert "foreign_tenant" in told["partialSuccess"]["errorMessage"]
+    assert "4 unknown_instance" in told["partialSuccess"]["errorMessage"]
+
+
+def test_a_sender_cannot_tell_another_tenants_instance_from_none_at_all():
+    ours, token = sender()
+    theirs, _ = sender()
+    nobodys = {"arm.instance.id": ids.encode("ins", ids.uuid7()), "arm.version.id": theirs.version.typeid}
+    of_theirs = send(a_batch(theirs), token)
+    of_nobody = send(exported(calls(3), nobodys), token)
+    assert (of_theirs.status, of_theirs.body) == (of_nobody.status, of_nobody.body)
+    make.in_sight_of([ours.tenant])
+    reasons = QuarantinedEvent.objects.values_list("reason", flat=True)
+    assert set(reasons) == {"foreign_tenant", "unknown_instance"}  # our own operators see which it was
 
 
 def test_the_request_id_comes_back():
