@@ -248,6 +248,7 @@ ACTIVATION_GATES: list[str] = [
     "registry.gates.VersionMayRun",
     "registry.gates.TelemetrySeen",
     "policy.plugins.PolicyBound",
+    "costs.plugins.WithinCap",
 ]
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
 BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.SlotHasPolicy"]

@@ -11,6 +11,8 @@ from arm.models import Tenant
 from arm.panels import Entry, Panel, rights_of_visitor
 from arm.permissions import visible
 from arm.rights import Right
+from registry.gates import Verdict
+from registry.models import AgentInstance
 from telemetry.parsing import Event
 
 from . import services
@@ -25,6 +27,24 @@ class Ledger:
         self, *, tenant_id: UUID, events: Sequence[Event], codes: Mapping[str | None, bytes]
     ) -> services.Booking:
         return services.book(tenant_id=tenant_id, events=events, codes=codes)
+
+
+class WithinCap:
+    """Before Active: what the instance has spent today is within its cap. Who raises the cap lets it work on."""
+
+    name = "within its cap"
+
+    def check(self, instance: AgentInstance) -> Verdict:
+        passed = services.passed_today(instance)
+        if passed is None:
+            return Verdict(self.name, True, "Its spend of today has not passed a cap.")
+        cap, spent = passed
+        said = (
+            f"It has spent {spent:f} {cap.currency} today (UTC), and its cap {cap.typeid} is"
+            f" {cap.per_day.normalize():f}: somebody who holds “{Right.SET_BUDGET.value}” may set a higher one."
+        )
+        mend = f"{reverse('costs:cap_set')}?instance={instance.typeid}"
+        return Verdict(self.name, False, said, mend, Right.SET_BUDGET.value)
 
 
 class Navigation:

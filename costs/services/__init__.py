@@ -1,7 +1,7 @@
 """Writes of costs: the ledger of a batch, rates, caps and what follows when one is passed."""
 
 from .booking import Booking, book
-from .caps import Passed, end_cap, pass_cap, set_cap, unsettled
+from .caps import Passed, end_cap, pass_cap, passed_today, set_cap, unsettled
 from .privileges import prepare
 from .rates import add_rate, end_rate
 
@@ -13,6 +13,7 @@ __all__ = [
     "end_cap",
     "end_rate",
     "pass_cap",
+    "passed_today",
     "prepare",
     "set_cap",
     "unsettled",

@@ -16,7 +16,8 @@ from registry.lifecycle import InstanceState
 from registry.models import AgentInstance
 from registry.services import restrict_instance
 
-from ..models import Cap, CapBreach, money
+from ..models import Cap, CapBreach, CostModel, InstanceDay, SpendRollup, money
+from ..pricing.listed import CURRENCY as LISTED_IN
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,12 @@ def set_cap(*, instance: AgentInstance, per_day: Decimal, currency: str, actor: 
     if not per_day.is_finite() or per_day <= 0:
         refusal = "The cap is an amount above zero."
         raise Invalid(refusal, [{"pointer": "/per_day", "code": "range", "message": refusal}])
+    used = currencies(instance.tenant_id)
+    if currency not in used:
+        refusal = (
+            f"Nothing is priced in {currency} here, so the cap would never hold; use {' or '.join(used)}."
+        )
+        raise Invalid(refusal, [{"pointer": "/currency", "code": "unused", "message": refusal}])
     AgentInstance.objects.select_for_update().get(pk=instance.pk)  # one cap at a time
     before = Cap.objects.filter(instance=instance, until=None).first()
     now = clock.now()
@@ -123,6 +130,13 @@ def pass_cap(passed: Passed) -> CapBreach | None:
     return breach
 
 
+def currencies(tenant_id: UUID) -> list[str]:
+    """What spend of this tenant may be in: the list prices', its rate card's, and what its ledger already holds."""
+    rates = CostModel.objects.filter(tenant=tenant_id).order_by().values_list("currency", flat=True)
+    ledger = SpendRollup.objects.filter(tenant=tenant_id).order_by().values_list("currency__text", flat=True)
+    return sorted({LISTED_IN, *rates.distinct(), *ledger.distinct()})
+
+
 def _restrict(cap: Cap, reason: str, incident: str) -> bool:
     """Whether the instance became read-only by this. One that is stopped harder already stays as it is."""
     before = cap.instance.state
@@ -134,6 +148,17 @@ def _restrict(cap: Cap, reason: str, incident: str) -> bool:
     except Conflict:
         return False
     return before != InstanceState.READ_ONLY
+
+
+def passed_today(instance: AgentInstance) -> tuple[Cap, Decimal] | None:
+    """The cap in force that the instance's spend of today is beyond, and that spend in the cap's currency."""
+    cap = Cap.objects.filter(instance=instance, until=None).first()
+    if cap is None:
+        return None
+    row = InstanceDay.objects.filter(instance=instance, day=clock.today(), currency=cap.currency).first()
+    if row is None or money(row.amount_picos) <= cap.per_day:
+        return None
+    return cap, money(row.amount_picos).quantize(Decimal("0.000001"))
 
 
 def unsettled(tenant_id: UUID) -> list[Passed]:

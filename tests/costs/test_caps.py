@@ -11,10 +11,14 @@ from arm.models import ChangeRecord
 from arm.rights import Right
 from costs import services
 from costs.models import Cap, CapBreach
+from costs.plugins import WithinCap
 from costs.services import booking
+from costs.services.rates import add_rate
 from costs.tasks import settle_caps
+from registry.gates import GateRefused
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance
+from registry.services import move_instance
 from telemetry.models import Incident
 from tests import make
 from tests.telemetry.otlp import exported
@@ -158,3 +162,51 @@ def test_a_breach_and_the_amount_of_a_cap_cannot_be_rewritten():
     ):
         with pytest.raises(DatabaseError), transaction.atomic():
             attempt()
+
+
+def released(instance: AgentInstance, by) -> AgentInstance:
+    return move_instance(instance=instance, to=InstanceState.ACTIVE, actor=by, reason="Back to work")
+
+
+def test_while_its_cap_is_passed_an_instance_is_not_let_go_on_and_the_refusal_says_who_may_raise_it():
+    instance, token, alice, cap = capped("0.0010")
+    send(a_batch(instance), token)
+    with pytest.raises(GateRefused) as refused:
+        released(instance, alice)
+    (verdict,) = [gate for gate in refused.value.extra["gates"] if gate["gate"] == "within its cap"]
+    assert cap.typeid in verdict["reason"] and "0.012000 USD" in verdict["reason"]
+    assert (verdict["right"], state_of(instance)) == (Right.SET_BUDGET, InstanceState.READ_ONLY)
+
+
+def test_a_higher_cap_passes_the_gate_and_holds_again_when_it_is_passed_too():
+    instance, token, alice, _ = capped("0.0010")
+    send(a_batch(instance), token)
+    services.set_cap(
+        instance=instance, per_day=Decimal("0.0200"), currency="USD", actor=alice, reason="more work"
+    )
+    assert WithinCap().check(instance).passed
+    AgentInstance.objects.filter(pk=instance.pk).update(state=InstanceState.ACTIVE)
+    send(a_batch(instance), token)  # 0.0240 together
+    assert state_of(instance) == InstanceState.READ_ONLY
+    assert CapBreach.objects.count() == 2
+
+
+def test_a_cap_in_a_currency_that_nothing_is_priced_in_is_refused_with_a_pointer():
+    instance, _, alice, _ = capped("1")
+    with pytest.raises(Invalid) as refused:
+        services.set_cap(
+            instance=instance, per_day=Decimal(1), currency="EUR", actor=alice, reason="a budget in euros"
+        )
+    assert refused.value.extra["errors"][0]["pointer"] == "/currency"
+    add_rate(
+        tenant=instance.tenant,
+        model="gpt-4o*",
+        provider="",
+        currency="EUR",
+        prices={"input_mtok": Decimal(2), "output_mtok": Decimal(8)},
+        actor=alice,
+        reason="our contract",
+    )
+    services.set_cap(
+        instance=instance, per_day=Decimal(1), currency="EUR", actor=alice, reason="a budget in euros"
+    )
