@@ -43,7 +43,7 @@ class MemberIn(StrictSerializer):
     reason = serializers.CharField(max_length=500)
 
 
-class ReasonIn(StrictSerializer):
+class WithReason(StrictSerializer):
     reason = serializers.CharField(max_length=500)
 
 
@@ -56,12 +56,12 @@ class TeamOut(serializers.Serializer[Any]):
         return [person.username for person in team.group.user_set.order_by("username")]
 
 
-class TeamIn(ReasonIn):
+class TeamIn(WithReason):
     name = serializers.CharField(max_length=120)
     members = serializers.ListField(child=serializers.CharField(max_length=150), default=list)
 
 
-class TeamMemberIn(ReasonIn):
+class TeamMemberIn(WithReason):
     username = serializers.CharField(max_length=150)
 
 
@@ -80,7 +80,7 @@ class TokenIssued(TokenOut):
     token = serializers.CharField()
 
 
-class TokenIn(ReasonIn):
+class TokenIn(WithReason):
     name = serializers.CharField(max_length=120)
     days = serializers.IntegerField(min_value=1, max_value=365, default=90)
 
@@ -115,12 +115,12 @@ class MemberViewSet(ScopedViewSet[Membership]):
         shown = {**MemberOut(member).data, "one_time_password": password}
         return Response(shown, status=status.HTTP_201_CREATED)
 
-    @extend_schema(request=ReasonIn, responses=MemberOut)
+    @extend_schema(request=WithReason, responses=MemberOut)
     @action(detail=True, methods=["post"])
     def remove(self, request: Request, id: str) -> Response:
         """End the membership with its bindings, teams and keys."""
         member = self.get_object()
-        services.remove_member(member=member, actor=request.user, **validated(ReasonIn, request))
+        services.remove_member(member=member, actor=request.user, **validated(WithReason, request))
         return Response(MemberOut(self.get_object()).data)
 
     @extend_schema(request=TokenIn, responses={201: TokenIssued})
@@ -179,11 +179,11 @@ class TokenViewSet(ScopedViewSet[ApiKey]):
     view_right = Right.MANAGE_KEYS
     prefix = "key"
 
-    @extend_schema(request=ReasonIn, responses=TokenOut)
+    @extend_schema(request=WithReason, responses=TokenOut)
     @action(detail=True, methods=["post"])
     def revoke(self, request: Request, id: str) -> Response:
         """End the token at once."""
-        key = services.revoke_key(key=self.get_object(), actor=request.user, **validated(ReasonIn, request))
+        key = services.revoke_key(key=self.get_object(), actor=request.user, **validated(WithReason, request))
         return Response(TokenOut(key).data)
 
 
