@@ -4,10 +4,7 @@ from django.db import connections
 
 from arm.pg.base import role_name
 
-BOOK = (
-    "costs_book(uuid, date[], uuid[], uuid[], uuid[], uuid[], uuid[], integer[], integer[], integer[], integer[],"
-    " integer[], text[], smallint[], boolean[], bigint[], bigint[], bigint[], bigint[], numeric[])"
-)
+BOOK = "costs_book(uuid, json)"
 
 
 def prepare(alias: str) -> None:

@@ -153,7 +153,10 @@ class Job(TenantRow):
     prefix = "job"
 
     # Written by a function inside the wall of its tenant, many a second: without a check of the key for each.
-    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", editable=False, db_constraint=False)
+    # job_once is an index that begins with the tenant.
+    tenant = models.ForeignKey(
+        Tenant, models.PROTECT, related_name="+", editable=False, db_constraint=False, db_index=False
+    )
     key = models.CharField(max_length=200, help_text="The name that agents report, like ticket-4711.")
     outcome = models.CharField(max_length=200, blank=True)
     cost_center = models.CharField(max_length=200, blank=True)

@@ -5,11 +5,12 @@ when the unique index says otherwise are the known ids read and the rest is copi
 """
 
 import logging
-import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,12 @@ TRIES = 6
 DAY_US = 86_400_000_000
 SEEN_EVERY_SECONDS = 5.0
 EVENTS = "telemetry_event"
+LARGE = 64 * 1024
+"""Bytes of a body that is read and packed in turn."""
+_turn = Lock()
+"""Two large batches that are read at once take the interpreter from each other every few milliseconds and the processor's
+cache each time: a third more CPU for both. A small one need not wait; nobody waits here while another waits for the database."""
+_Packed = tuple[dict[date, bytes], Booking | None]
 _AGAIN = (errors.UniqueViolation, errors.DeadlockDetected, errors.SerializationFailure)
 
 
@@ -54,11 +61,13 @@ class Receipt:
 
 def ingest(*, credential: Credential, body: bytes, media: str) -> Receipt:
     """Store a plain OTLP body. Undecodable when it is none; Unavailable when nothing was stored and it should come again."""
-    batch = parse(body, media, tenant_id=credential.tenant_id, provider_id=credential.provider_id)
     now_us = micros()
     try:
-        linked, held = link(batch, credential, directory_of(credential.tenant_id), now_us)
-        stored = _store(credential, linked, held, now_us)
+        with _turn if len(body) >= LARGE else nullcontext():
+            batch = parse(body, media, tenant_id=credential.tenant_id, provider_id=credential.provider_id)
+            linked, held = link(batch, credential, directory_of(credential.tenant_id), now_us)
+            packed = _pack(credential.tenant_id, linked, now_us)
+        stored = _store(credential, linked, held, packed, now_us)
     except (DatabaseError, psycopg.Error) as problem:
         log.warning("telemetry not stored", extra={"problem": str(problem), "kind": type(problem).__name__})
         connections["ingest"].close()
@@ -78,14 +87,16 @@ class _Stored:
     jobs: dict[str, tuple[str, str, UUID]]
 
 
-def _store(credential: Credential, events: list[Event], held: list[Held], now_us: int) -> _Stored:
+def _store(
+    credential: Credential, events: list[Event], held: list[Held], packed: _Packed, now_us: int
+) -> _Stored:
     """Write everything in one transaction; again without what was known, as often as somebody else is faster."""
     fresh = events
     for _ in range(TRIES):
-        packed, booking = _pack(credential.tenant_id, fresh, now_us)
+        streams, booking = packed
         try:
             with transaction.atomic(using="ingest"), _ingest_cursor(credential.tenant_id) as cursor:
-                for day, data in packed.items():
+                for day, data in streams.items():
                     _copy(cursor, EVENTS, COLUMNS, day, data)
                 _quarantine(cursor, credential, held, now_us)
                 jobs = _note_jobs(cursor, credential.tenant_id, fresh, now_us)
@@ -95,9 +106,10 @@ def _store(credential: Credential, events: list[Event], held: list[Held], now_us
                     booking.sum_up(cursor)
             return _Stored(fresh, booking, jobs)
         except errors.UndefinedTable:
-            partitions.ensure(packed)
+            partitions.ensure(streams)
         except _AGAIN:
             fresh = _unknown(credential.tenant_id, events)
+            packed = _pack(credential.tenant_id, fresh, now_us)
     raise Unavailable("The same events are being stored by others at this moment.", retry_after=1)
 
 
@@ -120,7 +132,7 @@ def _copy(cursor: Cursor[Any], table: str, columns: Sequence[str], day: date, da
     copy_in(cursor.connection, statement.encode(), data)
 
 
-def _pack(tenant_id: UUID, events: Sequence[Event], now_us: int) -> tuple[dict[date, bytes], Booking | None]:
+def _pack(tenant_id: UUID, events: Sequence[Event], now_us: int) -> _Packed:
     """The rows of every day, and the ledger's. Names that have no number yet get one first."""
     codes = codebook(tenant_id)
     days = by_day(events)
@@ -184,12 +196,6 @@ def _quarantine(cursor: Cursor[Any], credential: Credential, held: Sequence[Held
         )
 
 
-def _ids(count: int, now_us: int) -> Iterator[str]:
-    """Version 7 UUIDs of one moment as PostgreSQL reads them: one call for random bytes instead of one for each."""
-    head, random = f"{now_us // 1000:012x}7", os.urandom(9 * count).hex()
-    return (f"{head}{random[at : at + 3]}8{random[at + 3 : at + 18]}" for at in range(0, 18 * count, 18))
-
-
 _noted: dict[tuple[int, str], tuple[str, str, float]] = {}
 """The number of the tenant's id, and the job → outcome, cost centre, and until when it need not be noted again."""
 JOBS_REMEMBERED = 50_000
@@ -221,14 +227,16 @@ def _note_jobs(
     }
     if not new:
         return new
-    instances = {instance: str(instance) for _, _, instance in new.values()}
+    alike: dict[tuple[str, str, UUID], list[str]] = {}
+    for key, said in new.items():
+        alike.setdefault(said, []).append(key)
     noted = [
-        {"id": id, "key": key, "outcome": outcome, "center": center, "reporter": instances[instance]}
-        for id, (key, (outcome, center, instance)) in zip(_ids(len(new), now_us), new.items(), strict=True)
+        {"outcome": outcome, "center": center, "reporter": instance, "keys": keys}
+        for (outcome, center, instance), keys in alike.items()
     ]
     # One JSON text: an array for each column would cost five times as much to send.
     cursor.execute(
-        "SELECT telemetry_note_jobs(%s, %s, %s)",
+        "SELECT telemetry_note_jobs(%s, %s, %s::json)",
         [tenant_id, _moment(now_us), msgspec.json.encode(noted).decode()],
         prepare=True,
     )

@@ -15,7 +15,7 @@ AHEAD_DAYS = 3
 INGEST_MAY_CALL = (
     "telemetry_known(uuid[], timestamptz, timestamptz)",
     "telemetry_quarantine(uuid, uuid, uuid, timestamptz, integer, uuid[], text[], text[], timestamptz[], text[])",
-    "telemetry_note_jobs(uuid, timestamptz, text)",
+    "telemetry_note_jobs(uuid, timestamptz, json)",
 )
 APP_MAY_CALL = ("telemetry_ensure_partition(text, date)", "telemetry_drop_partitions(text, date)")
 
