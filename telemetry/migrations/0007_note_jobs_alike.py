@@ -9,7 +9,10 @@ CREATE FUNCTION telemetry_note_jobs(owner uuid, seen timestamptz, jobs json) RET
   LANGUAGE sql SECURITY DEFINER SET search_path = public, pg_temp AS $$
   INSERT INTO telemetry_job AS j
     (id, tenant_id, key, outcome, cost_center, reported_by_id, first_seen_at, last_seen_at)
-  SELECT uuidv7(), owner, k, u.outcome, u.center, u.reporter, seen, seen
+  -- A version 7 UUID of the moment, as PostgreSQL 16 has no function for one.
+  SELECT overlay(encode(substring(int8send((extract(epoch FROM seen) * 1000)::bigint) FROM 3)
+      || substring(uuid_send(gen_random_uuid()) FROM 7), 'hex') PLACING '7' FROM 13)::uuid,
+    owner, k, u.outcome, u.center, u.reporter, seen, seen
   FROM json_to_recordset(jobs) AS u(outcome text, center text, reporter uuid, keys json),
     json_array_elements_text(u.keys) AS k
   ORDER BY k
