@@ -3,6 +3,7 @@
 import os
 import time
 import uuid
+from datetime import datetime
 
 _ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford base 32, as TypeID 0.3 writes it
 _PAIRS = [first + second for first in _ALPHABET for second in _ALPHABET]
@@ -17,6 +18,12 @@ def uuid7() -> uuid.UUID:
     value |= 0x7 << 76 | (rest >> 68 & 0xFFF) << 64
     value |= 0b10 << 62 | rest & (1 << 62) - 1
     return uuid.UUID(int=value)
+
+
+def uuid7_at(moment: datetime) -> uuid.UUID:
+    """A UUIDv7 of that millisecond (aware): for what is told later than it happened."""
+    millis = int(moment.timestamp() * 1000)
+    return uuid.UUID(int=(millis & (1 << 48) - 1) << 80 | uuid7().int & (1 << 80) - 1)
 
 
 def encode(prefix: str, value: uuid.UUID) -> str:

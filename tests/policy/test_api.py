@@ -329,6 +329,13 @@ def test_decisions_are_read_newest_first_with_their_digests(as_, instance):
     assert [row["tool"] for row in as_("vera").get("decisions/?tool=SEARCH").json()["results"]] == ["search"]
 
 
+def test_a_decision_named_by_its_id_opens_however_old_it_is(as_, instance):
+    yesterday = clock.now() - timedelta(hours=25)
+    old = make.decision(instance, id=ids.uuid7_at(yesterday), at=yesterday)
+    assert as_("vera").get("decisions/?hours=1").json()["results"] == []
+    assert as_("vera").get(f"decisions/{old.typeid}/?hours=1").json()["id"] == old.typeid
+
+
 # --- strangers -----------------------------------------------------------------------------------------------
 
 
