@@ -327,6 +327,7 @@ DEMO_ACTIVITY: list[str] = [
 DEMO_AFTERMATH: list[str] = [
     "registry.demo.settle",
     "telemetry.demo.build",
+    "policy.demo.ask",
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",

@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Any, cast
 from uuid import UUID
 
-from django.db.models import Count, Q
+from django.db.models import Count, Q, QuerySet
 
 from arm import clock, ids
 from arm.rights import Risk as AgentRisk
@@ -138,10 +138,7 @@ class Rules:
 def load_rules(tenant_id: UUID) -> Rules:
     """The tenant's rules as they are now, in six queries (the tenant must be set)."""
     bindings = Binding.objects.in_force().filter(tenant_id=tenant_id)
-    postures = Posture.objects.in_force().filter(tenant_id=tenant_id).select_related(
-        "tenant", "environment", "role", "template", "version__template", "slot__role", "slot__environment",
-        "instance", "provider",
-    )  # fmt: skip
+    postures = Posture.objects.in_force().filter(tenant_id=tenant_id)
     columns = [f"{name}_id" for name in WHERE]
     active = PolicyVersion.objects.active().filter(tenant_id=tenant_id)
     entries = list(ToolRisk.objects.filter(tenant_id=tenant_id, until=None))
@@ -149,13 +146,7 @@ def load_rules(tenant_id: UUID) -> Rules:
     return Rules(
         tenant_id=tenant_id,
         bindings=list(bindings.values("policy_id", "whole_tenant", *columns[:-1])),
-        postures=[
-            (
-                {"whole_tenant": row.whole_tenant, **{name: getattr(row, name) for name in columns}},
-                _in_force(row),
-            )
-            for row in postures.order_by("-set_at")
-        ],
+        postures=[(row, stop) for _, row, stop in standing_stops(postures)],
         documents={
             policy: compiled(digest, bytes(content))
             for policy, digest, content in active.values_list("policy_id", "digest", "content")
@@ -170,6 +161,23 @@ def load_rules(tenant_id: UUID) -> Rules:
         ),
         outcome_required=outcome != TenantPolicy.Outcome.WARN,
     )
+
+
+def standing_stops(postures: QuerySet[Posture]) -> list[tuple[Posture, dict[str, Any], InForce]]:
+    """Each posture, newest first, with what it is about (its target columns) and what it stops."""
+    rows = postures.select_related(
+        "tenant", "environment", "role", "template", "version__template", "slot__role", "slot__environment",
+        "instance", "provider",
+    )  # fmt: skip
+    columns = [f"{name}_id" for name in WHERE]
+    return [
+        (
+            row,
+            {"whole_tenant": row.whole_tenant, **{name: getattr(row, name) for name in columns}},
+            _in_force(row),
+        )
+        for row in rows.order_by("-set_at")
+    ]
 
 
 def load_agents(instance_ids: Iterable[UUID]) -> dict[UUID, Agent]:

@@ -1,0 +1,130 @@
+"""The whole demo, small: every part of it together, as `manage.py demo` builds it."""
+
+from datetime import timedelta
+
+import pytest
+from django.apps import apps
+from django.core.management import call_command
+from django.db.models import DateTimeField, Q
+from django.test import Client
+
+from arm import clock, db, ids
+from arm.models import Tenant, User
+from policy.engine import Effect
+from policy.gateway.past import Past, keep
+from policy.lifecycle import ApprovalState
+from policy.models import ApprovalRequest, Decision
+from registry.models import AgentInstance, InstanceInterval
+from tests import make
+from tests.telemetry.sending import forget
+
+PASSWORD = "correct horse battery"
+FUTURE = {"until", "expires_at", "escalates_at"}
+"""What may lie ahead: ends that are not reached yet."""
+
+
+@pytest.fixture(scope="module")
+def built(_own_database, django_db_blocker):
+    """Built once: the tests below only read."""
+    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARM_DEMO_PASSWORD", PASSWORD)
+        forget()
+        tenant = make.tenant("main")
+        make.user("root", member_of=tenant, is_superuser=True)
+        call_command("demo", scale=0.15, verbosity=0)
+    yield
+    forget()
+
+
+@pytest.fixture(autouse=True)
+def fleet(built, committed):
+    with db.tenants(db.all_tenants()):
+        tenant = Tenant.objects.get(slug="main")
+    with db.tenants([tenant.pk]):
+        yield tenant
+
+
+def signed_in(name):
+    client = Client()
+    client.force_login(User.objects.get(username=name))
+    return client
+
+
+def test_every_approval_of_an_action_names_a_decision_that_opens():
+    asked = list(ApprovalRequest.objects.exclude(decision_id=None))
+    assert len(asked) == 13 and {request.state for request in asked} >= set(ApprovalState) - {"voided"}
+    erin = signed_in("erin")
+    for request in asked:
+        decision = Decision.objects.get(pk=request.decision_id)
+        assert (decision.decision, decision.approval_id) == (Effect.APPROVE, request.pk)
+        assert decision.instance_id == request.instance_id
+        assert f"sha256:{bytes(decision.action_digest).hex()}" == request.digest
+        assert abs(decision.at - request.created_at) < timedelta(milliseconds=2)
+        name = ids.encode("dec", decision.pk)
+        assert erin.get(f"/policy/decisions/{name}/").status_code == 200
+        assert erin.get(f"/api/v1/policy/decisions/{name}/").status_code == 200
+
+
+def test_what_was_used_up_names_the_decision_that_used_it():
+    used = list(ApprovalRequest.objects.filter(state="consumed"))
+    assert used
+    for request in used:
+        decision = Decision.objects.get(pk=request.consumed_by)
+        assert (decision.decision, decision.approval_id) == (Effect.ALLOW, request.pk)
+        assert request.decided_at < decision.at <= request.expires_at
+
+
+def test_decisions_of_thirty_days_answer_everything_and_each_agent_was_at_work():
+    rows = list(Decision.objects.select_related("instance"))
+    assert len(rows) > 700
+    assert {row.decision for row in rows} == set(Effect)
+    assert min(row.at for row in rows) < clock.now() - timedelta(days=20)
+    versions = dict(AgentInstance.objects.values_list("pk", "version_id"))
+    states = {}
+    for interval in InstanceInterval.objects.order_by("since", "pk"):
+        states.setdefault(interval.instance_id, []).append(interval)
+    for row in rows:
+        assert row.version_id == versions[row.instance_id]
+        state = [
+            one.state for one in states[row.instance_id] if one.since <= row.at + timedelta(milliseconds=1)
+        ][-1]
+        if row.decision != Effect.DENY:
+            assert state in ("active", "read_only", "draining", "paused"), (row.tool, state)
+
+
+def test_approvals_are_listed_in_the_order_in_which_they_were_asked_for():
+    found = ApprovalRequest.objects.exclude(decision_id=None).order_by("pk")
+    moments = list(found.values_list("created_at", flat=True))
+    assert moments == sorted(moments)
+
+
+def test_nothing_of_the_demo_lies_in_the_future():
+    now = clock.now()
+    seen = 0
+    for model in apps.get_models():
+        names = [
+            field.name
+            for field in model._meta.concrete_fields
+            if isinstance(field, DateTimeField) and field.name not in FUTURE and "expire" not in field.name
+        ]
+        if not names or not model._meta.managed or model._meta.app_label in ("sessions", "django_q"):
+            continue
+        later = Q()
+        for name in names:
+            later |= Q(**{f"{name}__gt": now})
+        rows = model._base_manager.all()
+        assert list(rows.filter(later)[:3]) == [], model
+        seen += rows.exists()
+    assert seen > 20
+
+
+def test_the_past_is_kept_only_where_the_clock_may_be_set(settings):
+    settings.CLOCK_MAY_BE_SET = False
+    with pytest.raises(RuntimeError, match="only by the demo"):
+        keep([])
+
+
+def test_nobody_keeps_a_decision_of_the_future():
+    ahead = Past(ids.uuid7_at(clock.now() + timedelta(minutes=1)), None, None, None, None, 0)
+    with pytest.raises(ValueError, match="lies in the future"):
+        keep([ahead])
