@@ -266,7 +266,7 @@ def _instances(demo: Demo, roles: list[RoleDefinition]) -> None:
 STOPS = (
     (InstanceState.PAUSED, 0.03, "Model provider announces maintenance"),
     (InstanceState.READ_ONLY, 0.03, "Error rate above its usual band"),
-    (InstanceState.DRAINING, 0.03, "Its slot was rebound to a newer version"),
+    (InstanceState.DRAINING, 0.03, "A newer version takes over from it"),
     (InstanceState.QUARANTINED, 0.02, "Called a tool with a foreign account number"),
 )
 

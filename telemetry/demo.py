@@ -9,7 +9,7 @@ from django.db.models import Model
 from arm.demo import Demo
 from registry import services as registry
 from registry.lifecycle import InstanceState, VersionState
-from registry.models import AgentInstance, AgentTemplate
+from registry.models import AgentInstance, AgentTemplate, Environment
 
 from . import services
 from .lifecycle import Detection, IncidentKind, IncidentState, Severity
@@ -23,7 +23,11 @@ NEEDED_BEFORE = timedelta(minutes=30)
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One incident of the plan: what it is, what stops it, and how far it has come."""
+    """One incident of the plan: what it is, what stops it, and how far it has come.
+
+    It is `about` an instance (of `agents`, by the beginning of their short names, where there is one), a retired one, a
+    template or an environment. The instance `was` stopped before, and its runtime still `says` that it is in a state.
+    """
 
     kind: IncidentKind
     severity: Severity
@@ -34,30 +38,34 @@ class Case:
     remedy: str = ""
     note: str = ""
     by: str = ""
+    about: str = "instance"
+    agents: tuple[str, ...] = ()
+    was: InstanceState | None = None
+    says: InstanceState | None = None
     facts: dict[str, Any] = field(default_factory=dict)
 
 
 PLAN = (
-    Case(K.DRIFT, S.S3, "Answers come from a model that the genome does not name", I.REVIEWED, None, "A gateway fell back to another model under load.", "The fallback is now in the genome, and the gateway may use no other.", "Seen in 41 of 2,310 calls.", facts={"model_used": "gpt-4o-mini", "share": "1.8 %"}),
-    Case(K.OUTAGE, S.S2, "No heartbeat from any instance of the agent", I.REVIEWED, None, "A network rule of the cluster was removed.", "The rule is part of the cluster's description now."),
-    Case(K.SHADOW_AGENT, S.S1, "Spans of an agent that nobody has registered", I.REVIEWED, None, "A team tried a copy with a borrowed ingest key.", "The key was revoked; the team registered its agent.", "Key ends in 9f2c.", "grace", {"spans": 118}),
-    Case(K.QUALITY_REGRESSION, S.S2, "Refund proposals are rejected twice as often", I.REVIEWED, InstanceState.PAUSED, "A shorter prompt dropped the exceptions for gift cards.", "The exceptions are back, and a case in the suite holds them.", by="carol", facts={"rejected": "14 %", "usual": "6 %"}),
+    Case(K.DRIFT, S.S3, "Answers come from a model that the genome does not name", I.REVIEWED, None, "A gateway fell back to another model under load.", "The fallback is now in the genome, and the gateway may use no other.", "Seen in 41 of 2,310 calls.", facts={"model_used": "gpt-4.1-nano", "share": "1.8 %"}),
+    Case(K.OUTAGE, S.S2, "No heartbeat from any instance of the agent", I.REVIEWED, None, "A network rule of the cluster was removed.", "The rule is part of the cluster's description now.", about="template"),
+    Case(K.SHADOW_AGENT, S.S1, "Spans of an agent that nobody has registered", I.REVIEWED, None, "A team tried a copy with a borrowed ingest key.", "The key was revoked; the team registered its agent.", "Key ends in 9f2c.", "grace", "environment", facts={"spans": 118}),
+    Case(K.QUALITY_REGRESSION, S.S2, "Refund proposals are rejected twice as often", I.REVIEWED, InstanceState.PAUSED, "A shorter prompt dropped the exceptions for gift cards.", "The exceptions are back, and a case in the suite holds them.", by="carol", agents=("refund-desk", "support-triage"), facts={"rejected": "14 %", "usual": "6 %"}),
     Case(K.TOOL_MISUSE, S.S2, "Writes to a folder that it should only read", I.REVIEWED, InstanceState.READ_ONLY, "The tool's scope was wider than its description said.", "The scope is now read-only; the catalogue marks writing as YELLOW."),
     Case(K.COST_OVERRUN, S.S3, "Spends four times its usual day", I.REVIEWED, InstanceState.DRAINING, "A loop between two agents, each asking the other.", "A limit of 20 turns; the pair has one owner now.", by="", facts={"spent": "212.40", "usual": "51.10", "currency": "USD"}),
-    Case(K.POLICY_VIOLATION, S.S2, "Sent e-mail without the approval that the policy asks for", I.RESOLVED, InstanceState.QUARANTINED, "The runtime cached a decision across two recipients.", "Decisions are bound to the call's digest; the cache is gone.", "Two mails, both to colleagues.", "dan", {"tool": "send_email", "calls": 2}),
-    Case(K.DATA_LEAK, S.S0, "Card numbers in a prompt to an outside model", I.REVIEWED, InstanceState.QUARANTINED, "An attachment was passed on unredacted.", "Attachments go through the redactor; its test holds card numbers.", "Told by a customer.", "grace", {"records": 3}),
+    Case(K.POLICY_VIOLATION, S.S2, "Sent e-mail without the approval that the policy asks for", I.RESOLVED, InstanceState.QUARANTINED, "The runtime cached a decision across two recipients.", "Decisions are bound to the call's digest; the cache is gone.", "Two mails, both to colleagues.", "dan", facts={"tool": "send_email", "calls": 2}),
+    Case(K.DATA_LEAK, S.S0, "Card numbers in a prompt to an outside model", I.REVIEWED, InstanceState.QUARANTINED, "An attachment was passed on unredacted.", "Attachments go through the redactor; its test holds card numbers.", "Told by a customer.", "grace", facts={"records": 3}),
     Case(K.DRIFT, S.S3, "A tool answers with another schema than the genome names", I.RESOLVED, None, "The tool's owner deployed without telling.", "The tool's schema digest is part of its release now.", facts={"tool": "query_db"}),
     Case(K.TAMPER, S.S1, "The digest of a stored genome did not match", I.RESOLVED, None, "A restored backup held an older row.", "The backup was made anew and compared, digest by digest.", "The sweep found it at night."),
-    Case(K.ENFORCEMENT_FAILURE, S.S1, "Kept calling for 40 s after its quarantine", I.RESOLVED, InstanceState.PAUSED, "The runtime asked for decisions once a minute.", "It asks before each call now.", facts={"calls": 7}),
-    Case(K.QUALITY_REGRESSION, S.S3, "Summaries leave out the deadline", I.RESOLVED, None, "The newer model prefers shorter answers.", "The prompt asks for the deadline by name.", by="carol"),
+    Case(K.ENFORCEMENT_FAILURE, S.S1, "Kept calling for 40 s after it was paused", I.RESOLVED, InstanceState.QUARANTINED, "The runtime asked for decisions once a minute.", "It asks before each call now.", was=InstanceState.PAUSED, facts={"calls": 7}),
+    Case(K.QUALITY_REGRESSION, S.S3, "Summaries leave out the deadline", I.RESOLVED, None, "The newer model prefers shorter answers.", "The prompt asks for the deadline by name.", by="carol", agents=("contract-review", "release-notes")),
     Case(K.OUTAGE, S.S2, "The model provider answers with errors", I.RESOLVED, InstanceState.PAUSED, "An outage at the provider, 50 minutes.", "The fallback model takes over after five errors.", facts={"error": "529", "share": "83 %"}),
-    Case(K.TOOL_MISUSE, S.S2, "Asks the payment tool for a foreign account", I.MITIGATED, InstanceState.QUARANTINED, note="The account number was in the invoice's text.", facts={"tool": "payment", "denied": 3}),
-    Case(K.DATA_LEAK, S.S2, "Personal data in a ticket's public answer", I.MITIGATED, InstanceState.READ_ONLY, by="grace"),
+    Case(K.TOOL_MISUSE, S.S2, "Asks the payment tool for a foreign account", I.MITIGATED, InstanceState.QUARANTINED, note="The account number was in the invoice's text.", agents=("payment-runner", "invoice-reader"), facts={"tool": "payment", "denied": 3}),
+    Case(K.DATA_LEAK, S.S2, "Personal data in a ticket's public answer", I.MITIGATED, InstanceState.READ_ONLY, by="grace", agents=("support-triage", "refund-desk")),
     Case(K.DRIFT, S.S4, "Uses a cached prompt that is one version old", I.TRIAGED, by="carol"),
-    Case(K.COST_OVERRUN, S.S2, "Passed its daily budget before noon", I.MITIGATED, InstanceState.READ_ONLY, facts={"cap": "40.00", "spent": "40.18", "currency": "USD"}),
-    Case(K.POLICY_VIOLATION, S.S1, "A RED tool was called eleven times without an approval", I.TRIAGED, note="All were denied; something retries.", facts={"tool": "deploy_prod", "denied": 11}),
-    Case(K.SHADOW_AGENT, S.S3, "Telemetry from an instance that was retired", I.OPEN, facts={"spans": 9}),
-    Case(K.ENFORCEMENT_FAILURE, S.S0, "Reports active although it is quarantined", I.OPEN, facts={"reported": "active", "wanted": "quarantined"}),
+    Case(K.COST_OVERRUN, S.S2, "Spent by noon what it usually spends in a week", I.MITIGATED, InstanceState.READ_ONLY, facts={"spent": "40.18", "usual": "5.70", "currency": "USD"}),
+    Case(K.POLICY_VIOLATION, S.S1, "A RED tool was called eleven times without an approval", I.TRIAGED, note="All were denied; something retries.", facts={"tool": "rm_rf", "denied": 11}),
+    Case(K.ENFORCEMENT_FAILURE, S.S0, "Reports active although it is quarantined", I.OPEN, was=InstanceState.QUARANTINED, says=InstanceState.ACTIVE, facts={"reported": "active", "wanted": "quarantined"}),
+    Case(K.SHADOW_AGENT, S.S3, "Telemetry from an instance that was retired", I.OPEN, about="retired", facts={"spans": 9}),
 )  # fmt: skip
 """Oldest first. Between them they show every kind, severity and state."""
 
@@ -72,23 +80,39 @@ def build(demo: Demo) -> None:
         .order_by("pk")
     )
     demo.random.shuffle(free)
-    templates = list(AgentTemplate.objects.order_by("pk"))
     for number, case in enumerate(demo.progress("incidents", cases, total)):
         opened = demo.start + (demo.now - demo.start) * ((number + 0.6) / total)
-        instance = _at_work(free, opened)
-        if instance is not None:
-            free.remove(instance)
-        subject: Model = instance or templates[number % len(templates)]
-        _tell(demo, case, subject, opened)
+        subject = _subject(case, free, opened)
+        if isinstance(subject, AgentInstance) and subject in free:
+            free.remove(subject)
+        if case.about == "retired" and isinstance(subject, AgentInstance):
+            opened = min(max(opened, subject.state_since + NEEDED_BEFORE), demo.now)
+        if subject is not None:
+            _tell(demo, case, subject, opened)
 
 
-def _at_work(free: list[AgentInstance], at: datetime) -> AgentInstance | None:
-    return next((one for one in free if one.created_at + NEEDED_BEFORE < at), None)
+def _subject(case: Case, free: list[AgentInstance], at: datetime) -> Model | None:
+    """What the case is about. Where nothing was at work yet it is an agent; None where nothing has been retired."""
+    if case.about == "retired":
+        return AgentInstance.objects.filter(state=InstanceState.RETIRED).order_by("pk").first()
+    if case.about == "environment":
+        return Environment.objects.filter(production=True).order_by("pk").first()
+    if case.about == "instance":
+        at_work = [one for one in free if one.created_at + NEEDED_BEFORE < at]
+        fitting = [one for one in at_work if one.template.slug.startswith(case.agents)] if case.agents else []
+        if at_work:
+            return (fitting or at_work)[0]
+    return AgentTemplate.objects.order_by("pk").first()
 
 
 def _tell(demo: Demo, case: Case, subject: Model, opened: datetime) -> None:
     """The incident from its opening as far as it has come."""
     dan, grace = demo.people["dan"], demo.people["grace"]
+    if case.was is not None and isinstance(subject, AgentInstance):
+        with demo.at(opened - timedelta(minutes=10)):
+            registry.restrict_instance(
+                instance=subject, to=case.was, actor=dan, reason="Its answers are being looked into"
+            )
     with demo.at(opened):
         incident = services.open_incident(
             kind=case.kind,
@@ -100,6 +124,7 @@ def _tell(demo: Demo, case: Case, subject: Model, opened: datetime) -> None:
             detected=Detection.PERSON if case.by else Detection.RULE,
             note=case.note if case.by else "",
         )
+    _report(incident, case.says)
     if case.reached is I.OPEN:
         return
     owner = demo.people[case.by] if case.by in ("grace", "carol") else dan
@@ -154,8 +179,12 @@ def _release(demo: Demo, case: Case, incident: Incident, at: datetime) -> None:
     _report(incident)
 
 
-def _report(incident: Incident) -> None:
-    """The runtime says that it has followed."""
-    if incident.instance_id is not None:
-        instance = AgentInstance.objects.get(pk=incident.instance_id)
+def _report(incident: Incident, says: InstanceState | None = None) -> None:
+    """The runtime says that it has followed, or goes on saying what it said before."""
+    if incident.instance_id is None:
+        return
+    instance = AgentInstance.objects.get(pk=incident.instance_id)
+    if says is not None:
+        registry.heartbeat(instance=instance, state=says, generation=instance.generation - 1)
+    elif instance.state != InstanceState.RETIRED:
         registry.heartbeat(instance=instance, state=instance.state, generation=instance.generation)

@@ -16,6 +16,8 @@ from policy.queries.standing import load_agents, load_rules
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, Environment, Provider
 from registry.services import issue_ingest_key
+from telemetry.lifecycle import IncidentKind
+from telemetry.models import Incident
 
 from .sending import job, models_of, runner
 
@@ -52,6 +54,7 @@ class Pulse:
         self.fleet: list[AgentInstance] = []
         self.models: dict[UUID, str] = {}
         self.known_since: datetime | None = None
+        self.defiant: dict[UUID, tuple[str, int | None]] = {}
         self.due: dict[UUID, datetime] = {}
         self.keys: dict[tuple[UUID, UUID], str] = {}
         self.token = ""
@@ -102,16 +105,27 @@ class Pulse:
         return Round(sent, spans, refused + unread)
 
     def _look(self, now: datetime) -> None:
-        """The fleet as it is now: whoever is stopped meanwhile works no more, and says that it has stopped."""
+        """The fleet as it is now: whoever is stopped meanwhile works no more, and says that it has stopped; only who is
+        known not to follow (an open enforcement failure) goes on saying what it said."""
         with db.tenants([self.tenant_id]):
-            rows = AgentInstance.objects.filter(state__in=REPORTS).select_related("version", "provider")
+            rows = AgentInstance.objects.filter(state__in=REPORTS).select_related(
+                "version", "provider", "status"
+            )
             everyone = list(rows.order_by("pk"))
+            unruly = Incident.objects.live().filter(
+                kind=IncidentKind.ENFORCEMENT_FAILURE, instance__in=everyone
+            )
+            named = set(unruly.values_list("instance", flat=True))
             self.models = models_of(rows)
         self.fleet = [one for one in everyone if not is_silent(one)]
+        self.defiant = {
+            one.pk: (one.status.state, one.status.generation) for one in everyone if one.pk in named
+        }
         self.known_since = now
 
     def _beat(self, instance: AgentInstance, now: datetime) -> int:
-        body = json.dumps({"state": instance.state, "generation": instance.generation}).encode()
+        state, generation = self.defiant.get(instance.pk, (instance.state, instance.generation))
+        body = json.dumps({"state": state, "generation": generation}).encode()
         path = f"/api/v1/registry/instances/{instance.typeid}/heartbeat/"
         self.due[instance.pk] = now + timedelta(seconds=instance.provider.heartbeat_seconds / 2)
         return self.post(path, self.token, body, "application/json")

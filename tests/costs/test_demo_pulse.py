@@ -16,6 +16,7 @@ from costs.demo.sending import runner, strays
 from costs.models import LedgerEntry
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, InstanceStatus
+from telemetry.lifecycle import IncidentKind
 from telemetry.models import Event, QuarantinedEvent
 from telemetry.services import partitions
 from tests import make
@@ -93,6 +94,17 @@ def test_who_is_stopped_says_so_and_works_no_more(pulse):
         pulse.round()
     stopped = AgentInstance.objects.select_related("status").get(state=InstanceState.QUARANTINED)
     assert (stopped.status.state, stopped.status.generation) == ("quarantined", stopped.generation)
+    assert not Event.objects.filter(instance=stopped).exists()
+
+
+def test_who_is_known_not_to_follow_goes_on_saying_what_it_said(pulse):
+    stopped = AgentInstance.objects.get(state=InstanceState.QUARANTINED)
+    InstanceStatus.objects.filter(pk=stopped.pk).update(state="active", generation=0)
+    make.incident(stopped, kind=IncidentKind.ENFORCEMENT_FAILURE)
+    pulse.round()
+    status = InstanceStatus.objects.get(pk=stopped.pk)
+    assert (status.state, status.generation) == ("active", 0)
+    assert status.heartbeat_at > clock.now() - timedelta(minutes=1)
     assert not Event.objects.filter(instance=stopped).exists()
 
 

@@ -7,10 +7,11 @@ import pytest
 from arm import clock
 from arm.demo import Demo, hire
 from arm.models import ChangeRecord
-from registry.models import InstanceStatus
+from registry.lifecycle import InstanceState
+from registry.models import AgentInstance, InstanceInterval, InstanceStatus
 from telemetry import demo as telemetry_demo
 from telemetry.lifecycle import IncidentKind, IncidentState, Severity
-from telemetry.models import Incident
+from telemetry.models import Incident, IncidentEntry
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -30,6 +31,8 @@ def demo():
         with clock.at(began):
             instance = make.instance(version=build, environment=prod, provider=local)
         InstanceStatus.objects.filter(pk=instance.pk).update(telemetry_at=began)
+    with clock.at(demo.now - timedelta(days=1)):
+        make.instance(version=build, environment=prod, provider=local, state=InstanceState.RETIRED)
     return demo
 
 
@@ -60,3 +63,46 @@ def test_a_small_demo_still_has_the_newest_and_the_oldest(demo):
     telemetry_demo.build(demo)
     assert Incident.objects.count() == 2
     assert {row.state for row in Incident.objects.all()} == {"reviewed", "open"}
+
+
+def test_an_incident_says_nothing_of_its_subject_that_is_not_so(demo):
+    telemetry_demo.build(demo)
+    seen = set()
+    for incident in Incident.objects.select_related("instance__status"):
+        instance = incident.instance
+        if "nobody has registered" in incident.title or "any instance of" in incident.title:
+            assert incident.subject_kind in ("registry.environment", "registry.agenttemplate")
+        for state in InstanceState:
+            if any(f"{verb} {state.label.lower()}" in incident.title for verb in ("is", "was")):
+                seen.add(state)
+                spans = InstanceInterval.objects.filter(instance=instance, state=state)
+                retired = state == InstanceState.RETIRED and instance.state == state
+                assert retired or spans.filter(since__lt=incident.opened_at).exists(), incident.title
+            if f"is {state.label.lower()}" in incident.title or incident.facts.get("wanted") == state:
+                assert instance.state == state, incident.title
+            if incident.facts.get("reported") == state:
+                assert instance.status.state == state, incident.title
+        if incident.kind == IncidentKind.ENFORCEMENT_FAILURE:
+            assert instance.state == "quarantined", incident.title
+    assert seen == {InstanceState.PAUSED, InstanceState.QUARANTINED, InstanceState.RETIRED}
+
+
+def test_what_a_mitigation_did_is_so_as_long_as_the_incident_is_open(demo):
+    telemetry_demo.build(demo)
+    measures = IncidentEntry.objects.filter(kind="mitigation", incident__state="mitigated")
+    assert measures.count() == 3
+    for entry in measures.select_related("incident__instance"):
+        instance = entry.incident.instance
+        assert entry.after == f"{instance}: {instance.get_state_display()}"
+
+
+def test_an_incident_is_about_an_agent_that_does_such_work(demo):
+    somewhere = AgentInstance.objects.order_by("pk")[0]
+    build = make.approved(template=make.template(slug="refund-desk-emea"))
+    with clock.at(demo.start):
+        for _ in range(20):  # more than there are incidents: the others may not use them up
+            make.instance(version=build, environment=somewhere.environment, provider=somewhere.provider)
+    InstanceStatus.objects.filter(instance__version=build).update(telemetry_at=demo.start)
+    telemetry_demo.build(demo)
+    for title in ("Refund proposals", "Personal data in a ticket"):
+        assert Incident.objects.get(title__startswith=title).version == build
