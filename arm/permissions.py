@@ -60,9 +60,7 @@ def allowed(actor: Actor, right: Right, obj: Model) -> bool:
 def require(actor: Actor, right: Right, obj: Model) -> None:
     """NotAllowed, naming right and object, unless `allowed`."""
     if not allowed(actor, right, obj):
-        raise NotAllowed(
-            f"You may not {right.name.lower().replace('_', ' ')}: {obj}.", right=right.value, on=str(obj)
-        )
+        raise NotAllowed(f"You may not {right.words}: {obj}.", right=right.value, on=str(obj))
 
 
 def held_on(actor: Actor, obj: Model) -> frozenset[Right]:

@@ -51,6 +51,11 @@ class Right(StrEnum):
     READ_EVIDENCE = "evidence_read"
     EXPORT_AUDIT_PACK = "audit_pack_export"
 
+    @property
+    def words(self) -> str:
+        """As it reads on in a sentence: “manage keys”."""
+        return self.name.lower().replace("_", " ")
+
 
 class Risk(TextChoices):
     """Risk class of a template or a role, lowest first."""
@@ -63,7 +68,5 @@ class Risk(TextChoices):
 
 RISKS_UP_TO = {risk.value: [low.value for low in list(Risk)[: n + 1]] for n, risk in enumerate(Risk)}
 
-PERMISSIONS: list[tuple[str, Any]] = [
-    (right.value, f"Can {right.name.lower().replace('_', ' ')}") for right in Right
-]
+PERMISSIONS: list[tuple[str, Any]] = [(right.value, f"Can {right.words}") for right in Right]
 """`Meta.permissions` of every scope model, so that each right can be granted on each scope."""

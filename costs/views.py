@@ -10,6 +10,7 @@ from django.views.generic import DetailView, TemplateView
 
 from arm.forms import ReasonForm
 from arm.models import User
+from arm.panels import rights_of_visitor
 from arm.permissions import held_anywhere, visible
 from arm.rights import Right
 from arm.views import CommandView, CreateView, FilteredList, Scoped, current_tenant, export_csv
@@ -28,6 +29,7 @@ class SpendPage(TemplateView):
     """What was spent in a period, by a tag; each number leads to its ledger entries."""
 
     template_name = "costs/spend.html"
+    view_right = Right.READ_LEDGER
     columns = (
         ("key", "key"),
         ("label", "label"),
@@ -43,7 +45,8 @@ class SpendPage(TemplateView):
         found = self.answer(form) if form.is_valid() else None
         if found is not None and request.GET.get("format") == "csv":
             return export_csv(request, self.answer(form, Right.EXPORT).lines, self.columns, "spend")
-        context = self.get_context_data(form=form, spend=found)
+        may_connect = Right.MANAGE_KEYS.value in rights_of_visitor(request)
+        context = self.get_context_data(form=form, spend=found, may_connect=may_connect)
         if found is not None:
             context["tag"] = form.cleaned_data["tag"]
             context["charted"] = [

@@ -10,6 +10,7 @@ from django.views.generic import ListView
 from arm import services as core
 from arm.forms import ReasonForm
 from arm.models import ApiKey, User
+from arm.panels import rights_of_visitor
 from arm.permissions import held_anywhere
 from arm.rights import Right
 from arm.views import CommandView, CreateView, Scoped, ShownOnce
@@ -33,6 +34,10 @@ class KeyList(Scoped, ListView[KeyScope]):
     view_right = Right.MANAGE_KEYS
     template_name = "telemetry/key_list.html"
     paginate_by = 50
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        may_issue = self.view_right.value in rights_of_visitor(self.request)
+        return super().get_context_data(may_issue=may_issue, **kwargs)
 
 
 class KeyShownOnce(ShownOnce):

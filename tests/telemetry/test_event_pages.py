@@ -204,3 +204,19 @@ class TestKeys:
         assert client.get(f"{KEYS}new/").status_code == 404
         assert client.post(f"{KEYS}{key.typeid}/revoke/", {"reason": "x"}).status_code == 404
         assert ApiKey.objects.get().live
+
+    def test_who_manages_no_keys_is_not_told_that_there_are_none(self, client, rita, instance):
+        make.ingest_token(instance.environment, instance.provider)
+        page = text_of(client.get(KEYS))
+        assert "No ingest key" not in page and f"{KEYS}new/" not in page
+        assert "Nothing here for you to see" in page and "do not let you manage keys" in page
+        assert "No event in the last day" in text_of(client.get(EVENTS)), "and who may look is told so"
+
+    def test_who_manages_the_keys_of_one_place_is_told_of_that_place(self, client, tenant, instance):
+        make.ingest_token(instance.environment, instance.provider)
+        elsewhere = make.environment("lab")
+        user = make.user("lena", member_of=tenant)
+        make.grant(user, elsewhere, Right.MANAGE_KEYS)
+        client.force_login(user)
+        page = text_of(client.get(KEYS))
+        assert "No ingest key yet where you manage keys" in page and f"{KEYS}new/" in page

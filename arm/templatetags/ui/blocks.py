@@ -7,6 +7,7 @@ from typing import Any
 from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 
+from arm.panels import rights_of_visitor
 from arm.templatetags.ui.glyphs import icon, shape
 from arm.templatetags.ui.library import register
 from arm.templatetags.ui.states import look
@@ -67,9 +68,23 @@ def stat(
     return format_html('<li class="stat{}">{}</li>', f" tone-{tone}" if tone else "", tag)
 
 
-@register.simple_tag
-def empty(title: str, text: str = "", url: str = "", link: str = "", icon_name: str = "box") -> SafeString:
-    """What an empty page says: what is not here, why, and the first step as a link."""
+@register.simple_tag(takes_context=True)
+def empty(
+    context: Mapping[str, Any],
+    title: str,
+    text: str = "",
+    url: str = "",
+    link: str = "",
+    icon_name: str = "box",
+) -> SafeString:
+    """What an empty page says: what is not here, why, and the first step as a link.
+
+    To whom the page shows nothing whatever there is (its `view_right` is held nowhere), it says that instead.
+    """
+    right, request = getattr(context.get("view"), "view_right", None), context.get("request")
+    if right is not None and request is not None and right.value not in rights_of_visitor(request):
+        title, url = "Nothing here for you to see", ""
+        text = f"Your roles do not let you {right.words}. An administrator binds roles to people."
     step = format_html('<p><a class="button" href="{}">{}</a></p>', url, link) if url else ""
     return format_html(
         '<div class="empty">{}<p class="empty-title">{}</p>{}{}</div>',
