@@ -1,6 +1,11 @@
 """The whole demo, small: every part of it together, as `manage.py demo` builds it."""
 
+import csv
+import re
+from collections import Counter
 from datetime import timedelta
+from decimal import Decimal
+from html import unescape
 
 import pytest
 from django.apps import apps
@@ -128,3 +133,61 @@ def test_nobody_keeps_a_decision_of_the_future():
     ahead = Past(ids.uuid7_at(clock.now() + timedelta(minutes=1)), None, None, None, None, 0)
     with pytest.raises(ValueError, match="lies in the future"):
         keep([ahead])
+
+
+# --- the fleet page -----------------------------------------------------------------------------------------
+
+LINK = re.compile(r'<a[^>]*href="([^"]+)"[^>]*>(.*?)</a>', re.DOTALL)
+
+
+def rows_behind(client, address):
+    """Of that list, all pages: as its file holds them."""
+    page = client.get(f"{address}{'&' if '?' in address else '?'}format=csv")
+    assert page["Content-Type"].startswith("text/csv"), address
+    return list(csv.DictReader(b"".join(page).decode().splitlines()))
+
+
+def numbers(page):
+    """(address, text without its marks) of each link in the panels whose text begins with a number."""
+    for address, inner in LINK.findall(page[page.index('class="panels"') :]):
+        value = re.search(
+            r'class="stat-value">(.*?)</span>\s*(?:</a>|<span class="stat-note|$)', inner, re.DOTALL
+        )
+        text = re.sub(r"<svg.*?</svg>|<[^>]+>", "", value[1] if value else inner).strip()
+        if whole := re.search(r'title="([\d,]+)"', inner):  # what is shortened says its whole number
+            text = whole[1]
+        if re.match(r"[^\w\s]?\d", text):
+            yield unescape(address), text
+
+
+@pytest.mark.parametrize("name", ["root", "judy"])
+def test_every_number_of_the_fleet_page_equals_the_rows_behind_its_link(name):
+    client = signed_in(name)
+    seen = Counter()
+    with clock.at(clock.now()):  # heartbeats do not grow old while the links are followed
+        page = client.get("/").content.decode()
+        for address, text in numbers(page):
+            if address.startswith("/costs/"):
+                continue  # an amount: below
+            count = int(re.match(r"[\d,]+", text)[0].replace(",", ""))
+            assert len(rows_behind(client, address)) == count, (address, text)
+            seen[address.partition("?")[0]] += 1
+            seen["not nothing"] += count > 0
+    assert seen.pop("not nothing") > 15
+    assert seen == {
+        "/registry/instances/": 4 + 9 * 4,  # tiles, and nine numbers of three environments and their sum
+        "/incidents/": 5,
+        "/approvals/waiting/": 1,
+    }
+
+
+def test_what_the_fleet_page_says_was_spent_is_the_sum_of_the_entries_behind_it():
+    client = signed_in("root")
+    found = numbers(client.get("/").content.decode())
+    shown = [(address, text) for address, text in found if address.startswith("/costs/")]
+    assert {address for address, _ in shown} == {shown[0][0]} and len(shown) == 2, "an amount and a count"
+    rows = rows_behind(client, shown[0][0])
+    amount, calls = (Decimal(re.search(r"[\d,]+(\.\d+)?", text)[0].replace(",", "")) for _, text in shown)
+    assert len(rows) == calls > 0
+    places = Decimal(1).scaleb(amount.as_tuple().exponent)
+    assert sum(Decimal(row["amount"]) for row in rows).quantize(places) == amount
