@@ -236,7 +236,11 @@ Q_CLUSTER = {
     "catch_up": False,
     "label": "Background work",
     "save_limit": 2000,
+    "ALT_CLUSTERS": {"signer": {"workers": 1, "timeout": 300, "retry": 360}},
 }
+KEY_ENCRYPTION_KEY = env(
+    "ARM_KEY_ENCRYPTION_KEY", ""
+)  # of the signer's process only: it unseals signing keys
 
 # --- ports: who answers what lower apps ask ------------------------------------------------------------------
 PROMOTION_GATES: list[str] = [
@@ -298,13 +302,15 @@ NAVIGATION: list[str] = [
     "policy.plugins.Navigation",
     "telemetry.plugins.Navigation",
     "costs.plugins.Navigation",
+    "evidence.plugins.Navigation",
 ]
-SCHEDULES: list[tuple[str, str, int]] = [
+SCHEDULES: list[tuple[str, str, float]] = [
     ("approvals", "policy.tasks.expire_everywhere", 1),
     ("policy tidying", "policy.tasks.tidy", 60),
     ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
     ("caps passed", "costs.tasks.sweep_caps", 1),
     ("statistics", "arm.statistics.keep", 10),
+    ("logs", "evidence.tasks.tend_logs", 0.25),
 ]  # (name, dotted path run for each tenant or once, minutes)
 LIMITS = "policy.plugins.Limits"  # who counts what is used of the limits
 POLICY_FACTS: dict[str, str] = {}  # fact: dotted path of who knows it (policy.facts)

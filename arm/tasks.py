@@ -32,10 +32,14 @@ TAKEN = frozenset(
 """Keyword arguments that django-q2 (or `run`) would keep for itself."""
 
 
-def enqueue(task: str, *, tenant_id: UUID, **facts: str | int) -> None:
+SIGNER = "signer"
+"""The cluster that holds the key-encryption key: what signs runs there and nowhere else."""
+
+
+def enqueue(task: str, *, tenant_id: UUID, cluster: str | None = None, **facts: str | int) -> None:
     """Run the task at this dotted path once this transaction has committed, inside its tenant's wall.
 
-    The task receives `tenant_id` and `facts` as keywords and may run more than once.
+    The task receives `tenant_id` and `facts` as keywords and may run more than once. `cluster`: SIGNER, or the worker.
     """
     if clash := TAKEN & facts.keys():
         raise ValueError(
@@ -46,7 +50,7 @@ def enqueue(task: str, *, tenant_id: UUID, **facts: str | int) -> None:
         path=task,
         tenant_id=str(tenant_id),
         asked_by=logs.request_id.get(),
-        q_options={"task_name": task[:100]},
+        q_options={"task_name": task[:100], **({"cluster": cluster} if cluster else {})},
         **facts,
     )
 
@@ -54,7 +58,7 @@ def enqueue(task: str, *, tenant_id: UUID, **facts: str | int) -> None:
 def announce(event: str, *, tenant_id: UUID, **facts: str | int) -> None:
     """Tell every subscriber of `event` (settings.SUBSCRIBERS), each in a task of its own."""
     for task in settings.SUBSCRIBERS.get(event, ()):
-        enqueue(task, tenant_id=tenant_id, **facts)
+        enqueue(task, tenant_id=tenant_id, cluster=None, **facts)
 
 
 def run(*, path: str, tenant_id: str, asked_by: str = "", **facts: str | int) -> object:

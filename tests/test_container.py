@@ -19,7 +19,7 @@ ROOT = Path(__file__).parent.parent
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "compose.yaml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 DOCKERFILE = (ROOT / "Dockerfile").read_text()
-OURS = ["prepare", "web", "gateway", "worker", "scheduler"]
+OURS = ["prepare", "web", "gateway", "worker", "signer", "scheduler"]
 
 
 def words(command: str | list[str]) -> list[str]:
@@ -77,9 +77,19 @@ def test_every_variable_that_is_set_is_one_that_the_settings_read() -> None:
 
 def test_no_secret_is_written_down_and_a_missing_one_stops_the_start() -> None:
     text = (ROOT / "compose.yaml").read_text()
-    for variable in ("ARM_SECRET_KEY", "ARM_DATABASE_PASSWORD", "ARM_ALLOWED_HOSTS"):
+    for variable in (
+        "ARM_SECRET_KEY",
+        "ARM_DATABASE_PASSWORD",
+        "ARM_KEY_ENCRYPTION_KEY",
+        "ARM_ALLOWED_HOSTS",
+    ):
         assert re.search(rf"\$\{{{variable}:\?", text)
         assert not re.search(rf"\$\{{{variable}:?-", text)
+
+
+def test_only_the_signer_holds_the_key_that_unseals_signing_keys() -> None:
+    holders = [name for name in OURS if "ARM_KEY_ENCRYPTION_KEY" in SERVICES[name]["environment"]]
+    assert holders == ["signer"]
 
 
 def test_web_and_gateway_are_reached_from_this_host_only_and_say_whether_they_live() -> None:

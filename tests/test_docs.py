@@ -48,6 +48,10 @@ FLOORS = {
 
 def test_every_floor_has_its_measured_row() -> None:
     """Whether a floor is met is said by the row: a missed one carries the word."""
-    rows = dict(re.findall(r"^\| `(\w+)` \| ([^|]+)\|", (ROOT / "docs/benchmarks.md").read_text(), re.MULTILINE))
+    rows = dict(
+        re.findall(r"^\| `(\w+)` \| ([^|]+)\|", (ROOT / "docs/benchmarks.md").read_text(), re.MULTILINE)
+    )
     assert rows.keys() >= FLOORS
-    assert "+`" not in (ROOT / "docs/benchmarks.md").read_text(), "measured on a tree that was never committed"
+    assert "+`" not in (ROOT / "docs/benchmarks.md").read_text(), (
+        "measured on a tree that was never committed"
+    )

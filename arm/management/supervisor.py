@@ -42,6 +42,8 @@ class Child:
 
     name: str
     command: Sequence[str]
+    own: Mapping[str, str] = field(default_factory=dict)
+    """What only this program finds in its environment."""
     process: subprocess.Popen[bytes] | None = None
     started: float = 0.0
     restart_at: float | None = None
@@ -105,9 +107,9 @@ class Supervisor:
             raise StepFailed(f"{name} ended with {code}")
         return child.lines
 
-    def start(self, name: str, command: Sequence[str]) -> None:
-        """Start a program and keep it running."""
-        child = Child(name, command)
+    def start(self, name: str, command: Sequence[str], **own: str) -> None:
+        """Start a program and keep it running; `own` is in its environment alone."""
+        child = Child(name, command, own)
         self.children.append(child)
         self._launch(child)
 
@@ -136,7 +138,7 @@ class Supervisor:
         child.process = subprocess.Popen(  # noqa: S603 - our own programs, no shell
             tied(child.command, os.getpid()),
             cwd=self.directory,
-            env=self.environment,
+            env={**self.environment, **child.own},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

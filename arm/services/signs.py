@@ -34,7 +34,7 @@ def beat(*, name: str) -> None:
     ProcessBeat.objects.update_or_create(name=name, defaults={"beat_at": clock.now()})
 
 
-def claim_schedule(*, name: str, minutes: int) -> bool:
+def claim_schedule(*, name: str, minutes: float) -> bool:
     """Whether this call is the one that may queue the schedule now; its next turn is `minutes` later."""
     now = clock.now()
     row, created = ProcessBeat.objects.select_for_update().get_or_create(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evidence import merkle
+from evidence.signing import merkle
 
 
 def plain_root(leaves: list[bytes]) -> bytes:

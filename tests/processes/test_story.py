@@ -170,7 +170,7 @@ def step_5_who_is_behind_the_request_does_not_approve_it(running: Product, facts
 def step_6_quarantine_in_the_browser_denies_within_a_second_while_the_worker_is_stopped(
     running: Product, facts: dict[str, Any]
 ) -> None:
-    worker = running.pid("qcluster")
+    worker = running.pid("qcluster --name arm")
     assert ask(running, facts, SEARCH)["decision"] == "allow"
     os.kill(worker, signal.SIGSTOP)
     try:
@@ -251,7 +251,7 @@ def step_7_kill_9_of_gateway_worker_and_database_loses_no_acknowledged_event(
     clients = [threading.Thread(target=client) for _ in range(2)]
     for thread in clients:
         thread.start()
-    for victim in ("arm.wsgi_gateway", "arm.wsgi:application", "qcluster", "postgres"):
+    for victim in ("arm.wsgi_gateway", "arm.wsgi:application", "qcluster --name arm", "postgres"):
         time.sleep(1.5)
         running.kill(victim)
     wait_for(lambda: _is_ready(running), 60)

@@ -81,14 +81,15 @@ def test_it_serves_mends_what_is_killed_and_stops_clean() -> None:
         for words in (
             "arm.wsgi:application",
             "arm.wsgi_gateway:application",
-            "qcluster",
+            "qcluster --name arm",
+            "qcluster --name signer",
             "manage.py scheduler",
         ):
             killed = running.kill(words)
             wait_for(lambda gone=killed, words=words: killed_and_back(running, words, gone))  # type: ignore[misc]
         wait_for(lambda: is_signed_in(browser, running.url))
         wait_for(lambda: answers(f"{running.gateway}/ready/"))
-        assert running.log.count("starting it again in 0.5 s") == 4
+        assert running.log.count("starting it again in 0.5 s") == 5
 
         # The database dies under them; the session that was committed is still there.
         killed = running.kill("postgres")

@@ -41,7 +41,9 @@ def tick(due: dict[str, float]) -> list[str]:
     it). Returns the names queued."""
     queued = []
     services.beat(name="scheduler")
-    if OrmQ.objects.count() < BACKLOG:  # a full queue needs no more beats; what runs there is beat enough
+    if (
+        OrmQ.objects.filter(key=settings.Q_CLUSTER["name"]).count() < BACKLOG
+    ):  # a full queue needs no more beats; what runs there is beat enough
         async_task("arm.tasks.beat_worker", q_options={"task_name": "beat", "save": False})
     for name, path, minutes in settings.SCHEDULES:
         if time.monotonic() < due[name]:

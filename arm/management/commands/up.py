@@ -75,7 +75,10 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
     supervisor.start(
         "gateway", granian("arm.wsgi_gateway:application", host, port + 1, workers=2, threads=32)
     )
-    supervisor.start("worker", [*manage, "qcluster"])
+    supervisor.start("worker", [*manage, "qcluster", "--name", "arm"])
+    key = supervisor.environment.get("ARM_KEY_ENCRYPTION_KEY") or pg.secret(Path(place), "key_encryption_key")
+    signer = {"Q_CLUSTER_NAME": "signer", "ARM_KEY_ENCRYPTION_KEY": key}
+    supervisor.start("signer", [*manage, "qcluster", "--name", "signer"], **signer)
     supervisor.start("scheduler", [*manage, "scheduler"])
     names = supervisor.environment["ARM_ALLOWED_HOSTS"]
     probes = [local.address(host, number) + "/ready/" for number in (port, port + 1)]

@@ -76,6 +76,7 @@ ICONS: dict[str, str] = {
     "quarantine": '<path d="M2 4.5h12v9H2zM2 4.5l2-2.5h8l2 2.5M6.5 7.5h3"/>',
     "keys": '<circle cx="5" cy="11" r="3"/><path d="m7.2 8.8 6-6M11 5l2 2M9.2 6.8l1.3 1.3"/>',
     "changes": '<path d="M3 2h7l3 3v9H3zM10 2v3h3M5.5 8h5M5.5 11h5"/>',
+    "log": '<path d="M8 2v3M4 9V7h8v2M8 5v2M4 9v0M2.5 9h3v3h-3zM10.5 9h3v3h-3zM6.5 2h3v3h-3z"/>',
     "settings": '<path d="M2 4.5h7m4 0h1M2 11.5h1m4 0h7"/><circle cx="11" cy="4.5" r="1.75"/>'
     '<circle cx="5" cy="11.5" r="1.75"/>',
     "search": '<circle cx="7" cy="7" r="4.5"/><path d="m10.5 10.5 3.5 3.5"/>',

@@ -1,0 +1,151 @@
+"""What proves the past: the tenant's log of records, its checkpoints, and the keys that sign them."""
+
+import json
+
+from django.db import models
+
+from arm import clock, ids
+from arm.models import ChangeRecord, Tenant, TenantRow
+
+from .signing.merkle import HASH_BYTES
+
+
+class SigningKey(TenantRow):
+    """A key pair of a tenant. The private half is sealed; only the signer has what unseals it."""
+
+    prefix = "sgk"
+
+    class Purpose(models.TextChoices):
+        LOG = "log", "Checkpoints of the log"
+
+    purpose = models.CharField(max_length=20, choices=Purpose.choices)
+    kid = models.CharField("key id", max_length=43, unique=True, help_text="The thumbprint of RFC 7638.")
+    jwk = models.JSONField("public key")
+    sealed = models.BinaryField(editable=False)
+    not_before = models.DateTimeField(default=clock.now)
+    retired_at = models.DateTimeField(null=True)
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["tenant", "purpose"],
+                condition=models.Q(retired_at=None),
+                name="one_active_key_for_each_purpose",
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_purpose_display()} {self.kid[:8]}"
+
+    @property
+    def about(self) -> str:
+        """What the private half is sealed with: whose it is and what for."""
+        return f"{self.tenant_id} {self.purpose} {self.kid}"
+
+
+class Log(TenantRow):
+    """The tree of a tenant as far as it has grown: how many leaves, and the complete subtrees at its right edge."""
+
+    prefix = "log"
+
+    size = models.BigIntegerField(default=0)
+    edge = models.BinaryField(default=bytes, help_text="Hashes of 32 bytes, the largest subtree first.")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant"], name="one_log_for_each_tenant")]
+
+    def __str__(self) -> str:
+        return f"Log of {self.tenant}"
+
+    @property
+    def parts(self) -> list[bytes]:
+        """The edge, hash by hash."""
+        edge = bytes(self.edge)
+        return [edge[at : at + HASH_BYTES] for at in range(0, len(edge), HASH_BYTES)]
+
+
+class PendingLeaf(models.Model):
+    """A record that committed and has no leaf yet. Written by a trigger in the transaction of the record."""
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    kind = models.CharField(max_length=20)
+    subject_id = models.UUIDField()
+    digest = models.CharField(max_length=71)
+    at = models.DateTimeField()
+
+    class Meta:
+        indexes = [models.Index(fields=["tenant", "id"], name="pending_in_order")]
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.subject_id}"
+
+
+class Leaf(models.Model):
+    """One line of the log: the digest of a record, when it was recorded, and its place. Content stays outside, so that
+    what is erased one day does not break the log."""
+
+    permission_scopes = ("tenant",)
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    seq = models.BigIntegerField("number", help_text="Counted from 0.")
+    kind = models.CharField(max_length=20)
+    subject_id = models.UUIDField()
+    body = models.TextField(help_text="Canonical JSON (RFC 8785).")
+    hash = models.BinaryField()
+
+    class Meta:
+        ordering = ["-seq"]
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "seq"], name="leaf_once"),
+            models.UniqueConstraint(fields=["tenant", "kind", "subject_id"], name="subject_has_one_leaf"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Leaf {self.seq}"
+
+    @property
+    def record(self) -> str:
+        """The shown identifier of the record that it is about."""
+        return ids.encode(ChangeRecord.prefix, self.subject_id)
+
+    @property
+    def created(self) -> str:
+        """When the record was written, as the text says it."""
+        return str(json.loads(self.body)["created"])
+
+
+class Node(models.Model):
+    """The hash of a complete subtree above the leaves. See `evidence.signing.merkle`."""
+
+    permission_scopes = ("tenant",)
+
+    tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_constraint=False, db_index=False)
+    level = models.SmallIntegerField()
+    seq = models.BigIntegerField()
+    hash = models.BinaryField()
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "level", "seq"], name="node_once")]
+
+    def __str__(self) -> str:
+        return f"Level {self.level}, number {self.seq}"
+
+
+class Checkpoint(TenantRow):
+    """What the log was at one size, signed."""
+
+    prefix = "chk"
+
+    size = models.BigIntegerField()
+    root = models.BinaryField()
+    note = models.TextField(help_text="A signed note of C2SP.")
+    key = models.ForeignKey(SigningKey, models.PROTECT, related_name="+")
+    at = models.DateTimeField(default=clock.now)
+
+    class Meta:
+        ordering = ["-size"]
+        constraints = [models.UniqueConstraint(fields=["tenant", "size"], name="checkpoint_once")]
+
+    def __str__(self) -> str:
+        return f"Checkpoint at {self.size}"

@@ -1,0 +1,10 @@
+"""What evidence adds to pages of others."""
+
+from arm.panels import Entry
+from arm.rights import Right
+
+
+class Navigation:
+    """Evidence's entries."""
+
+    entries = (Entry("Governance", "Log", "evidence:log", Right.READ_EVIDENCE, "log"),)

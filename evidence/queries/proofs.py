@@ -1,0 +1,41 @@
+"""Proofs out of the stored tree."""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from arm.models import Tenant
+
+from ..models import Checkpoint, Leaf, Node
+from ..signing import merkle, notes
+
+
+def inclusion_proof(leaf: Leaf) -> notes.Proof | None:
+    """That this leaf is under the newest checkpoint of its log; None while no checkpoint covers it."""
+    checkpoint = Checkpoint.objects.filter(tenant=leaf.tenant_id).first()
+    if checkpoint is None or checkpoint.size <= leaf.seq:
+        return None
+    path = _hashes(leaf.tenant_id, merkle.inclusion(leaf.seq, checkpoint.size))
+    return notes.Proof(leaf.seq, path, checkpoint.note)
+
+
+def consistency_proof(tenant: Tenant, old: int, new: int) -> list[bytes]:
+    """That the tenant's log of `new` leaves begins with the one of `old`. ValueError where there is none."""
+    return _hashes(tenant.pk, merkle.consistency(old, new))
+
+
+def _hashes(tenant_id: UUID, ranges: Sequence[Sequence[merkle.Place]]) -> list[bytes]:
+    """The hashes of a proof in two statements."""
+    places = {place for some in ranges for place in some}
+    leaves = [seq for level, seq in places if level == 0]
+    known = {
+        (0, seq): bytes(hashed)
+        for seq, hashed in Leaf.objects.filter(tenant=tenant_id, seq__in=leaves).values_list("seq", "hash")
+    }
+    # A proof has at most two hashes of a level for each bit of the size: the product of both lists is small.
+    nodes = Node.objects.filter(
+        tenant=tenant_id,
+        level__in={level for level, _ in places if level},
+        seq__in={seq for _, seq in places},
+    )
+    known |= {(level, seq): bytes(hashed) for level, seq, hashed in nodes.values_list("level", "seq", "hash")}
+    return merkle.proof(ranges, known.__getitem__)

@@ -1,0 +1,76 @@
+"""Prove the log against itself and against the records, from the first leaf on: what an auditor would do, as one run."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from django.db.models import Exists, OuterRef
+
+from arm.crypto import canonical, digest
+from arm.models import ChangeRecord, Tenant
+
+from ..models import Checkpoint, Leaf, PendingLeaf
+from ..signing import merkle, notes
+from ..signing.keys import from_jwk
+
+CHUNK = 5_000
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that does not fit: where, and what."""
+
+    where: str
+    what: str
+
+
+def findings(tenant: Tenant) -> Iterator[Finding]:
+    """Everything wrong with the log of this tenant; nothing when all fits.
+
+    Leaves are hashed again, in order and without a gap, and compared with their records' content; at the size of every
+    checkpoint the root is compared and its signature verified; every record has a leaf or waits for one.
+    """
+    tree = merkle.Tree()
+    checkpoints = {row.size: row for row in Checkpoint.objects.filter(tenant=tenant).select_related("key")}
+    leaves = Leaf.objects.filter(tenant=tenant).order_by("seq")
+    while some := list(leaves.filter(seq__gte=tree.size)[:CHUNK]):
+        records = ChangeRecord.objects.in_bulk([leaf.subject_id for leaf in some])
+        for leaf in some:
+            if leaf.seq != tree.size:
+                yield Finding(f"leaf {tree.size}", f"It is missing: the next one is {leaf.seq}.")
+                return
+            yield from _leaf(leaf, records.get(leaf.subject_id))
+            tree.append(merkle.leaf_hash(leaf.body.encode()))
+            if tree.size in checkpoints:
+                yield from _checkpoint(checkpoints.pop(tree.size), tree)
+    for size in sorted(checkpoints):
+        yield Finding(f"checkpoint {size}", f"The log has only {tree.size} leaves.")
+    known = Exists(Leaf.objects.filter(tenant=tenant, kind="change", subject_id=OuterRef("pk")))
+    waits = Exists(PendingLeaf.objects.filter(tenant=tenant, subject_id=OuterRef("pk")))
+    for record in ChangeRecord.objects.filter(~known, ~waits, tenant=tenant):
+        yield Finding(record.typeid, "This record has no leaf and does not wait for one.")
+
+
+def _leaf(leaf: Leaf, record: ChangeRecord | None) -> Iterator[Finding]:
+    where = f"leaf {leaf.seq}"
+    if bytes(leaf.hash) != merkle.leaf_hash(leaf.body.encode()):
+        yield Finding(where, "Its hash is not that of its text.")
+    said: dict[str, Any] = json.loads(leaf.body)
+    if said["seq"] != leaf.seq:
+        yield Finding(where, f"Its text says that it is leaf {said['seq']}.")
+    if record is None:
+        yield Finding(where, "The record that it is about is gone.")
+    elif digest(canonical(record.body())) != f"sha256:{said['payload_sha256']}":
+        yield Finding(where, f"The record {record.typeid} is not what it was when it was logged.")
+
+
+def _checkpoint(row: Checkpoint, tree: merkle.Tree) -> Iterator[Finding]:
+    where = f"checkpoint {row.size}"
+    try:
+        said = notes.open_checkpoint(row.note, public=from_jwk(row.key.jwk).public_bytes_raw())
+    except notes.BadNote as problem:
+        yield Finding(where, str(problem))
+        return
+    if (said.size, said.root) != (tree.size, tree.root):
+        yield Finding(where, "Its root is not that of the leaves before it.")

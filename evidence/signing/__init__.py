@@ -1,0 +1,1 @@
+"""The mathematics of proof, without a database: trees, signed notes, keys."""
