@@ -1,6 +1,7 @@
 """What proves the past: the tenant's log of records, its checkpoints, and the keys that sign them."""
 
 import json
+from datetime import datetime
 
 from django.db import models
 
@@ -110,9 +111,9 @@ class Leaf(models.Model):
         return ids.encode(ChangeRecord.prefix, self.subject_id)
 
     @property
-    def created(self) -> str:
+    def created(self) -> datetime:
         """When the record was written, as the text says it."""
-        return str(json.loads(self.body)["created"])
+        return datetime.fromisoformat(json.loads(self.body)["created"])
 
 
 class Node(models.Model):

@@ -2,6 +2,7 @@
 
 import base64
 import hashlib
+import re
 import subprocess
 from pathlib import Path
 
@@ -49,6 +50,24 @@ def test_openssl_verifies_the_signature(tmp_path: Path) -> None:
         [*command, "-sigfile", "sig"], cwd=tmp_path, capture_output=True, text=True, check=False
     )
     assert done.returncode != 0
+
+
+def test_the_commands_of_the_documentation_verify_a_checkpoint_and_refuse_a_changed_one(
+    tmp_path: Path,
+) -> None:
+    page = (Path(__file__).parents[2] / "docs/evidence.md").read_text()
+    (commands,) = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
+    (tmp_path / "key.pem").write_bytes(
+        KEY.public_key().public_bytes(
+            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+        )
+    )
+    for note, works in ((NOTE, True), (NOTE.replace("\n42\n", "\n43\n"), False)):
+        (tmp_path / "checkpoint.txt").write_text(note)
+        done = subprocess.run(
+            ["sh", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert (done.returncode == 0) is works, done.stderr
 
 
 @pytest.mark.parametrize(
