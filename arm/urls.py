@@ -49,7 +49,7 @@ urlpatterns = [
     path("costs/", include("costs.urls")),
     path("api/v1/", include("telemetry.api")),
     path("api/v1/costs/", include("costs.api")),
-    path("evidence/", include("evidence.urls")),
+    path("", include("evidence.urls")),  # /evidence/, /.well-known/arm-keys.json
     path("api/v1/evidence/", include("evidence.api")),
     path("admin/", admin.site.urls),
 ]

@@ -6,6 +6,7 @@ from . import views
 
 app_name = "evidence"
 urlpatterns = [
-    path("log/", views.LogPage.as_view(), name="log"),
-    path("log/<chg:record>/proof/", views.LeafProof.as_view(), name="leaf_proof"),
+    path(".well-known/arm-keys.json", views.public_keys, name="public_keys"),
+    path("evidence/log/", views.LogPage.as_view(), name="log"),
+    path("evidence/log/<chg:record>/proof/", views.LeafProof.as_view(), name="leaf_proof"),
 ]

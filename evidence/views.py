@@ -3,18 +3,48 @@
 from typing import Any
 from uuid import UUID
 
-from django.http import Http404, HttpRequest, HttpResponse
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse, JsonResponse
+from django.views.decorators.http import require_safe
 from django.views.generic import View
 
+from arm import db, ids
 from arm.panels import rights_of_visitor, seen_by_visitor
 from arm.rights import Right
 from arm.views import FilteredList, current_tenant
 
 from .filters import LeafFilter
-from .models import Checkpoint, Leaf, PendingLeaf
+from .models import Checkpoint, Leaf, PendingLeaf, SigningKey
 from .queries import inclusion_proof
 from .signing import notes
 from .signing.keys import from_jwk
+
+KEYS_SECONDS = 300
+"""For so long a verifier may keep the list of keys."""
+
+
+@login_not_required
+@require_safe
+def public_keys(_: HttpRequest) -> JsonResponse:
+    """Every public key that has ever signed here, with its validity: who verifies has no account. Tenants are named by
+    their identifiers only."""
+    with db.tenants(db.all_tenants()):
+        keys = [
+            {
+                "kid": key.kid,
+                "jwk": key.jwk,
+                "purpose": key.purpose,
+                "tenant": ids.encode("ten", key.tenant_id),
+                "status": "active" if key.retired_at is None else "retired",
+                "not_before": key.not_before,
+                "not_after": key.retired_at,
+            }
+            for key in SigningKey.objects.order_by("pk")
+        ]
+    answer = JsonResponse({"keys": keys})
+    answer["Cache-Control"] = f"public, max-age={KEYS_SECONDS}"
+    answer["Access-Control-Allow-Origin"] = "*"
+    return answer
 
 
 class LogPage(FilteredList):

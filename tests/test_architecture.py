@@ -115,7 +115,10 @@ def test_shown_identifiers_have_one_prefix_per_noun():
 
 # --- the doors -----------------------------------------------------------------------------------------------
 
-PUBLIC = {"/api/schema", "/health/", "/ready/", "/sign-in/", "/sign-out/", "/admin/login/", "/admin/jsi18n/"}
+PUBLIC = {
+    "/api/schema", "/health/", "/ready/", "/sign-in/", "/sign-out/", "/admin/login/", "/admin/jsi18n/",
+    "/.well-known/arm-keys.json",
+}  # fmt: skip
 PART = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>|\(\?P<(?P<group>\w+)>[^)]*\)")
 
 

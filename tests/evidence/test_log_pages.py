@@ -144,3 +144,15 @@ def test_mallory_of_another_tenant_and_bob_without_the_right_see_nothing(acme) -
         assert client.get("/api/v1/evidence/keys").json() == []
         assert client.get("/api/v1/evidence/log/consistency", {"from": 1, "to": 2}).status_code == 404
         assert "arm.example/log/acme" not in client.get("/evidence/log/").content.decode()
+
+
+def test_who_has_no_account_finds_the_keys_that_verify_and_neither_names_nor_private_halves(acme) -> None:
+    answer = Client().get("/.well-known/arm-keys.json")
+    (key,) = answer.json()["keys"]
+    note = Checkpoint.objects.get(tenant=acme).note
+    assert notes.open_checkpoint(note, public=from_jwk(key["jwk"]).public_bytes_raw()).size == 6
+    assert (key["tenant"], key["status"], key["not_after"]) == (encode("ten", acme.pk), "active", None)
+    sealed = bytes(SigningKey.objects.get(tenant=acme).sealed)
+    assert not any(form in answer.content for form in (b"acme", b"sealed", base64.b64encode(sealed)))
+    assert answer["Access-Control-Allow-Origin"] == "*"
+    assert Client().post("/.well-known/arm-keys.json").status_code == 405
