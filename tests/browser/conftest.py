@@ -20,6 +20,8 @@ from tests import make
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in the tests' own thread
 
 IMAGES = Path(__file__).parents[2] / "docs/images"
+SCREENSHOTS = os.environ.get("ARM_SCREENSHOTS", "").rstrip("/")
+"""The address of a demo that runs: pictures are taken of it."""
 PASSWORD = "correct horse battery"
 FLAGS = [
     "--no-sandbox",
@@ -84,8 +86,8 @@ class Visitor:
         return self.page
 
     def shoot(self, name: str) -> None:
-        """A picture for the documentation, only where ARM_SCREENSHOTS=1 asks for it."""
-        if os.environ.get("ARM_SCREENSHOTS") == "1":
+        """A picture for the documentation, only where ARM_SCREENSHOTS asks for it."""
+        if SCREENSHOTS:
             IMAGES.mkdir(parents=True, exist_ok=True)
             self.page.screenshot(path=IMAGES / f"{name}.png")
 

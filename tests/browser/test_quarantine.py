@@ -14,7 +14,6 @@ def quarantine(visitor: Visitor, instance: AgentInstance) -> None:
     page = visitor.goto(instance.get_absolute_url())
     page.locator(".page-actions").get_by_role("link", name="Quarantine", exact=True).click()
     expect(page.get_by_text("Two people who take no part now must agree")).to_be_visible()
-    visitor.shoot("quarantine")
     page.get_by_label("Reason").fill("Sends refunds to itself.")
     page.locator("#content").get_by_role("button", name="Quarantined").click()
 
@@ -35,7 +34,6 @@ def test_an_operator_quarantines_and_another_window_shows_it_within_five_seconds
 
     expect(acting.page.get_by_role("heading", level=1)).to_contain_text("support-triage-1")
     expect(other.get_by_role("link", name="support-triage-1")).to_be_visible(timeout=5_000)
-    watching.shoot("fleet")
     house.instance.refresh_from_db()
     assert house.instance.state == InstanceState.QUARANTINED
 

@@ -1,0 +1,82 @@
+"""The pages that the tour shows, of the demo fleet: on a small one, or on the one that runs at ARM_SCREENSHOTS."""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+from django.core.management import call_command
+from playwright.sync_api import Page, expect
+from pytest_django.plugin import DjangoDbBlocker
+
+from arm.models import User
+from tests import make
+from tests.browser.conftest import PASSWORD, SCREENSHOTS, Open, Visitor
+from tests.telemetry.sending import forget
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture(scope="module")
+def demo(site: str, django_db_blocker: DjangoDbBlocker) -> Iterator[str]:
+    """Where the demo fleet is served."""
+    if SCREENSHOTS:
+        yield SCREENSHOTS
+        return
+    with django_db_blocker.unblock(), pytest.MonkeyPatch.context() as patch:
+        patch.setenv("ARM_DEMO_PASSWORD", PASSWORD)
+        forget()
+        make.user("root", member_of=make.tenant("main"), is_superuser=True)
+        call_command("demo", scale=0.03, verbosity=0)
+    yield site
+    forget()
+
+
+@pytest.fixture
+def as_(window: Open, demo: str) -> "SignsIn":
+    return SignsIn(window, demo)
+
+
+class SignsIn:
+    """`as_("dan")`: a window of one of the demo's people."""
+
+    def __init__(self, window: Open, demo: str) -> None:
+        self.window, self.demo = window, demo
+
+    def __call__(self, name: str) -> Visitor:
+        visitor = self.window()
+        visitor.site = self.demo
+        visitor.sign_in(User(username=name), os.environ["ARM_DEMO_PASSWORD"] if SCREENSHOTS else PASSWORD)
+        return visitor
+
+
+def fits(page: Page) -> bool:
+    return bool(page.evaluate("document.documentElement.scrollWidth <= window.innerWidth"))
+
+
+def test_the_fleet_page_shows_the_fleet_its_incidents_and_what_was_spent(as_: SignsIn) -> None:
+    visitor = as_("judy")
+    page = visitor.page
+    expect(page.get_by_text("Updates every 3 s")).to_be_visible()
+    for title in ("Instances", "Open incidents", "Spend today", "Approvals waiting"):
+        expect(page.get_by_role("heading", name=title, exact=True)).to_be_visible()
+    assert fits(page)
+    visitor.shoot("fleet")
+
+
+def test_a_version_page_shows_its_genome_and_how_far_it_has_come(as_: SignsIn) -> None:
+    visitor = as_("alice")
+    page = visitor.goto("/registry/versions/?state=approved")
+    page.locator("tbody tr th a, tbody tr td a").first.click()
+    expect(page.get_by_text("sha256:").first).to_be_visible()
+    assert fits(page)
+    visitor.shoot("version")
+
+
+def test_before_a_quarantine_its_page_says_how_far_it_reaches_and_what_undoes_it(as_: SignsIn) -> None:
+    visitor = as_("dan")
+    page = visitor.goto("/registry/instances/?state=active&environment=prod")
+    page.locator("tbody tr th a, tbody tr td a").first.click()
+    page.locator(".page-actions").get_by_role("link", name="Quarantine", exact=True).click()
+    expect(page.get_by_text("Two people who take no part now must agree")).to_be_visible()
+    assert fits(page)
+    visitor.shoot("quarantine")
