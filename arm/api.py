@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
@@ -18,6 +18,7 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from arm import ids, logs
+from arm.conflicts import conflict_of
 from arm.errors import DomainError, Invalid, Problem
 from arm.models import Tenant, User
 from arm.permissions import visible
@@ -48,6 +49,11 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
     if isinstance(exc, DomainError):
         headers = {"Retry-After": str(exc.extra["retry_after"])} if "retry_after" in exc.extra else {}
         return problem(exc.status, exc.code, exc.message, headers=headers, **exc.extra)
+    if isinstance(exc, IntegrityError) and (refusal := conflict_of(exc)) is not None:
+        transaction.set_rollback(True)
+        return problem(
+            refusal.status, refusal.code, refusal.message, headers={}, errors=refusal.extra["errors"]
+        )
     if isinstance(exc, OperationalError):
         if not transaction.get_connection().needs_rollback:
             transaction.set_rollback(True)

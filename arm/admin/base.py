@@ -8,7 +8,6 @@ from django.contrib.admin.filters import RelatedFieldListFilter
 from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Paginator
-from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
@@ -16,6 +15,7 @@ from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
 from arm.admin.commands import AdminCommand
+from arm.conflicts import whole
 from arm.errors import DomainError
 from arm.models import ChangeRecord
 from arm.panels import rights_of_visitor
@@ -181,7 +181,7 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
         """A refusal comes back in the form, beside everything that was typed; nothing is stored."""
         answer: HttpResponse
         try:
-            with transaction.atomic():
+            with whole():
                 answer = super().changeform_view(request, object_id, form_url, extra_context)
             return answer
         except DomainError as refusal:

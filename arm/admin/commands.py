@@ -6,11 +6,11 @@ from typing import Any
 from django import forms
 from django.contrib import messages
 from django.contrib.admin import ModelAdmin
-from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.template.response import TemplateResponse
 
+from arm.conflicts import whole
 from arm.errors import DomainError
 from arm.models import User
 from arm.permissions import visible
@@ -79,7 +79,7 @@ class AdminCommand:
         refused = []
         for row in rows:
             try:
-                with transaction.atomic():
+                with whole():
                     made = self.run(row, request.user, cleaned)  # type: ignore[arg-type]
                 self.done(request, row, made)
             except DomainError as refusal:

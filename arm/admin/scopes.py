@@ -8,7 +8,6 @@ from typing import Any
 
 from django import forms
 from django.contrib import messages
-from django.db import transaction
 from django.db.models import Model
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect
@@ -18,6 +17,7 @@ from django.urls import URLPattern, path, reverse
 from arm import services
 from arm.admin.base import ScopedAdmin
 from arm.admin.commands import sentence
+from arm.conflicts import whole
 from arm.errors import DomainError
 from arm.forms import BindForm
 from arm.models import RoleBinding
@@ -88,7 +88,7 @@ class ScopeAdmin(ScopedAdmin):
     def _carry_out(self, request: HttpRequest, scope: Model, form: forms.Form) -> HttpResponse | None:
         here = reverse(f"admin:{self.opts.app_label}_{self.opts.model_name}_permissions", args=[scope.pk])
         try:
-            with transaction.atomic():
+            with whole():
                 if "end" in request.POST:
                     self._end(request, scope)
                     messages.success(request, "The binding has ended.")

@@ -8,7 +8,6 @@ import django_filters
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
-from django.db import transaction
 from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
@@ -19,6 +18,7 @@ from django.views.generic import FormView, ListView
 from django.views.generic.detail import SingleObjectMixin
 
 from arm import clock, services
+from arm.conflicts import whole
 from arm.errors import DomainError
 from arm.models import SecurityEvent, Tenant, User
 from arm.panels import rights_of_visitor, seen_by_visitor
@@ -167,7 +167,7 @@ class CommandView(Scoped, SingleObjectMixin[Any], FormView[Form]):
         if not isinstance(self.request.user, User):
             raise Http404
         try:
-            with transaction.atomic():
+            with whole():
                 self.result = self.run(self.request.user, form.cleaned_data)
         except DomainError as refusal:
             return self.refused(form, refusal)
@@ -193,7 +193,7 @@ class ShownOnce(CommandView):
         if not isinstance(self.request.user, User):
             raise Http404
         try:
-            with transaction.atomic():
+            with whole():
                 issued = self.run(self.request.user, form.cleaned_data)
         except DomainError as refusal:
             return self.refused(form, refusal)
