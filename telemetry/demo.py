@@ -80,8 +80,9 @@ def build(demo: Demo) -> None:
         .order_by("pk")
     )
     demo.random.shuffle(free)
+    first = min((one.created_at for one in free), default=demo.start) + NEEDED_BEFORE
     for number, case in enumerate(demo.progress("incidents", cases, total)):
-        opened = demo.start + (demo.now - demo.start) * ((number + 0.6) / total)
+        opened = first + (demo.now - first) * ((number + 0.6) / total)
         subject = _subject(case, free, opened)
         if isinstance(subject, AgentInstance) and subject in free:
             free.remove(subject)
@@ -92,17 +93,17 @@ def build(demo: Demo) -> None:
 
 
 def _subject(case: Case, free: list[AgentInstance], at: datetime) -> Model | None:
-    """What the case is about. Where nothing was at work yet it is an agent; None where nothing has been retired."""
+    """What the case is about. Where nothing is at work it is an agent; None where nothing has been retired."""
     if case.about == "retired":
         return AgentInstance.objects.filter(state=InstanceState.RETIRED).order_by("pk").first()
     if case.about == "environment":
         return Environment.objects.filter(production=True).order_by("pk").first()
-    if case.about == "instance":
-        at_work = [one for one in free if one.created_at + NEEDED_BEFORE < at]
-        fitting = [one for one in at_work if one.template.slug.startswith(case.agents)] if case.agents else []
-        if at_work:
-            return (fitting or at_work)[0]
-    return AgentTemplate.objects.order_by("pk").first()
+    at_work = [one for one in free if one.created_at + NEEDED_BEFORE < at]
+    if not at_work:
+        return AgentTemplate.objects.order_by("pk").first()
+    fitting = [one for one in at_work if one.template.slug.startswith(case.agents)] if case.agents else []
+    chosen = (fitting or at_work)[0]
+    return chosen.template if case.about == "template" else chosen
 
 
 def _tell(demo: Demo, case: Case, subject: Model, opened: datetime) -> None:

@@ -76,8 +76,9 @@ def ask_for_stops(demo: Demo) -> None:
 
 
 def _busy(demo: Demo) -> AgentInstance:
+    """One that will report: the oldest never do."""
     found = AgentInstance.objects.filter(tenant=demo.tenant, environment__production=True)
-    return found.select_related("template", "environment").order_by("pk")[0]
+    return found.select_related("template", "environment").order_by("-pk")[0]
 
 
 def _history() -> Iterator[tuple[Mode, str, str]]:

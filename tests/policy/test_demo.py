@@ -5,11 +5,12 @@ import pytest
 from arm import clock
 from arm.demo import Demo, hire
 from arm.models import User
+from costs.demo.sending import SILENT
 from policy import demo as policy_demo
 from policy.lifecycle import RestrictionState
 from policy.models import Binding, Posture, RestrictionRequest
 from registry import demo as registry_demo
-from registry.models import AgentTemplate
+from registry.models import AgentInstance, AgentTemplate
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -43,3 +44,10 @@ def test_the_demo_has_policies_stops_and_requests_of_every_outcome():
     asked = list(RestrictionRequest.objects.all())
     assert {request.true_state for request in asked} == set(RestrictionState.values)
     assert all(request.asked_at <= demo.now for request in asked)
+
+
+def test_nobody_asks_to_stop_an_agent_that_never_reported():
+    demo = built(scale=0.1)
+    oldest = AgentInstance.objects.filter(tenant=demo.tenant).order_by("pk")[: demo.count(SILENT)]
+    asked = RestrictionRequest.objects.exclude(instance=None)
+    assert asked and not {request.instance_id for request in asked} & {one.pk for one in oldest}

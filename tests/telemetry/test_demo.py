@@ -27,7 +27,7 @@ def demo():
     make.bound(tenant)
     build = make.approved()
     for number in range(30):
-        began = demo.start + timedelta(days=number)
+        began = demo.start + timedelta(days=6 + number * 0.75)
         with clock.at(began):
             instance = make.instance(version=build, environment=prod, provider=local)
         InstanceStatus.objects.filter(pk=instance.pk).update(telemetry_at=began)
@@ -43,7 +43,7 @@ def test_it_shows_every_kind_severity_and_state_over_all_days(demo):
     assert {row.kind for row in rows} == set(IncidentKind)
     assert {row.severity for row in rows} == set(Severity)
     assert {row.state for row in rows} == set(IncidentState)
-    assert rows[0].opened_at < demo.start + timedelta(days=2)
+    assert rows[0].opened_at < demo.start + timedelta(days=8)
     assert rows[-1].opened_at > demo.now - timedelta(days=2)
     assert any(row.recurrence_of for row in rows)
     assert not ChangeRecord.objects.filter(at__gt=demo.now).exists()
@@ -85,6 +85,17 @@ def test_an_incident_says_nothing_of_its_subject_that_is_not_so(demo):
         if incident.kind == IncidentKind.ENFORCEMENT_FAILURE:
             assert instance.state == "quarantined", incident.title
     assert seen == {InstanceState.PAUSED, InstanceState.QUARANTINED, InstanceState.RETIRED}
+
+
+def test_no_incident_is_older_than_what_it_is_about(demo):
+    telemetry_demo.build(demo)
+    for incident in Incident.objects.exclude(template=None):
+        at_work = AgentInstance.objects.filter(template=incident.template, created_at__lt=incident.opened_at)
+        assert at_work.exists(), incident.title
+        assert incident.instance is None or at_work.filter(pk=incident.instance_id).exists()
+    assert Incident.objects.filter(instance=None).count() == 2, (
+        "spans of nobody's agent, and a whole agent's outage"
+    )
 
 
 def test_what_a_mitigation_did_is_so_as_long_as_the_incident_is_open(demo):
