@@ -11,5 +11,5 @@ if __name__ == "__main__":
     from arm.management import local
 
     if sys.argv[1:2] != ["up"]:  # which makes the installation that it runs
-        local.adopt(os.environ)
+        local.adopt(os.environ, makes=sys.argv[1:2] == ["prepare"])
     execute_from_command_line(sys.argv)

@@ -60,13 +60,14 @@ def environment(base: Mapping[str, str], *, data: Path) -> dict[str, str]:
     return whole
 
 
-def adopt(variables: MutableMapping[str, str]) -> None:
+def adopt(variables: MutableMapping[str, str], *, makes: bool = False) -> None:
     """For `manage.py` typed by hand: where nothing says which installation is meant and `./run` has made one here,
-    that one is. Elsewhere, as in a container, a missing setting stays an error."""
+    that one is; a command that `makes` one begins it, secrets first, since the logins of its roles follow from them.
+    Elsewhere, as in a container, a missing setting stays an error."""
     if {"ARM_PRODUCTION", "ARM_SECRET_KEY", "DATABASE_URL"} & set(variables):
         return
     data = pg.default_data()
-    if (data / "secrets.json").exists():
+    if makes or (data / "secrets.json").exists():
         variables.update(environment(variables, data=data))
 
 
