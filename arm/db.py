@@ -7,7 +7,9 @@ INSERT into partitions. Every statement here is core PostgreSQL 15.
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Final
 
+from django.apps import apps
 from django.db import connections, transaction
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.migrations import RunSQL
@@ -17,6 +19,16 @@ SETTING = "arm.tenants"
 NO_LIMITS: Mapping[str, str] = {}
 PARTITIONS = "partitions"
 """Schema of every partition. The application role has no USAGE on it: it reads through the guarded parent."""
+
+
+READS: Final = "SELECT"
+"""`application_may` of a model whose rows are written by the ingest role or by functions of the database alone."""
+KEEPS: Final = "SELECT, INSERT, UPDATE"
+"""What goes for a model that says nothing: its rows stay."""
+DELETES: Final = "SELECT, INSERT, UPDATE, DELETE"
+"""`application_may` of a model whose rows end by being deleted; join tables need not say it."""
+DELETING_APPS: Final = {"sessions", "django_q"}
+"""Apps of others that delete their rows: sessions that ended, and what the outbox has worked off."""
 
 
 @contextmanager
@@ -142,25 +154,42 @@ def ensure_roles(owner: BaseDatabaseWrapper, logins: dict[str, str]) -> None:
 
 
 def apply_privileges(owner: BaseDatabaseWrapper, *, app: str, ingest: str) -> None:
-    """What each role may do, for tables that exist and for those the owner makes later."""
+    """What each role may do, for tables that exist and for the partitions that the owner makes later.
+
+    Deny by default: the application reads every table, writes those of models, and deletes only where the code of a
+    model says so (`application_may`). One transaction: nobody holds more meanwhile.
+    """
     app, ingest = _quoted(app), _quoted(ingest)
-    with owner.cursor() as cursor:
+    with transaction.atomic(using=owner.alias), owner.cursor() as cursor:
         for statement in (
             f"GRANT USAGE ON SCHEMA public TO {app}, {ingest}",
             f"GRANT USAGE ON SCHEMA {PARTITIONS} TO {ingest}",
             f"REVOKE ALL ON SCHEMA {PARTITIONS} FROM {app}",
-            f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {app}",
+            f"REVOKE ALL ON ALL TABLES IN SCHEMA public FROM {app}, {ingest}",
+            f"GRANT SELECT ON ALL TABLES IN SCHEMA public TO {app}",
             f"GRANT USAGE, SELECT ON ALL SEQUENCES IN SCHEMA public TO {app}",
+            f"REVOKE ALL ON ALL TABLES IN SCHEMA {PARTITIONS} FROM {app}, {ingest}",
             f"GRANT INSERT ON ALL TABLES IN SCHEMA {PARTITIONS} TO {ingest}",
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA {PARTITIONS} GRANT INSERT ON TABLES TO {ingest}",
         ):
             cursor.execute(statement)
+        for table, rights in _application_may().items():
+            cursor.execute(f"GRANT {rights} ON {_quoted(table)} TO {app}")
         cursor.execute(
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
             " AND obj_description(oid, 'pg_class') = 'append-only'"
         )
         for (table,) in cursor.fetchall():
             cursor.execute(f"REVOKE UPDATE, DELETE ON {_quoted(table)} FROM {app}")
+
+
+def _application_may() -> dict[str, str]:
+    """Tables of models and what the application may do there, as a GRANT names it."""
+    found: dict[str, str] = {}
+    for model in apps.get_models(include_auto_created=True):
+        ends = model._meta.auto_created or model._meta.app_label in DELETING_APPS
+        found[model._meta.db_table] = getattr(model, "application_may", DELETES if ends else KEEPS)
+    return found
 
 
 def _quoted(name: str) -> str:

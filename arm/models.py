@@ -10,7 +10,7 @@ from django.urls import reverse
 from guardian.mixins import GuardianUserMixin
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
-from arm import clock, ids
+from arm import clock, db, ids
 from arm.rights import PERMISSIONS, Risk
 
 
@@ -146,6 +146,8 @@ class RoleBinding(TenantRow):
 
 class Grant(models.Model):
     """What every grant row carries beside guardian's columns: the wall, the binding, and its limits."""
+
+    application_may = db.DELETES
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
     binding = models.ForeignKey(RoleBinding, models.PROTECT, related_name="+")

@@ -10,7 +10,7 @@ from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
-from arm import clock, ids
+from arm import clock, db, ids
 from arm.models import Tenant, TenantRow
 from telemetry.models import Code
 
@@ -92,6 +92,7 @@ class LedgerEntry(models.Model):
     Written by COPY into its day's partition (costs.plugins.Ledger); columns in the order of `costs.services.booking`.
     """
 
+    application_may = db.READS
     prefix = "led"
     permission_scopes = ("template", "environment", "provider", "tenant")
     risk_path = "template__risk"
@@ -161,6 +162,7 @@ class LedgerEntry(models.Model):
 class SpendRollup(models.Model):
     """The ledger summed by day and tags, in the transaction of the entries: never behind, never apart."""
 
+    application_may = db.READS
     permission_scopes = ("template", "environment", "tenant")
     risk_path = "template__risk"
 
@@ -213,6 +215,8 @@ class SpendRollup(models.Model):
 
 class InstanceDay(models.Model):
     """What an instance has spent on a day: the one row that a cap is held against."""
+
+    application_may = db.READS
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+")
     instance = models.ForeignKey("registry.AgentInstance", models.PROTECT, related_name="+")

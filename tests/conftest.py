@@ -31,11 +31,23 @@ hypothesis.load_profile("arm")
 def _fingerprint() -> str:
     """Of every migration and what prepares a database: a template database is good for as long as this holds."""
     seen = hashlib.sha256(os.environ["ARM_ROLE_PREFIX"].encode())  # its roles hold the privileges
-    for path in sorted([*ROOT.glob("*/migrations/*.py"), ROOT / "arm/db.py", ROOT / "arm/settings.py"]):
+    more = ROOT / "arm/db.py", ROOT / "arm/settings.py", Path(__file__)
+    for path in sorted(
+        [*ROOT.glob("*/migrations/*.py"), *ROOT.glob("*/models*/**/*.py"), *ROOT.glob("*/models.py"), *more]
+    ):
         seen.update(path.read_bytes())
     return seen.hexdigest()[:12]
 
 
+WRITE_AS_OWNER = """
+CREATE FUNCTION tests_write(statement text) RETURNS bigint LANGUAGE plpgsql SECURITY DEFINER AS $$
+DECLARE made bigint;
+BEGIN
+  IF statement ~ ' RETURNING ' THEN EXECUTE statement INTO made; ELSE EXECUTE statement; END IF;
+  RETURN made;
+END $$
+"""
+"""In databases of tests alone, for `make.as_the_owner`: rows that the application may only read."""
 TEMPLATE = f"armtest_template_{_fingerprint()}"
 """Of the code as this run began: an edit meanwhile is the next run's."""
 
@@ -70,6 +82,8 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
         if fresh:
             _switch("owner", f"{TEMPLATE}_making")
             prepare("owner", verbosity=0)
+            with connections["owner"].cursor() as cursor:
+                cursor.execute(WRITE_AS_OWNER)
             _switch("owner", home)
             with connections["owner"].cursor() as cursor:
                 cursor.execute(f"ALTER DATABASE {TEMPLATE}_making RENAME TO {TEMPLATE}")

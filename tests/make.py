@@ -1,7 +1,8 @@
 """Plain builders: every argument has a default, nothing is random. A tenant made here is in sight of the test."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
 from itertools import count
@@ -280,6 +281,20 @@ def incident(subject: Model | None = None, **kw: Any) -> Incident:
     return open_incident(subject=subject or instance(), actor=None, **(defaults | kw))
 
 
+@contextmanager
+def as_the_owner() -> Iterator[None]:
+    """INSERT and UPDATE run as a function of the owner would: for tables that the application may only read."""
+
+    def write(execute: Any, sql: str, params: Any, many: bool, context: dict[str, Any]) -> Any:
+        if not sql.startswith(("INSERT", "UPDATE")):
+            return execute(sql, params, many, context)
+        return execute("SELECT tests_write(%s)", [context["cursor"].mogrify(sql, params)], many, context)
+
+    with connection.execute_wrapper(write):
+        yield
+
+
+@as_the_owner()
 def event(of: AgentInstance | None = None, **kw: Any) -> Event:
     """A model call of an instance, just now, that went well; names are given as text."""
     runner = of or instance()
@@ -325,6 +340,7 @@ def code(text: str, of: Tenant) -> Code:
     return Code.objects.get_or_create(tenant=of, text=text)[0]
 
 
+@as_the_owner()
 def quarantined(environment: Environment, provider: Provider, **kw: Any) -> QuarantinedEvent:
     """A span that named no instance, and its count."""
     defaults = {"reason": "no_instance", "detail": "The span names no instance.", "received_at": clock.now()}
@@ -342,6 +358,7 @@ def quarantined(environment: Environment, provider: Provider, **kw: Any) -> Quar
     return row
 
 
+@as_the_owner()
 def entry(of: AgentInstance | None = None, amount: str = "0.0040", **kw: Any) -> LedgerEntry:
     """A ledger entry of an instance, just now, and its share of the day's sums; names are given as text."""
     runner = of or instance()
@@ -494,6 +511,7 @@ def restriction(on: Model, **kw: Any) -> RestrictionRequest:
     )
 
 
+@as_the_owner()
 def decision(of: AgentInstance | None = None, **kw: Any) -> Decision:
     """A recorded answer: a red tool was allowed."""
     instance_ = of or instance()

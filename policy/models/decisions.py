@@ -5,6 +5,7 @@ from uuid import UUID
 
 from django.db import models
 
+from arm import db
 from arm.models import TenantRow
 from registry.models import AgentInstance
 
@@ -22,6 +23,7 @@ class Decision(TenantRow):
     No foreign keys: the record outlives what it speaks of, and COPY goes past them.
     """
 
+    application_may = db.READS
     prefix = "dec"
     EFFECTS: ClassVar = [(effect.value, effect.word) for effect in Effect]
     RISKS: ClassVar = [(risk.value, risk.word) for risk in Risk]

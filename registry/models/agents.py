@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
-from arm import clock
+from arm import clock, db
 from arm.models import GroupGrant, TenantRow, UserGrant
 from arm.rights import PERMISSIONS, Risk
 
@@ -193,6 +193,8 @@ class VersionParent(TenantRow):
 
 class Dependency(TenantRow):
     """A version uses a tool, model, dataset, prompt or another agent: answers “who uses X”."""
+
+    application_may = db.DELETES
 
     class Kind(models.TextChoices):
         TOOL = "tool", "Tool"

@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db import models
 from django.urls import reverse
 
-from arm import clock, ids
+from arm import clock, db, ids
 from arm.models import Tenant, TenantRow
 
 from ..parsing import EventType, Flag, Status
@@ -64,6 +64,7 @@ class Event(models.Model):
     """One normalised event. Written by COPY into its day's partition only (telemetry.services.ingesting); the
     table, its partitions and its wall are made in migrations. Columns in the order of `parsing.packing.COLUMNS`."""
 
+    application_may = db.READS
     prefix = "evt"
     permission_scopes = ("template", "environment", "provider", "tenant")
     risk_path = "template__risk"
@@ -150,6 +151,7 @@ class Event(models.Model):
 class Job(TenantRow):
     """A piece of work that somebody asked for: what cost and quality are counted by."""
 
+    application_may = db.READS
     prefix = "job"
 
     # Written by a function inside the wall of its tenant, many a second: without a check of the key for each.

@@ -2,6 +2,7 @@
 
 from django.db import models
 
+from arm import db
 from arm.models import TenantRow
 
 from ..parsing import Reason
@@ -14,6 +15,7 @@ ROOM = 1000
 class QuarantinedEvent(TenantRow):
     """A span that named no instance of ours, or could not be read. Content was dropped before it came here."""
 
+    application_may = db.READS
     prefix = "qua"
     permission_scopes = ("environment", "provider", "tenant")
 
@@ -36,6 +38,7 @@ class QuarantinedEvent(TenantRow):
 class QuarantineCount(models.Model):
     """How many spans were quarantined on a day, by key scope and reason."""
 
+    application_may = db.READS
     permission_scopes = ("environment", "provider", "tenant")
 
     tenant = models.ForeignKey("arm.Tenant", models.PROTECT, related_name="+")

@@ -102,7 +102,8 @@ def test_the_admin_exports_for_who_may_and_for_nobody_else(name, client, acme, a
     make.workload_token(rows["ins"])
     DirectoryRules.objects.create(tenant=acme)
     Project.objects.create(tenant=acme, slug="growth", name="Growth")
-    Job.objects.create(tenant=acme, key="ticket-4711", reported_by_id=rows["ins"].pk)
+    with make.as_the_owner():
+        Job.objects.create(tenant=acme, key="ticket-4711", reported_by_id=rows["ins"].pk)
     CapBreach.objects.create(
         tenant=acme,
         cap=rows["cap"],

@@ -51,6 +51,62 @@ def test_change_records_are_append_only_for_the_application(statement):
     assert ChangeRecord.objects.get().reason == "why"
 
 
+READ_ONLY = [
+    "costs_ledgerentry",
+    "costs_spendrollup",
+    "costs_instanceday",
+    "telemetry_event",
+    "telemetry_job",
+    "telemetry_quarantinedevent",
+    "telemetry_quarantinecount",
+    "policy_decision",
+    "policy_touch",
+    "django_migrations",
+]
+DELETABLE = {
+    "arm_tenantgroupgrant",
+    "arm_tenantusergrant",
+    "arm_user_groups",
+    "arm_user_user_permissions",
+    "auth_group_permissions",
+    "registry_dependency",
+    "registry_environmentgroupgrant",
+    "registry_environmentusergrant",
+    "registry_providergroupgrant",
+    "registry_providerusergrant",
+    "registry_templategroupgrant",
+    "registry_templateusergrant",
+}
+
+
+@pytest.mark.parametrize("table", READ_ONLY)
+def test_the_application_only_reads_what_others_write(table):
+    for verb in ("INSERT INTO {} DEFAULT VALUES", "DELETE FROM {}", "TRUNCATE {}"):
+        refused = pytest.raises(ProgrammingError, match="denied")
+        with refused, transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(verb.format(table))
+    assert _may("UPDATE") & {table} == set()
+
+
+def test_the_application_deletes_nowhere_but_where_its_code_does():
+    ours = {table for table in _may("DELETE") if not table.startswith(("django_session", "django_q_"))}
+    assert ours == DELETABLE
+    assert _may("TRUNCATE") == _may("REFERENCES") == _may("TRIGGER") == set()
+    with pytest.raises(ProgrammingError, match="denied"), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM registry_instanceinterval")
+
+
+def _may(privilege):
+    """Tables on which the application's role holds it."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
+            " AND has_table_privilege(oid, %s)",
+            [privilege],
+        )
+        return {name for (name,) in cursor.fetchall()}
+
+
 def test_a_genome_cannot_be_changed_or_deleted():
     genome = make.genome()
     for attempt in (lambda: Genome.objects.update(digest="sha256:0"), genome.delete):
