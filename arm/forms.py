@@ -1,6 +1,7 @@
 """Forms of the core: they validate and never save."""
 
 import time
+from threading import Lock
 from typing import Any
 
 from django import forms
@@ -16,10 +17,15 @@ from arm.rights import Risk
 from arm.roles import CHOICES
 
 
-class SignInForm(AuthenticationForm):
-    """Name and password; `locked` tells whether the name must wait, before any password is looked at."""
+ONE_WAITS = Lock()
+"""A guess at a name that many guess at is answered a second late; meanwhile it holds a thread, so no more than one does."""
 
-    locked = False
+
+class SignInForm(AuthenticationForm):
+    """Name and password; `locked` tells whether the name must wait, before any password is looked at, and `crowded`
+    that too many guess at it at this moment."""
+
+    locked = crowded = False
 
     def clean(self) -> dict[str, Any]:
         typed = self.cleaned_data.get("username", "")
@@ -27,7 +33,14 @@ class SignInForm(AuthenticationForm):
             self.locked = True
             raise ValidationError("Too many failed sign-ins with this name. Try again later.", code="locked")
         if sign_in_slow(typed):
-            time.sleep(1)
+            if not ONE_WAITS.acquire(blocking=False):
+                self.crowded = True
+                message = "Many sign-ins with this name are failing right now. Try again in a moment."
+                raise ValidationError(message, code="crowded")
+            try:
+                time.sleep(1)
+            finally:
+                ONE_WAITS.release()
         return super().clean()
 
 

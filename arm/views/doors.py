@@ -57,8 +57,12 @@ class SignIn(auth_views.LoginView):
 
     def form_invalid(self, form: Any) -> HttpResponse:
         kind = SecurityEvent.Kind.SIGN_IN_LOCKED if form.locked else SecurityEvent.Kind.SIGN_IN_FAILED
-        note_security(kind, sign_in_name(form.data.get("username", "")), address=address_of(self.request))
-        return super().form_invalid(form)
+        if not form.crowded:  # nobody has looked at the password
+            note_security(kind, sign_in_name(form.data.get("username", "")), address=address_of(self.request))
+        answer = super().form_invalid(form)
+        if form.crowded:
+            answer.status_code, answer["Retry-After"] = 429, "2"
+        return answer
 
 
 class ChangePassword(auth_views.PasswordChangeView):

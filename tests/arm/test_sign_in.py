@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 from django.test import Client
 
+from arm.forms import ONE_WAITS
 from arm.models import SecurityEvent, User
 from arm.services import note_security
 from tests import make
@@ -56,3 +57,19 @@ def test_guesses_from_many_addresses_slow_a_name_down_and_lock_it_not(ivan: User
     began = time.monotonic()
     assert tries("ivan", PASSWORD) == 302
     assert time.monotonic() - began >= 1
+
+
+def test_a_flood_of_guesses_holds_one_thread_and_nobody_else_waits(ivan: User) -> None:
+    """As when one guess is already waiting its second: the next is told to come again, other people sign in."""
+    judy = make.user("judy")
+    judy.set_password(PASSWORD)
+    judy.save()
+    for number in range(50):
+        note_security(SecurityEvent.Kind.SIGN_IN_FAILED, "ivan", address=f"203.0.113.{number}")
+    with ONE_WAITS:
+        answer = Client().post("/sign-in/", {"username": "ivan", "password": "guess"})
+        assert (answer.status_code, answer["Retry-After"]) == (429, "2")
+        assert b"Try again in a moment" in answer.content
+        assert tries("judy", PASSWORD) == 302
+    assert SecurityEvent.objects.filter(label="ivan").count() == 50
+    assert tries("ivan", PASSWORD) == 302
