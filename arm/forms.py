@@ -16,7 +16,6 @@ from arm.queries import sign_in_locked, sign_in_slow
 from arm.rights import Risk
 from arm.roles import CHOICES
 
-
 ONE_WAITS = Lock()
 """A guess at a name that many guess at is answered a second late; meanwhile it holds a thread, so no more than one does."""
 
