@@ -1,6 +1,7 @@
 """The demo's governance: built by the services, so everything in it could have happened."""
 
 import pytest
+from django.db import transaction
 
 from arm import clock
 from arm.demo import Demo, hire
@@ -16,10 +17,10 @@ from tests import make
 pytestmark = pytest.mark.django_db
 
 
-def built(scale):
+def built(scale, seed=7):
     tenant = make.tenant("main")
     admin = User.objects.create_superuser("root", "", "x")
-    demo = Demo(tenant=tenant, admin=admin, seed=7, days=30, now=clock.now(), scale=scale, quiet=True)
+    demo = Demo(tenant=tenant, admin=admin, seed=seed, days=30, now=clock.now(), scale=scale, quiet=True)
     hire(demo, "correct horse battery")
     for build in (policy_demo.build, registry_demo.build, policy_demo.tighten):
         build(demo)
@@ -51,3 +52,24 @@ def test_nobody_asks_to_stop_an_agent_that_never_reported():
     oldest = AgentInstance.objects.filter(tenant=demo.tenant).order_by("pk")[: demo.count(SILENT)]
     asked = RestrictionRequest.objects.exclude(instance=None)
     assert asked and not {request.instance_id for request in asked} & {one.pk for one in oldest}
+
+
+def told(demo):
+    """The fleet as people know it: by names, moments and reasons."""
+    instances = AgentInstance.objects.filter(tenant=demo.tenant).order_by("name")
+    postures = Posture.objects.filter(tenant=demo.tenant).order_by("set_at")
+    requests = RestrictionRequest.objects.filter(tenant=demo.tenant).order_by("asked_at")
+    return (
+        [(str(one), str(one.version), one.created_at - demo.now, one.environment.slug) for one in instances],
+        [(str(one.target), one.mode, one.set_at - demo.now, one.lifted_at - demo.now) for one in postures],
+        [(str(one.target), one.reason, one.asked_at - demo.now) for one in requests],
+    )
+
+
+def test_the_same_seed_gives_the_same_fleet_and_another_seed_another():
+    fleets = []
+    for seed in (7, 7, 8):
+        with transaction.atomic():
+            fleets.append(told(built(scale=0.08, seed=seed)))
+            transaction.set_rollback(True)
+    assert fleets[0] == fleets[1] != fleets[2]
