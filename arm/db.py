@@ -7,6 +7,7 @@ INSERT into partitions. Every statement here is core PostgreSQL 15.
 import uuid
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from typing import Final
 
 from django.apps import apps
@@ -16,6 +17,8 @@ from django.db.migrations import RunSQL
 from django.db.migrations.operations.base import Operation
 
 SETTING = "arm.tenants"
+PLATFORM = "arm.platform"
+"""Setting: while "on", lines of the security log that belong to no tenant are seen, too."""
 NO_LIMITS: Mapping[str, str] = {}
 PARTITIONS = "partitions"
 """Schema of every partition. The application role has no USAGE on it: it reads through the guarded parent."""
@@ -82,6 +85,16 @@ def all_tenants() -> list[uuid.UUID]:
     with connections["default"].cursor() as cursor:
         cursor.execute("SELECT arm_all_tenants()")
         return list(cursor.fetchone()[0])
+
+
+def failed_sign_ins(name: str, address: str | None, since: datetime) -> tuple[int, int]:
+    """How many sign-ins with this name failed: from this address since its last success, and from anywhere."""
+    with connections["default"].cursor() as cursor:
+        cursor.execute(
+            "SELECT here, anywhere FROM arm_failed_sign_ins(%s, %s::inet, %s)", [name, address, since]
+        )
+        here, anywhere = cursor.fetchone()
+        return int(here), int(anywhere)
 
 
 # --- operations for migrations ---------------------------------------------------------------------------------
@@ -173,6 +186,7 @@ def apply_privileges(owner: BaseDatabaseWrapper, *, app: str, ingest: str) -> No
             f"ALTER DEFAULT PRIVILEGES IN SCHEMA {PARTITIONS} GRANT INSERT ON TABLES TO {ingest}",
         ):
             cursor.execute(statement)
+        cursor.execute(f"GRANT EXECUTE ON FUNCTION arm_failed_sign_ins(text, inet, timestamptz) TO {app}")
         for table, rights in _application_may().items():
             cursor.execute(f"GRANT {rights} ON {_quoted(table)} TO {app}")
         cursor.execute(

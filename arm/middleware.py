@@ -113,12 +113,13 @@ class TenantWall:
         return error_page(request, 503)
 
     def _inside(self, request: HttpRequest) -> HttpResponseBase:
-        with db.tenants((), limits=settings.REQUEST_LIMITS):
+        with db.tenants((), limits={**settings.REQUEST_LIMITS, db.PLATFORM: ""}):
             if request.user.is_authenticated:
                 changes.credential.set("session")
                 mine = db.all_tenants() if request.user.is_superuser else db.tenants_of(request.user.pk)
                 current = chosen(request, mine)
-                db.set_tenants([current] if current else [])
+                platform = {db.PLATFORM: "on" if request.user.is_superuser else ""}
+                db.set_tenants([current] if current else [], limits=platform)
                 request.tenants = mine  # type: ignore[attr-defined]
                 request.tenant = Tenant.objects.filter(pk__in=[current]).first() if current else None  # type: ignore[attr-defined]
                 if request.user.must_change_password and not _may_wait(request):

@@ -9,7 +9,7 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from arm import clock, db
-from arm.models import ApiKey, Membership, RoleBinding, SecurityEvent, Team, User
+from arm.models import ApiKey, Membership, RoleBinding, Team, User
 
 
 def key_by_digest(digest: bytes) -> ApiKey | None:
@@ -79,23 +79,13 @@ def sign_in_locked(typed: str, address: str | None) -> bool:
     """Whether too many sign-ins with this name have failed lately from this address (settings.SIGN_IN_TRIES in the
     window). From elsewhere the name may still be signed in with: nobody locks another person out."""
     since = clock.now() - timedelta(minutes=settings.SIGN_IN_WINDOW_MINUTES)
-    recent = SecurityEvent.objects.filter(label=sign_in_name(typed), address=address, at__gte=since)
-    last_success = (
-        recent.filter(kind=SecurityEvent.Kind.SIGNED_IN).order_by("-at").values_list("at", flat=True).first()
-    )
-    failed = recent.filter(kind=SecurityEvent.Kind.SIGN_IN_FAILED)
-    if last_success:
-        failed = failed.filter(at__gt=last_success)
-    return failed.count() >= settings.SIGN_IN_TRIES
+    return db.failed_sign_ins(sign_in_name(typed), address, since)[0] >= settings.SIGN_IN_TRIES
 
 
 def sign_in_slow(typed: str) -> bool:
     """Whether the name is being guessed from many addresses: each further try then takes a second."""
     since = clock.now() - timedelta(minutes=settings.SIGN_IN_WINDOW_MINUTES)
-    failed = SecurityEvent.objects.filter(
-        label=sign_in_name(typed), kind=SecurityEvent.Kind.SIGN_IN_FAILED, at__gte=since
-    )
-    return failed.count() >= 5 * settings.SIGN_IN_TRIES
+    return db.failed_sign_ins(sign_in_name(typed), None, since)[1] >= 5 * settings.SIGN_IN_TRIES
 
 
 def single_handed(tenant_id: UUID) -> bool:

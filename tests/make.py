@@ -14,7 +14,7 @@ from django.contrib.contenttypes.models import ContentType
 from django.db import connection
 from django.db.models import F, Model
 
-from arm import changes, clock, crypto, ids, services
+from arm import changes, clock, crypto, db, ids, services
 from arm.models import ApiKey, Membership, RoleBinding, Team, Tenant, User, UserGrant
 from arm.permissions import grant_models
 from arm.rights import Right
@@ -279,6 +279,15 @@ def incident(subject: Model | None = None, **kw: Any) -> Incident:
     """An open S2 about an instance, as a rule of ARM would open it."""
     defaults = {"kind": IncidentKind.DRIFT, "severity": Severity.S2, "title": f"Incident {next(_n)}"}
     return open_incident(subject=subject or instance(), actor=None, **(defaults | kw))
+
+
+@contextmanager
+def platform() -> Iterator[None]:
+    """What a platform administrator sees of the security log: lines of no tenant, too."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT set_config(%s, 'on', true)", [db.PLATFORM])
+        yield
+        cursor.execute("SELECT set_config(%s, '', true)", [db.PLATFORM])
 
 
 @contextmanager

@@ -86,7 +86,7 @@ class ChangeRecordAdmin(ScopedAdmin):
 
 @admin.register(SecurityEvent)
 class SecurityEventAdmin(ScopedAdmin):
-    """Sign-ins have no tenant: the platform's people read them. What was taken out of a tenant, or refused in it, its own
+    """Sign-ins have no tenant: the platform's people read them (the wall, too, says so). What was taken out of a tenant, or refused in it, its own
     people may read, too."""
 
     view_right = Right.READ_AUDIT

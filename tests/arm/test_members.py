@@ -161,7 +161,8 @@ class TestAccounts:
         assert member.user.check_password(password)
         recorded = json.dumps([record.body() for record in ChangeRecord.objects.all()])
         assert password not in recorded
-        event = SecurityEvent.objects.get(kind="account_changed")
+        with make.platform():
+            event = SecurityEvent.objects.get(kind="account_changed")
         assert event.detail == {"verb": "opened", "by": "alice", "reason": "hired"}
 
     def test_a_taken_or_crooked_name_is_pointed_at(self, acme: Tenant, alice: User, bob: User) -> None:
@@ -215,7 +216,8 @@ class TestAccounts:
             "closed", "reopened", "password reset", "made platform administrator",
             "no longer platform administrator",
         ]  # fmt: skip
-        assert SecurityEvent.objects.filter(kind="account_changed", user_id=bob.pk).count() == 5
+        with make.platform():
+            assert SecurityEvent.objects.filter(kind="account_changed", user_id=bob.pk).count() == 5
 
     def test_a_new_password_ends_the_sessions(
         self, acme: Tenant, root: User, bob: User, client: Client

@@ -33,8 +33,9 @@ def test_a_name_locks_however_it_is_written(ivan: User, written: str) -> None:
     for _ in range(10):
         tries(written, "guess")
     assert tries("ivan", PASSWORD) == 200
-    assert SecurityEvent.objects.latest("at").kind == "sign_in_locked"
-    assert set(SecurityEvent.objects.values_list("label", "address")) == {("ivan", "192.0.2.7")}
+    with make.platform():
+        assert SecurityEvent.objects.latest("at").kind == "sign_in_locked"
+        assert set(SecurityEvent.objects.values_list("label", "address")) == {("ivan", "192.0.2.7")}
 
 
 def test_a_stranger_locks_nobody_else_out(ivan: User) -> None:

@@ -8,7 +8,7 @@ from django.db import DatabaseError, ProgrammingError, connection, transaction
 
 from arm import changes, clock, db, services
 from arm.errors import Conflict, Invalid, NotAllowed
-from arm.models import ApiKey, ChangeRecord, Membership, RoleBinding, Tenant, User
+from arm.models import ApiKey, ChangeRecord, Membership, RoleBinding, SecurityEvent, Tenant, User
 from arm.permissions import allowed, visible
 from arm.rights import Right
 from registry.models import AgentTemplate, AgentVersion, Genome
@@ -32,6 +32,46 @@ def test_rows_of_another_tenant_cannot_be_read_or_written():
         assert not AgentTemplate.objects.exists()
         with pytest.raises(DatabaseError), transaction.atomic():
             AgentTemplate.objects.create(tenant_id=theirs.pk, slug="intruder", name="intruder")
+
+
+def test_the_security_log_of_a_tenant_is_its_own_and_lines_of_no_tenant_are_the_platforms():
+    ours, theirs = make.tenant("ours"), make.tenant("theirs")
+    for label, tenant in (("nobody", None), ("ours", ours), ("theirs", theirs)):
+        services.note_security(SecurityEvent.Kind.REFUSED, label, tenant=tenant)
+
+    def labels():
+        return set(SecurityEvent.objects.values_list("label", flat=True))
+
+    with db.tenants([ours.pk]):
+        assert labels() == {"ours"}
+        with make.platform():
+            assert labels() == {"nobody", "ours"}
+        with pytest.raises(ProgrammingError, match="row-level security"), transaction.atomic():
+            services.note_security(SecurityEvent.Kind.REFUSED, "forged", tenant=theirs)
+    with db.tenants(()):
+        assert labels() == set()
+
+
+@pytest.mark.parametrize("statement", ["UPDATE {} SET label = 'x'", "DELETE FROM {}", "TRUNCATE {}"])
+def test_the_security_log_is_append_only_for_the_application(statement):
+    services.note_security(SecurityEvent.Kind.SIGN_IN_FAILED, "mallory")
+    with make.platform():
+        with pytest.raises(DatabaseError), transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute(statement.format("arm_securityevent"))
+        assert SecurityEvent.objects.get().label == "mallory"
+
+
+def test_who_administers_the_platform_reads_failed_sign_ins_and_nobody_else(client):
+    acme = make.tenant("acme")
+    services.note_security(SecurityEvent.Kind.SIGN_IN_FAILED, "mallory")
+    address = "/admin/arm/securityevent/"
+    root = make.user("root", is_superuser=True)
+    client.force_login(root)
+    assert "mallory" in client.get(address).content.decode()
+    client.force_login(make.everything(make.user("alice", member_of=acme), acme))
+    page = client.get(address)
+    assert page.status_code == 200 and "mallory" not in page.content.decode()
+    assert not SecurityEvent.objects.exists()
 
 
 def test_the_application_is_neither_superuser_nor_past_the_wall():
