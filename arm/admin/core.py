@@ -3,12 +3,13 @@
 from typing import Any
 
 import django_q.admin  # noqa: F401 - offers its pages by itself; taken away below
+from django.apps import apps
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from django_q.models import Failure, OrmQ, Schedule, Success
 
-from arm import services
+from arm import ids, services
 from arm.admin.base import ScopedAdmin
 from arm.admin.commands import AdminCommand
 from arm.admin.people import PlatformOnly, ReasonOnly
@@ -82,6 +83,43 @@ class ChangeRecordAdmin(ScopedAdmin):
     list_filter = ("verb", "target_kind")
     search_fields = ("actor_label", "target_label", "request_id")
     export_columns = (("at", "at"), ("actor", "actor_label"), ("verb", "verb"), ("target", "target_label"))
+    fields = readonly_fields = (
+        "identifier",
+        "at",
+        "recorded_at",
+        "actor_label",
+        "with_credential",
+        "verb",
+        "target_label",
+        "target",
+        "reason",
+        "in_request",
+        "before",
+        "after",
+        "links",
+        "digest",
+    )
+
+    @admin.display(description="Identifier")
+    def identifier(self, record: ChangeRecord) -> str:
+        return record.typeid
+
+    @admin.display(description="Target identifier")
+    def target(self, record: ChangeRecord) -> str:
+        """As the pages and the API write it; what has no identifier of that kind is named by its kind."""
+        try:
+            prefix = apps.get_model(record.target_kind).prefix
+        except (LookupError, AttributeError):
+            return f"{record.target_kind} {record.target_id}"
+        return ids.encode(prefix, record.target_id)
+
+    @admin.display(description="Credential", empty_value="none: a rule of ARM")
+    def with_credential(self, record: ChangeRecord) -> str | None:
+        return record.credential or None
+
+    @admin.display(description="Request", empty_value="none: made by a command")
+    def in_request(self, record: ChangeRecord) -> str | None:
+        return record.request_id or None
 
 
 @admin.register(SecurityEvent)

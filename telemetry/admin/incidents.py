@@ -95,8 +95,6 @@ class IncidentAdmin(ScopedAdmin):
     readonly_fields = (
         "state",
         "state_since",
-        "subject_kind",
-        "subject_id",
         "subject_label",
         "instance",
         "version",
