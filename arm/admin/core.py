@@ -113,13 +113,13 @@ class ChangeRecordAdmin(ScopedAdmin):
             return f"{record.target_kind} {record.target_id}"
         return ids.encode(prefix, record.target_id)
 
-    @admin.display(description="Credential", empty_value="none: a rule of ARM")
-    def with_credential(self, record: ChangeRecord) -> str | None:
-        return record.credential or None
+    @admin.display(description="Credential")
+    def with_credential(self, record: ChangeRecord) -> str:
+        return record.credential or "none: made by a command"
 
-    @admin.display(description="Request", empty_value="none: made by a command")
-    def in_request(self, record: ChangeRecord) -> str | None:
-        return record.request_id or None
+    @admin.display(description="Request")
+    def in_request(self, record: ChangeRecord) -> str:
+        return record.request_id or "none: made by a command"
 
 
 @admin.register(SecurityEvent)
