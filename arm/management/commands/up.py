@@ -27,7 +27,7 @@ STARTED = "postgres\n"
 
 
 class Command(BaseCommand):
-    help = "Run ARM: database, web server, gateway, worker and scheduler, until Ctrl-C or SIGTERM."
+    help = "Run ARM: database, web server, gateway, worker, signer and scheduler, until Ctrl-C or SIGTERM."
     requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
