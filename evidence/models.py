@@ -5,7 +5,7 @@ from datetime import datetime
 
 from django.db import models
 
-from arm import clock, ids
+from arm import clock, db, ids
 from arm.models import ChangeRecord, Tenant, TenantRow
 
 from .signing.merkle import HASH_BYTES
@@ -68,6 +68,8 @@ class Log(TenantRow):
 
 class PendingLeaf(models.Model):
     """A record that committed and has no leaf yet. Written by a trigger in the transaction of the record."""
+
+    application_may = db.DELETES  # what has its leaf waits no more
 
     tenant = models.ForeignKey(Tenant, models.PROTECT, related_name="+", db_constraint=False, db_index=False)
     kind = models.CharField(max_length=20)

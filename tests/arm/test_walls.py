@@ -104,6 +104,7 @@ READ_ONLY = [
     "django_migrations",
 ]
 DELETABLE = {
+    "evidence_pendingleaf",
     "arm_tenantgroupgrant",
     "arm_tenantusergrant",
     "arm_user_groups",
