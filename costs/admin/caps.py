@@ -1,5 +1,6 @@
 """Caps and what happened when they were passed."""
 
+from decimal import Decimal
 from typing import Any
 
 from django.contrib import admin
@@ -18,9 +19,21 @@ from .. import services
 from ..models import Cap, CapBreach
 
 
+def _sum(amount: Decimal, currency: str) -> str:
+    """`50.00 USD`: exact, with at least two decimals and no zeros behind those."""
+    exact = amount.normalize()
+    decimals = max(2, -int(exact.as_tuple().exponent))
+    return f"{exact:,.{decimals}f} {currency}"
+
+
+@admin.display(description="Spent")
+def spent(row: CapBreach) -> str:
+    return _sum(row.amount, row.cap.currency)
+
+
 class BreachInline(ReadOnlyInline):
     model = CapBreach
-    fields = readonly_fields = ("day", "amount", "restricted", "at")
+    fields = readonly_fields = ("day", spent, "restricted", "at")
     ordering = ("-day",)
 
 
@@ -28,14 +41,14 @@ class BreachInline(ReadOnlyInline):
 class CapAdmin(ReasonedAdmin):
     view_right = Right.READ_LEDGER
     add_right = Right.SET_BUDGET
-    list_display = ("instance", "per_day", "currency", "since", "until", "created_by")
+    list_display = ("instance", "at_most", "since", "until", "created_by")
     list_select_related = ("instance", "created_by")
     list_filter = (("until", admin.EmptyFieldListFilter), "currency", "instance__environment")
     search_fields = ("instance__name",)
     autocomplete_fields = ("instance",)
     inlines = (BreachInline,)
     made_of = ("instance", "per_day", "currency")
-    shown = (*made_of, "since", "until", "created_by")
+    shown = ("instance", "at_most", "since", "until", "created_by")
     export_columns = (
         ("id", "typeid"),
         ("instance", "instance"),
@@ -55,6 +68,10 @@ class CapAdmin(ReasonedAdmin):
         ),
     )
 
+    @admin.display(description="At most per day", ordering="per_day")
+    def at_most(self, row: Cap) -> str:
+        return _sum(row.per_day, row.currency)
+
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return () if obj is None else self.inlines
 
@@ -65,11 +82,11 @@ class CapAdmin(ReasonedAdmin):
 @admin.register(CapBreach)
 class CapBreachAdmin(ScopedAdmin):
     view_right = Right.READ_LEDGER
-    list_display = ("cap", "day", "amount", "restricted", "at")
+    list_display = ("cap", "day", spent, "restricted", "at")
     list_select_related = ("cap__instance",)
     list_filter = ("restricted",)
     search_fields = ("cap__instance__name",)
-    fields = readonly_fields = ("cap", "day", "amount", "restricted", "at", "incident")
+    fields = readonly_fields = ("cap", "day", spent, "restricted", "at", "incident")
     export_columns = (
         ("id", "typeid"),
         ("instance", "cap.instance"),

@@ -159,3 +159,18 @@ def test_she_reads_caps_and_breaches_of_production_and_sets_none(grace, runner, 
     grace.post(CAPS, act)
     mine.refresh_from_db()
     assert mine.until is None
+
+
+@pytest.mark.parametrize(
+    ("stored", "shown"), [("50", "50.00 USD"), ("1250.5", "1,250.50 USD"), ("0.0125", "0.0125 USD")]
+)
+def test_money_of_caps_reads_as_money(grace, runner, tenant, stored, shown):
+    cap = make.cap(runner, per_day=stored)
+    CapBreach.objects.create(
+        tenant=tenant, cap=cap, day="2026-01-02", amount_picos=7 * 10**12, restricted=True, incident_id=cap.pk
+    )
+    for page in (text(grace, CAPS), text(grace, f"{CAPS}{cap.pk}/change/")):
+        assert shown in page
+        assert "0000" not in page.partition('id="result_list"')[2].partition("</table>")[0]
+    assert "7.00 USD" in text(grace, f"{CAPS}{cap.pk}/change/")
+    assert "7.00 USD" in text(grace, BREACHES)

@@ -112,6 +112,8 @@ class TestEvents:
         )
         page = text_of(client.get(root.get_absolute_url()))
         assert call.typeid in page and "gpt-4o" in page and instance.version.get_absolute_url() in page
+        cells = re.findall(r'<td data-label="Model or tool">(.*?)</td>', page)
+        assert cells == ['<span class="absent">none</span>', "gpt-4o"]
 
     def test_a_span_that_calls_itself_its_parent_ends_somewhere(self, client, rita, instance):
         at = clock.now()
