@@ -76,13 +76,14 @@ class CapOut(serializers.ModelSerializer[Cap]):
 
     class Meta:
         model = Cap
-        fields = ("id", "instance", "per_day", "currency", "since", "until")
+        fields = ("id", "instance", "per_day", "currency", "unpriced", "since", "until")
 
 
 class CapIn(StrictSerializer):
     instance = TypeIDField("ins")
     per_day = serializers.DecimalField(max_digits=18, decimal_places=6)
     currency = serializers.RegexField(r"^[A-Z]{3}$", default="USD")
+    unpriced = serializers.ChoiceField(Cap.Unpriced.choices, default=Cap.Unpriced.PASSES)
     reason = serializers.CharField(max_length=500)
 
 

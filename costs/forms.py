@@ -12,6 +12,7 @@ from arm.rights import Right
 from registry.forms import TypeIDField
 from registry.models import AgentInstance
 
+from .models import UNPRICED_HELP, Cap
 from .queries import TAGS
 
 LONGEST = timedelta(days=400)
@@ -72,6 +73,12 @@ class CapForm(forms.Form):
     )
     per_day = forms.DecimalField(max_digits=18, decimal_places=6, min_value=0, label="At most per day (UTC)")
     currency = forms.RegexField(regex=r"^[A-Z]{3}$", initial="USD", help_text="Like USD or EUR.")
+    unpriced = forms.ChoiceField(
+        choices=Cap.Unpriced.choices,
+        initial=Cap.Unpriced.PASSES,
+        label="Calls without a price",
+        help_text=UNPRICED_HELP,
+    )
     reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
 
     def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:

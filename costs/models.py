@@ -234,8 +234,20 @@ class InstanceDay(models.Model):
         return f"{self.instance_id} on {self.day}"
 
 
+UNPRICED_HELP = (
+    "Calls of a model that neither the rate card nor the list prices: as they cost nothing here, leaving them out lets "
+    "the instance spend past its cap."
+)
+
+
 class Cap(TenantRow):
     """How much an instance may spend in a day (UTC). Beyond it the instance becomes read-only and an incident opens."""
+
+    class Unpriced(models.TextChoices):
+        """What a call of a model means that nobody has priced: nobody knows what it cost."""
+
+        PASSES = "passes", "Count as passed"
+        IGNORED = "ignored", "Leave out"
 
     prefix = "cap"
     permission_scopes = ("instance__template", "instance__environment", "tenant")
@@ -244,6 +256,13 @@ class Cap(TenantRow):
     instance = models.ForeignKey("registry.AgentInstance", models.PROTECT, related_name="+")
     per_day = models.DecimalField(max_digits=18, decimal_places=6)
     currency = models.CharField(max_length=3, default="USD")
+    unpriced = models.CharField(
+        "Calls without a price",
+        max_length=7,
+        choices=Unpriced,
+        default=Unpriced.PASSES,
+        help_text=UNPRICED_HELP,
+    )
     since = models.DateTimeField(default=clock.now)
     until = models.DateTimeField(null=True, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", editable=False)
@@ -272,6 +291,11 @@ class CapBreach(TenantRow):
     at = models.DateTimeField(default=clock.now)
     incident_id = models.UUIDField()
     restricted = models.BooleanField(help_text="The instance was made read-only by this breach.")
+    unpriced_model = models.CharField(
+        max_length=200,
+        default="",
+        help_text="The model without a price that passed it; empty: the amount did.",
+    )
 
     class Meta:
         verbose_name_plural = "cap breaches"

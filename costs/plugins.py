@@ -35,6 +35,14 @@ class WithinCap:
     name = "within its cap"
 
     def check(self, instance: AgentInstance) -> Verdict:
+        blind = services.unpriced_today(instance)
+        if blind is not None:
+            cap, model = blind
+            said = (
+                f"It called {model} today (UTC), which nobody has priced, and its cap {cap.typeid} counts that as"
+                f" passed: somebody who holds “{Right.SET_BUDGET.value}” may set one that leaves such calls out."
+            )
+            return self._refused(instance, said)
         passed = services.passed_today(instance)
         if passed is None:
             return Verdict(self.name, True, "Its spend of today has not passed a cap.")
@@ -43,6 +51,9 @@ class WithinCap:
             f"It has spent {spent:f} {cap.currency} today (UTC), and its cap {cap.typeid} is"
             f" {cap.per_day.normalize():f}: somebody who holds “{Right.SET_BUDGET.value}” may set a higher one."
         )
+        return self._refused(instance, said)
+
+    def _refused(self, instance: AgentInstance, said: str) -> Verdict:
         mend = f"{reverse('costs:cap_set')}?instance={instance.typeid}"
         return Verdict(self.name, False, said, mend, Right.SET_BUDGET.value)
 

@@ -125,6 +125,7 @@ class CapList(FilteredList):
         ("instance", "instance.name"),
         ("per day", "per_day"),
         ("currency", "currency"),
+        ("calls without a price", "unpriced"),
         ("since", "since"),
         ("until", "until"),
     )

@@ -41,14 +41,14 @@ class BreachInline(ReadOnlyInline):
 class CapAdmin(ReasonedAdmin):
     view_right = Right.READ_LEDGER
     add_right = Right.SET_BUDGET
-    list_display = ("instance", "at_most", "since", "until", "created_by")
+    list_display = ("instance", "at_most", "unpriced", "since", "until", "created_by")
     list_select_related = ("instance", "created_by")
     list_filter = (("until", admin.EmptyFieldListFilter), "currency", "instance__environment")
     search_fields = ("instance__name",)
     autocomplete_fields = ("instance",)
     inlines = (BreachInline,)
-    made_of = ("instance", "per_day", "currency")
-    shown = ("instance", "at_most", "since", "until", "created_by")
+    made_of = ("instance", "per_day", "currency", "unpriced")
+    shown = ("instance", "at_most", "unpriced", "since", "until", "created_by")
     export_columns = (
         ("id", "typeid"),
         ("instance", "instance"),
@@ -82,11 +82,11 @@ class CapAdmin(ReasonedAdmin):
 @admin.register(CapBreach)
 class CapBreachAdmin(ScopedAdmin):
     view_right = Right.READ_LEDGER
-    list_display = ("cap", "day", spent, "restricted", "at")
+    list_display = ("cap", "day", spent, "unpriced_model", "restricted", "at")
     list_select_related = ("cap__instance",)
     list_filter = ("restricted",)
     search_fields = ("cap__instance__name",)
-    fields = readonly_fields = ("cap", "day", spent, "restricted", "at", "incident")
+    fields = readonly_fields = ("cap", "day", spent, "unpriced_model", "restricted", "at", "incident")
     export_columns = (
         ("id", "typeid"),
         ("instance", "cap.instance"),

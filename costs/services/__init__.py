@@ -1,7 +1,7 @@
 """Writes of costs: the ledger of a batch, rates, caps and what follows when one is passed."""
 
 from .booking import Booking, book
-from .caps import Passed, end_cap, pass_cap, passed_today, set_cap, unsettled
+from .caps import Passed, end_cap, pass_cap, passed_today, set_cap, unpriced_today, unsettled
 from .privileges import prepare
 from .rates import add_rate, end_rate
 
@@ -16,5 +16,6 @@ __all__ = [
     "passed_today",
     "prepare",
     "set_cap",
+    "unpriced_today",
     "unsettled",
 ]

@@ -251,7 +251,9 @@ class Booking:
             ) in self._sums.items()
         ]
         # One JSON text: an array for each column costs more to send than the function takes to add them up.
-        cursor.execute(_BOOK, [self._tenant_id, msgspec.json.encode(sums).decode()], prepare=True)
+        # A call that failed reports no tokens: it has no price either, and nobody spent anything.
+        blind = any(tags[-2] is Basis.UNPRICED and any(spent[1:4]) for tags, spent in self._sums.items())
+        cursor.execute(_BOOK, [self._tenant_id, msgspec.json.encode(sums).decode(), blind], prepare=True)
         self._passed = [Passed(self._tenant_id, *row) for row in cursor.fetchall()]
 
     def settle(self) -> None:
@@ -265,7 +267,7 @@ class Booking:
         return None if field == NULL else int.from_bytes(field[4:], "big")
 
 
-_BOOK: Final = "SELECT cap, day, spent FROM costs_book(%s, %s::json)"
+_BOOK: Final = "SELECT cap, day, spent, unpriced_model FROM costs_book(%s, %s::json, %s)"
 
 
 def book(*, tenant_id: UUID, events: Sequence[Event], codes: Codes) -> Booking:

@@ -3,9 +3,12 @@
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import OuterRef, Q, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from arm import changes, clock, ids, ports
 from arm.errors import Conflict, Invalid
@@ -17,7 +20,10 @@ from registry.models import AgentInstance
 from registry.services import restrict_instance
 
 from ..models import Cap, CapBreach, CostModel, InstanceDay, SpendRollup, money
+from ..pricing import Basis
 from ..pricing.listed import CURRENCY as LISTED_IN
+
+NAMELESS: Final = "a model without a name"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +35,21 @@ class Passed:
     day: date
     spent: Decimal
     """Picos of the cap's currency."""
+    unpriced_model: str = ""
+    """A model without a price was called: that is why. Empty: the amount is."""
 
 
 @transaction.atomic
-def set_cap(*, instance: AgentInstance, per_day: Decimal, currency: str, actor: User, reason: str) -> Cap:
-    """Hold the instance to `per_day` from now on; the cap that was in force ends."""
+def set_cap(
+    *,
+    instance: AgentInstance,
+    per_day: Decimal,
+    currency: str,
+    actor: User,
+    reason: str,
+    unpriced: str = Cap.Unpriced.PASSES,
+) -> Cap:
+    """Hold the instance to `per_day` from now on; the cap that was in force ends. `unpriced`: see Cap.Unpriced."""
     require(actor, Right.SET_BUDGET, instance)
     if not reason.strip():
         raise Invalid("Say why.", [{"pointer": "/reason", "code": "required", "message": "Give a reason."}])
@@ -56,6 +72,7 @@ def set_cap(*, instance: AgentInstance, per_day: Decimal, currency: str, actor: 
         instance=instance,
         per_day=per_day,
         currency=currency,
+        unpriced=unpriced,
         since=now,
         created_by=actor,
     )
@@ -63,8 +80,8 @@ def set_cap(*, instance: AgentInstance, per_day: Decimal, currency: str, actor: 
         actor,
         "costs.cap.set",
         cap,
-        before={"per_day": before.per_day, "currency": before.currency} if before else {},
-        after={"instance": instance.typeid, "per_day": per_day, "currency": currency},
+        before=_said(before) if before else {},
+        after={"instance": instance.typeid, **_said(cap)},
         reason=reason,
         links=[instance.typeid],
     )
@@ -84,7 +101,7 @@ def end_cap(*, cap: Cap, actor: User, reason: str) -> Cap:
         actor,
         "costs.cap.ended",
         cap,
-        before={"per_day": cap.per_day, "currency": cap.currency},
+        before=_said(cap),
         reason=reason,
     )
     return cap
@@ -100,15 +117,26 @@ def pass_cap(passed: Passed) -> CapBreach | None:
     if CapBreach.objects.filter(cap=cap, day=passed.day).exists():
         return None
     spent = money(passed.spent).quantize(Decimal("0.000001"))
-    sentence = f"{cap.instance} spent {spent:f} {cap.currency} on {passed.day}; its cap is {cap.per_day.normalize():f}."
+    if passed.unpriced_model:
+        title = f"{cap.instance} calls a model without a price"
+        sentence = (
+            f"{cap.instance} called {passed.unpriced_model} on {passed.day}, which nobody has priced; its cap counts"
+            f" that as passed. Set its price on the rate card."
+        )
+    else:
+        title = f"{cap.instance} passed its daily cap"
+        sentence = f"{cap.instance} spent {spent:f} {cap.currency} on {passed.day}; its cap is {cap.per_day.normalize():f}."
+    facts = {"cap": cap.typeid, "day": str(passed.day), "spent": f"{spent:f}", "currency": cap.currency}
+    if passed.unpriced_model:
+        facts["unpriced_model"] = passed.unpriced_model
     incident_id = ports.incidents().open(
         tenant_id=cap.tenant_id,
         kind="cost_overrun",
         severity="s2",
-        title=f"{cap.instance} passed its daily cap",
+        title=title,
         subject_kind="registry.agentinstance",
         subject_id=cap.instance_id,
-        facts={"cap": cap.typeid, "day": str(passed.day), "spent": f"{spent:f}", "currency": cap.currency},
+        facts=facts,
     )
     restricted = passed.day == clock.today() and _restrict(cap, sentence, ids.encode("inc", incident_id))
     breach = CapBreach.objects.create(
@@ -118,6 +146,7 @@ def pass_cap(passed: Passed) -> CapBreach | None:
         amount_picos=passed.spent,
         incident_id=incident_id,
         restricted=restricted,
+        unpriced_model=passed.unpriced_model[:200],
     )
     changes.record(
         None,
@@ -135,6 +164,10 @@ def currencies(tenant_id: UUID) -> list[str]:
     rates = CostModel.objects.filter(tenant=tenant_id).order_by().values_list("currency", flat=True)
     ledger = SpendRollup.objects.filter(tenant=tenant_id).order_by().values_list("currency__text", flat=True)
     return sorted({LISTED_IN, *rates.distinct(), *ledger.distinct()})
+
+
+def _said(cap: Cap) -> dict[str, object]:
+    return {"per_day": cap.per_day, "currency": cap.currency, "unpriced": cap.unpriced}
 
 
 def _restrict(cap: Cap, reason: str, incident: str) -> bool:
@@ -161,6 +194,26 @@ def passed_today(instance: AgentInstance) -> tuple[Cap, Decimal] | None:
     return cap, money(row.amount_picos).quantize(Decimal("0.000001"))
 
 
+def unpriced_today(instance: AgentInstance) -> tuple[Cap, str] | None:
+    """The cap in force that counts calls without a price as passed, and the model of such a call of today."""
+    cap = _with_unpriced_calls().filter(instance=instance).first()
+    return None if cap is None else (cap, cap.unpriced_model)
+
+
+def _with_unpriced_calls() -> QuerySet[Any]:
+    """Caps in force that today's calls without a price count as passing; `unpriced_model` names one of the models."""
+    used = Q(input_tokens__gt=0) | Q(cached_tokens__gt=0) | Q(output_tokens__gt=0)
+    calls = SpendRollup.objects.filter(
+        used, instance=OuterRef("instance"), day=clock.today(), basis=Basis.UNPRICED
+    ).order_by("pk")
+    named = calls.annotate(name=Coalesce("model__text", Value(NAMELESS))).values("name")[:1]
+    caps = Cap.objects.filter(until=None, unpriced=Cap.Unpriced.PASSES).annotate(
+        unpriced_model=Subquery(named)
+    )
+    found: QuerySet[Any] = caps.filter(unpriced_model__isnull=False)
+    return found
+
+
 def unsettled(tenant_id: UUID) -> list[Passed]:
     """Caps of today that are passed and not acted on: what a process that died after its commit has left behind."""
     caps = Cap.objects.filter(until=None).extra(
@@ -175,4 +228,10 @@ def unsettled(tenant_id: UUID) -> list[Passed]:
         ],
         params=[clock.today(), clock.today()],
     )
-    return [Passed(tenant_id, cap.pk, clock.today(), cap.spent) for cap in caps]
+    spent = [Passed(tenant_id, cap.pk, clock.today(), cap.spent) for cap in caps]
+    blind = (
+        _with_unpriced_calls()
+        .exclude(breaches__day=clock.today())
+        .exclude(pk__in=[one.cap_id for one in spent])
+    )
+    return spent + [Passed(tenant_id, cap.pk, clock.today(), Decimal(0), cap.unpriced_model) for cap in blind]

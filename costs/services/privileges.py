@@ -4,7 +4,7 @@ from django.db import connections
 
 from arm.pg.base import role_name
 
-BOOK = "costs_book(uuid, json)"
+BOOK = "costs_book(uuid, json, boolean)"
 
 
 def prepare(alias: str) -> None:

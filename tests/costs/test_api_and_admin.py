@@ -78,6 +78,7 @@ def test_a_wrong_question_to_the_ledger_and_the_caps_is_refused_by_name(ask, pro
 
 def test_a_cap_is_set_and_ended(ask, prod):
     body = {"instance": prod.typeid, "per_day": "5", "reason": "Budget"}
+    ask("post", "caps/", body | {"unpriced": "free"}, status=422)
     cap = ask("post", "caps/", body, status=201)
     assert Cap.objects.get().typeid == cap["id"] and cap["until"] is None
     assert ask("post", f"caps/{cap['id']}/end/", {"reason": "Over"})["until"]

@@ -10,8 +10,9 @@ from arm.errors import Conflict, Invalid, NotAllowed
 from arm.models import ChangeRecord
 from arm.rights import Right
 from costs import services
-from costs.models import Cap, CapBreach
+from costs.models import Cap, CapBreach, LedgerEntry
 from costs.plugins import WithinCap
+from costs.pricing import Basis
 from costs.services import booking
 from costs.services.rates import add_rate
 from costs.tasks import settle_caps
@@ -113,6 +114,79 @@ def test_what_a_dead_process_left_undone_the_schedule_does(monkeypatch):
     assert settle_caps(tenant_id=instance.tenant_id) == 1
     assert state_of(instance) == InstanceState.READ_ONLY
     assert settle_caps(tenant_id=instance.tenant_id) == 0
+
+
+NOBODY_PRICED = {"gen_ai.request.model": "house-9b", "gen_ai.response.model": "house-9b"}
+
+
+def test_a_call_that_nobody_priced_passes_the_cap_and_the_incident_names_the_model():
+    instance, token, _, cap = capped("1000")
+    assert send(a_batch(instance, **NOBODY_PRICED), token).status == 200
+    assert LedgerEntry.objects.filter(instance=instance, basis=Basis.UNPRICED).exists()
+    assert state_of(instance) == InstanceState.READ_ONLY
+    breach = CapBreach.objects.get()
+    assert (breach.cap, breach.amount, breach.unpriced_model) == (cap, 0, "house-9b")
+    incident = Incident.objects.get(pk=breach.incident_id)
+    assert incident.facts["unpriced_model"] == "house-9b" and "without a price" in incident.title
+    assert "house-9b" in ChangeRecord.objects.get(verb="costs.cap.passed").reason
+    send(a_batch(instance, **NOBODY_PRICED), token)
+    assert (CapBreach.objects.count(), Incident.objects.count()) == (1, 1)
+
+
+def test_a_cap_may_leave_calls_without_a_price_out():
+    instance, token, _, _ = capped("1000", unpriced=Cap.Unpriced.IGNORED)
+    send(a_batch(instance, **NOBODY_PRICED), token)
+    assert state_of(instance) == InstanceState.ACTIVE
+    assert not CapBreach.objects.exists()
+
+
+def test_a_cap_in_euro_sees_calls_without_a_price_too():
+    instance, token, alice, _ = capped("1000")
+    make.rate("other", tenant=instance.tenant, currency="EUR")
+    services.set_cap(instance=instance, per_day=Decimal(9), currency="EUR", actor=alice, reason="in euro")
+    send(a_batch(instance, **NOBODY_PRICED), token)
+    assert CapBreach.objects.get().unpriced_model == "house-9b"
+
+
+def test_a_model_with_a_price_is_no_reason_to_stop():
+    instance, token, alice, _ = capped("1000")
+    add_rate(
+        tenant=instance.tenant, provider="", model="house-9b", currency="USD", actor=alice, reason="agreed",
+        prices={"input_mtok": Decimal(1), "output_mtok": Decimal(1)},
+    )  # fmt: skip
+    send(a_batch(instance, **NOBODY_PRICED), token)
+    assert state_of(instance) == InstanceState.ACTIVE
+
+
+def test_a_failed_call_that_used_no_tokens_is_no_reason_to_stop():
+    instance, token, _, _ = capped("1000")
+
+    def failed(tracer):
+        told = {name: value for name, value in (CHAT | NOBODY_PRICED).items() if "usage" not in name}
+        tracer.start_span("chat", attributes=told | {"arm.job.id": "j"}).end()
+
+    send(exported(failed, resource_of(instance)), token)
+    assert LedgerEntry.objects.get(instance=instance).basis == Basis.UNPRICED
+    assert state_of(instance) == InstanceState.ACTIVE
+    assert settle_caps(tenant_id=instance.tenant_id) == 0
+
+
+def test_calls_without_a_price_that_a_dead_process_left_undone_the_schedule_finds(monkeypatch):
+    instance, token, alice, _ = capped("1000")
+    monkeypatch.setattr(booking.Booking, "settle", lambda self: None)
+    send(a_batch(instance, **NOBODY_PRICED), token)
+    assert settle_caps(tenant_id=instance.tenant_id) == 1
+    assert state_of(instance) == InstanceState.READ_ONLY
+    assert CapBreach.objects.get().unpriced_model == "house-9b"
+    assert settle_caps(tenant_id=instance.tenant_id) == 0
+    stopped = AgentInstance.objects.get(pk=instance.pk)
+    verdict = WithinCap().check(stopped)
+    assert not verdict.passed and "house-9b" in verdict.reason
+    services.set_cap(
+        instance=instance, per_day=Decimal(9), currency="USD", actor=alice, reason="it is free",
+        unpriced=Cap.Unpriced.IGNORED,
+    )  # fmt: skip
+    assert WithinCap().check(stopped).passed
 
 
 def test_a_replay_does_not_spend_twice():

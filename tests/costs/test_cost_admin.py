@@ -120,7 +120,14 @@ def test_a_wrong_rate_is_refused_with_a_sentence_and_nothing_is_stored(ivan, ten
 
 def test_finops_sets_a_cap_on_an_instance_that_is_theirs_to_see(ivan, runner):
     ivan.post(
-        f"{CAPS}add/", {"instance": str(runner.pk), "per_day": "5", "currency": "USD", "reason": "Trial"}
+        f"{CAPS}add/",
+        {
+            "instance": str(runner.pk),
+            "per_day": "5",
+            "currency": "USD",
+            "unpriced": "passes",
+            "reason": "Trial",
+        },
     )
     cap = Cap.objects.get()
     assert (cap.instance, cap.per_day, cap.until) == (runner, 5, None)
@@ -136,7 +143,10 @@ def test_a_cap_cannot_be_set_where_one_may_only_look(tenant, prod, runner, stray
     choices = "/admin/autocomplete/?app_label=costs&model_name=cap&field_name=instance&term="
     found = [row["text"] for row in finn.get(choices).json()["results"]]
     assert [name for name in found if "draft" in name] == [] and any("support-07" in name for name in found)
-    finn.post(f"{CAPS}add/", {"instance": str(stray.pk), "per_day": "5", "currency": "USD", "reason": "x"})
+    finn.post(
+        f"{CAPS}add/",
+        {"instance": str(stray.pk), "per_day": "5", "currency": "USD", "unpriced": "passes", "reason": "x"},
+    )
     assert not Cap.objects.exists()
 
 

@@ -153,17 +153,31 @@ class TestLedger:
 
 class TestCapsAndRates:
     def test_a_cap_is_set_and_ended(self, client, ivan, prod):
-        form = {"instance": prod.typeid, "per_day": "5", "currency": "USD", "reason": "Budget"}
+        form = {
+            "instance": prod.typeid,
+            "per_day": "5",
+            "currency": "USD",
+            "unpriced": "ignored",
+            "reason": "Budget",
+        }
         assert client.post("/costs/caps/new/", form).status_code == 302
         cap = Cap.objects.get()
         assert (cap.instance, cap.per_day, cap.created_by) == (prod, 5, ivan)
+        assert cap.unpriced == Cap.Unpriced.IGNORED
+        assert "Leave out" in client.get("/costs/caps/").content.decode()
         assert "books-01" in text_of(client.get("/costs/caps/"))
         assert client.post(f"/costs/caps/{cap.typeid}/end/", {"reason": "Enough"}).status_code == 302
         assert "books-01" not in text_of(client.get("/costs/caps/"))
         assert "books-01" in text_of(client.get("/costs/caps/?ended=true"))
 
     def test_a_wrong_cap_comes_back_with_its_sentence(self, client, ivan, prod):
-        form = {"instance": prod.typeid, "per_day": "0", "currency": "USD", "reason": "Budget"}
+        form = {
+            "instance": prod.typeid,
+            "per_day": "0",
+            "currency": "USD",
+            "unpriced": "passes",
+            "reason": "Budget",
+        }
         page = client.post("/costs/caps/new/", form)
         assert page.status_code == 422 and "above zero" in text_of(page) and not Cap.objects.exists()
 
