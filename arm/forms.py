@@ -53,7 +53,7 @@ class BindForm(forms.Form):
     """Who gets which role, until when, up to which risk, and why. `cleaned_data` is what `services.bind` takes."""
 
     principal = forms.ChoiceField(label="Who")
-    role = forms.ChoiceField(choices=CHOICES)
+    role = forms.ChoiceField(choices=[("", "Choose a role"), *CHOICES])
     risk_max = forms.ChoiceField(
         choices=[("", "Any risk"), *Risk.choices], required=False, label="Up to risk"
     )
@@ -71,6 +71,7 @@ class BindForm(forms.Form):
         self._by_key: dict[str, User | Group] = {f"user:{user.pk}": user for user in people}
         self._by_key |= {f"team:{team.pk}": team.group for team in teams.select_related("group")}
         self.fields["principal"].choices = [  # type: ignore[attr-defined]
+            ("", "Choose a person or a team"),
             ("People", [(f"user:{user.pk}", f"{user} ({user.username})") for user in people]),
             ("Teams", [(f"team:{team.pk}", team.name) for team in teams]),
         ]
@@ -109,7 +110,7 @@ class TeamForm(ReasonForm):
 class TeamMemberForm(ReasonForm):
     """Who joins or leaves a team, out of `people`."""
 
-    person = forms.ModelChoiceField(User.objects.none())
+    person = forms.ModelChoiceField(User.objects.none(), empty_label="Choose a person")
     field_order = ("person", "reason")
 
     def __init__(self, *args: Any, people: QuerySet[User], **kwargs: Any) -> None:

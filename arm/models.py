@@ -141,7 +141,12 @@ class RoleBinding(TenantRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.role} on {self.scope_label} for {self.user or self.group}"
+        return f"{self.role_label} on {self.scope_label} for {self.user or self.group}"
+
+    @property
+    def role_label(self) -> str:
+        """The role as people read it; as `arm.roles.Role.label`, also of a role that is no more."""
+        return self.role.replace("_", " ").capitalize()
 
 
 class Grant(models.Model):

@@ -25,7 +25,7 @@ TEXT = "text/plain; charset=utf-8"
 PLAIN = {(200, "text/plain"): OpenApiTypes.STR}
 
 
-class EntryOut(serializers.Serializer[Any]):
+class LeafOut(serializers.Serializer[Any]):
     """`body` is what was hashed, letter by letter: SHA-256 over a zero byte and its UTF-8."""
 
     seq = serializers.IntegerField()
@@ -107,7 +107,7 @@ class ConsistencyView(APIView):
 class EntriesView(APIView):
     @extend_schema(
         parameters=[OpenApiParameter("from", int), OpenApiParameter("count", int)],
-        responses=EntryOut(many=True),
+        responses=LeafOut(many=True),
     )
     def get(self, request: Request) -> Response:
         """Leaves in order from number `from` (0), at most `count` (1000)."""
@@ -115,7 +115,7 @@ class EntriesView(APIView):
         if not 1 <= count <= ENTRIES_MAX:
             raise _wrong("count", f"Ask for 1 to {ENTRIES_MAX} leaves.")
         leaves = visible(Leaf.objects.filter(seq__gte=start), request.user, Right.READ_EVIDENCE)
-        return Response(EntryOut(leaves.order_by("seq")[:count], many=True).data)
+        return Response(LeafOut(leaves.order_by("seq")[:count], many=True).data)
 
 
 class KeysView(APIView):

@@ -26,7 +26,10 @@ from arm.services import note_security
 
 
 class ChooseTenant(View):
-    """Switch the session to another tenant of mine."""
+    """Switch the session to another tenant of mine. Who comes by address has the switch in the header of any page."""
+
+    def get(self, request: HttpRequest) -> HttpResponse:
+        return redirect("home")
 
     def post(self, request: HttpRequest) -> HttpResponse:
         wanted = request.POST.get("tenant", "")

@@ -188,7 +188,7 @@ class JoinTeam(PeopleCommand):
     queryset = Team.objects.select_related("group", "tenant")
     view_right = Right.MANAGE_TENANT
     form_class = TeamMemberForm
-    submit = "Let join"
+    submit = "Add to the team"
     explanation = "They hold the roles of the team from then on."
     success_message = "Joined."
 
@@ -196,7 +196,7 @@ class JoinTeam(PeopleCommand):
         return {**super().get_form_kwargs(), "people": team_members(self.object, inside=False)}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(heading=f"Join {self.object}", **kwargs)
+        return super().get_context_data(heading=f"Add somebody to {self.object}", **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Team:
         return services.join_team(
@@ -208,7 +208,7 @@ class LeaveTeam(PeopleCommand):
     queryset = Team.objects.select_related("group", "tenant")
     view_right = Right.MANAGE_TENANT
     form_class = TeamMemberForm
-    submit, tone = "Let leave", "danger"
+    submit, tone = "Take out of the team", "danger"
     explanation = "They hold the roles of the team no longer."
     success_message = "Left."
 
@@ -216,7 +216,7 @@ class LeaveTeam(PeopleCommand):
         return {**super().get_form_kwargs(), "people": team_members(self.object, inside=True)}
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        return super().get_context_data(heading=f"Leave {self.object}", **kwargs)
+        return super().get_context_data(heading=f"Take somebody out of {self.object}", **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Team:
         return services.leave_team(
