@@ -20,7 +20,7 @@ from .. import genome as genomes
 from ..genome import Json
 from ..lifecycle import VersionState, version_moves
 from ..models import AgentTemplate, AgentVersion, VersionParent
-from .asking import Duplicate, refuse, require_reason, require_same_tenant
+from .asking import Duplicate, require_reason, require_same_tenant
 from .genomes import list_dependencies, store_genome
 from .locking import locked
 from .templates import register_template
@@ -141,7 +141,15 @@ def import_genome(
         template = _named_template(tenant, document["template"])
     if template is None:
         if not name.strip():
-            refuse("/name", "required", "The file names no template: choose one, or name the new agent.")
+            message = "The file names no template: choose one, or name the new agent."
+            nobody = ids.encode("tpl", ids.uuid7())
+            wrong = [
+                p for p in genomes.wrong({**document, "template": nobody}) if p["pointer"] != "/template"
+            ]
+            raise Invalid(
+                "The genome is not imported.",
+                [Problem(pointer="/name", code="required", message=message), *wrong],
+            )
         template, made = _template_called(tenant, name.strip(), "", actor, reason)
     version = create_version(template=template, genome=document, actor=actor, reason=reason, label=label)
     missing = version.genome.missing

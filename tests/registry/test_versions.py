@@ -399,6 +399,19 @@ def test_a_file_that_names_an_unknown_template_is_refused(tenant, alice, named):
     assert not AgentTemplate.objects.exists()
 
 
+def test_a_file_that_names_no_agent_is_told_that_and_everything_else_that_is_wrong(tenant, alice):
+    with pytest.raises(Invalid) as refused:
+        services.import_genome(
+            tenant=tenant, data=b'{"schema": 1, "models": [{"role": "x"}], "tools": 3}',
+            media_type="application/json", actor=alice, reason="r",
+        )  # fmt: skip
+    pointers = [problem["pointer"] for problem in refused.value.errors]
+    assert pointers[0] == "/name"
+    assert {"/schema", "/tools"} <= set(pointers)
+    assert "/template" not in pointers
+    assert not AgentTemplate.objects.exists()
+
+
 def test_an_agent_card_becomes_an_agent_with_a_draft_and_a_second_import_finds_it(tenant, alice):
     card = {
         "name": "Route planner",

@@ -175,3 +175,9 @@ def duration(value: timedelta | float | None, absent: str = "unknown") -> SafeSt
         return format_html('<span class="absent">{}</span>', absent)
     seconds = value.total_seconds() if isinstance(value, timedelta) else float(value)
     return format_html('<span class="number" title="{} s">{}</span>', f"{seconds:,.3f}", age(seconds))
+
+
+@register.simple_tag
+def document(value: Any) -> str:
+    """A document as one line of JSON."""
+    return json_module.dumps(value, ensure_ascii=False)
