@@ -72,5 +72,6 @@ def test_a_flood_of_guesses_holds_one_thread_and_nobody_else_waits(ivan: User) -
         assert (answer.status_code, answer["Retry-After"]) == (429, "2")
         assert b"Try again in a moment" in answer.content
         assert tries("judy", PASSWORD) == 302
-    assert SecurityEvent.objects.filter(label="ivan").count() == 50
+    with make.platform():
+        assert SecurityEvent.objects.filter(label="ivan").count() == 50
     assert tries("ivan", PASSWORD) == 302
