@@ -39,6 +39,8 @@ FLOORS = {
     "decide_p99_half",
     "ingest_rate",
     "ingest_cpu",
+    "log_sequencer_rate",
+    "log_verify_rate",
     "posture_p99",
     "posture_listener_lost_max",
     "version_list_p95",
