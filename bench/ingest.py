@@ -218,12 +218,12 @@ def _prebuilt(bodies: Sequence[bytes], token: str) -> list[bytes]:
     streams = []
     for body in bodies:
         batch = parse(body, PROTOBUF, tenant_id=credential.tenant_id, provider_id=credential.provider_id)
-        events, held = link(batch, credential, directory_of(credential.tenant_id), micros())
+        linked, held = link(batch, credential, directory_of(credential.tenant_id), micros())
         if held:
             raise RuntimeError(f"{len(held)} spans of the bench were not linked: {held[0].detail}")
-        if unknown := names(events) - codes.keys():
+        if unknown := names(linked) - codes.keys():
             intern(credential.tenant_id, unknown)
-        streams.append(rows(events, codes=codes, received_us=micros()))
+        streams.append(rows(linked.events, linked.blocks, codes=codes, received_us=micros()))
     return streams
 
 

@@ -14,6 +14,7 @@ from arm.rights import Right
 from registry.gates import Verdict
 from registry.models import AgentInstance
 from telemetry.parsing import Event
+from telemetry.parsing.columns import Block
 
 from . import services
 from .models import SpendRollup
@@ -24,9 +25,14 @@ class Ledger:
     """settings.LEDGER: see telemetry.facts.Ledger."""
 
     def book(
-        self, *, tenant_id: UUID, events: Sequence[Event], codes: Mapping[str | None, bytes]
+        self,
+        *,
+        tenant_id: UUID,
+        events: Sequence[Event],
+        blocks: Sequence[Block] = (),
+        codes: Mapping[str | None, bytes],
     ) -> services.Booking:
-        return services.book(tenant_id=tenant_id, events=events, codes=codes)
+        return services.book(tenant_id=tenant_id, events=events, blocks=blocks, codes=codes)
 
 
 class WithinCap:

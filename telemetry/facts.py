@@ -8,6 +8,7 @@ from uuid import UUID
 from psycopg import Cursor
 
 from .parsing import Event
+from .parsing.columns import Block
 
 
 class Booking(Protocol):
@@ -31,6 +32,13 @@ class Booking(Protocol):
 class Ledger(Protocol):
     """Effect port: prices linked events and writes entries in the transaction of the events."""
 
-    def book(self, *, tenant_id: UUID, events: Sequence[Event], codes: Mapping[str | None, bytes]) -> Booking:
+    def book(
+        self,
+        *,
+        tenant_id: UUID,
+        events: Sequence[Event],
+        blocks: Sequence[Block] = (),
+        codes: Mapping[str | None, bytes],
+    ) -> Booking:
         """Price the events that cost something. A text that is not in `codes` yet is a KeyError naming it."""
         ...

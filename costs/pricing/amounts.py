@@ -9,8 +9,15 @@ from decimal import Decimal
 from enum import IntEnum
 from typing import Final, NamedTuple
 
+import numpy as np
+from numpy.typing import NDArray
+
 PICOS: Final = 10**12
 INT8_MAX: Final = 2**63 - 1
+
+Whole = NDArray[np.int64]
+Tokens = Whole | int | None
+"""A column of counts, or the same for all calls; None was not reported."""
 
 
 class Basis(IntEnum):
@@ -66,6 +73,26 @@ class Rates:
         if self.scale == 1:
             return total
         return round_half_even(total, self.scale)
+
+    def holds(self, most: int) -> bool:
+        """Whether no amount for at most so many tokens of each kind is too large for a column."""
+        return most * (self.input + self.cache_read + self.cache_write + self.output) + self.call <= INT8_MAX
+
+    def amounts(self, plain: Whole, cache_read: Whole, cache_write: Whole, output: Whole) -> Whole:
+        """`amount` for columns of tokens, which it `holds`."""
+        total = (
+            plain * self.input
+            + cache_read * self.cache_read
+            + cache_write * self.cache_write
+            + output * self.output
+            + self.call
+        )
+        if self.scale == 1:
+            return total
+        quotient, rest = total // self.scale, total % self.scale
+        half = self.scale - rest  # without doubling what may be large
+        rounded: Whole = quotient + ((rest > half) | ((rest == half) & (quotient & 1 == 1)))
+        return rounded
 
 
 def round_half_even(value: int, divisor: int) -> int:
@@ -139,3 +166,26 @@ class Price:
                     break
         amount = chosen.amount(plain, read, write, output or 0)
         return amount if amount <= INT8_MAX else None
+
+    def amounts(self, count: int, given: Tokens, read: Tokens, write: Tokens, output: Tokens) -> Whole | None:
+        """The same for `count` calls, whose tokens are a column, or one number (or None) for all of them.
+
+        None: `amount` has to be asked call by call, since it is None for all of them or might not fit.
+        """
+        if given is None and output is None and not self.base.call:
+            return None
+        columns = [
+            tokens if isinstance(tokens, np.ndarray) else np.full(count, tokens or 0, np.int64)
+            for tokens in (given, read, write, output)
+        ]
+        most = max(int(column.max()) for column in columns)
+        if not all(rates.holds(most) for rates in (self.base, *(dearer for _, dearer in self.tiers))):
+            return None
+        all_in, from_cache, to_cache, made = columns
+        plain = all_in - from_cache - to_cache
+        plain = np.where(plain < 0, all_in, plain)
+        amounts = self.base.amounts(plain, from_cache, to_cache, made)
+        for threshold, dearer in reversed(self.tiers):
+            beyond = plain + from_cache + to_cache > threshold
+            amounts = np.where(beyond, dearer.amounts(plain, from_cache, to_cache, made), amounts)
+        return amounts

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from datetime import date
+from itertools import chain
 from operator import add
 from struct import Struct
 from typing import Any, Final
@@ -13,6 +14,7 @@ from psycopg import Cursor
 
 from arm import db
 from telemetry.parsing import Event, EventType
+from telemetry.parsing.columns import Block
 from telemetry.parsing.events import Belonging, Place, Work
 from telemetry.parsing.packing import (
     EPOCH_US,
@@ -30,6 +32,7 @@ from telemetry.parsing.packing import (
 from ..models import CostModel
 from ..pricing import Basis, Charge, Price, PriceBook, RateLine, Usage, rates
 from .caps import Passed, pass_cap
+from .spending import Said, Spent, Totals, spending
 
 COLUMNS: Final = (
     "entry_id",
@@ -67,10 +70,6 @@ _8: Final = b"\x00\x00\x00\x08"
 _basis = Struct(">ih").pack
 _MODEL_CALL = EventType.MODEL_CALL.value
 _NOT_STEADY: Final = None, None
-Said = tuple[str | None, str | None, bool]
-"""Cost centre, outcome, and whether the work is attributed: what sums tell apart of a work."""
-Totals = list[int]
-"""Calls, input tokens, cached tokens, output tokens, picos."""
 Tags = tuple[int, Place, str | None, str | None, str | None, str | None, str, Basis, bool]
 """Day, place, cost centre, outcome, model provider, model, currency, basis, attributed."""
 
@@ -133,6 +132,46 @@ class _Line:
         return day, *whose, charge.currency, charge.basis, attributed
 
 
+class _Page:
+    """The entries of one day, as they are packed."""
+
+    def __init__(self, codes: Codes) -> None:
+        self._codes = codes
+        self.lines: dict[tuple[Belonging, str, Basis, str], _Line] = {}
+        self.works: dict[Work, tuple[bytes, Said]] = {}
+        self.parts = [HEADER]
+        self.unknown: set[str] = set()
+        """Texts that have no number yet."""
+
+    def line(self, belonging: Belonging, charge: Charge) -> _Line | None:
+        """The line of these entries. None while a text of it has no number."""
+        _, currency, basis, price_ref = charge
+        line = self.lines.get((belonging, currency, basis, price_ref))
+        if line is None:
+            if missing := {name for name in (currency, price_ref) if name and name not in self._codes}:
+                self.unknown |= missing
+                return None
+            line = self.lines[belonging, currency, basis, price_ref] = _Line(belonging, charge, self._codes)
+        return line
+
+    def whose(self, work: Work) -> tuple[bytes, Said]:
+        """The fields of the work, and what its sums are told apart by."""
+        found = self.works.get(work)
+        if found is None:
+            said = work.cost_center, work.outcome, work.attributed
+            found = self.works[work] = work_fields(work, self._codes), said
+        return found
+
+    def add(self, line: _Line, spent: Spent) -> None:
+        """Pack calls that are charged by this line, and add them to its sums."""
+        whose = [self.whose(work) for work in spent.works]
+        rows = spent.rows(_ROW_OF_16, line.fields)
+        self.parts += chain.from_iterable(zip(rows, [fields for fields, _ in whose], strict=True))
+        for said, more in spent.sums([said for _, said in whose]).items():
+            total = line.sums.setdefault(said, [0, 0, 0, 0, 0])
+            total[:] = map(add, total, more)
+
+
 class Booking:
     """See telemetry.facts.Booking."""
 
@@ -146,22 +185,27 @@ class Booking:
         self._sums: dict[Tags, Totals] = {}
         self._passed: list[Passed] = []
 
-    def add(self, events: Sequence[Event]) -> None:
+    def add(self, events: Sequence[Event], blocks: Sequence[Block] = ()) -> None:
         """Price and pack the events that cost something. KeyError with every text that has no number yet."""
         unknown: set[str] = set()
-        for day, some in by_day(events).items():
-            unknown |= self._add_day(day, some)
+        days = dict(by_day(events))
+        for day in sorted({*days, *(block.day for block in blocks)}):
+            unknown |= self._add_day(day, days.get(day, ()), [one for one in blocks if one.day == day])
         if unknown:
             raise KeyError(*unknown)
 
-    def _add_day(self, day: int, events: Sequence[Event]) -> set[str]:
+    def _add_day(self, day: int, events: Sequence[Event], blocks: Sequence[Block]) -> set[str]:
         """The same for the events of one day. Returns the texts that have no number yet."""
-        codes, prices = self._codes, price_book(self._tenant_id)
-        lines: dict[tuple[Belonging, str, Basis, str], _Line] = {}
+        prices, page = price_book(self._tenant_id), _Page(self._codes)
+        parts, works = page.parts, page.works
+        for block in blocks:
+            if block.tokens[0] is None and block.meaning.type != _MODEL_CALL:
+                continue
+            for charge, spent in spending(block, prices):
+                line = page.line(block.belongings[block.works[0]], charge)
+                if line is not None:
+                    page.add(line, spent)
         steady: dict[Belonging | None, tuple[Price, _Line]] = {}
-        works: dict[Work, tuple[bytes, Said]] = {}
-        parts = [HEADER]
-        unknown: set[str] = set()
         for event in events:
             given, read, write, output, _ = event.tokens
             reported, meaning = event.cost_picos, event.meaning
@@ -173,21 +217,14 @@ class Booking:
             if amount is None or line is None:
                 assert belonging is not None
                 charge = _charge(prices, event)
-                amount, currency, basis, price_ref = charge
-                line = lines.get((belonging, currency, basis, price_ref))
+                amount, line = charge.amount, page.line(belonging, charge)
                 if line is None:
-                    if missing := [name for name in (currency, price_ref) if name and name not in codes]:
-                        unknown.update(missing)
-                        continue
-                    line = lines[belonging, currency, basis, price_ref] = _Line(belonging, charge, codes)
-                    price = prices.always(meaning.provider, meaning.model_used or meaning.model_requested)
-                    if price is not None and (price.currency, price.basis, price.ref) == charge[1:]:
-                        steady[belonging] = price, line
+                    continue
+                price = prices.always(meaning.provider, meaning.model_used or meaning.model_requested)
+                if price is not None and (price.currency, price.basis, price.ref) == charge[1:]:
+                    steady[belonging] = price, line
             work = event.work
-            whose = works.get(work)
-            if whose is None:
-                said = work.cost_center, work.outcome, work.attributed
-                whose = works[work] = work_fields(work, codes), said
+            whose = works.get(work) or page.whose(work)
             parts += (
                 _head(_ROW_OF_16, event.event_id, _8, event.occurred_us - EPOCH_US),
                 line.fields,
@@ -210,11 +247,11 @@ class Booking:
         if len(parts) > 1:
             parts.append(TRAILER)
             self.rows[date_of(day)] = b"".join(parts)
-        for line in lines.values():
+        for line in page.lines.values():
             for said, more in line.sums.items():
                 total = self._sums.setdefault(line.tags(day, said), [0, 0, 0, 0, 0])
                 total[:] = map(add, total, more)
-        return unknown
+        return page.unknown
 
     def sum_up(self, cursor: Cursor[Any]) -> None:
         """Add the batch to the daily sums; what comes back are the caps that are passed now."""
@@ -270,10 +307,10 @@ class Booking:
 _BOOK: Final = "SELECT cap, day, spent, unpriced_model FROM costs_book(%s, %s::json, %s)"
 
 
-def book(*, tenant_id: UUID, events: Sequence[Event], codes: Codes) -> Booking:
+def book(*, tenant_id: UUID, events: Sequence[Event], blocks: Sequence[Block] = (), codes: Codes) -> Booking:
     """See telemetry.facts.Ledger."""
     booking = Booking(tenant_id, codes)
-    booking.add(events)
+    booking.add(events, blocks)
     return booking
 
 

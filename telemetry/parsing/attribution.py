@@ -2,13 +2,18 @@
 
 from collections.abc import Iterator, Sequence
 
+from telemetry.parsing.columns import Block
 from telemetry.parsing.events import SILENT, Event, Work
 
 Voice = tuple[bytes, Work]
 """A span's id and what it says itself."""
 
 
-def inherit(events: Sequence[Event]) -> None:
+class Entangled(Exception):
+    """The spans of a trace disagree about whose work they are: who descends from whom has to be looked at."""
+
+
+def inherit(events: Sequence[Event], blocks: Sequence[Block] = ()) -> None:
     """Fill job, cost centre and outcome of spans that do not name them.
 
     The nearest ancestor decides. Where no ancestor in this batch says anything, the trace does if it speaks with one
@@ -18,6 +23,8 @@ def inherit(events: Sequence[Event]) -> None:
     for event in events:
         if event.work is not SILENT:
             said.setdefault(event.trace_id, []).append((event.span_id, event.work))
+    if blocks:
+        _in_columns(blocks, said)
     several = {trace for trace, voices in said.items() if len(voices) > 1}
     parents = {
         (event.trace_id, event.span_id): event.parent_id for event in events if event.trace_id in several
@@ -34,6 +41,25 @@ def inherit(events: Sequence[Event]) -> None:
                 event.work = _filled(event.work, voices[0][1])
         if event.resource.work is not SILENT:
             event.work = _filled(event.work, event.resource.work)
+
+
+def _in_columns(blocks: Sequence[Block], said: dict[bytes, list[Voice]]) -> None:
+    """The same for blocks, whose voices join those of the events. Entangled when a trace speaks with several."""
+    for block in blocks:
+        if block.works[0] is not SILENT:  # then none of them is
+            for trace_id, span_id, work in zip(block.traces, block.span_ids, block.works, strict=True):
+                said.setdefault(trace_id, []).append((span_id, work))
+    works: dict[bytes, Work] = {}
+    for trace_id, voices in said.items():
+        work = works[trace_id] = voices[0][1]
+        if len(voices) > 1 and any(other != work for _, other in voices):
+            raise Entangled
+    for block in blocks:
+        block.works = [works.get(trace_id, SILENT) for trace_id in block.traces]
+        shared = block.resource.work
+        if shared is not SILENT:
+            made = {work: _filled(work, shared) for work in set(block.works)}
+            block.works = [made[work] for work in block.works]
 
 
 def _among(event: Event, voices: list[Voice], parents: dict[tuple[bytes, bytes], bytes]) -> None:

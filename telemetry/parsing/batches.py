@@ -1,16 +1,18 @@
 """A request body in either encoding → the batch of its events, and the spans that could not be read."""
 
 from collections.abc import Iterable
+from contextlib import suppress
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
 
 from telemetry.parsing import admission, otlp_json, values, wire
-from telemetry.parsing.attribution import inherit
+from telemetry.parsing.attribution import Entangled, inherit
+from telemetry.parsing.columns import Block
 from telemetry.parsing.errors import BadSpan, UnsupportedMedia
 from telemetry.parsing.events import Event, Resource
-from telemetry.parsing.layouts import Found, Layouts
+from telemetry.parsing.layouts import FEW, Found, Layouts
 from telemetry.parsing.mapping import Mapper, mapped, resource_of
 
 PROTOBUF: Final = "application/x-protobuf"
@@ -29,6 +31,8 @@ class Bad(msgspec.Struct):
 class Batch(msgspec.Struct):
     events: list[Event]
     bad: list[Bad]
+    blocks: list[Block] = []
+    """Further events, in columns."""
 
 
 def media_type(content_type: str) -> str:
@@ -39,15 +43,22 @@ def media_type(content_type: str) -> str:
     return kind
 
 
-def parse(body: bytes, media: str, *, tenant_id: UUID, provider_id: UUID) -> Batch:
+def parse(body: bytes, media: str, *, tenant_id: UUID, provider_id: UUID, singly: bool = False) -> Batch:
     """All spans of a plain (decompressed) body, normalised, with their trace's job, cost centre and outcome.
 
+    Many alike come in blocks, unless they are wanted `singly`: the same events, each as an object.
     Raises Undecodable when the body is no request at all; one malformed span only lands in `bad`.
     """
     mapper = Mapper(tenant_id=tenant_id, provider_id=provider_id)
+    if media == PROTOBUF and not singly:
+        with suppress(Entangled):
+            batch = Batch([], [])
+            _protobuf(body, mapper, batch, singly=False)
+            inherit(batch.events, batch.blocks)
+            return batch
     batch = Batch([], [])
     if media == PROTOBUF:
-        _protobuf(body, mapper, batch)
+        _protobuf(body, mapper, batch, singly=True)
     else:
         _json(body, mapper, batch)
     inherit(batch.events)
@@ -57,7 +68,7 @@ def parse(body: bytes, media: str, *, tenant_id: UUID, provider_id: UUID) -> Bat
 _layouts: Final = Layouts()
 
 
-def _protobuf(body: bytes, mapper: Mapper, batch: Batch) -> None:
+def _protobuf(body: bytes, mapper: Mapper, batch: Batch, *, singly: bool) -> None:
     by_layout, event_of = _layouts.read, mapper.event
     append = batch.events.append
     for group in wire.request(body).resource_spans:
@@ -71,7 +82,11 @@ def _protobuf(body: bytes, mapper: Mapper, batch: Batch) -> None:
             ]
             continue
         for part in group.scope_spans:
-            for data in part.spans:
+            spans: Iterable[bytes] = part.spans
+            if not singly and len(part.spans) >= FEW:
+                blocks, spans = _layouts.in_columns(part.spans, resource, mapper)
+                batch.blocks += blocks
+            for data in spans:
                 try:
                     append(event_of(resource, *(by_layout(data) or _by_fields(data))))
                 except BadSpan as problem:

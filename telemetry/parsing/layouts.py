@@ -6,19 +6,22 @@ then all that the fixed parts mean is known already. A span that no layout holds
 layout never decides what a span means, only how fast that is found out.
 """
 
-from collections.abc import Callable, Iterator
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from struct import Struct
 from typing import Any, Final, NamedTuple
 
 import msgspec
+import numpy as np
 
 from telemetry.parsing import vocabulary
 from telemetry.parsing.admission import admission
-from telemetry.parsing.events import Work
-from telemetry.parsing.mapping import Attributes, Mapped
+from telemetry.parsing.columns import Block, Columns, rows_of
+from telemetry.parsing.events import Resource, Work
+from telemetry.parsing.mapping import Attributes, Mapped, Mapper
 from telemetry.parsing.shapes import ABSENT, Shape, shape_of
-from telemetry.parsing.values import TEXT_MAX
+from telemetry.parsing.values import PLAIN, TEXT_MAX
 
 PER_LENGTH: Final = 8
 LENGTHS: Final = 1024
@@ -27,6 +30,8 @@ PATIENCE: Final = 64
 WORTH: Final = 16
 LONGEST: Final = 4096
 """Bytes of a span that is worth a layout."""
+FEW: Final = 24
+"""Fewer spans of a layout are read one by one: reading them in columns would take longer."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _IDS: Final = {1: 16, 2: 8, 4: 8}
@@ -48,8 +53,6 @@ _AS_IT_IS: Final = {
 _HEAD: Final = [1, 2, 4, 7, 8]
 """Every encoder writes fields in ascending order; another order is left to the general reader."""
 _VARINT_MAX: Final = 4  # bytes; more may not fit into an int4
-_PLAIN: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/-"
-"""A text of these is the same as a field, as a JSON string and as it came."""
 _TOKENS: Final = frozenset(name for field in vocabulary.TOKENS for name in vocabulary.FIELDS[field])
 _NUMBERS: Final = vocabulary.SECONDS | vocabulary.MONEY
 _FIELDS: Final = tuple(vocabulary.FIELDS)
@@ -101,6 +104,7 @@ class Layout:
         "_texts",
         "_tokens",
         "_ttft",
+        "columns",
         "fixed",
         "unpack",
     )
@@ -134,13 +138,25 @@ class Layout:
         members = [name for name in shape.rest if name in places]
         self._members = _pick([places[name] for name in members])
         self._template = _template(shape, table, set(members))
+        self.columns = None
+        """How to read many at once; None where a number has to be worked out for each."""
+        if self._ttft is None and self._cost is None and known[5] is None:
+            self.columns = Columns(
+                fixed=self.fixed,
+                places=[(part.start, part.size) for part in parts],
+                known=known,
+                filled=filled,
+                texts=[places[key] for key in places if key in vocabulary.VARIABLE],
+                members=[places[name] for name in members],
+                template=self._template if members else known[7].replace(b"%", b"%%"),
+            )
 
     def mapped(self, values: Values) -> Mapped | None:
         """What these variable parts mean here. None when one of them needs the general reader."""
         meaning, work, conversation, tokens, ttft_ms, cost_picos, digest, attributes = self._known
         if self._texts is not None:
             texts = self._texts(values)
-            if (texts if type(texts) is bytes else b"".join(texts)).translate(None, _PLAIN):
+            if (texts if type(texts) is bytes else b"".join(texts)).translate(None, PLAIN):
                 return None
         if self._job is not None:
             work = Work(values[self._job].decode(), work.cost_center, work.outcome)
@@ -213,6 +229,32 @@ class Layouts:
                     return None
                 return values[0], values[1], values[2], values[3], values[4], mapped
         return None
+
+    def in_columns(
+        self, spans: Sequence[bytes], resource: Resource, mapper: Mapper
+    ) -> tuple[list[Block], list[bytes]]:
+        """The spans of one resource that layouts hold for, in columns, and those that are to be read one by one."""
+        by_length: defaultdict[int, list[bytes]] = defaultdict(list)
+        for data in spans:
+            by_length[len(data)].append(data)
+        blocks: list[Block] = []
+        singles: list[bytes] = []
+        for length, alike in by_length.items():
+            candidates = self._by_length.get(length)
+            if candidates is None or len(alike) < FEW:
+                singles += alike
+                continue
+            matrix = np.frombuffer(b"".join(alike), np.uint8).reshape(-1, length)
+            for layout in candidates:
+                if len(matrix) >= FEW and layout.columns is not None:
+                    fits = layout.columns.fits(matrix)
+                    if int(fits.sum()) >= FEW:
+                        block = layout.columns.block(matrix[fits], resource, mapper)
+                        self._read += len(block)
+                        blocks.append(block)
+                        matrix = matrix[~fits]
+            singles += rows_of(matrix) if len(matrix) else ()
+        return blocks, singles
 
     def learn(self, data: bytes, table: Attributes, mapped: Mapped) -> None:
         """Remember the layout of a span that the general reader has read, unless it is not worth it.

@@ -1,11 +1,14 @@
 """What a span means: admitted attributes and a status → the parts of an event, and with its ids and times the event."""
 
 import hashlib
+from collections.abc import Iterable
 from struct import Struct
 from typing import Any, Final
 from uuid import UUID
 
 import msgspec
+import numpy as np
+from numpy.typing import NDArray
 
 from telemetry.parsing import vocabulary
 from telemetry.parsing.errors import BadSpan
@@ -19,7 +22,8 @@ CANCELLED: Final = frozenset({"cancelled", "canceled", "CancelledError", "asynci
 Attributes = dict[str, Any]
 
 _OK, _ERROR, _CANCELLED = Status.OK.value, Status.ERROR.value, Status.CANCELLED.value
-_LONGEST_NS: Final = INT4_MAX * 1_000_000
+LONGEST_NS: Final = INT4_MAX * 1_000_000
+"""A span that lasted longer is said to have lasted this long."""
 _NO_TRACE, _NO_SPAN = bytes(16), bytes(8)
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
 _hash_bits = Struct(">HQ").unpack_from
@@ -131,7 +135,7 @@ class Mapper:
         lasted_ns = end_ns - start_ns
         if lasted_ns < 0:
             duration_ms = None  # a span that never ended
-        elif lasted_ns < _LONGEST_NS:
+        elif lasted_ns < LONGEST_NS:
             duration_ms = lasted_ns // 1_000_000
         else:
             duration_ms = INT4_MAX
@@ -148,6 +152,21 @@ class Mapper:
             resource,
             *mapped,
         )
+
+    def event_ids(self, names: Iterable[bytes], start_ns: NDArray[np.uint64]) -> NDArray[np.uint8]:
+        """The ids that `event` gives, for many spans: a row of 16 bytes for each. `names`: trace id + span id, whole."""
+        copy, digests = self._seeded.copy, []
+        for name in names:
+            hashed = copy()
+            hashed.update(name)
+            digests.append(hashed.digest())
+        found = np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
+        head = np.ascontiguousarray(found[:, :2]).view(">u2").ravel().astype(np.uint64)
+        tail = np.ascontiguousarray(found[:, 2:10]).view(">u8").ravel().astype(np.uint64)
+        bits = np.empty((len(found), 2), ">u8")
+        bits[:, 0] = start_ns // 1_000_000 << 16 | 0x8000 | head & 0x0FFF
+        bits[:, 1] = 2 << 62 | tail >> 2
+        return bits.view(np.uint8)
 
 
 def _outcome(code: int, error_type: str | None) -> int:

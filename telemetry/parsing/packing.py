@@ -6,11 +6,15 @@ rows stand next to each other, so that they are encoded once and copied as one p
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
+from itertools import chain
 from struct import Struct
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from uuid import UUID
 
 from telemetry.parsing.events import MAPPER_VERSION, NO_TOKENS, Belonging, Event, Place, Work
+
+if TYPE_CHECKING:
+    from telemetry.parsing.columns import Block
 
 HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER: Final = b"\xff\xff"
@@ -18,7 +22,7 @@ NULL: Final = b"\xff\xff\xff\xff"
 EMPTY: Final = b"\x00\x00\x00\x00"
 EPOCH_US: Final = 946_684_800_000_000
 """PostgreSQL counts microseconds from 2000-01-01."""
-_DAY_US: Final = 86_400_000_000
+DAY_US: Final = 86_400_000_000
 _FIRST: Final = date(1970, 1, 1).toordinal()
 
 COLUMNS: Final = (
@@ -83,7 +87,7 @@ class _Counts(dict[int | None, bytes]):
 
 counts: Final[Mapping[int | None, bytes]] = _Counts({None: NULL})
 """Whole numbers as int4 fields; None is NULL."""
-_ROW_OF_16: Final = len(COLUMNS).to_bytes(2, "big") + b"\x00\x00\x00\x10"
+ROW_OF_16: Final = len(COLUMNS).to_bytes(2, "big") + b"\x00\x00\x00\x10"
 """How a row begins: the number of its fields, and the length of its id."""
 _4, _8, _16 = b"\x00\x00\x00\x04", b"\x00\x00\x00\x08", b"\x00\x00\x00\x10"
 _NOTHING: Final = NULL * 6 + EMPTY + NULL
@@ -130,11 +134,19 @@ def timestamp(micros: int) -> bytes:
     return _int8(8, micros - EPOCH_US)
 
 
-def rows(events: Iterable[Event], *, codes: Codes, received_us: int) -> bytes:
+def rows(events: Iterable[Event], blocks: Iterable["Block"] = (), *, codes: Codes, received_us: int) -> bytes:
     """A whole binary COPY of these events, which are linked, in the order of COLUMNS. KeyError: see Codes."""
     parts = [HEADER]
     belongings: dict[Belonging | None, bytes] = {}
     works: dict[Work, bytes] = {}
+    for block in blocks:
+        for one in block.belongings.values():
+            if one not in belongings:
+                belongings[one] = _belonging(one, codes, received_us)
+        works |= {work: work_fields(work, codes) for work in block.belongings if work not in works}
+        between = {work: belongings[one] + works[work] for work, one in block.belongings.items()}
+        middles = map(between.__getitem__, block.works)
+        parts += chain.from_iterable(zip(block.heads, middles, block.tails, strict=True))
     for event in events:
         belonging, work, tokens, attributes = event.belonging, event.work, event.tokens, event.attributes
         parent, duration_ms = event.parent_id, event.duration_ms
@@ -146,12 +158,12 @@ def rows(events: Iterable[Event], *, codes: Codes, received_us: int) -> bytes:
             whose = works[work] = work_fields(work, codes)
         if parent and duration_ms is not None:
             head = _head_of_child(
-                _ROW_OF_16, event.event_id, _8, occurred, _16, event.trace_id, _8, event.span_id,
+                ROW_OF_16, event.event_id, _8, occurred, _16, event.trace_id, _8, event.span_id,
                 _4, duration_ms, _8, parent,
             )  # fmt: skip
         else:
             head = (
-                _head(_ROW_OF_16, event.event_id, _8, occurred, _16, event.trace_id, _8, event.span_id)
+                _head(ROW_OF_16, event.event_id, _8, occurred, _16, event.trace_id, _8, event.span_id)
                 + counts[duration_ms]
                 + (_8 + parent if parent else NULL)
             )
@@ -182,10 +194,10 @@ def rows(events: Iterable[Event], *, codes: Codes, received_us: int) -> bytes:
 
 def by_day(events: Sequence[Event]) -> dict[int, Sequence[Event]]:
     """The events of each day: days since 1970 (UTC), see `date_of`. Partitions and sums are by day."""
-    days = {event.occurred_us // _DAY_US for event in events}
+    days = {event.occurred_us // DAY_US for event in events}
     if len(days) == 1:
         return {days.pop(): events}
-    return {day: [event for event in events if event.occurred_us // _DAY_US == day] for day in sorted(days)}
+    return {day: [event for event in events if event.occurred_us // DAY_US == day] for day in sorted(days)}
 
 
 def date_of(day: int) -> date:

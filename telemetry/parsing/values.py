@@ -14,6 +14,8 @@ PICOS = 1_000_000_000_000
 INT4_MAX, INT8_MAX = 2**31 - 1, 2**63 - 1
 TEXT_MAX = 200
 KEPT_TEXT_MAX = 4096
+PLAIN = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_.:/-"
+"""A text of these is the same as a field, as a JSON string and as it came."""
 UNKNOWN = b""
 """An identifier was given, but it is none of ours."""
 

@@ -6,10 +6,12 @@ when the unique index says otherwise are the known ids read and the rest is copi
 
 import logging
 import time
-from collections.abc import Iterable, Sequence
-from contextlib import nullcontext
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from functools import partial
 from threading import Lock
 from typing import Any
 from uuid import UUID
@@ -26,14 +28,15 @@ from registry.models import InstanceStatus
 
 from ..facts import Booking, Ledger
 from ..models import ROOM
-from ..parsing import Event, parse
-from ..parsing.events import Belonging, Work
+from ..parsing import parse
+from ..parsing.columns import Block, rows_of
+from ..parsing.events import Belonging
 from ..parsing.packing import COLUMNS, by_day, date_of, rows
 from ..queries.credentials import Credential
 from ..queries.directory import directory_of
 from . import partitions
 from .codes import codebook, intern
-from .linking import Held, by_reason, link, micros
+from .linking import Held, Linked, OneByOne, by_reason, link, micros
 
 log = logging.getLogger("arm.telemetry")
 
@@ -64,10 +67,10 @@ def ingest(*, credential: Credential, body: bytes, media: str) -> Receipt:
     now_us = micros()
     try:
         with _turn if len(body) >= LARGE else nullcontext():
-            batch = parse(body, media, tenant_id=credential.tenant_id, provider_id=credential.provider_id)
-            linked, held = link(batch, credential, directory_of(credential.tenant_id), now_us)
+            linked, held = _read(credential, body, media, now_us)
             packed = _pack(credential.tenant_id, linked, now_us)
-        stored = _store(credential, linked, held, packed, now_us)
+        again = partial(_read, credential, body, media, now_us, singly=True)
+        stored = _store(credential, linked, held, packed, now_us, again)
     except (DatabaseError, psycopg.Error) as problem:
         log.warning("telemetry not stored", extra={"problem": str(problem), "kind": type(problem).__name__})
         connections["ingest"].close()
@@ -75,23 +78,46 @@ def ingest(*, credential: Credential, body: bytes, media: str) -> Receipt:
             "The database is busy; nothing was stored. Send the batch again.", retry_after=2
         ) from problem
     _afterwards(credential.tenant_id, stored)
-    return Receipt(len(stored.events), len(linked) - len(stored.events), by_reason(held))
+    return Receipt(len(stored.linked), stored.duplicates, by_reason(stored.held))
+
+
+def _read(
+    credential: Credential, body: bytes, media: str, now_us: int, *, singly: bool = False
+) -> tuple[Linked, list[Held]]:
+    """The events of a body that can be linked, in blocks where they are many alike, and what cannot."""
+    tenant_id, provider_id = credential.tenant_id, credential.provider_id
+    directory = directory_of(tenant_id)
+    if not singly:
+        with suppress(OneByOne):
+            batch = parse(body, media, tenant_id=tenant_id, provider_id=provider_id)
+            return link(batch, credential, directory, now_us)
+    batch = parse(body, media, tenant_id=tenant_id, provider_id=provider_id, singly=True)
+    return link(batch, credential, directory, now_us)
 
 
 @dataclass(frozen=True, slots=True)
 class _Stored:
     """What a committed batch held that was new."""
 
-    events: list[Event]
+    linked: Linked
+    held: list[Held]
+    duplicates: int
     booking: Booking | None
     jobs: dict[str, tuple[str, str, UUID]]
 
 
 def _store(
-    credential: Credential, events: list[Event], held: list[Held], packed: _Packed, now_us: int
+    credential: Credential,
+    linked: Linked,
+    held: list[Held],
+    packed: _Packed,
+    now_us: int,
+    again: Callable[[], tuple[Linked, list[Held]]],
 ) -> _Stored:
-    """Write everything in one transaction; again without what was known, as often as somebody else is faster."""
-    fresh = events
+    """Write everything in one transaction; again without what was known, as often as somebody else is faster.
+
+    `again` reads the batch once more, its events one by one."""
+    fresh = linked
     for _ in range(TRIES):
         streams, booking = packed
         try:
@@ -104,11 +130,14 @@ def _store(
                     for day, data in booking.rows.items():
                         _copy(cursor, booking.table, booking.columns, day, data)
                     booking.sum_up(cursor)
-            return _Stored(fresh, booking, jobs)
+            return _Stored(fresh, held, len(linked) - len(fresh), booking, jobs)
         except errors.UndefinedTable:
             partitions.ensure(streams)
         except _AGAIN:
-            fresh = _unknown(credential.tenant_id, events)
+            unknown = _unknown(credential.tenant_id, linked)
+            if unknown and linked.blocks:
+                linked, held = again()
+            fresh = _only(unknown, linked)
             packed = _pack(credential.tenant_id, fresh, now_us)
     raise Unavailable("The same events are being stored by others at this moment.", retry_after=1)
 
@@ -132,23 +161,32 @@ def _copy(cursor: Cursor[Any], table: str, columns: Sequence[str], day: date, da
     copy_in(cursor.connection, statement.encode(), data)
 
 
-def _pack(tenant_id: UUID, events: Sequence[Event], now_us: int) -> _Packed:
+def _pack(tenant_id: UUID, linked: Linked, now_us: int) -> _Packed:
     """The rows of every day, and the ledger's. Names that have no number yet get one first."""
     codes = codebook(tenant_id)
-    days = by_day(events)
+    days = dict(by_day(linked.events))
+    blocks: defaultdict[int, list[Block]] = defaultdict(list)
+    for block in linked.blocks:
+        blocks[block.day].append(block)
     ledger: Ledger = ports.implementation("LEDGER")
     for _ in range(TRIES):
         try:
-            packed = {date_of(day): rows(some, codes=codes, received_us=now_us) for day, some in days.items()}
-            return packed, ledger.book(tenant_id=tenant_id, events=events, codes=codes) if events else None
+            packed = {
+                date_of(day): rows(days.get(day, ()), blocks.get(day, ()), codes=codes, received_us=now_us)
+                for day in sorted({*days, *blocks})
+            }
+            if not packed:
+                return packed, None
+            book = ledger.book
+            return packed, book(tenant_id=tenant_id, events=linked.events, blocks=linked.blocks, codes=codes)
         except KeyError as unknown:
-            intern(tenant_id, {*unknown.args, *names(events)})
+            intern(tenant_id, {*unknown.args, *names(linked)})
     raise Unavailable("Names of this batch could not be stored.", retry_after=1)
 
 
-def names(events: Sequence[Event]) -> set[str]:
+def names(linked: Linked) -> set[str]:
     """Every text of these events that is written as a number."""
-    meanings, works = {event.meaning for event in events}, {event.work for event in events}
+    meanings = {event.meaning for event in linked.events} | {block.meaning for block in linked.blocks}
     named = [
         (
             one.provider,
@@ -159,22 +197,29 @@ def names(events: Sequence[Event]) -> set[str]:
             one.error_type,
         )
         for one in meanings
-    ] + [(one.cost_center, one.outcome) for one in works]
+    ] + [(one.cost_center, one.outcome) for one in linked.works()]
     return {name for some in named for name in some if name is not None}
 
 
-def _unknown(tenant_id: UUID, events: Sequence[Event]) -> list[Event]:
-    """The events that are not stored yet, each once."""
-    wanted = {event.event_id: event for event in reversed(events)}
-    times = [event.occurred_us for event in events]
+def _unknown(tenant_id: UUID, linked: Linked) -> set[bytes]:
+    """The ids of the events that are not stored yet."""
+    ids = {event.event_id for event in linked.events}
+    times = {event.occurred_us for event in linked.events}
+    for block in linked.blocks:
+        ids.update(rows_of(block.event_ids))
+        times |= {int(block.occurred_us.min()), int(block.occurred_us.max())}
     with transaction.atomic(using="ingest"), _ingest_cursor(tenant_id) as cursor:
         cursor.execute(
             "SELECT telemetry_known(%s, %s, %s)",
-            [[UUID(bytes=id) for id in wanted], _moment(min(times)), _moment(max(times))],
+            [[UUID(bytes=id) for id in ids], _moment(min(times)), _moment(max(times))],
         )
-        for (known,) in cursor.fetchall():
-            del wanted[known.bytes]
-    return [event for event in events if wanted.get(event.event_id) is event]
+        return ids - {known.bytes for (known,) in cursor.fetchall()}
+
+
+def _only(ids: set[bytes], linked: Linked) -> Linked:
+    """The events with these ids, each once."""
+    wanted = {event.event_id: event for event in reversed(linked.events) if event.event_id in ids}
+    return Linked([event for event in linked.events if wanted.get(event.event_id) is event])
 
 
 def _quarantine(cursor: Cursor[Any], credential: Credential, held: Sequence[Held], now_us: int) -> None:
@@ -203,22 +248,15 @@ JOB_AGAIN_SECONDS = 60.0
 
 
 def _note_jobs(
-    cursor: Cursor[Any], tenant_id: UUID, events: Sequence[Event], now_us: int
+    cursor: Cursor[Any], tenant_id: UUID, linked: Linked, now_us: int
 ) -> dict[str, tuple[str, str, UUID]]:
     """Note the jobs that these events name, but for those of which this process has just noted the same."""
     now = time.monotonic()
     found: dict[str, tuple[str, str, UUID]] = {}
-    first: dict[Work, Event] = {}
-    for event in events:
-        first.setdefault(event.work, event)
-    for work, event in first.items():
-        job, outcome, belonging = work.job, work.outcome, event.belonging
-        if (
-            job is not None
-            and belonging is not None
-            and (job not in found or (outcome and not found[job][0]))
-        ):
-            found[job] = outcome or "", work.cost_center or "", belonging.place.instance_id
+    for work, instance_id in linked.works().items():
+        job, outcome = work.job, work.outcome
+        if job is not None and (job not in found or (outcome and not found[job][0])):
+            found[job] = outcome or "", work.cost_center or "", instance_id
     number = tenant_id.int
     new = {
         key: said
@@ -250,7 +288,7 @@ _heard: dict[UUID, set[UUID]] = {}
 
 def _afterwards(tenant_id: UUID, stored: _Stored) -> None:
     """What follows from a committed batch. A failure here is logged: the next batch or the schedule makes it good."""
-    if not stored.events:
+    if not len(stored.linked):
         return
     now = time.monotonic()
     if len(_noted) >= JOBS_REMEMBERED:
@@ -258,7 +296,7 @@ def _afterwards(tenant_id: UUID, stored: _Stored) -> None:
     for key, (outcome, center, _) in stored.jobs.items():
         _noted[tenant_id.int, key] = outcome, center, now + JOB_AGAIN_SECONDS
     try:
-        _hear(tenant_id, {event.belonging for event in stored.events}, now)
+        _hear(tenant_id, stored.linked.belongings(), now)
         if stored.booking is not None:
             stored.booking.settle()
     except DatabaseError:

@@ -12,6 +12,7 @@ import msgspec
 from arm import ids
 
 from ..parsing import Batch, Event, EventType, Flag, Reason
+from ..parsing.columns import Block
 from ..parsing.events import Belonging, Meaning, Place, Resource, Work
 from ..parsing.values import UNKNOWN
 from ..queries.credentials import Credential
@@ -42,6 +43,40 @@ class Held:
     detail: str
     occurred_us: int | None
     payload: str
+
+
+@dataclass(frozen=True, slots=True)
+class Linked:
+    """What of a batch goes into the table of events: single events, and others in columns."""
+
+    events: Sequence[Event]
+    blocks: Sequence[Block] = ()
+
+    def __len__(self) -> int:
+        return len(self.events) + sum(map(len, self.blocks))
+
+    def belongings(self) -> set[Belonging | None]:
+        """Where all of these belong, each once."""
+        found = {event.belonging for event in self.events}
+        for block in self.blocks:
+            found.update(block.belongings.values())
+        return found
+
+    def works(self) -> dict[Work, UUID]:
+        """Whose work these are → an instance that said so."""
+        found: dict[Work, UUID] = {}
+        for event in self.events:
+            if event.work not in found and event.belonging is not None:
+                found[event.work] = event.belonging.place.instance_id
+        for block in self.blocks:
+            for work, belonging in block.belongings.items():
+                if work not in found:
+                    found[work] = belonging.place.instance_id
+        return found
+
+
+class OneByOne(Exception):
+    """Not every span of a block can be linked, or not all alike: each has to be looked at."""
 
 
 class Unlinkable(Exception):
@@ -119,10 +154,14 @@ class _Kind:
 
 def link(
     batch: Batch, credential: Credential, directory: Directory, now_us: int
-) -> tuple[list[Event], list[Held]]:
-    """Give every event its place, flags and cost centre. Returns (linked events, spans for the quarantine)."""
-    meanings = {event.meaning for event in batch.events}
-    resources = list({id(event.resource): event.resource for event in batch.events}.values())
+) -> tuple[Linked, list[Held]]:
+    """Give every event its place, flags and cost centre. Returns (linked events, spans for the quarantine).
+
+    OneByOne when that does not hold for a whole block: the same batch is then to be parsed without blocks.
+    """
+    several: list[Event | Block] = [*batch.events, *batch.blocks]
+    meanings = {one.meaning for one in several}
+    resources = list({id(one.resource): one.resource for one in several}.values())
     seen = directory.look_up(
         _named(meaning.instance for meaning in meanings)
         | _named(resource.instance for resource in resources)
@@ -132,8 +171,18 @@ def link(
     oldest, newest = now_us - credential.retention_days * DAY_US, now_us + AHEAD_US
     linked: list[Event] = []
     held = [_undecodable(bad.detail, bad.raw, credential) for bad in batch.bad]
-    kinds: dict[int, dict[Meaning, _Kind | Unlinkable]] = {id(resource): {} for resource in resources}
     targets: dict[tuple[bytes | None, bytes | None, int], _Target | Unlinkable] = {}
+
+    def target_of(one: Event | Block) -> _Target | Unlinkable:
+        key = one.instance, one.version, 0 if one.instance is not None else id(one.resource)
+        target = targets.get(key)
+        if target is None:
+            target = targets[key] = _target(one, credential, directory, seen)
+        return target
+
+    for block in batch.blocks:
+        _place(block, target_of(block), oldest, newest)
+    kinds: dict[int, dict[Meaning, _Kind | Unlinkable]] = {id(resource): {} for resource in resources}
     for event in batch.events:
         of_resource, meaning, at, work = (
             kinds[id(event.resource)],
@@ -143,10 +192,7 @@ def link(
         )
         kind = of_resource.get(meaning)
         if kind is None:
-            key = event.instance, event.version, 0 if event.instance is not None else id(event.resource)
-            target = targets.get(key)
-            if target is None:
-                target = targets[key] = _target(event, credential, directory, seen)
+            target = target_of(event)
             kind = target if isinstance(target, Unlinkable) else _Kind(meaning, target)
             of_resource[meaning] = kind
         if not oldest <= at <= newest:
@@ -165,7 +211,25 @@ def link(
                 if work.cost_center is None:
                     event.work = kind.target.paid(work)
                 linked.append(event)
-    return linked, held
+    return Linked(linked, batch.blocks), held
+
+
+def _place(block: Block, target: _Target | Unlinkable, oldest: int, newest: int) -> None:
+    """Give a block its belongings and cost centre, if the same is so for all of its spans; else OneByOne."""
+    first, last = int(block.occurred_us.min()), int(block.occurred_us.max())
+    if isinstance(target, Unlinkable) or not oldest <= first <= last <= newest:
+        raise OneByOne
+    kind = _Kind(block.meaning, target)
+    kind.move(first)
+    if kind.attributed is None or kind.unattributed is None or last >= kind.until:
+        raise OneByOne
+    if first // DAY_US != last // DAY_US:  # partitions are by day
+        raise OneByOne
+    paid = {work: work if work.cost_center is not None else target.paid(work) for work in set(block.works)}
+    block.works = [paid[work] for work in block.works]
+    block.belongings = {
+        work: kind.attributed if work.attributed else kind.unattributed for work in paid.values()
+    }
 
 
 def _named(identifiers: Iterable[bytes | None]) -> set[UUID]:
@@ -189,7 +253,9 @@ def _by_alias(resource: Resource, credential: Credential, directory: Directory) 
     return None
 
 
-def _target(event: Event, credential: Credential, directory: Directory, seen: Seen) -> _Target | Unlinkable:
+def _target(
+    event: Event | Block, credential: Credential, directory: Directory, seen: Seen
+) -> _Target | Unlinkable:
     try:
         instance, flags = _instance(event, credential, directory, seen)
         return _Target(instance, _version(event, instance, flags, seen), flags, seen)
@@ -198,7 +264,7 @@ def _target(event: Event, credential: Credential, directory: Directory, seen: Se
 
 
 def _instance(
-    event: Event, credential: Credential, directory: Directory, seen: Seen
+    event: Event | Block, credential: Credential, directory: Directory, seen: Seen
 ) -> tuple[KnownInstance, int]:
     if event.instance == UNKNOWN:
         raise Unlinkable(Reason.UNKNOWN_INSTANCE, "arm.instance.id is not an instance identifier (ins_…).")
@@ -228,7 +294,7 @@ def _instance(
     return found, flags
 
 
-def _version(event: Event, instance: KnownInstance, flags: int, seen: Seen) -> KnownVersion | None:
+def _version(event: Event | Block, instance: KnownInstance, flags: int, seen: Seen) -> KnownVersion | None:
     if event.version is None:
         if flags & (_BY_CREDENTIAL | _BY_ALIAS):
             return None

@@ -310,20 +310,41 @@ class _Codes(dict[str | None, bytes]):
         return True
 
 
-def _written(body: bytes) -> Any:
+def written(body: bytes) -> Any:
     """The rows and the ledger's rows of a body, byte for byte, its sums and what is held; or why it is refused."""
     try:
         batch = read(body)
     except Undecodable as no:
         return str(no)
     codes = _Codes({None: packing.NULL})
-    shared = {event.meaning: Belonging(event.meaning, PLACE, 0) for event in batch.events}
+    several = [*batch.events, *batch.blocks]
+    shared = {one.meaning: Belonging(one.meaning, PLACE, 0) for one in several}
     for event in batch.events:
         event.belonging = shared[event.meaning]
+    for block in batch.blocks:
+        block.belongings = dict.fromkeys(block.works, shared[block.meaning])
     booking = Booking(TENANT, codes)
-    booking.add(batch.events)
+    booking.add(batch.events, batch.blocks)
     sums = sorted((repr(tags), total) for tags, total in booking._sums.items())
-    return packing.rows(batch.events, codes=codes, received_us=5), booking.rows, sums, batch.bad
+    entries = {day: _rows(stream) for day, stream in booking.rows.items()}
+    rows = packing.rows(batch.events, batch.blocks, codes=codes, received_us=5)
+    return _rows(rows), entries, sums, sorted(batch.bad, key=lambda one: one.raw)
+
+
+def _rows(stream: bytes) -> list[list[bytes]]:
+    """The rows of a binary COPY, field by field (b"" for NULL, else the length and the value), in one order."""
+    assert stream.startswith(packing.HEADER)
+    rows, at = [], len(packing.HEADER)
+    while (count := int.from_bytes(stream[at : at + 2], "big", signed=True)) != -1:
+        at += 2
+        fields = []
+        for _ in range(count):
+            size = max(int.from_bytes(stream[at : at + 4], "big", signed=True), 0)
+            fields.append(stream[at : at + 4 + size])
+            at += 4 + size
+        rows.append(fields)
+    assert stream[at:] == packing.TRAILER
+    return sorted(rows)
 
 
 @given(st.lists(st.tuples(_pairs, _damage), min_size=1, max_size=3), st.lists(_pairs, max_size=3))
@@ -335,9 +356,13 @@ def test_rows_and_ledger_are_the_same_bytes_with_layouts_and_without(kinds, othe
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(booking, "price_book", lambda tenant_id: PRICES)
         patch.setattr(batches, "_layouts", Layouts())
-        cold, warm = _written(body), _written(body)
+        cold, warm = written(body), written(body)
+        for module in (batches, layouts):
+            patch.setattr(module, "FEW", 1)
+        in_columns = written(body)
+        patch.setattr(Layouts, "in_columns", lambda self, spans, resource, mapper: ([], spans))
         patch.setattr(Layouts, "read", lambda self, data: None)
-        assert cold == warm == _written(body)
+        assert cold == warm == in_columns == written(body)
 
 
 _LEARNED = {root: encoded(CHAT, root=root) for root in (True, False)}
