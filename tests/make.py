@@ -48,7 +48,7 @@ from registry.models import (
     RoleDefinition,
 )
 from telemetry.lifecycle import IncidentKind, Severity
-from telemetry.models import Code, Event, Incident, QuarantineCount, QuarantinedEvent
+from telemetry.models import Code, Event, Incident, Job, QuarantineCount, QuarantinedEvent
 from telemetry.parsing import EventType, Status
 from telemetry.services import open_incident, partitions
 
@@ -301,6 +301,15 @@ def as_the_owner() -> Iterator[None]:
 
     with connection.execute_wrapper(write):
         yield
+
+
+@as_the_owner()
+def job(tenant: Tenant, key: str, reported_by: AgentInstance, **kw: Any) -> Job:
+    """A job as an agent named it."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT telemetry_job_id(%s, %s)", [tenant.pk, key])
+        (id,) = cursor.fetchone()
+    return Job.objects.create(id=id, tenant=tenant, key=key, reported_by_id=reported_by.pk, **kw)
 
 
 @as_the_owner()

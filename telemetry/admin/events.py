@@ -203,7 +203,7 @@ class JobAdmin(ScopedAdmin):
     list_display = ("key", "outcome", "cost_center", "first_seen_at", "last_seen_at")
     search_fields = ("key",)
     search_help_text = "A job as it is written"
-    ordering = ("-pk",)
+    ordering = ("-first_seen_at", "pk")
     sortable_by = ()
     fields = readonly_fields = ("key", "outcome", "cost_center", "first_seen_at", "last_seen_at")
     export_columns = (
@@ -215,7 +215,7 @@ class JobAdmin(ScopedAdmin):
     )
 
     def get_search_results(
-        self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
+        self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[QuerySet[Any], bool]:
         """Whole keys only: they are many, and their index knows them whole."""
-        return (queryset.filter(key=search_term.strip()) if search_term else queryset), False
+        return (queryset.called(search_term.strip()) if search_term else queryset), False

@@ -16,7 +16,6 @@ from arm.views import FilteredList
 from costs.models import CapBreach
 from costs.views import SpendPage
 from registry.models import DirectoryRules, Project
-from telemetry.models import Job
 from tests import make
 from tests.test_architecture import PART, routes
 
@@ -102,8 +101,7 @@ def test_the_admin_exports_for_who_may_and_for_nobody_else(name, client, acme, a
     make.workload_token(rows["ins"])
     DirectoryRules.objects.create(tenant=acme)
     Project.objects.create(tenant=acme, slug="growth", name="Growth")
-    with make.as_the_owner():
-        Job.objects.create(tenant=acme, key="ticket-4711", reported_by_id=rows["ins"].pk)
+    make.job(acme, "ticket-4711", rows["ins"])
     CapBreach.objects.create(
         tenant=acme,
         cap=rows["cap"],

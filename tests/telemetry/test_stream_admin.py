@@ -10,7 +10,6 @@ from django.test.utils import CaptureQueriesContext
 
 from arm import clock
 from arm.models import SecurityEvent
-from telemetry.models import Job
 from telemetry.parsing import EventType, Flag, Status
 from tests import make
 
@@ -195,9 +194,6 @@ class TestQuarantine:
         assert mine.typeid in page and theirs.typeid not in page
 
     def test_jobs_are_found_whole(self, ivan, grace, tenant, here):
-        with make.as_the_owner():
-            Job.objects.create(
-                tenant=tenant, key="ticket-7", reported_by_id=here.instance_id, outcome="refund"
-            )
+        make.job(tenant, "ticket-7", here.instance, outcome="refund")
         assert "refund" in text(ivan, f"{JOBS}?q=ticket-7") and "refund" not in text(ivan, f"{JOBS}?q=ticket")
         assert "refund" not in text(grace, JOBS), "a job belongs to no environment"
