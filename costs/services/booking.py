@@ -3,7 +3,6 @@
 import time
 from collections.abc import Sequence
 from datetime import date
-from itertools import chain
 from operator import add
 from struct import Struct
 from typing import Any, Final
@@ -14,7 +13,7 @@ from psycopg import Cursor
 
 from arm import db
 from telemetry.parsing import Event, EventType
-from telemetry.parsing.columns import Block
+from telemetry.parsing.columns import Block, woven
 from telemetry.parsing.events import Belonging, Place, Work
 from telemetry.parsing.packing import (
     EPOCH_US,
@@ -165,8 +164,7 @@ class _Page:
     def add(self, line: _Line, spent: Spent) -> None:
         """Pack calls that are charged by this line, and add them to its sums."""
         whose = [self.whose(work) for work in spent.works]
-        rows = spent.rows(_ROW_OF_16, line.fields)
-        self.parts += chain.from_iterable(zip(rows, [fields for fields, _ in whose], strict=True))
+        self.parts += woven(spent.fields(_ROW_OF_16, line.fields), [fields for fields, _ in whose])
         for said, more in spent.sums([said for _, said in whose]).items():
             total = line.sums.setdefault(said, [0, 0, 0, 0, 0])
             total[:] = map(add, total, more)

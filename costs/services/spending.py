@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.parsing.columns import Block, Bytes, Whole, big_endian, filled, pattern, rows_of
+from telemetry.parsing.columns import Block, Bytes, Whole, big_endian, filled, pattern
 from telemetry.parsing.events import Work
 from telemetry.parsing.packing import EPOCH_US, NULL, counts
 
@@ -35,7 +35,7 @@ class Spent:
             block.works if chosen is None else [block.works[at] for at in chosen.tolist()]
         )
 
-    def rows(self, begin: bytes, shared: bytes) -> list[bytes]:
+    def fields(self, begin: bytes, shared: bytes) -> Bytes:
         """What stands before the fields of their work: `begin`, id, time, `shared`, tokens, amount and nothing reported."""
         count = len(self.works)
         columns: list[Bytes] = [
@@ -51,7 +51,7 @@ class Spent:
             else:
                 columns.append(filled(count, pattern(counts[tokens])))
         columns += filled(count, pattern(_8)), big_endian(self._amounts, ">i8"), filled(count, pattern(NULL))
-        return rows_of(np.concatenate(columns, axis=1))
+        return np.concatenate(columns, axis=1)
 
     def sums(self, said: Sequence[Said]) -> dict[Said, Totals]:
         """Their totals by what was said of the work of each."""

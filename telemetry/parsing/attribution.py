@@ -47,8 +47,10 @@ def _in_columns(blocks: Sequence[Block], said: dict[bytes, list[Voice]]) -> None
     """The same for blocks, whose voices join those of the events. Entangled when a trace speaks with several."""
     for block in blocks:
         if block.works[0] is not SILENT:  # then none of them is
-            for trace_id, span_id, work in zip(block.traces, block.span_ids, block.works, strict=True):
-                said.setdefault(trace_id, []).append((span_id, work))
+            for trace_id, work in zip(block.traces, block.works, strict=True):
+                said.setdefault(trace_id, []).append(
+                    (b"", work)
+                )  # whose voice it is makes no difference below
     works: dict[bytes, Work] = {}
     for trace_id, voices in said.items():
         work = works[trace_id] = voices[0][1]

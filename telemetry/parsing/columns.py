@@ -5,7 +5,7 @@ says of its spans what `layouts.Layout.mapped` and `mapping.Mapper.event` say of
 nothing is to be doubted: all others are read one by one.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -45,6 +45,20 @@ def big_endian(values: NDArray[Any], kind: str) -> Bytes:
     return values.astype(kind).view(np.uint8).reshape(len(values), -1)
 
 
+def woven(heads: Bytes, middles: Sequence[bytes], tails: Bytes | None = None) -> Iterator[bytes]:
+    """Rows whose middle differs, as one piece for each length of it: a row for each head, in another order."""
+    lengths = list(map(len, middles))
+    for length in set(lengths):
+        some: Any = slice(None)
+        if lengths.count(length) < len(lengths):
+            some = np.fromiter((other == length for other in lengths), np.bool_, len(lengths))
+        joined = b"".join(middle for middle in middles if len(middle) == length)
+        pieces = [heads[some], pattern(joined).reshape(-1, length)]
+        if tails is not None:
+            pieces.append(tails[some])
+        yield np.concatenate(pieces, axis=1).tobytes()
+
+
 def pattern(data: bytes) -> Bytes:
     """These bytes as a row of a matrix."""
     return np.frombuffer(data, np.uint8)
@@ -60,7 +74,6 @@ class Block:
         "meaning",
         "occurred_us",
         "resource",
-        "span_ids",
         "tails",
         "tokens",
         "traces",
@@ -75,11 +88,10 @@ class Block:
         occurred_us: Whole,
         event_ids: Bytes,
         traces: list[bytes],
-        span_ids: list[bytes],
         tokens: Tokens,
         works: list[Work],
-        heads: list[bytes],
-        tails: list[bytes],
+        heads: Bytes,
+        tails: Bytes,
     ) -> None:
         self.resource = resource
         self.meaning = meaning
@@ -87,7 +99,6 @@ class Block:
         self.event_ids = event_ids
         """(n, 16)"""
         self.traces = traces
-        self.span_ids = span_ids
         self.tokens = tokens
         self.works = works
         self.heads = heads
@@ -99,6 +110,10 @@ class Block:
 
     def __len__(self) -> int:
         return len(self.traces)
+
+    def rows(self, middles: Sequence[bytes]) -> Iterator[bytes]:
+        """The rows of a COPY, whose fields from tenant_id to job are these."""
+        return woven(self.heads, middles, self.tails)
 
     @property
     def day(self) -> int:
@@ -230,11 +245,10 @@ class Columns:
             occurred_us=occurred_us,
             event_ids=event_ids,
             traces=rows_of(matrix[:, trace]),
-            span_ids=rows_of(matrix[:, span]),
             tokens=tokens,
             works=self._works(matrix),
-            heads=rows_of(np.concatenate(head, axis=1)),
-            tails=rows_of(tails),
+            heads=np.concatenate(head, axis=1),
+            tails=tails,
         )
 
     def _works(self, matrix: Bytes) -> list[Work]:

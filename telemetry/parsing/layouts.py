@@ -248,10 +248,11 @@ class Layouts:
             for layout in candidates:
                 if len(matrix) >= FEW and layout.columns is not None:
                     fits = layout.columns.fits(matrix)
-                    if int(fits.sum()) >= FEW:
-                        block = layout.columns.block(matrix[fits], resource, mapper)
-                        self._read += len(block)
-                        blocks.append(block)
+                    many = int(fits.sum())
+                    if many >= FEW:
+                        fitting = matrix if many == len(matrix) else matrix[fits]
+                        blocks.append(layout.columns.block(fitting, resource, mapper))
+                        self._read += many
                         matrix = matrix[~fits]
             singles += rows_of(matrix) if len(matrix) else ()
         return blocks, singles

@@ -6,7 +6,6 @@ rows stand next to each other, so that they are encoded once and copied as one p
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from itertools import chain
 from struct import Struct
 from typing import TYPE_CHECKING, Final
 from uuid import UUID
@@ -145,8 +144,7 @@ def rows(events: Iterable[Event], blocks: Iterable["Block"] = (), *, codes: Code
                 belongings[one] = _belonging(one, codes, received_us)
         works |= {work: work_fields(work, codes) for work in block.belongings if work not in works}
         between = {work: belongings[one] + works[work] for work, one in block.belongings.items()}
-        middles = map(between.__getitem__, block.works)
-        parts += chain.from_iterable(zip(block.heads, middles, block.tails, strict=True))
+        parts += block.rows([between[work] for work in block.works])
     for event in events:
         belonging, work, tokens, attributes = event.belonging, event.work, event.tokens, event.attributes
         parent, duration_ms = event.parent_id, event.duration_ms

@@ -16,13 +16,12 @@ from threading import Lock
 from typing import Any
 from uuid import UUID
 
-import msgspec
 import psycopg
-from django.db import DatabaseError, connections, transaction
+from django.db import DatabaseError, connections
 from psycopg import Cursor, errors
 
 from arm import clock, db, ports
-from arm.copying import copy_in
+from arm.copying import copy_in, writing
 from arm.errors import Unavailable
 from registry.models import InstanceStatus
 
@@ -34,7 +33,7 @@ from ..parsing.events import Belonging
 from ..parsing.packing import COLUMNS, by_day, date_of, rows
 from ..queries.credentials import Credential
 from ..queries.directory import directory_of
-from . import partitions
+from . import jobs, partitions
 from .codes import codebook, intern
 from .linking import Held, Linked, OneByOne, by_reason, link, micros
 
@@ -103,7 +102,7 @@ class _Stored:
     held: list[Held]
     duplicates: int
     booking: Booking | None
-    jobs: dict[str, tuple[str, str, UUID]]
+    jobs: dict[str, jobs.Said]
 
 
 def _store(
@@ -121,39 +120,27 @@ def _store(
     for _ in range(TRIES):
         streams, booking = packed
         try:
-            with transaction.atomic(using="ingest"), _ingest_cursor(credential.tenant_id) as cursor:
+            with writing("ingest", credential.tenant_id) as cursor:
                 for day, data in streams.items():
                     _copy(cursor, EVENTS, COLUMNS, day, data)
                 _quarantine(cursor, credential, held, now_us)
-                jobs = _note_jobs(cursor, credential.tenant_id, fresh, now_us)
+                noted = jobs.note(cursor, credential.tenant_id, fresh.works(), now_us)
                 if booking is not None:
                     for day, data in booking.rows.items():
                         _copy(cursor, booking.table, booking.columns, day, data)
                     booking.sum_up(cursor)
-            return _Stored(fresh, held, len(linked) - len(fresh), booking, jobs)
+            return _Stored(fresh, held, len(linked) - len(fresh), booking, noted)
         except errors.UndefinedTable:
             partitions.ensure(streams)
         except _AGAIN:
             unknown = _unknown(credential.tenant_id, linked)
+            if len(unknown) == len(linked):
+                continue  # all are new: somebody else noted the same job for the first time
             if unknown and linked.blocks:
                 linked, held = again()
             fresh = _only(unknown, linked)
             packed = _pack(credential.tenant_id, fresh, now_us)
     raise Unavailable("The same events are being stored by others at this moment.", retry_after=1)
-
-
-def _ingest_cursor(tenant_id: UUID) -> Cursor[Any]:
-    """A raw cursor inside the wall of the tenant, which waits for nobody long."""
-    connection = connections["ingest"]
-    connection.ensure_connection()
-    raw: psycopg.Connection[Any] = connection.connection
-    cursor = Cursor(raw)  # not Django's: parameters are bound by the server, statements prepared
-    cursor.execute(
-        "SELECT set_config('arm.tenants', %s, true), set_config('lock_timeout', '3s', true),"
-        " set_config('statement_timeout', '20s', true)",
-        [f"{{{tenant_id}}}"],
-    )
-    return cursor
 
 
 def _copy(cursor: Cursor[Any], table: str, columns: Sequence[str], day: date, data: bytes) -> None:
@@ -208,7 +195,7 @@ def _unknown(tenant_id: UUID, linked: Linked) -> set[bytes]:
     for block in linked.blocks:
         ids.update(rows_of(block.event_ids))
         times |= {int(block.occurred_us.min()), int(block.occurred_us.max())}
-    with transaction.atomic(using="ingest"), _ingest_cursor(tenant_id) as cursor:
+    with writing("ingest", tenant_id) as cursor:
         cursor.execute(
             "SELECT telemetry_known(%s, %s, %s)",
             [[UUID(bytes=id) for id in ids], _moment(min(times)), _moment(max(times))],
@@ -241,46 +228,6 @@ def _quarantine(cursor: Cursor[Any], credential: Credential, held: Sequence[Held
         )
 
 
-_noted: dict[tuple[int, str], tuple[str, str, float]] = {}
-"""The number of the tenant's id, and the job → outcome, cost centre, and until when it need not be noted again."""
-JOBS_REMEMBERED = 50_000
-JOB_AGAIN_SECONDS = 60.0
-
-
-def _note_jobs(
-    cursor: Cursor[Any], tenant_id: UUID, linked: Linked, now_us: int
-) -> dict[str, tuple[str, str, UUID]]:
-    """Note the jobs that these events name, but for those of which this process has just noted the same."""
-    now = time.monotonic()
-    found: dict[str, tuple[str, str, UUID]] = {}
-    for work, instance_id in linked.works().items():
-        job, outcome = work.job, work.outcome
-        if job is not None and (job not in found or (outcome and not found[job][0])):
-            found[job] = outcome or "", work.cost_center or "", instance_id
-    number = tenant_id.int
-    new = {
-        key: said
-        for key, said in found.items()
-        if (seen := _noted.get((number, key))) is None or seen[:2] != said[:2] or seen[2] < now
-    }
-    if not new:
-        return new
-    alike: dict[tuple[str, str, UUID], list[str]] = {}
-    for key, said in new.items():
-        alike.setdefault(said, []).append(key)
-    noted = [
-        {"outcome": outcome, "center": center, "reporter": instance, "keys": keys}
-        for (outcome, center, instance), keys in alike.items()
-    ]
-    # One JSON text: an array for each column would cost five times as much to send.
-    cursor.execute(
-        "SELECT telemetry_note_jobs(%s, %s, %s::json)",
-        [tenant_id, _moment(now_us), msgspec.json.encode(noted).decode()],
-        prepare=True,
-    )
-    return new
-
-
 _seen: dict[UUID, float] = {}
 _heard: dict[UUID, set[UUID]] = {}
 """Tenant → instances that were heard since their last sign of life was written."""
@@ -291,10 +238,7 @@ def _afterwards(tenant_id: UUID, stored: _Stored) -> None:
     if not len(stored.linked):
         return
     now = time.monotonic()
-    if len(_noted) >= JOBS_REMEMBERED:
-        _noted.clear()
-    for key, (outcome, center, _) in stored.jobs.items():
-        _noted[tenant_id.int, key] = outcome, center, now + JOB_AGAIN_SECONDS
+    jobs.remember(tenant_id, stored.jobs)
     try:
         _hear(tenant_id, stored.linked.belongings(), now)
         if stored.booking is not None:
@@ -329,6 +273,6 @@ def _moment(micros: int) -> datetime:
 
 def forget() -> None:
     """Drop what is remembered (tests)."""
-    _noted.clear()
+    jobs.forget()
     _seen.clear()
     _heard.clear()

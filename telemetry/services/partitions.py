@@ -16,6 +16,7 @@ INGEST_MAY_CALL = (
     "telemetry_known(uuid[], timestamptz, timestamptz)",
     "telemetry_quarantine(uuid, uuid, uuid, timestamptz, integer, uuid[], text[], text[], timestamptz[], text[])",
     "telemetry_note_jobs(uuid, timestamptz, json)",
+    "telemetry_known_jobs(uuid[])",
 )
 APP_MAY_CALL = ("telemetry_ensure_partition(text, date)", "telemetry_drop_partitions(text, date)")
 

@@ -1,6 +1,5 @@
 """A batch lands whole, once, in its tenant, with what it cost."""
 
-import hashlib
 import uuid
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -15,7 +14,6 @@ from costs.pricing import Basis
 from registry.models import InstanceStatus
 from telemetry.models import Event, Job, QuarantineCount, QuarantinedEvent
 from telemetry.parsing import EventType, Flag
-from telemetry.services import ingesting
 from tests import make
 from tests.telemetry.otlp import as_json, exported, one
 from tests.telemetry.sending import CHAT, a_batch, calls, forget, resource_of, send, sender
@@ -335,39 +333,3 @@ class TestLinking:
         assert send(exported(old, resource_of(instance)), token).status == 200
         assert Event.objects.get().occurred_at.date() == (datetime.now(UTC) - timedelta(days=30)).date()
         assert LedgerEntry.objects.count() == 1
-
-
-def test_a_job_is_one_however_many_batches_name_it_and_its_identifier_follows_from_its_name():
-    instance, token = sender()
-
-    def run(tracer):
-        for n in range(3):
-            tracer.start_span("run", attributes={"arm.job.id": f"job “{n}” \\ {n}"}).end()
-
-    send(exported(run, resource_of(instance)), token)
-    jobs = list(Job.objects.order_by("key"))
-    assert [job.key for job in jobs] == [f"job “{n}” \\ {n}" for n in range(3)]
-    for job in jobs:
-        named = bytearray(hashlib.sha256(instance.tenant_id.bytes + job.key.encode()).digest()[:16])
-        named[6], named[8] = 0x80 | named[6] & 0x0F, 0x80 | named[8] & 0x0F
-        assert job.pk == uuid.UUID(bytes=bytes(named)) and (job.pk.version, job.pk.variant) == (
-            8,
-            uuid.RFC_4122,
-        )
-        assert list(Job.objects.called(job.key)) == [job]
-    assert not Job.objects.called("job").exists()
-    ingesting.forget()
-    send(exported(run, resource_of(instance)), token)
-    again = list(Job.objects.order_by("key"))
-    assert [(job.pk, job.first_seen_at) for job in again] == [(job.pk, job.first_seen_at) for job in jobs]
-    assert all(after.last_seen_at > before.last_seen_at for after, before in zip(again, jobs, strict=True))
-
-
-def test_two_tenants_may_give_their_jobs_the_same_name():
-    (ours, our_token), (theirs, their_token) = sender(), sender()
-    for instance, token in ((ours, our_token), (theirs, their_token)):
-        send(a_batch(instance), token)
-        make.in_sight_of([instance.tenant])
-        assert Job.objects.called("ticket-7").get().reported_by_id == instance.pk
-    make.in_sight_of([ours.tenant, theirs.tenant])
-    assert Job.objects.called("ticket-7").count() == 2
