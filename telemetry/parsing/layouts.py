@@ -7,7 +7,7 @@ layout never decides what a span means, only how fast that is found out.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from operator import itemgetter
 from struct import Struct
 from typing import Any, Final, NamedTuple
@@ -17,7 +17,7 @@ import numpy as np
 
 from telemetry.parsing import vocabulary
 from telemetry.parsing.admission import admission
-from telemetry.parsing.columns import Block, Columns, rows_of
+from telemetry.parsing.columns import Block, Bytes, Columns, Family, Read, rows_of
 from telemetry.parsing.events import Resource, Work
 from telemetry.parsing.mapping import Attributes, Mapped, Mapper
 from telemetry.parsing.shapes import ABSENT, Shape, shape_of
@@ -31,7 +31,9 @@ WORTH: Final = 16
 LONGEST: Final = 4096
 """Bytes of a span that is worth a layout."""
 FEW: Final = 24
-"""Fewer spans of a layout are read one by one: reading them in columns would take longer."""
+"""Fewer spans of a family are read one by one: reading them in columns would take longer."""
+FEWEST: Final = 6
+"""The same for the spans of a layout."""
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 _IDS: Final = {1: 16, 2: 8, 4: 8}
@@ -110,7 +112,13 @@ class Layout:
     )
 
     def __init__(
-        self, data: bytes, parts: list[_Part], shape: Shape, table: Attributes, known: Mapped
+        self,
+        data: bytes,
+        parts: list[_Part],
+        shape: Shape,
+        table: Attributes,
+        known: Mapped,
+        families: dict[Hashable, Family],
     ) -> None:
         form, at = "<", 0
         for part in parts:
@@ -149,6 +157,7 @@ class Layout:
                 texts=[places[key] for key in places if key in vocabulary.VARIABLE],
                 members=[places[name] for name in members],
                 template=self._template if members else known[7].replace(b"%", b"%%"),
+                families=families,
             )
 
     def mapped(self, values: Values) -> Mapped | None:
@@ -211,6 +220,7 @@ class Layouts:
 
     def __init__(self) -> None:
         self._by_length: dict[int, tuple[Layout, ...]] = {}
+        self._families: dict[Hashable, Family] = {}
         self._learned = 0
         self._read = 0
 
@@ -237,24 +247,31 @@ class Layouts:
         by_length: defaultdict[int, list[bytes]] = defaultdict(list)
         for data in spans:
             by_length[len(data)].append(data)
-        blocks: list[Block] = []
+        families: defaultdict[Family, list[tuple[Read, Bytes]]] = defaultdict(list)
         singles: list[bytes] = []
         for length, alike in by_length.items():
             candidates = self._by_length.get(length)
-            if candidates is None or len(alike) < FEW:
+            if candidates is None or len(alike) < FEWEST:
                 singles += alike
                 continue
             matrix = np.frombuffer(b"".join(alike), np.uint8).reshape(-1, length)
             for layout in candidates:
-                if len(matrix) >= FEW and layout.columns is not None:
-                    fits = layout.columns.fits(matrix)
-                    many = int(fits.sum())
-                    if many >= FEW:
-                        fitting = matrix if many == len(matrix) else matrix[fits]
-                        blocks.append(layout.columns.block(fitting, resource, mapper))
-                        self._read += many
-                        matrix = matrix[~fits]
+                columns = layout.columns
+                if columns is None or len(matrix) < FEWEST:
+                    continue
+                if read := columns.read(matrix, FEWEST):
+                    families[columns.family].append((read[0], matrix[read[1]]))
+                    matrix = matrix[~read[1]]
             singles += rows_of(matrix) if len(matrix) else ()
+        blocks: list[Block] = []
+        for family, several in families.items():
+            if sum(len(matrix) for _, matrix in several) >= FEW:
+                block = family.block([read for read, _ in several], resource, mapper)
+                self._read += len(block)
+                blocks.append(block)
+            else:
+                for _, matrix in several:
+                    singles += rows_of(matrix)
         return blocks, singles
 
     def learn(self, data: bytes, table: Attributes, mapped: Mapped) -> None:
@@ -265,15 +282,18 @@ class Layouts:
         if len(data) > LONGEST or self._learned > PATIENCE + self._read // WORTH:
             return
         self._learned += 1
-        layout = _layout(data, table, mapped)
+        layout = _layout(data, table, mapped, self._families)
         if layout is not None:
             if len(self._by_length) >= LENGTHS:
                 self._by_length.clear()
+                self._families.clear()
             before = self._by_length.get(len(data), ())
             self._by_length[len(data)] = (layout, *before[: PER_LENGTH - 1])
 
 
-def _layout(data: bytes, table: Attributes, mapped: Mapped) -> Layout | None:
+def _layout(
+    data: bytes, table: Attributes, mapped: Mapped, families: dict[Hashable, Family]
+) -> Layout | None:
     """The layout of this span, or None when something in it cannot be told from its bytes alone."""
     shape = shape_of({name: None for name in table if name != ABSENT})
     if shape.json_valued or shape.content or shape.spare:
@@ -286,7 +306,7 @@ def _layout(data: bytes, table: Attributes, mapped: Mapped) -> Layout | None:
         return None
     if any(source in _TOKENS and source not in keys for source in shape.sources):
         return None  # a count that is written as something else than a short integer
-    layout = Layout(data, parts, shape, table, mapped)
+    layout = Layout(data, parts, shape, table, mapped, families)
     # What it does not say of its own span it says of no other: members that the mapper added, shortened ones.
     return layout if layout.mapped(layout.unpack(data)[1::2]) == mapped else None
 

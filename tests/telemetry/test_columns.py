@@ -18,7 +18,7 @@ from costs.services import booking
 from registry.models import AgentInstance
 from telemetry.models import Event, Job, QuarantinedEvent
 from telemetry.parsing import PROTOBUF, batches, parse
-from telemetry.parsing.layouts import FEW, Layouts
+from telemetry.parsing.layouts import FEW, FEWEST, Layouts
 from telemetry.services import ingesting
 from tests.costs.test_pricing import NOON_US, line
 from tests.telemetry.otlp import PROVIDER, TENANT, read
@@ -96,6 +96,14 @@ def written_singly(body: bytes) -> object:
 def test_many_spans_that_look_alike_are_read_together():
     assert together(run()) == MANY
     assert together(run(FEW - 1)) == 0
+
+
+def test_spans_whose_counts_are_of_different_length_are_one_block():
+    body = run(tokens=(1, 40_000))
+    read(body)
+    (block,) = read(body).blocks
+    assert len(block) >= MANY - FEWEST
+    assert min(block.tokens[0]) < 2**14 <= max(block.tokens[0])
 
 
 @pytest.mark.parametrize("seed", range(5))
