@@ -1,6 +1,7 @@
 """Forms of the core: they validate and never save."""
 
 import time
+from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
@@ -43,6 +44,26 @@ class SignInForm(AuthenticationForm):
         return super().clean()
 
 
+class MomentInput(forms.DateTimeInput):
+    """A box for a moment in UTC. It shows whatever ISO 8601 was asked for, a date or another offset too: the browser
+    shows one form only, and a box that looks empty while it filters is cleared by the next click."""
+
+    def __init__(self) -> None:
+        super().__init__(attrs={"type": "datetime-local", "step": "any"}, format="%Y-%m-%dT%H:%M")
+
+    def format_value(self, value: Any) -> str | None:
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                return str(value)
+        if isinstance(value, datetime):
+            moment = value.astimezone(UTC) if value.tzinfo else value
+            return moment.replace(tzinfo=None).isoformat(timespec="seconds" if moment.second else "minutes")
+        shown: str | None = super().format_value(value)
+        return shown
+
+
 class ReasonForm(forms.Form):
     """For commands that need nothing but a reason."""
 
@@ -57,9 +78,7 @@ class BindForm(forms.Form):
     risk_max = forms.ChoiceField(
         choices=[("", "Any risk"), *Risk.choices], required=False, label="Up to risk"
     )
-    expires_at = forms.DateTimeField(
-        required=False, label="Until (UTC)", widget=forms.DateTimeInput(attrs={"type": "datetime-local"})
-    )
+    expires_at = forms.DateTimeField(required=False, label="Until (UTC)", widget=MomentInput())
     reason = forms.CharField(max_length=500)
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:

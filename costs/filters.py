@@ -23,6 +23,7 @@ class LedgerFilter(StreamFilter):
     template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
     environment = SlugFilter(
         field_name="environment__slug",
+        label="Environment",
         to_field_name="slug",
         queryset=environments,
         widget=forms.CheckboxSelectMultiple,
@@ -36,10 +37,12 @@ class LedgerFilter(StreamFilter):
     model = CodeFilter(label="Model")
     currency = CodeFilter(label="Currency")
     basis = django_filters.ChoiceFilter(
-        method="based", choices=[(b.name.lower(), b.name.replace("_", " ").capitalize()) for b in Basis]
+        method="based",
+        label="Basis",
+        choices=[(b.name.lower(), b.name.replace("_", " ").capitalize()) for b in Basis],
     )
     attributed = django_filters.ChoiceFilter(
-        method="charged", choices=[("true", "To a job or outcome"), ("false", "To nothing")]
+        method="charged", label="Charged", choices=[("true", "To a job or outcome"), ("false", "To nothing")]
     )
 
     class Meta:
@@ -86,6 +89,7 @@ class CapFilter(django_filters.FilterSet):  # type: ignore[misc]
     instance = TypeIDFilter("ins", field_name="instance", label="Instance (ins_…)")
     environment = SlugFilter(
         field_name="instance__environment__slug",
+        label="Environment",
         to_field_name="slug",
         queryset=environments,
         widget=forms.CheckboxSelectMultiple,

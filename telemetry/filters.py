@@ -11,6 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
 
 from arm import clock, ids
+from arm.forms import MomentInput
 from registry.filters import SearchSet, SlugFilter, TypeIDFilter, environments, providers
 from registry.models import AgentInstance, InstanceInterval
 
@@ -34,6 +35,7 @@ class IncidentFilter(SearchSet):
     )
     environment = SlugFilter(
         field_name="environment__slug",
+        label="Environment",
         to_field_name="slug",
         queryset=environments,
         widget=forms.CheckboxSelectMultiple,
@@ -79,16 +81,12 @@ class TimedForm(forms.Form):
         return cleaned
 
 
-def _picker() -> forms.DateTimeInput:
-    return forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M")
-
-
 def _moment(label: str) -> django_filters.IsoDateTimeFilter:
-    return django_filters.IsoDateTimeFilter(method="kept", label=label, widget=_picker())
+    return django_filters.IsoDateTimeFilter(method="kept", label=label, widget=MomentInput())
 
 
 def _received(compare: str, label: str) -> django_filters.IsoDateTimeFilter:
-    return django_filters.IsoDateTimeFilter("received_at", compare, label=label, widget=_picker())
+    return django_filters.IsoDateTimeFilter("received_at", compare, label=label, widget=MomentInput())
 
 
 class StreamFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -181,6 +179,7 @@ class EventFilter(StreamFilter):
     template = ByInstances("tpl", field_name="template", label="Agent (tpl_…)")
     environment = SlugFilter(
         field_name="environment__slug",
+        label="Environment",
         to_field_name="slug",
         queryset=environments,
         widget=forms.CheckboxSelectMultiple,
@@ -198,6 +197,7 @@ class EventFilter(StreamFilter):
     )
     noticed = django_filters.ChoiceFilter(
         method="flagged",
+        label="Noticed",
         choices=[(flag.name.lower(), flag.name.replace("_", " ").capitalize()) for flag in Flag if flag.name],
     )
     model = django_filters.CharFilter(method="modelled", label="Model")
@@ -238,6 +238,7 @@ class QuarantineFilter(django_filters.FilterSet):  # type: ignore[misc]
     )
     environment = SlugFilter(
         field_name="environment__slug",
+        label="Environment",
         to_field_name="slug",
         queryset=environments,
         widget=forms.CheckboxSelectMultiple,
@@ -245,6 +246,7 @@ class QuarantineFilter(django_filters.FilterSet):  # type: ignore[misc]
     )
     provider = SlugFilter(
         field_name="provider__slug",
+        label="Provider",
         to_field_name="slug",
         queryset=providers,
         widget=forms.CheckboxSelectMultiple,

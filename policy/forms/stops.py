@@ -7,7 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
-from arm.forms import ReasonForm
+from arm.forms import MomentInput, ReasonForm
 from arm.rights import Right
 
 from ..engine import Mode, ToolClass
@@ -42,7 +42,7 @@ class StopForm(ScopeForm):
         required=False,
         label="Until (UTC)",
         help_text="Only a drain or a pause may end by itself. Empty: until somebody lifts it.",
-        widget=forms.DateTimeInput(attrs={"type": "datetime-local"}, format="%Y-%m-%dT%H:%M"),
+        widget=MomentInput(),
         input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"],
     )
 

@@ -142,6 +142,11 @@ class TestLedger:
         page = text_of(client.get(entry.get_absolute_url()))
         assert "genai-prices@2026#abc" in page and "0.004" in page and "j1" in page
 
+    def test_the_box_shows_the_time_that_a_link_asked_for(self, client, ivan, prod):
+        make.entry(prod, "1")
+        page = text_of(client.get("/costs/ledger/?since=2026-10-30&environment=prod"))
+        assert 'value="2026-10-30T00:00"' in page and "Environment slug" not in page
+
     def test_pages_follow_the_key(self, client, ivan, prod):
         at = clock.now() - timedelta(minutes=30)
         entries = [make.entry(prod, "1", occurred_at=at + timedelta(seconds=n)) for n in range(55)]
