@@ -13,6 +13,7 @@ from uuid import UUID
 
 import psycopg
 from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg.pq import ConnStatus, DiagnosticField, ExecStatus, TransactionStatus
 from psycopg.pq.abc import PGconn, PGresult
 
@@ -27,35 +28,48 @@ def writing(alias: str, tenant_id: UUID) -> Iterator["psycopg.Cursor[Any]"]:
     """A transaction inside the wall of one tenant, which waits for nobody long, with a cursor of psycopg's own.
 
     Beginning it, the wall and the limits are one message to the server; a connection that was lost meanwhile is made anew.
-    Not for code that may already be inside a transaction of Django's. Raises what psycopg raises.
+    Raises what psycopg raises; RuntimeError inside a transaction of Django's, which this one would end.
     """
     begin = (
         f"BEGIN; SET LOCAL {db.SETTING} = '{{{tenant_id}}}'; SET LOCAL lock_timeout = '3s';"
         " SET LOCAL statement_timeout = '20s'"
     ).encode()
     connection = connections[alias]
-    connection.ensure_connection()
-    begun = connection.connection.pgconn.exec_(begin)
-    if connection.connection.pgconn.status != ConnStatus.OK:
-        connection.close()
-        connection.ensure_connection()
-        begun = connection.connection.pgconn.exec_(begin)
+    if connection.in_atomic_block:
+        raise RuntimeError("There is a transaction already.")
+    begun = _begun(connection, begin)
     raw: psycopg.Connection[Any] = connection.connection
     link = raw.pgconn
-    if begun.status != ExecStatus.COMMAND_OK:
-        raise _problem(link, begun)
     try:
+        if begun is None or begun.status != ExecStatus.COMMAND_OK:
+            raise _problem(link, begun)
         with psycopg.Cursor(
             raw
         ) as cursor:  # not Django's: parameters are bound by the server, statements prepared
             yield cursor
         ended = link.exec_(b"COMMIT")
-        if ended.status != ExecStatus.COMMAND_OK or ended.command_status != b"COMMIT":
+        if ended.status != ExecStatus.COMMAND_OK:
             raise _problem(link, ended)
+        if ended.command_status != b"COMMIT":
+            raise psycopg.errors.InFailedSqlTransaction("A statement had failed: nothing was stored.")
     except BaseException:
         if link.status == ConnStatus.OK and link.transaction_status != TransactionStatus.IDLE:
             link.exec_(b"ROLLBACK")
         raise
+
+
+def _begun(connection: BaseDatabaseWrapper, begin: bytes) -> PGresult | None:
+    """The answer to `begin`, on a new connection where the old one turns out to be lost; None: lost again."""
+    for _ in range(2):
+        connection.ensure_connection()
+        link = connection.connection.pgconn
+        if link.status == ConnStatus.OK:
+            begun: PGresult = link.exec_(begin)
+            if link.status == ConnStatus.OK:
+                return begun
+        connection.close()
+    connection.ensure_connection()
+    return None
 
 
 def copy_in(connection: "psycopg.Connection[Any]", statement: bytes, data: bytes) -> None:
