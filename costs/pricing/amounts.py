@@ -76,7 +76,8 @@ class Rates:
 
     def holds(self, most: int) -> bool:
         """Whether no amount for at most so many tokens of each kind is too large for a column."""
-        return most * (self.input + self.cache_read + self.cache_write + self.output) + self.call <= INT8_MAX
+        rates = self.input + self.cache_read + self.cache_write + self.output
+        return max(most, 1) * rates + self.call <= INT8_MAX  # a rate alone has to fit, too
 
     def amounts(self, plain: Whole, cache_read: Whole, cache_write: Whole, output: Whole) -> Whole:
         """`amount` for columns of tokens, which it `holds`."""

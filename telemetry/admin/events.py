@@ -217,5 +217,5 @@ class JobAdmin(ScopedAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: Any, search_term: str
     ) -> tuple[QuerySet[Any], bool]:
-        """Whole keys only: they are many, and their index knows them whole."""
+        """Whole names only: they are many, and a job is found by its whole name."""
         return (queryset.called(search_term.strip()) if search_term else queryset), False

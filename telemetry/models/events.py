@@ -153,7 +153,8 @@ class JobQuerySet(models.QuerySet["Job"]):
     def called(self, name: str) -> Self:
         """The jobs of this name, in the tenants that are in sight."""
         ids = (
-            "SELECT telemetry_job_id(owner, %s) FROM unnest(current_setting('arm.tenants')::uuid[]) AS owner"
+            "SELECT telemetry_job_id(owner, %s)"
+            " FROM unnest(nullif(current_setting('arm.tenants', true), '')::uuid[]) AS owner"
         )
         return self.filter(pk__in=RawSQL(ids, [name]))  # noqa: S611 - the name is a parameter
 
@@ -166,7 +167,8 @@ class Job(TenantRow):
 
     # Follows from tenant and key (telemetry_job_id): its one index says that a job is noted once.
     id = models.UUIDField(primary_key=True, editable=False)
-    # Written by a function inside the wall of its tenant, many a second: without a check of the key for each.
+    # Many a second are copied into the one partition, past the wall, with the tenant of the sender's key: without a
+    # check of that key for each.
     # job_by_time is an index that begins with the tenant.
     tenant = models.ForeignKey(
         Tenant, models.PROTECT, related_name="+", editable=False, db_constraint=False, db_index=False

@@ -7,6 +7,7 @@ nothing is to be doubted: all others are read one by one.
 
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -201,6 +202,9 @@ class Family:
         return [made[job] for job in jobs]
 
 
+Families = WeakValueDictionary[Hashable, Family]
+
+
 class Columns:
     """How the spans of one layout are read in columns."""
 
@@ -214,7 +218,7 @@ class Columns:
         texts: Sequence[int],
         members: Sequence[int],
         template: bytes,
-        families: dict[Hashable, Family],
+        families: Families,
     ) -> None:
         """`fixed` are the bytes between the variable parts, which stand at `places` (start, size) in the order of
         `layouts.Values`; `filled` says which of them fill which fields, `texts` which are texts, and `members` which of
@@ -239,6 +243,7 @@ class Columns:
         whose = known[1].cost_center, known[1].outcome, None if job else known[1]
         key = known[0], whose, tail.pattern.tobytes(), tail.counted, tail.copied, child, width
         self.family: Final = families.setdefault(key, Family(known, tail, child=child, job=job))
+        """Layouts hold their family; a family that no layout reads for is forgotten."""
 
     def read(self, matrix: Bytes, fewest: int) -> tuple[Read, NDArray[np.bool_]] | None:
         """What is read of the rows that are spans of this layout and need no closer look, and which these are.
@@ -291,7 +296,7 @@ def _tail(
     tail += NULL  # no layout of a span with content is learned
     length_at = len(tail)
     tail += EMPTY
-    *before, last = (piece.replace(b"%%", b"%") for piece in template.split(b"%b"))
+    *before, last = (template % ((b"\0",) * len(members))).split(b"\0")  # JSON holds no zero byte as it is
     for piece, spot in zip(before, members, strict=True):
         tail += piece
         copied.append(len(tail))

@@ -7,17 +7,18 @@ layout never decides what a span means, only how fast that is found out.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from operator import itemgetter
 from struct import Struct
 from typing import Any, Final, NamedTuple
+from weakref import WeakValueDictionary
 
 import msgspec
 import numpy as np
 
 from telemetry.parsing import vocabulary
 from telemetry.parsing.admission import admission
-from telemetry.parsing.columns import Block, Bytes, Columns, Family, Read, rows_of
+from telemetry.parsing.columns import Block, Bytes, Columns, Families, Family, Read, rows_of
 from telemetry.parsing.events import Resource, Work
 from telemetry.parsing.mapping import Attributes, Mapped, Mapper
 from telemetry.parsing.shapes import ABSENT, Shape, shape_of
@@ -118,7 +119,7 @@ class Layout:
         shape: Shape,
         table: Attributes,
         known: Mapped,
-        families: dict[Hashable, Family],
+        families: Families,
     ) -> None:
         form, at = "<", 0
         for part in parts:
@@ -220,7 +221,7 @@ class Layouts:
 
     def __init__(self) -> None:
         self._by_length: dict[int, tuple[Layout, ...]] = {}
-        self._families: dict[Hashable, Family] = {}
+        self._families: Families = WeakValueDictionary()  # those that a layout still reads for
         self._learned = 0
         self._read = 0
 
@@ -286,20 +287,17 @@ class Layouts:
         if layout is not None:
             if len(self._by_length) >= LENGTHS:
                 self._by_length.clear()
-                self._families.clear()
             before = self._by_length.get(len(data), ())
             self._by_length[len(data)] = (layout, *before[: PER_LENGTH - 1])
 
 
-def _layout(
-    data: bytes, table: Attributes, mapped: Mapped, families: dict[Hashable, Family]
-) -> Layout | None:
+def _layout(data: bytes, table: Attributes, mapped: Mapped, families: Families) -> Layout | None:
     """The layout of this span, or None when something in it cannot be told from its bytes alone."""
     shape = shape_of({name: None for name in table if name != ABSENT})
     if shape.json_valued or shape.content or shape.spare:
         return None
     parts = _parts(data)
-    if parts is None or [part.field for part in parts if not part.key] != _HEAD:
+    if parts is None or [part.field for part in parts[:5]] != _HEAD or not all(p.key for p in parts[5:]):
         return None
     keys = {part.key for part in parts if part.key}
     if not keys <= {*shape.sources, *shape.rest}:

@@ -35,7 +35,8 @@ from ..queries.credentials import Credential
 from ..queries.directory import directory_of
 from . import jobs, partitions
 from .codes import codebook, intern
-from .linking import Held, Linked, OneByOne, by_reason, link, micros
+from .linked import Linked
+from .linking import Held, OneByOne, by_reason, link, micros
 
 log = logging.getLogger("arm.telemetry")
 
@@ -124,7 +125,7 @@ def _store(
                 for day, data in streams.items():
                     _copy(cursor, EVENTS, COLUMNS, day, data)
                 _quarantine(cursor, credential, held, now_us)
-                noted = jobs.note(cursor, credential.tenant_id, fresh.works(), now_us)
+                noted = jobs.note(cursor, credential.tenant_id, fresh.jobs(), now_us)
                 if booking is not None:
                     for day, data in booking.rows.items():
                         _copy(cursor, booking.table, booking.columns, day, data)
@@ -135,7 +136,7 @@ def _store(
         except _AGAIN:
             unknown = _unknown(credential.tenant_id, linked)
             if len(unknown) == len(linked):
-                continue  # all are new: somebody else noted the same job for the first time
+                continue  # all are new: somebody else was faster with a job of theirs, or each waited for the other
             if unknown and linked.blocks:
                 linked, held = again()
             fresh = _only(unknown, linked)

@@ -15,8 +15,8 @@ from psycopg import Cursor
 
 from arm.copying import copy_in
 
-from ..parsing.events import Work
 from ..parsing.packing import HEADER, TRAILER, text, timestamp
+from .linked import Told
 
 REMEMBERED = 50_000
 AGAIN_SECONDS = 60.0
@@ -56,17 +56,16 @@ def job_id(tenant_id: UUID, key: str) -> bytes:
     return bytes(id)
 
 
-def note(cursor: Cursor[Any], tenant_id: UUID, works: Mapping[Work, UUID], now_us: int) -> dict[str, Said]:
-    """Note the jobs of these works (and an instance that named each), in the batch's transaction.
+def note(cursor: Cursor[Any], tenant_id: UUID, told: Mapping[str, Told], now_us: int) -> dict[str, Said]:
+    """Note these jobs, in the transaction of the batch that names them.
 
     Jobs of which this process has just noted the same are left out. Returns what was noted, for `remember`.
     UniqueViolation when somebody else is noting one of them for the first time at this moment.
     """
-    found: dict[str, Said] = {}
-    for work, instance_id in works.items():
-        job, outcome = work.job, work.outcome
-        if job is not None and (job not in found or (outcome and not found[job].outcome)):
-            found[job] = Said(outcome or "", work.cost_center or "", instance_id)
+    found = {
+        job: Said(work.outcome or "", work.cost_center or "", instance_id)
+        for job, (work, instance_id) in told.items()
+    }
     now, number = time.monotonic(), tenant_id.int
     new = {
         key: said

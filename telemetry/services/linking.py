@@ -17,6 +17,7 @@ from ..parsing.events import Belonging, Meaning, Place, Resource, Work
 from ..parsing.values import UNKNOWN
 from ..queries.credentials import Credential
 from ..queries.directory import Directory, KnownInstance, KnownVersion, Seen, exists_elsewhere
+from .linked import Linked
 
 _MODEL_CALL, _TOOL_CALL = EventType.MODEL_CALL.value, EventType.TOOL_CALL.value
 _VERSION_DRIFT, _MODEL_DRIFT, _TOOL_DRIFT = (
@@ -43,36 +44,6 @@ class Held:
     detail: str
     occurred_us: int | None
     payload: str
-
-
-@dataclass(frozen=True, slots=True)
-class Linked:
-    """What of a batch goes into the table of events: single events, and others in columns."""
-
-    events: Sequence[Event]
-    blocks: Sequence[Block] = ()
-
-    def __len__(self) -> int:
-        return len(self.events) + sum(map(len, self.blocks))
-
-    def belongings(self) -> set[Belonging | None]:
-        """Where all of these belong, each once."""
-        found = {event.belonging for event in self.events}
-        for block in self.blocks:
-            found.update(block.belongings.values())
-        return found
-
-    def works(self) -> dict[Work, UUID]:
-        """Whose work these are → an instance that said so."""
-        found: dict[Work, UUID] = {}
-        for event in self.events:
-            if event.work not in found and event.belonging is not None:
-                found[event.work] = event.belonging.place.instance_id
-        for block in self.blocks:
-            for work, belonging in block.belongings.items():
-                if work not in found:
-                    found[work] = belonging.place.instance_id
-        return found
 
 
 class OneByOne(Exception):

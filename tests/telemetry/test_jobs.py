@@ -1,13 +1,19 @@
 """Jobs that agents name are noted once for each tenant, with the batch that names them."""
 
+import os
+import time
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from django.db import connections
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
+from arm.copying import writing
 from costs.models import LedgerEntry
 from telemetry.models import Event, Job
+from telemetry.parsing import batches
+from telemetry.parsing.layouts import Layouts
 from telemetry.services import ingesting
 from telemetry.services import jobs as jobs_service
 from tests import make
@@ -73,10 +79,12 @@ def test_what_is_said_of_a_known_job_later_is_added_and_what_is_not_said_stays()
 
 
 def test_two_batches_that_name_a_new_job_at_once_both_land(monkeypatch):
-    """The second waits for the first, finds the job noted, and is stored whole without being read again."""
+    """The second waits for the first, finds the job noted, and is stored whole without being read or packed again."""
     instance, token = sender()
     first, second = a_batch(instance), a_batch(instance, number=5)
     real, sent = jobs_service.copy_in, []
+    packed, pack = [], ingesting._pack
+    monkeypatch.setattr(ingesting, "_pack", lambda *args: packed.append(1) or pack(*args))
 
     def meanwhile(*args):
         if not sent:
@@ -90,6 +98,49 @@ def test_two_batches_that_name_a_new_job_at_once_both_land(monkeypatch):
     assert Event.objects.count() == 4 + 6
     assert LedgerEntry.objects.count() == 3 + 5
     assert Job.objects.count() == 1
+    assert len(packed) == 2, "once for each batch"
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_what_is_said_first_of_a_job_counts_however_the_spans_are_read(monkeypatch, warm):
+    """Spans that are read together come after others: which are read together must make no difference."""
+    monkeypatch.setattr(batches, "_layouts", Layouts())
+    instance, token = sender()
+    if warm:
+        other, their_token = sender()
+        send(_outcomes(other), their_token)
+        make.in_sight_of([instance.tenant])
+    send(_outcomes(instance), token)
+    job = Job.objects.get()
+    assert (job.outcome, job.reported_by_id) == ("resolved", instance.pk)
+
+
+def _outcomes(instance):
+    """Thirty spans that say one thing of a job, then one of another trace that says another, and one that says nothing."""
+    request = ExportTraceServiceRequest()
+    group = request.resource_spans.add()
+    for key, value in resource_of(instance).items():
+        group.resource.attributes.add(key=key).value.string_value = value
+    spans = group.scope_spans.add().spans
+    began = time.time_ns() - 300 * 10**9
+    for n in range(32):
+        span = spans.add(trace_id=os.urandom(16), span_id=os.urandom(8), name="x")
+        span.start_time_unix_nano, span.end_time_unix_nano = began - (n == 0) + n * 10**6, began + 10**9
+        span.attributes.add(key="arm.job.id").value.string_value = "J"
+        if n:
+            outcome = "resolved" if n < 31 else "escalated"
+            span.attributes.add(key="arm.outcome.name").value.string_value = outcome
+    return request.SerializeToString()
+
+
+def test_the_known_jobs_of_another_tenant_are_not_told():
+    (ours, our_token), (theirs, their_token) = sender(), sender()
+    send(a_batch(ours), our_token)
+    send(a_batch(theirs), their_token)
+    ids = [uuid.UUID(bytes=jobs_service.job_id(one.tenant_id, "ticket-7")) for one in (ours, theirs)]
+    with writing("ingest", ours.tenant_id) as cursor:
+        cursor.execute("SELECT telemetry_known_jobs(%s)", [ids])
+        assert [row[0] for row in cursor.fetchall()] == ids[:1]
 
 
 def _in_a_thread(body, token):
