@@ -79,7 +79,7 @@ class Round:
 
 def run(quick: bool) -> list[Figure]:
     """Alternate rounds of R2 and of ingestion; medians over the rounds, after one round of each to warm up."""
-    rounds, batches = (1, 20) if quick else (5, 100)
+    rounds, batches = (1, 20) if quick else (11, 100)
     instances, token = _fleet()
     headers = {"Authorization": f"Bearer {token}", "Content-Type": PROTOBUF}
     postgres = _postgres_pids()

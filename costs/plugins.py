@@ -14,7 +14,7 @@ from arm.rights import Right
 from registry.gates import Verdict
 from registry.models import AgentInstance
 from telemetry.parsing import Event
-from telemetry.parsing.columns import Block
+from telemetry.parsing.blocks import Block
 
 from . import services
 from .models import SpendRollup

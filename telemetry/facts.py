@@ -8,7 +8,7 @@ from uuid import UUID
 from psycopg import Cursor
 
 from .parsing import Event
-from .parsing.columns import Block
+from .parsing.blocks import Block
 
 
 class Booking(Protocol):

@@ -13,7 +13,7 @@ from psycopg import Cursor
 
 from arm import db
 from telemetry.parsing import Event, EventType
-from telemetry.parsing.columns import Block, woven
+from telemetry.parsing.blocks import Block, woven
 from telemetry.parsing.events import Belonging, Place, Work
 from telemetry.parsing.packing import (
     EPOCH_US,

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from telemetry.parsing.columns import Block, Bytes, Whole, big_endian, filled, pattern
+from telemetry.parsing.blocks import Block, Bytes, Whole, big_endian, filled, pattern
 from telemetry.parsing.events import Work
 from telemetry.parsing.packing import EPOCH_US, NULL, counts
 

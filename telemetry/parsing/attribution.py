@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from telemetry.parsing.columns import Block
+from telemetry.parsing.blocks import Block
 from telemetry.parsing.events import SILENT, Event, Work
 
 Voice = tuple[bytes, Work]

@@ -9,7 +9,7 @@ import msgspec
 
 from telemetry.parsing import admission, otlp_json, values, wire
 from telemetry.parsing.attribution import Entangled, inherit
-from telemetry.parsing.columns import Block
+from telemetry.parsing.blocks import Block
 from telemetry.parsing.errors import BadSpan, UnsupportedMedia
 from telemetry.parsing.events import Event, Resource
 from telemetry.parsing.layouts import FEW, Found, Layouts

@@ -18,7 +18,8 @@ import numpy as np
 
 from telemetry.parsing import vocabulary
 from telemetry.parsing.admission import admission
-from telemetry.parsing.columns import Block, Bytes, Columns, Families, Family, Read, rows_of
+from telemetry.parsing.blocks import Block, Bytes, rows_of
+from telemetry.parsing.columns import Columns, Families, Family, Read
 from telemetry.parsing.events import Resource, Work
 from telemetry.parsing.mapping import Attributes, Mapped, Mapper
 from telemetry.parsing.shapes import ABSENT, Shape, shape_of

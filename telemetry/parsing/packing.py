@@ -7,13 +7,11 @@ rows stand next to each other, so that they are encoded once and copied as one p
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from struct import Struct
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from uuid import UUID
 
+from telemetry.parsing.blocks import DAY_US, Block
 from telemetry.parsing.events import MAPPER_VERSION, NO_TOKENS, Belonging, Event, Place, Work
-
-if TYPE_CHECKING:
-    from telemetry.parsing.columns import Block
 
 HEADER: Final = b"PGCOPY\n\xff\r\n\x00" + bytes(8)
 TRAILER: Final = b"\xff\xff"
@@ -21,7 +19,6 @@ NULL: Final = b"\xff\xff\xff\xff"
 EMPTY: Final = b"\x00\x00\x00\x00"
 EPOCH_US: Final = 946_684_800_000_000
 """PostgreSQL counts microseconds from 2000-01-01."""
-DAY_US: Final = 86_400_000_000
 _FIRST: Final = date(1970, 1, 1).toordinal()
 
 COLUMNS: Final = (
@@ -133,7 +130,7 @@ def timestamp(micros: int) -> bytes:
     return _int8(8, micros - EPOCH_US)
 
 
-def rows(events: Iterable[Event], blocks: Iterable["Block"] = (), *, codes: Codes, received_us: int) -> bytes:
+def rows(events: Iterable[Event], blocks: Iterable[Block] = (), *, codes: Codes, received_us: int) -> bytes:
     """A whole binary COPY of these events, which are linked, in the order of COLUMNS. KeyError: see Codes."""
     parts = [HEADER]
     belongings: dict[Belonging | None, bytes] = {}

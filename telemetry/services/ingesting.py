@@ -28,7 +28,7 @@ from registry.models import InstanceStatus
 from ..facts import Booking, Ledger
 from ..models import ROOM
 from ..parsing import parse
-from ..parsing.columns import Block, rows_of
+from ..parsing.blocks import Block, rows_of
 from ..parsing.events import Belonging
 from ..parsing.packing import COLUMNS, by_day, date_of, rows
 from ..queries.credentials import Credential
@@ -41,7 +41,6 @@ from .linking import Held, OneByOne, by_reason, link, micros
 log = logging.getLogger("arm.telemetry")
 
 TRIES = 6
-DAY_US = 86_400_000_000
 SEEN_EVERY_SECONDS = 5.0
 EVENTS = "telemetry_event"
 LARGE = 64 * 1024

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from ..parsing import Event
-from ..parsing.columns import Block, rows_of
+from ..parsing.blocks import Block, rows_of
 from ..parsing.events import Belonging, Work
 
 

@@ -12,7 +12,7 @@ import msgspec
 from arm import ids
 
 from ..parsing import Batch, Event, EventType, Flag, Reason
-from ..parsing.columns import Block
+from ..parsing.blocks import DAY_US, Block
 from ..parsing.events import Belonging, Meaning, Place, Resource, Work
 from ..parsing.values import UNKNOWN
 from ..queries.credentials import Credential
@@ -31,7 +31,6 @@ _UNATTRIBUTED, _BY_ALIAS, _BY_CREDENTIAL = (
     Flag.BY_CREDENTIAL.value,
 )
 AHEAD_US = 10 * 60 * 1_000_000
-DAY_US = 86_400_000_000
 _encode = msgspec.json.Encoder().encode
 
 
