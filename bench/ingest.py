@@ -25,7 +25,7 @@ import psycopg
 from django.db import connections
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from arm import db
+from arm import clock, db
 from costs.models import LedgerEntry
 from registry.models import AgentInstance
 from telemetry.models import Event
@@ -134,7 +134,8 @@ def _fleet() -> tuple[list[AgentInstance], str]:
     owner = make.tenant("bench")
     place, sender = make.environment("prod", tenant=owner), make.provider("local", tenant=owner)
     version = make.approved(template=make.template(tenant=owner))
-    made = [make.instance(version=version, environment=place, provider=sender) for _ in range(INSTANCES)]
+    with clock.at(clock.now() - timedelta(hours=1)):  # bound since before the first span
+        made = [make.instance(version=version, environment=place, provider=sender) for _ in range(INSTANCES)]
     return made, make.ingest_token(place, sender)
 
 

@@ -1,6 +1,7 @@
 """A database for one bench: a copy of a prepared template, dropped afterwards; the user's own is never touched."""
 
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
@@ -11,6 +12,7 @@ from psycopg import sql
 
 from arm.management.commands.prepare import prepare
 
+VACUUM_SECONDS = 60
 TEMPLATE, NAME = "arm_bench_template", "arm_bench"
 
 
@@ -30,10 +32,18 @@ def recreate(url: str, database: str, template: str | None = None) -> None:
 
 
 def drop(url: str, database: str) -> None:
+    """Drop a database, whoever is connected. The server's own vacuum may be in it: nobody but a superuser ends that."""
+    statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
+    end = time.monotonic() + VACUUM_SECONDS
     with psycopg.connect(url, autocommit=True) as connection:
-        connection.execute(
-            sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database))
-        )
+        while True:
+            try:
+                connection.execute(statement)
+                return
+            except psycopg.errors.InsufficientPrivilege:
+                if time.monotonic() > end:
+                    raise
+                time.sleep(0.5)
 
 
 def point_django_at(url: str) -> None:
