@@ -7,7 +7,7 @@ picos per token; one that is finer is carried with a scale, and the product is r
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +16,7 @@ PICOS: Final = 10**12
 INT8_MAX: Final = 2**63 - 1
 
 Whole = NDArray[np.int64]
+Number = TypeVar("Number", int, Whole)
 Tokens = Whole | int | None
 """A column of counts, or the same for all calls; None was not reported."""
 
@@ -63,16 +64,18 @@ class Rates:
 
     def amount(self, plain: int, cache_read: int, cache_write: int, output: int) -> int:
         """Picos for these tokens; `plain` is the input that no cache served."""
-        total = (
+        total = self._total(plain, cache_read, cache_write, output)
+        return total if self.scale == 1 else round_half_even(total, self.scale)
+
+    def _total(self, plain: Number, cache_read: Number, cache_write: Number, output: Number) -> Number:
+        """Picos times scale, of one call or of a column of them."""
+        return (
             plain * self.input
             + cache_read * self.cache_read
             + cache_write * self.cache_write
             + output * self.output
             + self.call
         )
-        if self.scale == 1:
-            return total
-        return round_half_even(total, self.scale)
 
     def holds(self, most: int) -> bool:
         """Whether no amount for at most so many tokens of each kind is too large for a column."""
@@ -81,13 +84,7 @@ class Rates:
 
     def amounts(self, plain: Whole, cache_read: Whole, cache_write: Whole, output: Whole) -> Whole:
         """`amount` for columns of tokens, which it `holds`."""
-        total = (
-            plain * self.input
-            + cache_read * self.cache_read
-            + cache_write * self.cache_write
-            + output * self.output
-            + self.call
-        )
+        total = self._total(plain, cache_read, cache_write, output)
         if self.scale == 1:
             return total
         quotient, rest = total // self.scale, total % self.scale

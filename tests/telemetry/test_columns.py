@@ -23,7 +23,7 @@ from telemetry.services import ingesting
 from tests.costs.test_pricing import NOON_US, line
 from tests.telemetry.otlp import PROVIDER, TENANT, read
 from tests.telemetry.sending import CHAT, forget, resource_of, send, sender
-from tests.telemetry.test_layouts import written
+from tests.telemetry.writing import written
 
 MANY = 3 * FEW
 

@@ -20,7 +20,7 @@ from telemetry.parsing.layouts import Layouts
 from telemetry.queries.credentials import Credential
 from telemetry.queries.directory import KnownInstance, KnownVersion, Seen
 from telemetry.services import ingesting, linking
-from tests.telemetry.test_layouts import _Codes, _rows
+from tests.telemetry.writing import Codes, rows_in
 
 NOW = 1_790_000_000_000_000
 DAY = 86_400_000_000
@@ -167,10 +167,10 @@ def landed(data: bytes, *, singly: bool) -> tuple[dict[str, Any], int]:
     except linking.OneByOne:
         batch = parse(data, PROTOBUF, tenant_id=TENANT, provider_id=PROVIDER, singly=True)
         linked, held = linking.link(batch, CREDENTIAL, Directory(), NOW)  # type: ignore[arg-type]
-    codes = _Codes({None: packing.NULL})
+    codes = Codes({None: packing.NULL})
     days = packing.by_day(linked.events)
     rows = {
-        day: _rows(
+        day: rows_in(
             packing.rows(
                 days.get(day, ()),
                 [one for one in linked.blocks if one.day == day],
@@ -188,7 +188,7 @@ def landed(data: bytes, *, singly: bool) -> tuple[dict[str, Any], int]:
         sums[key] = [a + b for a, b in zip(sums.get(key, [0] * 5), totals, strict=True)]
     found = {
         "rows": rows,
-        "ledger": {day: _rows(stream) for day, stream in entries.rows.items()},
+        "ledger": {day: rows_in(stream) for day, stream in entries.rows.items()},
         "sums": sums,
         "held": sorted((one.id, one.reason, one.detail, one.payload) for one in held),
         "jobs": linked.jobs(),
