@@ -116,10 +116,18 @@ class Product:
         return whole
 
     def kill(self, words: str) -> int:
-        """kill -9 of one master; its process number. `postgres` is the database."""
+        """kill -9 of one master, waited for until it is gone; its process number. `postgres` is the database."""
         pid = self.database_pid() if words == "postgres" else self.pid(words)
         os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: pid not in parents())
         return pid
+
+    def runs(self, words: str) -> bool:
+        """Whether a master with these words lives: false between its death and its successor."""
+        assert self.process is not None
+        return any(
+            parent == self.process.pid and words in command_of(pid) for pid, parent in parents().items()
+        )
 
     def stop(self) -> tuple[int, float]:
         """SIGTERM; the exit code and the seconds it took."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from arm import pg
 
-from .product import Product, command_of, parents, product, wait_for
+from .product import Product, product, wait_for
 
 CHANGE = (
     "from arm import changes, db; from arm.models import Tenant; "
@@ -33,7 +33,6 @@ def sealed(running: Product, at_least: int) -> bool:
 def test_records_are_sealed_by_the_signer_alone_and_a_killed_one_goes_on_where_it_was() -> None:
     with product() as running:
         running.start()
-        supervisor = running.process.pid if running.process else 0
         key = pg.secret(running.data, "key_encryption_key").encode()
         holders = {
             pid for pid in running.every_pid() if pid != running.database_pid() and key in environment(pid)
@@ -56,11 +55,7 @@ def test_records_are_sealed_by_the_signer_alone_and_a_killed_one_goes_on_where_i
         running.manage("shell", "-v", "0", "-c", CHANGE.format(count=3000))
         for _ in range(3):
             running.kill(SIGNER)
-            wait_for(
-                lambda: any(
-                    parent == supervisor and SIGNER in command_of(pid) for pid, parent in parents().items()
-                )
-            )
+            wait_for(lambda: running.runs(SIGNER))
         wait_for(lambda: sealed(running, before + 3000), 120)
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from arm.management.local import ROOT
 
-from .product import ADMIN_PASSWORD, Product, command_of, parents, product, wait_for
+from .product import ADMIN_PASSWORD, Product, parents, product, wait_for
 
 SHOW = """
 from django.conf import settings
@@ -85,8 +85,8 @@ def test_it_serves_mends_what_is_killed_and_stops_clean() -> None:
             "qcluster --name signer",
             "manage.py scheduler",
         ):
-            killed = running.kill(words)
-            wait_for(lambda gone=killed, words=words: killed_and_back(running, words, gone))  # type: ignore[misc]
+            running.kill(words)
+            wait_for(lambda words=words: running.runs(words))  # type: ignore[misc]
         wait_for(lambda: is_signed_in(browser, running.url))
         wait_for(lambda: answers(f"{running.gateway}/ready/"))
         assert running.log.count("starting it again in 0.5 s") == 5
@@ -104,14 +104,6 @@ def test_it_serves_mends_what_is_killed_and_stops_clean() -> None:
         assert seconds < 30  # it waits for nobody who has nothing to finish; how fast is for a bench
         assert running.log.endswith("stopped\n"), running.log
         wait_for(lambda: not everyone & set(parents()), 2)
-
-
-def killed_and_back(running: Product, words: str, gone: int) -> bool:
-    assert running.process is not None
-    return any(
-        parent == running.process.pid and pid != gone and words in command_of(pid)
-        for pid, parent in parents().items()
-    )
 
 
 def test_an_interrupted_first_start_is_finished_by_the_next() -> None:
