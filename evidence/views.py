@@ -17,7 +17,7 @@ from .filters import LeafFilter
 from .models import Checkpoint, Leaf, PendingLeaf, SigningKey
 from .queries import inclusion_proof
 from .signing import notes
-from .signing.keys import from_jwk
+from .signing.keys import ed25519_from_jwk
 
 KEYS_SECONDS = 300
 """For so long a verifier may keep the list of keys."""
@@ -67,7 +67,7 @@ class LogPage(FilteredList):
         key = ""
         if newest is not None:
             origin = newest.note.partition("\n")[0]
-            key = notes.verifier_key(origin, from_jwk(newest.key.jwk).public_bytes_raw())
+            key = notes.verifier_key(origin, ed25519_from_jwk(newest.key.jwk).public_bytes_raw())
         waiting = PendingLeaf.objects.filter(tenant=current_tenant(self.request)).order_by("pk")
         return super().get_context_data(
             checkpoint=newest,

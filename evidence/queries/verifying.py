@@ -12,7 +12,7 @@ from arm.models import ChangeRecord, Tenant
 
 from ..models import Checkpoint, Leaf, PendingLeaf
 from ..signing import merkle, notes
-from ..signing.keys import from_jwk
+from ..signing.keys import ed25519_from_jwk
 
 CHUNK = 5_000
 
@@ -68,7 +68,7 @@ def _leaf(leaf: Leaf, record: ChangeRecord | None) -> Iterator[Finding]:
 def _checkpoint(row: Checkpoint, tree: merkle.Tree) -> Iterator[Finding]:
     where = f"checkpoint {row.size}"
     try:
-        said = notes.open_checkpoint(row.note, public=from_jwk(row.key.jwk).public_bytes_raw())
+        said = notes.open_checkpoint(row.note, public=ed25519_from_jwk(row.key.jwk).public_bytes_raw())
     except notes.BadNote as problem:
         yield Finding(where, str(problem))
         return

@@ -11,7 +11,7 @@ from arm import changes, clock
 from arm.models import Tenant
 
 from ..models import SigningKey
-from ..signing.keys import jwk, key_id, seal, unseal
+from ..signing.keys import CannotUnseal, PrivateKey, generate, jwk, key_id, seal, unseal
 
 
 def key_encryption_key() -> bytes:
@@ -31,7 +31,7 @@ def active_key(*, tenant: Tenant, purpose: str) -> SigningKey:
     known = SigningKey.objects.filter(tenant=tenant, purpose=purpose, retired_at=None).first()
     if known is not None:
         return known
-    kek, private = key_encryption_key(), Ed25519PrivateKey.generate()
+    kek, private = key_encryption_key(), generate("Ed25519")
     public = private.public_key()
     key = SigningKey(
         tenant=tenant, purpose=purpose, kid=key_id(public), jwk=jwk(public), not_before=clock.now()
@@ -42,6 +42,14 @@ def active_key(*, tenant: Tenant, purpose: str) -> SigningKey:
     return key
 
 
-def unsealed(key: SigningKey) -> Ed25519PrivateKey:
+def unsealed(key: SigningKey) -> PrivateKey:
     """The private half. CannotUnseal with another key-encryption key; ImproperlyConfigured outside of the signer."""
     return unseal(bytes(key.sealed), kek=key_encryption_key(), about=key.about)
+
+
+def unsealed_ed25519(key: SigningKey) -> Ed25519PrivateKey:
+    """The same for what only Ed25519 signs. CannotUnseal where the key is of another kind."""
+    held = unsealed(key)
+    if not isinstance(held, Ed25519PrivateKey):
+        raise CannotUnseal(f"The key of {key.about} is not an Ed25519 key.")
+    return held

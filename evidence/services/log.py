@@ -11,7 +11,7 @@ from arm.models import Tenant
 from ..models import Checkpoint, Log, SigningKey
 from ..signing import notes
 from ..signing.merkle import HASH_BYTES, Tree
-from .keys import active_key, unsealed
+from .keys import active_key, unsealed_ed25519
 
 BATCH = 5_000
 ORIGIN = "arm.example/log/{}"
@@ -95,7 +95,7 @@ def _checkpoint(tenant: Tenant) -> Checkpoint | None:
     key = active_key(tenant=tenant, purpose=SigningKey.Purpose.LOG)
     root = Tree(log.size, log.parts).root
     said = notes.Checkpoint(ORIGIN.format(tenant.slug), log.size, root)
-    note = notes.sign(said, key=unsealed(key))
+    note = notes.sign(said, key=unsealed_ed25519(key))
     return Checkpoint.objects.create(
         tenant=tenant, size=log.size, root=root, note=note, key=key, at=clock.now()
     )

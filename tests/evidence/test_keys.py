@@ -3,7 +3,8 @@
 import os
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from jwcrypto.jwk import JWK
 
 from evidence.signing import keys
 
@@ -12,22 +13,47 @@ KEK = os.urandom(32)
 
 def test_the_key_id_is_the_thumbprint_of_rfc_8037() -> None:
     """The example of RFC 8037, appendix A.3."""
-    public = keys.from_jwk({"x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"})
+    public = keys.from_jwk(
+        {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}
+    )
     assert keys.key_id(public) == "kPrK_qmxVWaYVA9wwBF6Iuo3vVzz7TxHCTwXBygrS4k"
 
 
-def test_a_public_key_comes_back_from_its_jwk() -> None:
-    public = Ed25519PrivateKey.generate().public_key()
+@pytest.mark.parametrize("kind", ["Ed25519", "P-256"])
+def test_a_key_comes_back_from_its_jwk_and_two_seals_of_it_differ(kind: str) -> None:
+    private = keys.generate(kind)
+    public = private.public_key()
     assert keys.from_jwk(keys.jwk(public)) == public
-    assert isinstance(public, Ed25519PublicKey)
-
-
-def test_a_sealed_key_comes_back_and_two_seals_of_it_differ() -> None:
-    private = Ed25519PrivateKey.generate()
     first, second = (keys.seal(private, kek=KEK, about="acme log") for _ in range(2))
     assert first != second
-    assert private.private_bytes_raw() not in first
-    assert keys.unseal(first, kek=KEK, about="acme log").private_bytes_raw() == private.private_bytes_raw()
+    again = keys.unseal(first, kek=KEK, about="acme log")
+    keys.check(public, keys.make_signature(again, b"said"), b"said")
+    with pytest.raises(keys.BadSignature):
+        keys.check(public, keys.make_signature(again, b"said"), b"Said")
+
+
+@pytest.mark.parametrize("kind", ["Ed25519", "P-256"])
+def test_the_key_id_is_the_thumbprint_that_another_library_gives(kind: str) -> None:
+    public = keys.generate(kind).public_key()
+    assert keys.key_id(public) == JWK(**keys.jwk(public)).thumbprint()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        {},
+        {"kty": "RSA", "n": "AQAB", "e": "AQAB"},
+        {"kty": "OKP", "crv": "X25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kty": "OKP", "crv": "Ed25519", "x": "AAAA"},
+        {"kty": "OKP", "crv": "Ed25519", "x": 7},
+        {"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo"},
+        {"kty": "EC", "crv": "P-256", "x": "AQ", "y": "AQ"},  # no point of the curve
+        {"kty": "EC", "crv": "P-256", "x": "AQ"},
+    ],
+)
+def test_what_is_no_key_of_ours_is_refused(key: dict[str, str]) -> None:
+    with pytest.raises(keys.BadKey):
+        keys.from_jwk(key)
 
 
 def test_a_sealed_key_of_another_owner_another_kek_or_a_changed_one_is_refused() -> None:

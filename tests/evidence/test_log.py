@@ -10,7 +10,7 @@ from evidence import services
 from evidence.models import Checkpoint, Leaf, PendingLeaf, SigningKey
 from evidence.queries import consistency_proof, findings, inclusion_proof
 from evidence.signing import merkle, notes
-from evidence.signing.keys import CannotUnseal, from_jwk
+from evidence.signing.keys import CannotUnseal, ed25519_from_jwk
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -70,7 +70,7 @@ def test_a_stranger_verifies_a_leaf_with_the_proof_and_the_public_key_alone() ->
     acme = make.tenant("acme")
     records = recorded(acme, 13)
     services.seal_log(tenant=acme)
-    public = from_jwk(SigningKey.objects.get(tenant=acme).jwk).public_bytes_raw()
+    public = ed25519_from_jwk(SigningKey.objects.get(tenant=acme).jwk).public_bytes_raw()
     for record in records:
         leaf = leaf_of(record)
         made = inclusion_proof(leaf)

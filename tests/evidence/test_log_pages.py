@@ -11,7 +11,7 @@ from arm.rights import Right
 from evidence import services
 from evidence.models import Checkpoint, SigningKey
 from evidence.signing import merkle, notes
-from evidence.signing.keys import from_jwk
+from evidence.signing.keys import ed25519_from_jwk
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -45,7 +45,7 @@ def reader(tenant, *rights):
 def test_an_auditor_sees_the_checkpoint_the_key_and_every_leaf_with_its_record(acme) -> None:
     page = reader(acme, Right.READ_EVIDENCE, Right.READ_AUDIT).get("/evidence/log/").content.decode()
     checkpoint = Checkpoint.objects.get(tenant=acme)
-    public = from_jwk(SigningKey.objects.get(tenant=acme).jwk).public_bytes_raw()
+    public = ed25519_from_jwk(SigningKey.objects.get(tenant=acme).jwk).public_bytes_raw()
     assert notes.verifier_key("arm.example/log/acme", public) in page
     assert bytes(checkpoint.root).hex() in page
     record = shown(2)
@@ -78,7 +78,7 @@ def test_a_proof_comes_as_a_file_and_holds(acme) -> None:
     answer = reader(acme, Right.READ_EVIDENCE).get(f"/evidence/log/{record}/proof/")
     assert answer["Content-Disposition"] == f'attachment; filename="{record}.tlog-proof"'
     proof = notes.read_proof(answer.content.decode())
-    public = from_jwk(SigningKey.objects.get(tenant=acme).jwk).public_bytes_raw()
+    public = ed25519_from_jwk(SigningKey.objects.get(tenant=acme).jwk).public_bytes_raw()
     head = notes.open_checkpoint(proof.checkpoint, public=public)
     assert (proof.index, head.size) == (3, 6)
 
@@ -87,7 +87,7 @@ def test_a_tool_checks_the_whole_log_by_what_the_api_says(acme) -> None:
     client = reader(acme, Right.READ_EVIDENCE)
     (key,) = client.get("/api/v1/evidence/keys").json()
     note = client.get("/api/v1/evidence/log/checkpoint").content.decode()
-    head = notes.open_checkpoint(note, public=from_jwk(key["jwk"]).public_bytes_raw())
+    head = notes.open_checkpoint(note, public=ed25519_from_jwk(key["jwk"]).public_bytes_raw())
     entries = client.get("/api/v1/evidence/log/entries", {"from": 0, "count": 3}).json()
     entries += client.get("/api/v1/evidence/log/entries", {"from": 3}).json()
     hashes = [merkle.leaf_hash(one["body"].encode()) for one in entries]
@@ -150,7 +150,7 @@ def test_who_has_no_account_finds_the_keys_that_verify_and_neither_names_nor_pri
     answer = Client().get("/.well-known/arm-keys.json")
     (key,) = answer.json()["keys"]
     note = Checkpoint.objects.get(tenant=acme).note
-    assert notes.open_checkpoint(note, public=from_jwk(key["jwk"]).public_bytes_raw()).size == 6
+    assert notes.open_checkpoint(note, public=ed25519_from_jwk(key["jwk"]).public_bytes_raw()).size == 6
     assert (key["tenant"], key["status"], key["not_after"]) == (encode("ten", acme.pk), "active", None)
     sealed = bytes(SigningKey.objects.get(tenant=acme).sealed)
     assert not any(form in answer.content for form in (b"acme", b"sealed", base64.b64encode(sealed)))
