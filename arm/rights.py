@@ -47,9 +47,13 @@ class Right(StrEnum):
     READ_LEDGER = "ledger_read"
     EDIT_RATES = "rates_edit"
     SET_BUDGET = "budget_set"
+    EDIT_SUITE = "suite_edit"
     RUN_EVALUATION = "evaluation_run"
     READ_EVIDENCE = "evidence_read"
+    ISSUE_EVIDENCE = "evidence_issue"
     EXPORT_AUDIT_PACK = "audit_pack_export"
+    INVITE_PROVIDER = "provider_invite"
+    APPROVE_PROVIDER = "provider_approve"
 
     @property
     def words(self) -> str:

@@ -38,7 +38,7 @@ _ALL = (
         READ
         | {R.MANAGE_TENANT, R.BIND_ROLE, R.MANAGE_KEYS, R.READ_AUDIT, R.MANAGE_DIRECTORY, R.READ_LEDGER}
         | {R.RESTRICT_INSTANCE, R.RESTRICT_WIDELY, R.MANAGE_INCIDENT, R.PROVISION_INSTANCE}
-        | {R.BIND_POLICY, R.EXPORT},
+        | {R.BIND_POLICY, R.EXPORT, R.ISSUE_EVIDENCE, R.INVITE_PROVIDER, R.APPROVE_PROVIDER},
         never_with=frozenset({"auditor"}),
     ),
     Role(
@@ -52,20 +52,15 @@ _ALL = (
             R.RELEASE_INSTANCE,
             R.MANAGE_INCIDENT,
         }
-        | {R.ROLL_BACK_RELEASE, R.TERMINATE_INSTANCE, R.DRAFT_POLICY, R.READ_LEDGER, R.READ_AUDIT, R.EXPORT},
+        | {R.ROLL_BACK_RELEASE, R.TERMINATE_INSTANCE, R.DRAFT_POLICY, R.READ_LEDGER, R.READ_AUDIT, R.EXPORT}
+        | {R.ISSUE_EVIDENCE},
     ),
     Role(
         "author",
-        "Create versions, run evaluations.",
+        "Create versions, write and run evaluations.",
         READ
-        | {
-            R.CREATE_VERSION,
-            R.SUBMIT_VERSION,
-            R.READ_PROMPTS,
-            R.RUN_EVALUATION,
-            R.DRAFT_POLICY,
-            R.READ_LEDGER,
-        },
+        | {R.CREATE_VERSION, R.SUBMIT_VERSION, R.READ_PROMPTS, R.DRAFT_POLICY, R.READ_LEDGER}
+        | {R.EDIT_SUITE, R.RUN_EVALUATION, R.ISSUE_EVIDENCE},
     ),
     Role(
         "release_manager",
@@ -80,7 +75,9 @@ _ALL = (
         }
         | {
             R.RELEASE_INSTANCE,
+            R.EDIT_SUITE,
             R.RUN_EVALUATION,
+            R.ISSUE_EVIDENCE,
             R.DRAFT_POLICY,
             R.BIND_POLICY,
             R.READ_LEDGER,
@@ -92,7 +89,7 @@ _ALL = (
         "Decide approvals: actions, versions, returns from a stop, policy activations.",
         READ
         | {R.DECIDE_APPROVAL, R.APPROVE_VERSION, R.APPROVE_RELEASE, R.ACTIVATE_POLICY, R.DRAFT_POLICY}
-        | {R.REQUEST_RESTRICTION, R.READ_AUDIT},
+        | {R.REQUEST_RESTRICTION, R.READ_AUDIT, R.ISSUE_EVIDENCE},
     ),
     Role(
         "grc_analyst",
@@ -106,7 +103,7 @@ _ALL = (
             R.READ_AUDIT,
             R.READ_LEDGER,
         }
-        | {R.EXPORT, R.EXPORT_AUDIT_PACK},
+        | {R.EXPORT, R.EXPORT_AUDIT_PACK, R.ISSUE_EVIDENCE},
         never_with=frozenset({"platform_admin"}),
     ),
     Role(
