@@ -20,6 +20,11 @@ def today() -> date:
     return now().date()
 
 
+def stamp(moment: datetime) -> str:
+    """As documents for others write it: UTC with milliseconds, `2026-11-22T13:52:00.123Z` (RFC 3339)."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
     """Let the services inside believe it is `moment` (aware). Refused where production checks are on."""

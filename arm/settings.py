@@ -282,6 +282,7 @@ SEARCH: list[str] = [
 ]
 TEMPLATE_PANELS: list[str] = ["telemetry.plugins.TemplateIncidents"]
 VERSION_PANELS: list[str] = [
+    "registry.plugins.VersionEvidenceList",
     "telemetry.plugins.VersionIncidents",
     "telemetry.plugins.Activity",
     "policy.plugins.PolicyInForce",
@@ -296,6 +297,15 @@ INSTANCE_PANELS: list[str] = [
     "policy.plugins.LastApprovals",
     "policy.plugins.LastDecisions",
 ]
+ARTEFACT_PAGE = (
+    "registry:evidence_detail"  # the name of the address where an artefact is shown, by its identifier
+)
+CARD_SECTIONS: list[str] = [
+    "policy.plugins.CardPolicy",
+    "telemetry.plugins.CardIncidents",
+    "costs.plugins.CardBudget",
+]  # who says something on an Agent Card beside the directory
+PACK_SECTIONS: list[str] = ["registry.plugins.VersionPack"]  # whose files an Audit Pack holds
 NAVIGATION: list[str] = [
     "arm.panels.Navigation",
     "registry.plugins.Navigation",
@@ -311,6 +321,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("caps passed", "costs.tasks.sweep_caps", 1),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
+    ("artefacts", "evidence.tasks.tend_artefacts", 0.25),
 ]  # (name, dotted path run for each tenant or once, minutes)
 LIMITS = "policy.plugins.Limits"  # who counts what is used of the limits
 POLICY_FACTS: dict[str, str] = {}  # fact: dotted path of who knows it (policy.facts)
@@ -334,6 +345,7 @@ DEMO_AFTERMATH: list[str] = [
     "registry.demo.settle",
     "telemetry.demo.build",
     "policy.demo.ask",
+    "registry.demo.prove",
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",
@@ -353,11 +365,16 @@ LOGGING = {
     "loggers": {
         "django.request": {"filters": ["mistakes"]},
         "django.server": {"handlers": ["console"], "propagate": False},
+        "weasyprint": {"level": "WARNING"},
+        "weasyprint.progress": {"level": "WARNING"},
+        "fontTools": {"level": "WARNING"},
+        "pyhanko": {"level": "WARNING"},
         "django-q": {"level": "WARNING"},  # a line per beat would drown the rest
     },
 }
 WORKER_SILENCE_SECONDS = 30
 GATEWAY_URL = env("ARM_GATEWAY_URL", "")
+PUBLIC_URL = env("ARM_PUBLIC_URL", "").rstrip("/")
 GATEWAY_OWN_CORE = env_bool("ARM_GATEWAY_OWN_CORE", default=True)
 
 TESTING = "pytest" in sys.modules

@@ -9,7 +9,7 @@ from drf_spectacular.views import SpectacularAPIView
 from arm import views
 from arm.ids import converter
 
-for _prefix in ("chg", "rob", "mem", "tea", "key"):
+for _prefix in ("chg", "rob", "mem", "tea", "key", "evd"):
     register_converter(converter(_prefix), _prefix)
 
 handler400 = "arm.views.handler400"

@@ -1,6 +1,7 @@
 """What costs plugs into ports of the apps below."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 from django.http import HttpRequest
@@ -12,12 +13,12 @@ from arm.panels import Entry, Panel, rights_of_visitor
 from arm.permissions import visible
 from arm.rights import Right
 from registry.gates import Verdict
-from registry.models import AgentInstance
+from registry.models import AgentInstance, AgentVersion
 from telemetry.parsing import Event
 from telemetry.parsing.blocks import Block
 
 from . import services
-from .models import SpendRollup
+from .models import Cap, SpendRollup
 from .queries import ledger_url, spent_on
 
 
@@ -62,6 +63,26 @@ class WithinCap:
     def _refused(self, instance: AgentInstance, said: str) -> Verdict:
         mend = f"{reverse('costs:cap_set')}?instance={instance.typeid}"
         return Verdict(self.name, False, said, mend, Right.SET_BUDGET.value)
+
+
+class CardBudget:
+    """On an Agent Card: what the version's live instances may spend in a day, each."""
+
+    name = "budget"
+
+    def section(self, version: AgentVersion) -> dict[str, Any] | None:
+        live = AgentInstance.objects.filter(version=version).live()
+        caps = Cap.objects.filter(instance__in=live, until=None).select_related("instance").order_by("pk")
+        said = [
+            {
+                "instanceId": cap.instance.typeid,
+                "perDay": f"{cap.per_day.normalize():f}",
+                "currency": cap.currency,
+                "since": clock.stamp(cap.since),
+            }
+            for cap in caps
+        ]
+        return {"caps": said} if said else None
 
 
 class Navigation:

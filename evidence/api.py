@@ -11,14 +11,13 @@ from rest_framework import serializers
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
-from arm import ids
 from arm.api import Request, tenant_of
 from arm.errors import Invalid, Problem
 from arm.permissions import visible
 from arm.rights import Right
 
 from .models import Checkpoint, Leaf, SigningKey
-from .queries import consistency_proof, inclusion_proof
+from .queries import about, consistency_proof, inclusion_proof
 
 ENTRIES_MAX = 1000
 TEXT = "text/plain; charset=utf-8"
@@ -42,6 +41,7 @@ class KeyOut(serializers.Serializer[Any]):
     kid = serializers.CharField()
     purpose = serializers.CharField()
     jwk = serializers.DictField(child=serializers.CharField())
+    certificate = serializers.CharField(help_text="X.509 (PEM) of a key that signs PDFs; else empty.")
     not_before = serializers.DateTimeField()
     retired_at = serializers.DateTimeField()
 
@@ -65,20 +65,19 @@ class CheckpointView(APIView):
 class ProofView(APIView):
     @extend_schema(
         parameters=[
-            OpenApiParameter("record", str, description="A change record, chg_…"),
+            OpenApiParameter("record", str, description="A change record, chg_…, or a document, evd_…"),
             OpenApiParameter("seq", int, description="Or the number of a leaf."),
         ],
         responses=PLAIN,
     )
     def get(self, request: Request) -> HttpResponse:
-        """That a record is in the log: `c2sp.org/tlog-proof@v1`. 404 until a checkpoint covers it."""
+        """That a record or document is in the log: `c2sp.org/tlog-proof@v1`. 404 until a checkpoint covers it."""
         leaves = visible(Leaf.objects.all(), request.user, Right.READ_EVIDENCE)
         if "record" in request.query_params:
             try:
-                subject = ids.decode("chg", request.query_params["record"])
+                leaf = leaves.filter(**about(request.query_params["record"])).first()
             except ValueError as problem:
                 raise _wrong("record", str(problem)) from problem
-            leaf = leaves.filter(kind="change", subject_id=subject).first()
         else:
             leaf = leaves.filter(seq=_number(request, "seq")).first()
         proof = None if leaf is None else inclusion_proof(leaf)

@@ -3,15 +3,14 @@
 import django_filters
 from django.db.models import QuerySet
 
-from arm import ids
-
 from .models import Leaf
+from .queries import about
 
 
 class LeafFilter(django_filters.FilterSet):  # type: ignore[misc]
-    """The leaf of one record, or of a place."""
+    """The leaf of one record or document, or of a place."""
 
-    record = django_filters.CharFilter(method="of_record", label="Record (chg_…)")
+    record = django_filters.CharFilter(method="of_record", label="About (chg_… or evd_…)")
     seq = django_filters.NumberFilter(label="Number", min_value=0)
 
     class Meta:
@@ -20,6 +19,6 @@ class LeafFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     def of_record(self, leaves: QuerySet[Leaf], _: str, text: str) -> QuerySet[Leaf]:
         try:
-            return leaves.filter(kind="change", subject_id=ids.decode("chg", text.strip()))
+            return leaves.filter(**about(text.strip()))
         except ValueError:
             return leaves.none()

@@ -2,12 +2,14 @@
 
 import json
 from datetime import datetime
+from typing import ClassVar, Self
 
 from django.db import models
 
 from arm import clock, db, ids
 from arm.models import ChangeRecord, Tenant, TenantRow
 
+from .lifecycle import ArtefactKind, ArtefactState, following
 from .signing.merkle import HASH_BYTES
 
 
@@ -18,10 +20,21 @@ class SigningKey(TenantRow):
 
     class Purpose(models.TextChoices):
         LOG = "log", "Checkpoints of the log"
+        EVIDENCE = "evidence", "Statements"
+        PDF = "pdf", "PDFs"
+        AGENT_CARD = "a2a", "A2A agent cards"
+
+    KINDS: ClassVar[dict[str, str]] = {
+        Purpose.LOG: "Ed25519",
+        Purpose.EVIDENCE: "Ed25519",
+        Purpose.PDF: "P-256",  # readers of PDF and A2A clients know no Ed25519
+        Purpose.AGENT_CARD: "P-256",
+    }
 
     purpose = models.CharField(max_length=20, choices=Purpose.choices)
     kid = models.CharField("key id", max_length=43, unique=True, help_text="The thumbprint of RFC 7638.")
     jwk = models.JSONField("public key")
+    certificate = models.TextField(blank=True, help_text="X.509 (PEM) of a key that signs PDFs.")
     sealed = models.BinaryField(editable=False)
     not_before = models.DateTimeField(default=clock.now)
     retired_at = models.DateTimeField(null=True)
@@ -109,8 +122,8 @@ class Leaf(models.Model):
 
     @property
     def record(self) -> str:
-        """The shown identifier of the record that it is about."""
-        return ids.encode(ChangeRecord.prefix, self.subject_id)
+        """The shown identifier of what it is about: a change record, or an artefact."""
+        return ids.encode(LEAF_PREFIXES[self.kind], self.subject_id)
 
     @property
     def created(self) -> datetime:
@@ -152,3 +165,98 @@ class Checkpoint(TenantRow):
 
     def __str__(self) -> str:
         return f"Checkpoint at {self.size}"
+
+
+class ArtefactQuerySet(models.QuerySet["Artefact"]):
+    def for_list(self) -> Self:
+        return self.defer("statement", "scratch").order_by("-pk")
+
+
+class Artefact(TenantRow):
+    """A signed document about something: an Agent Card, an Audit Pack. What is about it, and how far it has come.
+
+    The subject is named, not referenced: evidence outlives what it is about, and knows no domain. Whose eyes it is for
+    is said by the row of the domain that points here.
+    """
+
+    prefix = "evd"
+
+    kind = models.CharField(max_length=12, choices=ArtefactKind)
+    state = models.CharField(
+        max_length=10, choices=ArtefactState, default=ArtefactState.REQUESTED, editable=False
+    )
+    state_since = models.DateTimeField(default=clock.now, editable=False)
+    subject_kind = models.CharField(max_length=80)
+    subject_id = models.UUIDField()
+    subject_label = models.CharField(max_length=250)
+    statement = models.BinaryField(null=True, help_text="The in-toto statement, RFC 8785 bytes.")
+    scratch = models.BinaryField(null=True, help_text="What the next step works on; gone when it is done.")
+    key = models.ForeignKey(SigningKey, models.PROTECT, related_name="+", null=True)
+    times = models.JSONField(default=dict, help_text="State: when it was reached.")
+    requested_by_id = models.UUIDField(null=True)
+    requested_by = models.CharField(max_length=250)
+    requested_at = models.DateTimeField(default=clock.now, editable=False)
+    attempts = models.PositiveIntegerField(default=0, help_text="Failures of the step that comes next.")
+    problem = models.CharField(max_length=500, blank=True, help_text="Why that step failed last.")
+    retry_at = models.DateTimeField(null=True, help_text="When it is tried again; empty when nobody will.")
+
+    objects = models.Manager.from_queryset(ArtefactQuerySet)()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["tenant", "subject_id", "kind", "-id"], name="artefacts_of_subject"),
+            models.Index(
+                fields=["retry_at"], condition=models.Q(retry_at__isnull=False), name="artefact_retries"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_kind_display()} of {self.subject_label}"
+
+    @property
+    def arrived(self) -> bool:
+        return following(self.kind, self.state) is None
+
+    @property
+    def shown_state(self) -> str:
+        """The state, or `failed` while its next step does not succeed."""
+        return "failed" if self.problem else self.state
+
+    @property
+    def file_stem(self) -> str:
+        """How its files are called, without their kind: `agent-card.evd_…`."""
+        return f"{self.kind.replace('_', '-')}.{self.typeid}"
+
+
+class ArtefactFile(TenantRow):
+    """One file of an artefact, as it was made, once."""
+
+    class Kind(models.TextChoices):
+        ENVELOPE = "envelope", "Signed statement"
+        PDF = "pdf", "PDF"
+        PACK = "pack", "Audit Pack"
+
+    prefix = "evf"
+
+    artefact = models.ForeignKey(Artefact, models.PROTECT, related_name="files")
+    kind = models.CharField(max_length=10, choices=Kind)
+    name = models.CharField(max_length=120)
+    media_type = models.CharField(max_length=80)
+    content = models.BinaryField()
+    digest = models.CharField(max_length=71)
+    size = models.PositiveIntegerField()
+    made_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        ordering = ["kind"]
+        constraints = [
+            models.UniqueConstraint(fields=["artefact", "kind"], name="artefact_has_each_file_once")
+        ]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+LEAF_PREFIXES = {"change": ChangeRecord.prefix, "artefact": Artefact.prefix}
+"""Kinds of leaves, and how the identifiers of what they are about begin."""

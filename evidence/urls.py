@@ -8,5 +8,14 @@ app_name = "evidence"
 urlpatterns = [
     path(".well-known/arm-keys.json", views.public_keys, name="public_keys"),
     path("evidence/log/", views.LogPage.as_view(), name="log"),
-    path("evidence/log/<chg:record>/proof/", views.LeafProof.as_view(), name="leaf_proof"),
+    path(
+        "evidence/log/<chg:about>/proof/", views.LeafProof.as_view(), {"kind": "change"}, name="change_proof"
+    ),
+    path(
+        "evidence/log/<evd:about>/proof/",
+        views.LeafProof.as_view(),
+        {"kind": "artefact"},
+        name="artefact_proof",
+    ),
+    path("evidence/verify/", views.VerifyFile.as_view(), name="verify"),
 ]

@@ -306,3 +306,14 @@ def settle(demo: Demo) -> None:
     for number, instance in enumerate(active):
         if number % 25:  # one in twenty-five has gone silent, and the fleet page says so
             services.heartbeat(instance=instance, state="active", generation=instance.generation)
+
+
+CARDS = 30
+
+
+def prove(demo: Demo) -> None:
+    """Have cards of what runs in production made. Signer and worker make them while the demo is already looked at."""
+    running = AgentInstance.objects.live().filter(environment__production=True).values("version")
+    versions = AgentVersion.objects.filter(pk__in=running).order_by("pk")[: demo.count(CARDS)]
+    for version in demo.progress("cards", versions, len(versions)):
+        services.issue_card(version=version, actor=demo.people["grace"], reason="Card of record for production")

@@ -12,6 +12,7 @@ from drf_spectacular.utils import extend_schema_field
 from arm import clock, ids
 from arm.panels import seen_by_visitor
 from arm.rights import Right, Risk
+from evidence.lifecycle import ArtefactKind, ArtefactState
 
 from .lifecycle import InstanceState, VersionState
 from .models import (
@@ -25,6 +26,7 @@ from .models import (
     Heartbeat,
     Provider,
     RoleDefinition,
+    VersionEvidence,
 )
 
 
@@ -286,3 +288,23 @@ class RoleFilter(SearchSet):
     class Meta:
         model = RoleDefinition
         fields: list[str] = []
+
+
+class EvidenceFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """Signed documents by kind, state, and what they are about."""
+
+    kind = django_filters.ChoiceFilter(choices=ArtefactKind)
+    state = django_filters.ChoiceFilter(
+        method="in_state", choices=[*ArtefactState.choices, ("failed", "Failed")], label="State"
+    )
+    version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
+    template = TypeIDFilter("tpl", field_name="version__template", label="Agent (tpl_…)")
+
+    class Meta:
+        model = VersionEvidence
+        fields: list[str] = []
+
+    def in_state(self, rows: QuerySet[VersionEvidence], _: str, state: str) -> QuerySet[VersionEvidence]:
+        if state == "failed":
+            return rows.exclude(artefact__problem="")
+        return rows.filter(artefact__state=state, artefact__problem="")

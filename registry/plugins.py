@@ -1,6 +1,8 @@
 """What the directory plugs into the ports of the core: the fleet's numbers, what a search finds, its navigation."""
 
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest
@@ -9,8 +11,9 @@ from django.urls import reverse
 from arm.ids import decode
 from arm.models import Tenant, TenantRow
 from arm.panels import Entry, Hit, Panel, rights_of_visitor
-from arm.permissions import visible
+from arm.permissions import held_on, visible
 from arm.rights import Right
+from evidence.sections import PackFile
 
 from . import queries
 from .lifecycle import InstanceState
@@ -22,6 +25,7 @@ from .models import (
     Environment,
     Heartbeat,
     Provider,
+    VersionEvidence,
 )
 
 FOUND = 20
@@ -39,6 +43,7 @@ class Navigation:
         Entry("Releases", "Roles", "registry:role_list", Right.READ_DIRECTORY, "people"),
         Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),
         Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
+        Entry("Governance", "Cards and packs", "registry:evidence_list", Right.READ_EVIDENCE, "versions"),
         Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
 
@@ -72,6 +77,39 @@ class HeldBack:
             return None
         context = {"rows": rows}
         return Panel("Held back lately", "registry/_home_held_back.html", context, flush=True, wide=True)
+
+
+class VersionEvidenceList:
+    """On the page of a version: what is signed about it, how far it has come, and what can be made."""
+
+    shown = 5
+
+    def panel(self, request: HttpRequest, subject: AgentVersion) -> Panel | None:
+        held = held_on(request.user, subject)
+        if Right.READ_EVIDENCE not in held:
+            return None
+        rows = VersionEvidence.objects.filter(version=subject).for_list()
+        newest = list(rows[: self.shown + 1])
+        context = {
+            "rows": newest[: self.shown],
+            "more": len(newest) > self.shown,
+            "subject": subject,
+            "may_issue": Right.ISSUE_EVIDENCE in held,
+            "may_export": Right.EXPORT_AUDIT_PACK in held,
+            "complete": not subject.genome.missing,
+        }
+        return Panel("Evidence", "registry/_panel_evidence.html", context, anchor="evidence")
+
+
+class VersionPack:
+    """In an Audit Pack of a version: the exact bytes of its genome."""
+
+    def files(self, subject: Any) -> Iterable[PackFile]:
+        if isinstance(subject, AgentVersion):
+            yield PackFile("genome.json", bytes(subject.genome.content))
+
+    def subjects(self, subject: Any) -> Iterable[UUID]:
+        return ()
 
 
 class SearchAgents:

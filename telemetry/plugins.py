@@ -1,5 +1,6 @@
 """What telemetry answers to the apps below it: incidents that their rules open, panels, navigation."""
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
@@ -19,7 +20,7 @@ from registry.models import AgentInstance, AgentVersion
 
 from . import services
 from .filters import IncidentFilter
-from .lifecycle import Detection, IncidentKind, IncidentState, Severity
+from .lifecycle import LIVE, Detection, IncidentKind, IncidentState, Severity
 from .models import Event, Incident
 from .queries import activity, open_by_severity
 
@@ -142,6 +143,20 @@ class VersionIncidents(_IncidentsOf):
 
 class TemplateIncidents(_IncidentsOf):
     field = "template"
+
+
+class CardIncidents:
+    """On an Agent Card: what went wrong with the version, by severity, and what of it is not settled."""
+
+    name = "incidents"
+
+    def section(self, version: AgentVersion) -> dict[str, Any]:
+        states = Incident.objects.filter(version=version).values_list("severity", "state")
+        counted = Counter((severity, state in LIVE) for severity, state in states)
+        return {
+            "open": {s.value: counted[s.value, True] for s in Severity if counted[s.value, True]},
+            "settled": {s.value: counted[s.value, False] for s in Severity if counted[s.value, False]},
+        }
 
 
 class Activity:

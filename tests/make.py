@@ -20,6 +20,8 @@ from arm.permissions import grant_models
 from arm.rights import Right
 from costs.models import Cap, CostModel, LedgerEntry, SpendRollup
 from costs.pricing import PICOS, Basis
+from evidence.models import Artefact
+from evidence.signing import dsse
 from policy.engine import SCHEMA, compile_envelope
 from policy.lifecycle import ApprovalKind, PolicyState
 from policy.models import (
@@ -46,6 +48,7 @@ from registry.models import (
     Prompt,
     Provider,
     RoleDefinition,
+    VersionEvidence,
 )
 from telemetry.lifecycle import IncidentKind, Severity
 from telemetry.models import Code, Event, Incident, Job, QuarantineCount, QuarantinedEvent
@@ -561,6 +564,22 @@ def body(value: Any) -> bytes:
     return json.dumps(value).encode()
 
 
+def card(of: AgentVersion) -> VersionEvidence:
+    """An Agent Card that was asked for, and of which nothing is made yet."""
+    statement = dsse.statement(
+        subjects={"genome.json": of.genome.digest.removeprefix("sha256:")},
+        predicate_type="https://arm.example/evidence/agent-card/v1",
+        predicate={},
+    )
+    artefact = Artefact.objects.create(
+        tenant=of.tenant, kind="agent_card", subject_kind=of._meta.label_lower, subject_id=of.pk,
+        subject_label=str(of), statement=statement, requested_by="test",
+    )  # fmt: skip
+    return VersionEvidence.objects.create(
+        id=artefact.pk, tenant=of.tenant, version=of, artefact=artefact, kind=artefact.kind
+    )
+
+
 def one_of_each(tenant: Tenant) -> dict[str, Any]:
     """One row of every noun that has a page or an endpoint of its own, by TypeID prefix, all in this tenant."""
     everyone = user("owner", member_of=tenant)
@@ -598,5 +617,6 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         entry(running),
         cap(running),
         rate(tenant=tenant),
+        card(running.version),
     ]
     return {row.prefix: row for row in rows}

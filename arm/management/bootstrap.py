@@ -49,6 +49,7 @@ PROGRAMS = [
     (["chromium", "chromium-browser", "google-chrome"], "chromium"),
     (["pdftotext"], "poppler-utils"),
     (["openssl"], "openssl"),
+    (["jq"], "jq"),
 ]
 
 

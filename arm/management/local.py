@@ -51,6 +51,7 @@ def environment(base: Mapping[str, str], *, data: Path) -> dict[str, str]:
         "ARM_PORT": str(port),
         "ARM_GATEWAY_PORT": str(port + 1),
         "ARM_GATEWAY_URL": address(host, port + 1),
+        "ARM_PUBLIC_URL": address(host, port),
         "ARM_STATIC_ROOT": str(data / "static"),
         "PYTHONUNBUFFERED": "1",
     }

@@ -1,6 +1,18 @@
 """What evidence is asked: proofs, and whether everything still fits."""
 
-from .proofs import consistency_proof, inclusion_proof
+from .checks import checks_of, made_here
+from .keyrings import keyring_of, published
+from .proofs import about, consistency_proof, inclusion_proof
 from .verifying import Finding, findings
 
-__all__ = ["Finding", "consistency_proof", "findings", "inclusion_proof"]
+__all__ = [
+    "Finding",
+    "about",
+    "checks_of",
+    "consistency_proof",
+    "findings",
+    "inclusion_proof",
+    "keyring_of",
+    "made_here",
+    "published",
+]

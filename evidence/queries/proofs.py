@@ -1,12 +1,25 @@
 """Proofs out of the stored tree."""
 
 from collections.abc import Sequence
+from typing import Any
 from uuid import UUID
 
+from arm import ids
 from arm.models import Tenant
 
-from ..models import Checkpoint, Leaf, Node
+from ..models import LEAF_PREFIXES, Checkpoint, Leaf, Node
 from ..signing import merkle, notes
+
+
+def about(identifier: str) -> dict[str, Any]:
+    """How the leaf about a shown identifier (`chg_…`, `evd_…`) is found. ValueError says what is wrong with it."""
+    kinds = {prefix: kind for kind, prefix in LEAF_PREFIXES.items()}
+    prefix = identifier.rpartition("_")[0] or "chg"
+    if prefix not in kinds:
+        raise ValueError(
+            f"“{identifier[:60]}” is of nothing that has a leaf: {', '.join(f'{p}_…' for p in kinds)}."
+        )
+    return {"kind": kinds[prefix], "subject_id": ids.decode(prefix, identifier)}
 
 
 def inclusion_proof(leaf: Leaf) -> notes.Proof | None:

@@ -1,6 +1,17 @@
 """Doors into evidence."""
 
-from .keys import active_key, unsealed
+from .artefacts import enqueue_next, request_artefact, retry_artefact
+from .keys import active_key, unsealed, unsealed_ed25519
 from .log import Sealed, seal_log, sequence
 
-__all__ = ["Sealed", "active_key", "seal_log", "sequence", "unsealed"]
+__all__ = [
+    "Sealed",
+    "active_key",
+    "enqueue_next",
+    "request_artefact",
+    "retry_artefact",
+    "seal_log",
+    "sequence",
+    "unsealed",
+    "unsealed_ed25519",
+]

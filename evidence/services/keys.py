@@ -1,6 +1,7 @@
 """Signing keys: made on first use by the signer, which alone can unseal them."""
 
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from django.conf import settings
@@ -11,6 +12,7 @@ from arm import changes, clock
 from arm.models import Tenant
 
 from ..models import SigningKey
+from ..signing.certificates import self_signed
 from ..signing.keys import CannotUnseal, PrivateKey, generate, jwk, key_id, seal, unseal
 
 
@@ -31,11 +33,11 @@ def active_key(*, tenant: Tenant, purpose: str) -> SigningKey:
     known = SigningKey.objects.filter(tenant=tenant, purpose=purpose, retired_at=None).first()
     if known is not None:
         return known
-    kek, private = key_encryption_key(), generate("Ed25519")
-    public = private.public_key()
-    key = SigningKey(
-        tenant=tenant, purpose=purpose, kid=key_id(public), jwk=jwk(public), not_before=clock.now()
-    )
+    kek, private = key_encryption_key(), generate(SigningKey.KINDS[SigningKey.Purpose(purpose)])
+    public, now = private.public_key(), clock.now()
+    key = SigningKey(tenant=tenant, purpose=purpose, kid=key_id(public), jwk=jwk(public), not_before=now)
+    if purpose == SigningKey.Purpose.PDF and isinstance(private, EllipticCurvePrivateKey):
+        key.certificate = self_signed(private, name="ARM evidence", organisation=tenant.name, since=now)
     key.sealed = seal(private, kek=kek, about=key.about)
     key.save(force_insert=True)
     changes.record(None, "evidence.signingkey.created", key, after={"purpose": purpose, "kid": key.kid})

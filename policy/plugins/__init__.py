@@ -1,5 +1,6 @@
 """What policy answers to the ports of the apps below: gates, approvals, limits, panels and navigation."""
 
+from .card import CardPolicy
 from .gates import Approvals, ApprovalsVoided, Limits, PolicyBound, PolicyValidates, SlotHasPolicy
 from .navigation import Navigation
 from .panels import (
@@ -17,6 +18,7 @@ __all__ = [
     "Approvals",
     "ApprovalsVoided",
     "ApprovalsWaiting",
+    "CardPolicy",
     "DecisionsSeen",
     "InstanceStop",
     "LastApprovals",

@@ -1,6 +1,7 @@
 """The directory in the second workplace: every noun with object-level rights, every write through a service."""
 
 from .agents import AgentTemplateAdmin, AgentVersionAdmin, GenomeAdmin, PromptAdmin
+from .evidence import VersionEvidenceAdmin
 from .fleet import AgentInstanceAdmin, KeyScopeAdmin
 from .places import (
     DeploymentSlotAdmin,
@@ -27,4 +28,5 @@ __all__ = [
     "ReadOnlyInline",
     "ReasonedAdmin",
     "RoleDefinitionAdmin",
+    "VersionEvidenceAdmin",
 ]

@@ -12,6 +12,7 @@ from registry.api.directory import (
     TemplateViewSet,
     VersionViewSet,
 )
+from registry.api.evidence import EvidenceViewSet
 from registry.api.fleet import (
     EnvironmentViewSet,
     Heartbeat,
@@ -27,6 +28,7 @@ for noun, viewset in (
     ("versions", VersionViewSet),
     ("genomes", GenomeViewSet),
     ("prompts", PromptViewSet),
+    ("evidence", EvidenceViewSet),
     ("instances", InstanceViewSet),
     ("slots", SlotViewSet),
     ("roles", RoleViewSet),

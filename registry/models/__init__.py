@@ -11,6 +11,7 @@ from .agents import (
     TemplateUserGrant,
     VersionParent,
 )
+from .evidence import VersionEvidence
 from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
 from .places import (
     Environment,
@@ -49,5 +50,6 @@ __all__ = [
     "SlotBinding",
     "TemplateGroupGrant",
     "TemplateUserGrant",
+    "VersionEvidence",
     "VersionParent",
 ]

@@ -1,5 +1,7 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
+from .cards import AGENT_CARD, card_predicate, card_statement
+from .evidence import RIGHT_TO_MAKE, EvidencePage, evidence_page, right_to_take
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back, live_users
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
 from .places import (
@@ -30,9 +32,12 @@ from .versions import (
 )
 
 __all__ = [
+    "AGENT_CARD",
     "COLUMNS",
+    "RIGHT_TO_MAKE",
     "SHOWN",
     "Comparison",
+    "EvidencePage",
     "Fleet",
     "FleetRow",
     "GenomeView",
@@ -44,7 +49,10 @@ __all__ = [
     "TemplatePage",
     "TemplateRow",
     "VersionPage",
+    "card_predicate",
+    "card_statement",
     "compare",
+    "evidence_page",
     "fleet",
     "genome_view",
     "held_back",
@@ -58,6 +66,7 @@ __all__ = [
     "provider_counts",
     "reach_of",
     "releases_of",
+    "right_to_take",
     "slot_page",
     "stored_document",
     "template_page",

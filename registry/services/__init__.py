@@ -1,6 +1,7 @@
 """Every write of the directory: one function per verb."""
 
 from .asking import Duplicate
+from .evidence import export_pack, issue_card, retry_evidence
 from .genomes import ReadGenome, read_genome, store_prompt
 from .instances import (
     ApprovalNeeded,
@@ -43,9 +44,11 @@ __all__ = [
     "create_slot",
     "create_version",
     "ensure_tenant_defaults",
+    "export_pack",
     "heartbeat",
     "import_agent_card",
     "import_genome",
+    "issue_card",
     "issue_ingest_key",
     "issue_workload_token",
     "move_instance",
@@ -56,6 +59,7 @@ __all__ = [
     "request_instance_release",
     "require_profiles",
     "restrict_instance",
+    "retry_evidence",
     "roll_back_slot",
     "save_genome",
     "set_owners",

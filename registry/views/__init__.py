@@ -1,5 +1,13 @@
 """The console's pages of the directory."""
 
+from registry.views.evidence import (
+    EvidenceDetail,
+    EvidenceFile,
+    EvidenceList,
+    ExportPack,
+    IssueCard,
+    RetryEvidence,
+)
 from registry.views.instances import (
     InstanceDetail,
     InstanceList,
@@ -47,10 +55,15 @@ __all__ = [
     "EnvironmentCreate",
     "EnvironmentDetail",
     "EnvironmentList",
+    "EvidenceDetail",
+    "EvidenceFile",
+    "EvidenceList",
+    "ExportPack",
     "GenomeDownload",
     "ImportVersion",
     "InstanceDetail",
     "InstanceList",
+    "IssueCard",
     "IssueWorkloadToken",
     "MoveInstance",
     "MoveVersion",
@@ -60,6 +73,7 @@ __all__ = [
     "ProviderList",
     "ProvisionInstance",
     "RequestRelease",
+    "RetryEvidence",
     "RoleCreate",
     "RoleList",
     "SaveGenome",

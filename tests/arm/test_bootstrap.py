@@ -144,7 +144,7 @@ def test_a_program_that_is_missing_is_named_by_its_package(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert bootstrap.missing_packages(for_tests=True) == ["chromium", "poppler-utils", "openssl"]
+    assert bootstrap.missing_packages(for_tests=True) == ["chromium", "poppler-utils", "openssl", "jq"]
     assert bootstrap.missing_packages(for_tests=False) == []
 
 

@@ -13,9 +13,12 @@ from arm.crypto import canonical, digest
 from arm.ids import uuid7
 from arm.models import ChangeRecord, Tenant
 from evidence import services, tasks
-from evidence.models import Checkpoint, Leaf, SigningKey
+from evidence.lifecycle import ArtefactState
+from evidence.models import Artefact, Checkpoint, Leaf, SigningKey
 from evidence.queries import findings
+from evidence.services.steps import take_step
 from tests import make
+from tests.evidence import issuing
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -64,6 +67,45 @@ def test_what_was_changed_behind_our_back_is_found(table: str, statement: str, w
     with db.tenants([tenant.pk]):
         found = list(findings(tenant))
     assert any(one.where == where and what in one.what for one in found), found
+
+
+@pytest.mark.parametrize(
+    ("statement", "where", "what"),
+    [
+        ("UPDATE evidence_artefactfile SET content = content || ' '::bytea WHERE tenant_id = %s AND kind = 'envelope'",
+         "leaf", "not what it was"),
+        ("DELETE FROM evidence_artefactfile WHERE tenant_id = %s AND kind = 'envelope'", "leaf", "is gone"),
+    ],
+)  # fmt: skip
+def test_a_signed_document_that_was_changed_behind_our_back_is_found(
+    statement: str, where: str, what: str
+) -> None:
+    tenant = logged(1)
+    with db.tenants([tenant.pk]):
+        version = make.approved(template=make.template(tenant=tenant))
+        issuing.finish(make.card(version).artefact)
+        assert not list(findings(tenant))
+    as_the_owner(tenant, statement, "evidence_artefactfile")
+    with db.tenants([tenant.pk]):
+        found = list(findings(tenant))
+    assert any(one.where.startswith(where) and what in one.what for one in found), found
+
+
+def test_a_card_whose_stored_statement_was_exchanged_is_never_verified() -> None:
+    tenant = logged(1)
+    with db.tenants([tenant.pk]):
+        version = make.approved(template=make.template(tenant=tenant))
+        held = make.card(version)
+        for step in ("signed", "rendered", "pdf_signed"):
+            take_step(artefact_id=held.pk, step=ArtefactState(step))
+    as_the_owner(
+        tenant, "UPDATE evidence_artefactfile SET content = replace(convert_from(content, 'UTF8'), 'eyJ', 'eyI')::bytea "
+        "WHERE tenant_id = %s AND kind = 'envelope'", "evidence_artefactfile",
+    )  # fmt: skip
+    with db.tenants([tenant.pk]):
+        artefact = issuing.finish(Artefact.objects.get(pk=held.pk))
+    assert (artefact.state, artefact.shown_state) == ("logged", "failed")
+    assert "/signatures/0/sig: It is not what key" in artefact.problem
 
 
 def test_a_record_and_its_leaf_rewritten_together_do_not_fit_the_signed_root() -> None:

@@ -153,6 +153,16 @@ _OUTCOME = {
     "missing": Look("bad", "square", "Missing"),
 }
 
+# On the way to being verified: each step is done by another process.
+_EVIDENCE = {
+    "assembled": Look("move", "turn", "Assembled"),
+    "signed": Look("move", "turn", "Signed"),
+    "rendered": Look("move", "turn", "Rendered"),
+    "pdf_signed": Look("move", "turn", "PDF signed"),
+    "packed": Look("move", "turn", "Packed"),
+    "logged": Look("info", "ticked", "In the log"),
+}
+
 FAMILIES = {
     "version": _VERSION,
     "instance": _INSTANCE,
@@ -163,6 +173,7 @@ FAMILIES = {
     "approval": _APPROVAL,
     "risk": _RISK,
     "outcome": _OUTCOME,
+    "evidence": _EVIDENCE,
 }
 """Every state that has a look, by family; the gallery draws all of them."""
 

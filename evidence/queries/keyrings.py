@@ -1,0 +1,39 @@
+"""Public keys out of the database: as verifiers take them, and as they are published."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+
+from arm import ids
+
+from ..models import SigningKey
+from ..signing.checking import Keyring
+from ..signing.keys import PublicKey, from_jwk
+
+
+def keyring_of(keys: QuerySet[SigningKey]) -> Keyring:
+    """These keys, by purpose and key id."""
+    found: dict[str, dict[str, PublicKey]] = {}
+    for key in keys:
+        found.setdefault(key.purpose, {})[key.kid] = from_jwk(key.jwk)
+    return Keyring(found)
+
+
+def published(keys: QuerySet[SigningKey]) -> dict[str, Any]:
+    """The document of `/.well-known/arm-keys.json`: each key with what it signs and when it was valid. Tenants are
+    named by their identifiers only."""
+    return {
+        "keys": [
+            {
+                "kid": key.kid,
+                "jwk": key.jwk,
+                "purpose": key.purpose,
+                "tenant": ids.encode("ten", key.tenant_id),
+                "status": "active" if key.retired_at is None else "retired",
+                "not_before": key.not_before.isoformat(),
+                "not_after": key.retired_at.isoformat() if key.retired_at else None,
+            }
+            | ({"certificate": key.certificate} if key.certificate else {})
+            for key in keys.order_by("pk")
+        ]
+    }

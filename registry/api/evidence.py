@@ -1,0 +1,97 @@
+"""Endpoints of signed documents about versions."""
+
+from typing import Any
+
+from django.http import Http404, HttpResponse
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from arm.api import Request, TypeIDField, tenant_of, validated
+from arm.models import SecurityEvent
+from arm.permissions import require
+from arm.rights import Right
+from arm.services import note_security
+from evidence.lifecycle import ArtefactKind
+from evidence.models import ArtefactFile
+from registry import filters, queries, services
+from registry.api.base import DirectoryViewSet, created
+from registry.api.directory import named
+from registry.api.serializers import Out, Reasoned
+from registry.models import AgentVersion, VersionEvidence
+
+
+class EvidenceFileOut(serializers.ModelSerializer[ArtefactFile]):
+    """A file that is there: `digest` is `sha256:` and what `sha256sum` of it says."""
+
+    class Meta:
+        model = ArtefactFile
+        fields = ("kind", "name", "media_type", "digest", "size", "made_at")
+
+
+class EvidenceOut(Out):
+    """`state` is how far it has come; with a `problem` its next step has failed."""
+
+    noun = "evidence"
+    id = TypeIDField("evd", source="pk")
+    version = TypeIDField("ver", source="version_id")
+    state = serializers.CharField(source="artefact.state")
+    times = serializers.DictField(child=serializers.DateTimeField(), source="artefact.times")
+    problem = serializers.CharField(source="artefact.problem")
+    kid = serializers.CharField(source="artefact.key.kid", default=None, allow_null=True)
+    files = EvidenceFileOut(many=True, source="artefact.files")
+
+    class Meta:
+        model = VersionEvidence
+        fields = ("id", "url", "kind", "version", "state", "times", "problem", "kid", "files")
+
+
+class EvidenceIn(Reasoned):
+    kind = serializers.ChoiceField(ArtefactKind.choices)
+    version = TypeIDField("ver")
+
+
+class EvidenceViewSet(DirectoryViewSet[VersionEvidence]):
+    """Agent Cards and Audit Packs."""
+
+    queryset = VersionEvidence.objects.for_list().prefetch_related("artefact__files")
+    serializer_class = EvidenceOut
+    filterset_class = filters.EvidenceFilter
+    view_right = Right.READ_EVIDENCE
+    prefix = "evd"
+
+    @extend_schema(request=EvidenceIn, responses={201: EvidenceOut})
+    def create(self, request: Request) -> Response:
+        """Issue a card or export a pack; it is made in the background. 409 while one of this kind is being made."""
+        body = validated(EvidenceIn, request)
+        version = named(AgentVersion.objects.all(), "/version", request.user, pk=body["version"])
+        make = services.issue_card if body["kind"] == ArtefactKind.AGENT_CARD else services.export_pack
+        return created(EvidenceOut(make(version=version, actor=request.user, reason=body["reason"])))
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
+    @action(detail=True, methods=["get"], url_path=r"files/(?P<kind>[a-z]+)")
+    def files(self, request: Request, id: str, kind: str) -> HttpResponse:
+        """A file as it was made (`envelope`, `pdf`, `pack`), its digest as ETag. A line of the security log."""
+        held: VersionEvidence = self.get_object()
+        file: Any = held.artefact.files.filter(kind=kind).first()
+        if file is None:
+            raise Http404
+        require(request.user, queries.right_to_take(file), held)
+        detail = {"artefact": held.typeid, "file": file.name, "digest": file.digest}
+        note_security(
+            SecurityEvent.Kind.EXPORTED,
+            file.name,
+            user=request.user,
+            tenant=tenant_of(request),
+            detail=detail,
+        )
+        return HttpResponse(
+            bytes(file.content),
+            content_type=file.media_type,
+            headers={
+                "ETag": f'"{file.digest}"',
+                "Content-Disposition": f'attachment; filename="{file.name}"',
+            },
+        )

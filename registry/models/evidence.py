@@ -1,0 +1,49 @@
+"""Evidence about versions: which signed document is about which version, and so who may see it."""
+
+from typing import Self
+
+from django.db import models
+from django.urls import reverse
+
+from arm.models import TenantRow
+from evidence.lifecycle import ArtefactKind
+from evidence.models import Artefact
+
+from .agents import AgentVersion
+
+
+class VersionEvidenceQuerySet(models.QuerySet["VersionEvidence"]):
+    def for_list(self) -> Self:
+        """Newest first, without the documents themselves."""
+        rows = self.select_related("artefact__key", "version__template").order_by("-pk")
+        return rows.defer("artefact__statement", "artefact__scratch", "artefact__key__sealed")
+
+
+class VersionEvidence(TenantRow):
+    """An Agent Card or an Audit Pack of a version. It has the identifier of the artefact, which is the document."""
+
+    prefix = Artefact.prefix
+    permission_scopes = ("version__template", "tenant")
+    risk_path = "version__template__risk"
+
+    version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="evidence")
+    artefact = models.OneToOneField(Artefact, models.PROTECT, related_name="+")
+    kind = models.CharField(max_length=12, choices=ArtefactKind)
+
+    objects = models.Manager.from_queryset(VersionEvidenceQuerySet)()
+
+    class Meta:
+        ordering = ["-pk"]
+        verbose_name_plural = "evidence of versions"
+        constraints = [
+            models.CheckConstraint(
+                condition=models.Q(id=models.F("artefact")), name="evidence_is_its_artefact"
+            )
+        ]
+        indexes = [models.Index(fields=["tenant", "-id"], name="evidence_newest")]
+
+    def __str__(self) -> str:
+        return str(self.artefact)
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:evidence_detail", args=[self.typeid])

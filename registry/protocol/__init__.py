@@ -1,0 +1,1 @@
+"""Formats of other people that a version is written in. Pure."""

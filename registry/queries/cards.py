@@ -1,0 +1,131 @@
+"""What an Agent Card says of a version: facts as they are now, in the words of a statement. People by identifier only,
+so that a name can be forgotten without breaking a signature."""
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+
+from django.conf import settings
+
+from arm import clock, ids
+from arm.models import User
+from arm.ports import implementations
+from evidence.signing import dsse
+
+from .. import genome
+from ..genome import Json
+from ..models import AgentInstance, AgentVersion, DeploymentSlot
+from ..sections import CardSection
+from .related import owners
+
+AGENT_CARD = "https://arm.example/evidence/agent-card/v1"
+REQUIRED = ("genome", "owners", "intendedUse", "outOfScope")
+"""What the directory itself must know; every section is required beside them."""
+
+
+def card_statement(version: AgentVersion, document: dict[str, Json], at: datetime) -> bytes:
+    """The in-toto statement about the version's genome: canonical bytes, ready to be signed."""
+    content = bytes(version.genome.content)
+    return dsse.statement(
+        subjects={"genome.json": sha256(content).hexdigest()},
+        predicate_type=AGENT_CARD,
+        predicate=card_predicate(version, document, at),
+    )
+
+
+def card_predicate(version: AgentVersion, document: dict[str, Json], at: datetime) -> dict[str, Any]:
+    """The card, member by member. `completeness` says what it must say, says, and does not."""
+    template = version.template
+    said: dict[str, Any] = {
+        "schemaVersion": "1",
+        "generatedAt": clock.stamp(at),
+        "generator": {"name": "ARM", "version": settings.VERSION},
+        "tenant": {"id": ids.encode("ten", version.tenant_id), "name": template.tenant.name},
+        "validFrom": clock.stamp(at),
+        "versionId": version.typeid,
+        "version": {
+            "number": version.number,
+            "label": version.label,
+            "description": version.description,
+            "state": version.state,
+            "stateSince": clock.stamp(version.state_since),
+            "createdAt": clock.stamp(version.created_at),
+        },
+        "template": {"id": template.typeid, "name": template.name, "description": template.description},
+        "riskClass": template.risk,
+        "intendedUse": template.intended_use,
+        "outOfScope": template.out_of_scope,
+        "owners": [{"id": person_id(owner)} for owner in owners(template)],
+        "genome": _genome(version, document),
+        "environments": _environments(version),
+        "derivedFrom": [
+            {"versionId": edge.parent.typeid, "digest": edge.parent.genome.digest, "relation": edge.relation}
+            for edge in version.parents.select_related("parent__genome").order_by("pk")
+        ],
+    }
+    sections: tuple[CardSection, ...] = implementations("CARD_SECTIONS")
+    required, present = list(REQUIRED), [name for name in REQUIRED if said[name]]
+    for section in sections:
+        required.append(section.name)
+        if (found := section.section(version)) is not None:
+            said[section.name] = found
+            present.append(section.name)
+    missing = [name for name in required if name not in present]
+    said["completeness"] = {"required": required, "present": present, "missing": missing}
+    return said
+
+
+def person_id(person: User) -> str:
+    """Who somebody is in a signed document: resolved inside of ARM, as long as the account is known there."""
+    return ids.encode("usr", person.pk)
+
+
+def _genome(version: AgentVersion, document: dict[str, Json]) -> dict[str, Any]:
+    return {
+        "digest": version.genome.digest,
+        "completenessPercent": version.genome.completeness,
+        "models": [
+            {name: model[name] for name in ("role", "provider", "name", "revision") if name in model}
+            for model in document.get("models", ())
+        ],
+        "tools": [
+            {
+                "name": tool["name"],
+                "kind": tool["kind"],
+                "risk": tool["risk"],
+                "sideEffect": bool(tool.get("side_effect", False)),
+                "scopes": list(tool.get("scopes", ())),
+                "server": tool.get("server", ""),
+            }
+            for tool in document.get("tools", ())
+        ],
+        "dataSources": [
+            {"id": source["id"], "class": source["class"], "access": source["access"]}
+            for source in document.get("data_sources", ())
+        ],
+        "autonomyTierMax": document.get("behavior", {}).get("autonomy_tier_max"),
+        "limits": document.get("limits", {}),
+        "spawn": document.get("spawn", {"allowed": False}),
+        "provenance": {
+            name: document["provenance"][name]
+            for name in ("source_repo", "commit", "builder")
+            if name in document.get("provenance", {})
+        },
+        "flags": [
+            {"code": flag.code, "message": flag.message, "pointer": flag.pointer}
+            for flag in genome.risk_flags(document)
+        ],
+    }
+
+
+def _environments(version: AgentVersion) -> list[dict[str, Any]]:
+    """Where it runs or would be started: live instances and slots by environment."""
+    found: dict[str, dict[str, Any]] = {}
+    live = AgentInstance.objects.filter(version=version).live().select_related("environment")
+    slots = DeploymentSlot.objects.filter(current_version=version).select_related("environment")
+    for kind, rows in (("instances", live), ("slots", slots)):
+        for row in rows:
+            place = row.environment
+            entry = {"slug": place.slug, "production": place.production, "instances": 0, "slots": 0}
+            found.setdefault(place.slug, entry)[kind] += 1
+    return [found[slug] for slug in sorted(found)]

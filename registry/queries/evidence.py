@@ -1,0 +1,88 @@
+"""A signed document as its page shows it: its steps with their times, its files, its place in the log."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from arm import clock
+from arm.rights import Right
+from evidence.lifecycle import COURSE, LATE, ArtefactKind, ArtefactState
+from evidence.models import ArtefactFile, Leaf
+from evidence.signing import dsse
+
+from ..lifecycle import Phase
+from ..models import VersionEvidence
+
+RIGHT_TO_MAKE = {
+    ArtefactKind.AGENT_CARD: Right.ISSUE_EVIDENCE,
+    ArtefactKind.AUDIT_PACK: Right.EXPORT_AUDIT_PACK,
+}
+
+
+def right_to_take(file: ArtefactFile) -> Right:
+    """What downloading a file takes: cards are made to be read by whoever reads evidence, packs are taken away."""
+    return Right.EXPORT_AUDIT_PACK if file.kind == ArtefactFile.Kind.PACK else Right.READ_EVIDENCE
+
+
+@dataclass(frozen=True, slots=True)
+class FileRow:
+    """A file that may be taken, or that somebody with more rights may take."""
+
+    file: ArtefactFile
+    may_take: bool
+
+
+@dataclass(frozen=True, slots=True)
+class EvidencePage:
+    track: tuple[dict[str, Any], ...]
+    steps: tuple[tuple[str, datetime | None], ...]
+    files: tuple[FileRow, ...]
+    leaf: Leaf | None
+    statement: dsse.Statement | None
+    overdue: bool
+    may_retry: bool
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """What the document says that it lacks."""
+        said = self.statement.predicate.get("completeness", {}) if self.statement else {}
+        return tuple(str(one) for one in said.get("missing", ()))
+
+
+def evidence_page(held: VersionEvidence, rights: frozenset[Right]) -> EvidencePage:
+    artefact = held.artefact
+    files = artefact.files.defer("content").order_by("made_at")
+    course = COURSE[ArtefactKind(artefact.kind)]
+    reached = course.index(ArtefactState(artefact.state))
+    return EvidencePage(
+        track=tuple(
+            {"label": state.label, "phase": _phase(number, reached)} for number, state in enumerate(course)
+        ),
+        steps=tuple((state.label, _when(artefact.times.get(state.value))) for state in course),
+        files=tuple(FileRow(file, right_to_take(file) in rights) for file in files),
+        leaf=Leaf.objects.filter(kind="artefact", subject_id=artefact.pk).first(),
+        statement=_statement(artefact.statement),
+        overdue=not artefact.arrived and clock.now() - artefact.requested_at > LATE,
+        may_retry=bool(artefact.problem) and RIGHT_TO_MAKE[ArtefactKind(held.kind)] in rights,
+    )
+
+
+def _phase(number: int, reached: int) -> str:
+    if number <= reached:
+        phase = Phase.DONE if number < reached else Phase.NOW
+    else:
+        phase = Phase.NEXT if number == reached + 1 else Phase.LATER
+    return phase.value
+
+
+def _when(text: str | None) -> datetime | None:
+    return datetime.fromisoformat(text) if text else None
+
+
+def _statement(payload: Any) -> dsse.Statement | None:
+    if payload is None:
+        return None
+    try:
+        return dsse.read_statement(bytes(payload))
+    except dsse.BadEnvelope:
+        return None
