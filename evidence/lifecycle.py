@@ -9,6 +9,7 @@ from django.db.models import TextChoices
 class ArtefactKind(TextChoices):
     AGENT_CARD = "agent_card", "Agent Card"
     AUDIT_PACK = "audit_pack", "Audit Pack"
+    A2A_CARD = "a2a_card", "A2A agent card"
 
 
 class ArtefactState(TextChoices):
@@ -33,6 +34,7 @@ _S = ArtefactState
 COURSE = {
     ArtefactKind.AGENT_CARD: (_S.REQUESTED, _S.SIGNED, _S.RENDERED, _S.PDF_SIGNED, _S.LOGGED, _S.VERIFIED),
     ArtefactKind.AUDIT_PACK: (_S.REQUESTED, _S.ASSEMBLED, _S.SIGNED, _S.PACKED, _S.LOGGED, _S.VERIFIED),
+    ArtefactKind.A2A_CARD: (_S.REQUESTED, _S.SIGNED, _S.LOGGED, _S.VERIFIED),
 }
 TAKEN_BY = {
     _S.ASSEMBLED: Place.WORKER,

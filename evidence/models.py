@@ -189,7 +189,7 @@ class Artefact(TenantRow):
     subject_kind = models.CharField(max_length=80)
     subject_id = models.UUIDField()
     subject_label = models.CharField(max_length=250)
-    statement = models.BinaryField(null=True, help_text="The in-toto statement, RFC 8785 bytes.")
+    statement = models.BinaryField(null=True, help_text="What is signed: RFC 8785 bytes.")
     scratch = models.BinaryField(null=True, help_text="What the next step works on; gone when it is done.")
     key = models.ForeignKey(SigningKey, models.PROTECT, related_name="+", null=True)
     times = models.JSONField(default=dict, help_text="State: when it was reached.")
@@ -236,6 +236,10 @@ class ArtefactFile(TenantRow):
         ENVELOPE = "envelope", "Signed statement"
         PDF = "pdf", "PDF"
         PACK = "pack", "Audit Pack"
+        CARD = "card", "Signed card"
+
+    SIGNED = (Kind.ENVELOPE, Kind.CARD)
+    """What a leaf of the log stands for: each artefact has one of them."""
 
     prefix = "evf"
 

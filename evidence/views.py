@@ -20,7 +20,7 @@ from arm.views import FilteredList, current_tenant
 from .filters import LeafFilter
 from .forms import VerifyForm
 from .models import Checkpoint, Leaf, PendingLeaf, SigningKey
-from .queries import inclusion_proof, keyring_of, made_here, published
+from .queries import a2a_keys, inclusion_proof, keyring_of, made_here, published
 from .signing import checking, notes, packing
 from .signing.keys import ed25519_from_jwk
 
@@ -34,7 +34,19 @@ def public_keys(_: HttpRequest) -> JsonResponse:
     """Every public key that has ever signed here, with its validity: who verifies has no account. Tenants are named by
     their identifiers only."""
     with db.tenants(db.all_tenants()):
-        answer = JsonResponse(published(SigningKey.objects.all()))
+        return _for_everybody(published(SigningKey.objects.all()))
+
+
+@login_not_required
+@require_safe
+def public_a2a_keys(_: HttpRequest) -> JsonResponse:
+    """The keys of A2A agent cards, as a JSON Web Key Set: where the `jku` of a card leads."""
+    with db.tenants(db.all_tenants()):
+        return _for_everybody(a2a_keys(SigningKey.objects.all()))
+
+
+def _for_everybody(document: dict[str, Any]) -> JsonResponse:
+    answer = JsonResponse(document)
     answer["Cache-Control"] = f"public, max-age={KEYS_SECONDS}"
     answer["Access-Control-Allow-Origin"] = "*"
     return answer

@@ -316,4 +316,6 @@ def prove(demo: Demo) -> None:
     running = AgentInstance.objects.live().filter(environment__production=True).values("version")
     versions = AgentVersion.objects.filter(pk__in=running).order_by("pk")[: demo.count(CARDS)]
     for version in demo.progress("cards", versions, len(versions)):
-        services.issue_card(version=version, actor=demo.people["grace"], reason="Card of record for production")
+        services.issue_card(
+            version=version, actor=demo.people["grace"], reason="Card of record for production"
+        )

@@ -15,6 +15,7 @@ from .genome import PROFILES
 from .genome.reading import MAX_BYTES
 from .lifecycle import InstanceState, VersionState
 from .models import AgentTemplate, AgentVersion, Environment, Provider, RoleDefinition
+from .protocol.a2a import BINDINGS, Interface
 
 
 class ReasonForm(forms.Form):
@@ -292,3 +293,23 @@ class ProviderForm(ReasonForm):
     heartbeat_seconds = forms.IntegerField(
         min_value=5, max_value=86_400, initial=60, help_text="An instance that is silent for longer is stale."
     )
+
+
+class A2ACardForm(ReasonForm):
+    """Where the agent answers: a card must say so, and the directory does not keep it."""
+
+    interfaces = forms.CharField(
+        label="Addresses",
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": "https://agents.example.com/refunds JSONRPC"}),
+        help_text=f"One a line: an address, and its binding ({', '.join(BINDINGS)}; left out: {BINDINGS[0]}).",
+    )
+
+    def clean_interfaces(self) -> list[Interface]:
+        found = []
+        for line in str(self.cleaned_data["interfaces"]).splitlines():
+            words = line.split()
+            if len(words) > 2:
+                raise ValidationError(f"“{line.strip()[:80]}” is not an address and a binding.")
+            if words:
+                found.append(Interface(*words))
+        return found

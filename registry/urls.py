@@ -24,6 +24,7 @@ urlpatterns = [
     path("versions/<ver:pk>/move/", views.MoveVersion.as_view(), name="version_move"),
     path("versions/<ver:pk>/genome/", views.SaveGenome.as_view(), name="version_genome"),
     path("versions/<ver:pk>/card/", views.IssueCard.as_view(), name="card_issue"),
+    path("versions/<ver:pk>/a2a/", views.PublishA2ACard.as_view(), name="a2a_publish"),
     path("versions/<ver:pk>/pack/", views.ExportPack.as_view(), name="pack_export"),
     path("evidence/", views.EvidenceList.as_view(), name="evidence_list"),
     path("evidence/<evd:pk>/", views.EvidenceDetail.as_view(), name="evidence_detail"),

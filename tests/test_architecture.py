@@ -118,7 +118,7 @@ def test_shown_identifiers_have_one_prefix_per_noun():
 
 PUBLIC = {
     "/api/schema", "/health/", "/ready/", "/sign-in/", "/sign-out/", "/admin/login/", "/admin/jsi18n/",
-    "/.well-known/arm-keys.json",
+    "/.well-known/arm-keys.json", "/.well-known/arm-a2a-jwks.json",
 }  # fmt: skip
 PART = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>|\(\?P<(?P<group>\w+)>[^)]*\)")
 

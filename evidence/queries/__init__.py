@@ -1,12 +1,13 @@
 """What evidence is asked: proofs, and whether everything still fits."""
 
 from .checks import checks_of, made_here
-from .keyrings import keyring_of, published
+from .keyrings import a2a_keys, keyring_of, published
 from .proofs import about, consistency_proof, inclusion_proof
 from .verifying import Finding, findings
 
 __all__ = [
     "Finding",
+    "a2a_keys",
     "about",
     "checks_of",
     "consistency_proof",

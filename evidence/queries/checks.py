@@ -7,7 +7,7 @@ from arm.models import Tenant
 
 from ..lifecycle import ArtefactKind
 from ..models import Artefact, ArtefactFile, Leaf, SigningKey
-from ..signing import checking, dsse, packing, signed_pdfs
+from ..signing import agent_cards, checking, dsse, packing, signed_pdfs
 from ..signing.checking import Check, Keyring
 from .keyrings import keyring_of
 from .proofs import inclusion_proof
@@ -17,16 +17,16 @@ def checks_of(artefact: Artefact) -> list[Check]:
     """Every check of its files, of their fit to each other, and of its place in the log."""
     ring = keyring_of(SigningKey.objects.filter(tenant=artefact.tenant_id))
     files = {file.kind: bytes(file.content) for file in artefact.files.all()}
-    envelope = files.get(ArtefactFile.Kind.ENVELOPE)
-    if envelope is None:
-        return [Check("envelope", False, "There is none.")]
-    found = list(checking.examine(envelope, ring))
-    found.append(_same_statement(artefact, envelope))
+    signed = next((files[kind] for kind in ArtefactFile.SIGNED if kind in files), None)
+    if signed is None:
+        return [Check("signed file", False, "There is none.")]
+    found = list(checking.examine(signed, ring))
+    found.append(_same_statement(artefact, signed))
     if artefact.kind == ArtefactKind.AGENT_CARD:
-        found += _pdf(files.get(ArtefactFile.Kind.PDF, b""), envelope, ring)
-    else:
+        found += _pdf(files.get(ArtefactFile.Kind.PDF, b""), signed, ring)
+    elif artefact.kind == ArtefactKind.AUDIT_PACK:
         found += packing.examine(files.get(ArtefactFile.Kind.PACK, b""), ring)
-    found += _log(artefact, envelope, ring)
+    found += _log(artefact, signed, ring)
     return found
 
 
@@ -36,10 +36,14 @@ def made_here(tenant: Tenant, data: bytes) -> ArtefactFile | None:
     return rows.defer("content", "artefact__statement", "artefact__scratch").first()
 
 
-def _same_statement(artefact: Artefact, envelope: bytes) -> Check:
+def _same_statement(artefact: Artefact, signed: bytes) -> Check:
+    asked = bytes(artefact.statement or b"")
     try:
-        same = dsse.read(envelope).payload == bytes(artefact.statement or b"")
-    except dsse.BadEnvelope as problem:
+        if artefact.kind == ArtefactKind.A2A_CARD:
+            same = agent_cards.unsigned(signed) == asked
+        else:
+            same = dsse.read(signed).payload == asked
+    except ValueError as problem:
         return Check("payload", False, str(problem))
     return Check("payload", same, "It is what was asked for." if same else "It is not what was asked for.")
 

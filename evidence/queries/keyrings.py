@@ -19,6 +19,12 @@ def keyring_of(keys: QuerySet[SigningKey]) -> Keyring:
     return Keyring(found)
 
 
+def a2a_keys(keys: QuerySet[SigningKey]) -> dict[str, Any]:
+    """The JSON Web Key Set (RFC 7517) that A2A agent cards name: the keys that sign them, retired ones too."""
+    found = keys.filter(purpose=SigningKey.Purpose.AGENT_CARD).order_by("pk")
+    return {"keys": [{**key.jwk, "kid": key.kid, "alg": "ES256", "use": "sig"} for key in found]}
+
+
 def published(keys: QuerySet[SigningKey]) -> dict[str, Any]:
     """The document of `/.well-known/arm-keys.json`: each key with what it signs and when it was valid. Tenants are
     named by their identifiers only."""

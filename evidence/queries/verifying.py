@@ -52,7 +52,7 @@ def findings(tenant: Tenant) -> Iterator[Finding]:
         ("change", ChangeRecord.objects.filter(tenant=tenant)),
         (
             "artefact",
-            Artefact.objects.for_list().filter(tenant=tenant, files__kind=ArtefactFile.Kind.ENVELOPE),
+            Artefact.objects.for_list().filter(tenant=tenant, files__kind__in=ArtefactFile.SIGNED),
         ),
     ):
         known = Exists(Leaf.objects.filter(tenant=tenant, kind=kind, subject_id=OuterRef("pk")))
@@ -65,7 +65,7 @@ def _digests(leaves: Sequence[Leaf]) -> dict[UUID, str]:
     """What the leaves are about, and the digest of its content as it is now."""
     about = [leaf.subject_id for leaf in leaves]
     records = ChangeRecord.objects.filter(pk__in=about)
-    files = ArtefactFile.objects.filter(artefact__in=about, kind=ArtefactFile.Kind.ENVELOPE)
+    files = ArtefactFile.objects.filter(artefact__in=about, kind__in=ArtefactFile.SIGNED)
     return {record.pk: digest(canonical(record.body())) for record in records} | {
         file.artefact_id: digest(bytes(file.content)) for file in files
     }

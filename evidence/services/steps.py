@@ -19,13 +19,16 @@ from arm.tasks import SIGNER, announce, enqueue
 from ..lifecycle import GIVE_UP, SEALED_WITHIN, ArtefactKind, ArtefactState, following, pause
 from ..models import Artefact, ArtefactFile, Leaf, PendingLeaf, SigningKey
 from ..queries import checks_of, inclusion_proof
-from ..signing import dsse, pades
+from ..signing import agent_cards, dsse, pades
 from .artefacts import enqueue_next
 from .keys import active_key, unsealed
 from .log import seal_log
 from .packs import NotInTheLog, assemble, pack
 
 log = logging.getLogger(__name__)
+
+A2A_KEYS = "/.well-known/arm-a2a-jwks.json"
+"""Where readers of A2A agent cards find our keys."""
 
 
 class NotVerified(ValueError):
@@ -99,13 +102,8 @@ def _keep(
 
 
 def _sign(artefact: Artefact) -> None:
-    """The envelope, and with it the leaf that will stand for it: `sha256sum` of the file is what the leaf names."""
-    key = active_key(tenant=artefact.tenant, purpose=SigningKey.Purpose.EVIDENCE)
-    envelope = dsse.sign(bytes(artefact.statement or b""), key=unsealed(key))
-    artefact.key = key
-    kept = _keep(
-        artefact, ArtefactFile.Kind.ENVELOPE, f"{artefact.file_stem}.dsse.json", dsse.MEDIA_TYPE, envelope
-    )
+    """The signed file, and with it the leaf that will stand for it: `sha256sum` of the file is what the leaf names."""
+    kept = _a2a_card(artefact) if artefact.kind == ArtefactKind.A2A_CARD else _envelope(artefact)
     PendingLeaf.objects.create(
         tenant_id=artefact.tenant_id,
         kind="artefact",
@@ -113,6 +111,30 @@ def _sign(artefact: Artefact) -> None:
         digest=kept.digest,
         at=kept.made_at,
     )
+
+
+def _envelope(artefact: Artefact) -> ArtefactFile:
+    artefact.key = active_key(tenant=artefact.tenant, purpose=SigningKey.Purpose.EVIDENCE)
+    envelope = dsse.sign(bytes(artefact.statement or b""), key=unsealed(artefact.key))
+    return _keep(
+        artefact, ArtefactFile.Kind.ENVELOPE, f"{artefact.file_stem}.dsse.json", dsse.MEDIA_TYPE, envelope
+    )
+
+
+def _a2a_card(artefact: Artefact) -> ArtefactFile:
+    artefact.key = active_key(tenant=artefact.tenant, purpose=SigningKey.Purpose.AGENT_CARD)
+    signed = agent_cards.sign(
+        bytes(artefact.statement or b""), key=_on_p256(artefact.key), jku=f"{settings.PUBLIC_URL}{A2A_KEYS}"
+    )
+    name = f"{artefact.file_stem}.json"
+    return _keep(artefact, ArtefactFile.Kind.CARD, name, "application/json", signed)
+
+
+def _on_p256(key: SigningKey) -> EllipticCurvePrivateKey:
+    private = unsealed(key)
+    if not isinstance(private, EllipticCurvePrivateKey):
+        raise TypeError(f"{key} is not a key on P-256.")
+    return private
 
 
 def _render(artefact: Artefact) -> None:

@@ -16,10 +16,10 @@ from securesystemslib.signer import SSlibKey  # type: ignore[attr-defined]
 
 from arm.crypto import digest
 
-from . import dsse, merkle, notes, signed_pdfs
+from . import agent_cards, dsse, merkle, notes, signed_pdfs
 from .keys import BadKey, PublicKey, from_jwk, key_id
 
-EVIDENCE, PDF, LOG = "evidence", "pdf", "log"
+EVIDENCE, PDF, LOG, A2A = "evidence", "pdf", "log", "a2a"
 """Purposes of keys."""
 
 
@@ -64,9 +64,11 @@ def keyring(document: bytes) -> Keyring:
 
 
 def examine(data: bytes, ring: Keyring) -> list[Check]:
-    """Every check of an envelope or a signed PDF. Nothing that fails stops the others."""
+    """Every check of an envelope, a signed PDF or an A2A agent card. Nothing that fails stops the others."""
     if data.startswith(b"%PDF-"):
         return list(examine_pdf(data, ring))
+    if _is_a2a_card(data):
+        return list(examine_a2a_card(data, ring))
     return list(examine_envelope(data, ring))
 
 
@@ -86,6 +88,26 @@ def examine_envelope(data: bytes, ring: Keyring) -> Iterator[Check]:
         f"It says that it lacks: {', '.join(missing)}." if missing else "It says that it lacks nothing."
     )
     yield Check("completeness", True, complete)
+
+
+def examine_a2a_card(data: bytes, ring: Keyring) -> Iterator[Check]:
+    try:
+        card = agent_cards.verify(data, ring.of(A2A))
+    except agent_cards.BadCard as problem:
+        yield Check("agent card", False, str(problem))
+        return
+    yield Check(
+        "agent card", True, f"{card.get('name')} {card.get('version')}, signed by a key of the tenant."
+    )
+
+
+def _is_a2a_card(data: bytes) -> bool:
+    """By its members: an envelope has a payload, a card has skills."""
+    try:
+        said = json.loads(data)
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(said, dict) and "skills" in said and "payload" not in said
 
 
 def second_opinion(data: bytes, key: PublicKey, kid: str) -> Check:

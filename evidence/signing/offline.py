@@ -114,7 +114,7 @@ def check_proofs(root: Path, keys: dict[str, bytes], wrong: list[str]) -> int:
         about = path.name[: -len(".tlog-proof")]
         leaf = (root / "data" / "proofs" / f"{about}.leaf.json").read_bytes()
         held = [root / "data" / "changes" / f"{about}.json"]
-        held += list((root / "data" / "artefacts").glob(f"*.{about}.dsse.json"))
+        held += list((root / "data" / "artefacts").glob(f"*.{about}.*"))
         digests = {hashlib.sha256(one.read_bytes()).hexdigest() for one in held if one.exists()}
         if json.loads(leaf)["payload_sha256"] not in digests:
             wrong.append(f"{path.name}: its leaf names another file than {about}")

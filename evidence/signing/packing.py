@@ -18,6 +18,7 @@ import bagit
 
 from . import dsse
 from .checking import Check, Keyring, examine_envelope, examine_pdf, examine_proof
+from .checking import examine as examine_file
 
 MANIFEST = "manifest-sha256.txt"
 MAX_BYTES = 512 * 1024 * 1024
@@ -132,8 +133,8 @@ def _contents(held: Mapping[str, bytes], ring: Keyring) -> Iterator[Check]:
     for path, content in sorted(held.items()):
         if not path.startswith("data/"):
             continue
-        if path.endswith(".dsse.json"):
-            kind, checks = "statements", list(examine_envelope(content, ring))
+        if path.startswith("data/artefacts/"):
+            kind, checks = "statements", examine_file(content, ring)
         elif path.endswith(".pdf"):
             kind, checks = "PDFs", list(examine_pdf(content, ring))
         elif path.endswith(".tlog-proof"):
@@ -155,7 +156,7 @@ def _proof(path: str, held: Mapping[str, bytes], ring: Keyring) -> Iterator[Chec
     leaf = held.get(f"data/proofs/{about}.leaf.json")
     payload = held.get(f"data/changes/{about}.json")
     if payload is None:
-        found = [name for name in held if name.startswith("data/") and name.endswith(f".{about}.dsse.json")]
+        found = [name for name in held if name.startswith("data/artefacts/") and f".{about}." in name]
         payload = held[found[0]] if found else None
     if leaf is None or payload is None:
         yield Check("proof", False, "What it proves is not in the pack.")

@@ -9,7 +9,7 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from arm.api import Request, TypeIDField, tenant_of, validated
+from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
 from arm.models import SecurityEvent
 from arm.permissions import require
 from arm.rights import Right
@@ -21,6 +21,7 @@ from registry.api.base import DirectoryViewSet, created
 from registry.api.directory import named
 from registry.api.serializers import Out, Reasoned
 from registry.models import AgentVersion, VersionEvidence
+from registry.protocol.a2a import BINDINGS, Interface
 
 
 class EvidenceFileOut(serializers.ModelSerializer[ArtefactFile]):
@@ -48,9 +49,18 @@ class EvidenceOut(Out):
         fields = ("id", "url", "kind", "version", "state", "times", "problem", "kid", "files")
 
 
+class InterfaceIn(StrictSerializer):
+    url = serializers.URLField(max_length=2048)
+    binding = serializers.ChoiceField(BINDINGS, default=BINDINGS[0])
+    protocol_version = serializers.CharField(max_length=16, default="1.0")
+
+
 class EvidenceIn(Reasoned):
+    """`interfaces` belong to an A2A agent card: where the agent answers."""
+
     kind = serializers.ChoiceField(ArtefactKind.choices)
     version = TypeIDField("ver")
+    interfaces = InterfaceIn(many=True, required=False, default=list)
 
 
 class EvidenceViewSet(DirectoryViewSet[VersionEvidence]):
@@ -67,13 +77,21 @@ class EvidenceViewSet(DirectoryViewSet[VersionEvidence]):
         """Issue a card or export a pack; it is made in the background. 409 while one of this kind is being made."""
         body = validated(EvidenceIn, request)
         version = named(AgentVersion.objects.all(), "/version", request.user, pk=body["version"])
-        make = services.issue_card if body["kind"] == ArtefactKind.AGENT_CARD else services.export_pack
-        return created(EvidenceOut(make(version=version, actor=request.user, reason=body["reason"])))
+        about = {"version": version, "actor": request.user, "reason": body["reason"]}
+        match body["kind"]:
+            case ArtefactKind.AGENT_CARD:
+                made = services.issue_card(**about)
+            case ArtefactKind.AUDIT_PACK:
+                made = services.export_pack(**about)
+            case _:
+                interfaces = [Interface(**one) for one in body["interfaces"]]
+                made = services.publish_a2a_card(interfaces=interfaces, **about)
+        return created(EvidenceOut(made))
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"], url_path=r"files/(?P<kind>[a-z]+)")
     def files(self, request: Request, id: str, kind: str) -> HttpResponse:
-        """A file as it was made (`envelope`, `pdf`, `pack`), its digest as ETag. A line of the security log."""
+        """A file as it was made (`envelope`, `pdf`, `pack`, `card`), its digest as ETag. A line of the security log."""
         held: VersionEvidence = self.get_object()
         file: Any = held.artefact.files.filter(kind=kind).first()
         if file is None:

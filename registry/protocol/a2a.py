@@ -75,7 +75,9 @@ def _skill(skill: dict[str, Json]) -> dict[str, Any]:
 
 
 def _governance(about: About, document: dict[str, Json]) -> dict[str, Any]:
-    models = [f"{model['provider']}/{model['name']}@{model['revision']}" for model in document.get("models", ())]
+    models = [
+        f"{model['provider']}/{model['name']}@{model['revision']}" for model in document.get("models", ())
+    ]
     servers = sorted({tool["server"] for tool in document.get("tools", ()) if tool.get("server")})
     return {
         "uri": GOVERNANCE,
@@ -94,7 +96,11 @@ def _problems(card: dict[str, Any], about: About, skills: list[dict[str, Any]]) 
         if name not in card:
             yield Problem(pointer=f"/{name}", code="required", message=f"An agent card must have “{name}”.")
     if "url" not in card.get("provider", {}) or "organization" not in card.get("provider", {}):
-        yield Problem(pointer="/provider", code="required", message="An agent card names its provider and their address.")
+        yield Problem(
+            pointer="/provider",
+            code="required",
+            message="An agent card names its provider and their address.",
+        )
     for number, skill in enumerate(skills):
         for name in ("id", "name", "description", "tags"):
             if not skill[name]:
@@ -104,7 +110,11 @@ def _problems(card: dict[str, Any], about: About, skills: list[dict[str, Any]]) 
         where = f"/supportedInterfaces/{number}"
         parts = urlsplit(interface.url)
         if parts.scheme not in ("https", "http") or not parts.hostname:
-            yield Problem(pointer=f"{where}/url", code="invalid", message="An interface has an absolute http(s) address.")
+            yield Problem(
+                pointer=f"{where}/url",
+                code="invalid",
+                message="An interface has an absolute http(s) address.",
+            )
         if interface.binding not in BINDINGS:
             message = f"A binding is one of {', '.join(BINDINGS)}."
             yield Problem(pointer=f"{where}/protocolBinding", code="choice", message=message)

@@ -1,6 +1,6 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
-from .cards import AGENT_CARD, card_predicate, card_statement
+from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, published_card
 from .evidence import RIGHT_TO_MAKE, EvidencePage, evidence_page, right_to_take
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back, live_users
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
@@ -49,6 +49,7 @@ __all__ = [
     "TemplatePage",
     "TemplateRow",
     "VersionPage",
+    "a2a_facts",
     "card_predicate",
     "card_statement",
     "compare",
@@ -64,6 +65,7 @@ __all__ = [
     "place_page",
     "predecessor",
     "provider_counts",
+    "published_card",
     "reach_of",
     "releases_of",
     "right_to_take",

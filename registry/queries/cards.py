@@ -1,20 +1,25 @@
 """What an Agent Card says of a version: facts as they are now, in the words of a statement. People by identifier only,
 so that a name can be forgotten without breaking a signature."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 
 from arm import clock, ids
 from arm.models import User
 from arm.ports import implementations
+from evidence.lifecycle import ArtefactState
+from evidence.models import ArtefactFile
 from evidence.signing import dsse
 
 from .. import genome
 from ..genome import Json
 from ..models import AgentInstance, AgentVersion, DeploymentSlot
+from ..protocol.a2a import About, Interface
 from ..sections import CardSection
 from .related import owners
 
@@ -75,6 +80,26 @@ def card_predicate(version: AgentVersion, document: dict[str, Json], at: datetim
     return said
 
 
+def a2a_facts(version: AgentVersion, interfaces: Sequence[Interface], public_url: str) -> About:
+    """What an A2A agent card says of the version beside its genome. Every value is text: others read numbers as doubles."""
+    template = version.template
+    return About(
+        name=template.name,
+        description=version.description or template.description,
+        version=version.label or str(version.number),
+        organisation=template.tenant.name,
+        organisation_url=public_url,
+        interfaces=interfaces,
+        governance={
+            "versionId": version.typeid,
+            "templateId": template.typeid,
+            "genomeDigest": version.genome.digest,
+            "riskClass": template.risk,
+            "state": version.state,
+        },
+    )
+
+
 def person_id(person: User) -> str:
     """Who somebody is in a signed document: resolved inside of ARM, as long as the account is known there."""
     return ids.encode("usr", person.pk)
@@ -129,3 +154,11 @@ def _environments(version: AgentVersion) -> list[dict[str, Any]]:
             entry = {"slug": place.slug, "production": place.production, "instances": 0, "slots": 0}
             found.setdefault(place.slug, entry)[kind] += 1
     return [found[slug] for slug in sorted(found)]
+
+
+def published_card(version_id: UUID) -> ArtefactFile | None:
+    """The newest A2A agent card of a version that has passed its verification."""
+    files = ArtefactFile.objects.filter(
+        kind=ArtefactFile.Kind.CARD, artefact__subject_id=version_id, artefact__state=ArtefactState.VERIFIED
+    )
+    return files.order_by("-artefact_id").first()

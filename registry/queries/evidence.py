@@ -1,5 +1,6 @@
 """A signed document as its page shows it: its steps with their times, its files, its place in the log."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -16,6 +17,7 @@ from ..models import VersionEvidence
 RIGHT_TO_MAKE = {
     ArtefactKind.AGENT_CARD: Right.ISSUE_EVIDENCE,
     ArtefactKind.AUDIT_PACK: Right.EXPORT_AUDIT_PACK,
+    ArtefactKind.A2A_CARD: Right.ISSUE_EVIDENCE,
 }
 
 
@@ -39,6 +41,7 @@ class EvidencePage:
     files: tuple[FileRow, ...]
     leaf: Leaf | None
     statement: dsse.Statement | None
+    card: dict[str, Any] | None
     overdue: bool
     may_retry: bool
 
@@ -53,6 +56,7 @@ def evidence_page(held: VersionEvidence, rights: frozenset[Right]) -> EvidencePa
     artefact = held.artefact
     files = artefact.files.defer("content").order_by("made_at")
     course = COURSE[ArtefactKind(artefact.kind)]
+    a2a = artefact.kind == ArtefactKind.A2A_CARD
     reached = course.index(ArtefactState(artefact.state))
     return EvidencePage(
         track=tuple(
@@ -61,7 +65,8 @@ def evidence_page(held: VersionEvidence, rights: frozenset[Right]) -> EvidencePa
         steps=tuple((state.label, _when(artefact.times.get(state.value))) for state in course),
         files=tuple(FileRow(file, right_to_take(file) in rights) for file in files),
         leaf=Leaf.objects.filter(kind="artefact", subject_id=artefact.pk).first(),
-        statement=_statement(artefact.statement),
+        statement=None if a2a else _statement(artefact.statement),
+        card=json.loads(bytes(artefact.statement)) if a2a and artefact.statement else None,
         overdue=not artefact.arrived and clock.now() - artefact.requested_at > LATE,
         may_retry=bool(artefact.problem) and RIGHT_TO_MAKE[ArtefactKind(held.kind)] in rights,
     )

@@ -1,7 +1,7 @@
 """Every write of the directory: one function per verb."""
 
 from .asking import Duplicate
-from .evidence import export_pack, issue_card, retry_evidence
+from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .genomes import ReadGenome, read_genome, store_prompt
 from .instances import (
     ApprovalNeeded,
@@ -54,6 +54,7 @@ __all__ = [
     "move_instance",
     "move_version",
     "provision_instance",
+    "publish_a2a_card",
     "read_genome",
     "register_template",
     "request_instance_release",

@@ -1,9 +1,13 @@
 """Evidence about versions: cards are issued, packs are exported."""
 
+from collections.abc import Sequence
+
+from django.conf import settings
 from django.db import transaction
 
 from arm import clock
-from arm.errors import Conflict
+from arm.crypto import canonical
+from arm.errors import Conflict, Invalid
 from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
@@ -12,7 +16,8 @@ from evidence.models import Artefact
 from evidence.services import request_artefact, retry_artefact
 
 from ..models import AgentVersion, VersionEvidence
-from ..queries import RIGHT_TO_MAKE, card_statement
+from ..protocol.a2a import Interface, agent_card
+from ..queries import RIGHT_TO_MAKE, a2a_facts, card_statement
 from .genomes import read_genome
 
 
@@ -33,6 +38,33 @@ def issue_card(*, version: AgentVersion, actor: User, reason: str) -> VersionEvi
     statement = card_statement(version, read.document, clock.now())
     artefact = request_artefact(
         kind=ArtefactKind.AGENT_CARD, subject=version, actor=actor, reason=reason, statement=statement
+    )
+    return _about(version, artefact)
+
+
+@transaction.atomic
+def publish_a2a_card(
+    *, version: AgentVersion, interfaces: Sequence[Interface], actor: User, reason: str
+) -> VersionEvidence:
+    """Have the version's A2A agent card signed and published: whoever has its address can read it from then on.
+
+    Invalid with a pointer for each thing that such a card must say and this version does not; Conflict where the
+    genome was tampered with, where nobody has set the address at which we publish keys, or while one is being made.
+    """
+    require(actor, Right.ISSUE_EVIDENCE, version)
+    if not settings.PUBLIC_URL:
+        raise Conflict(
+            "A card says where its key is published: set ARM_PUBLIC_URL to the address of this server."
+        )
+    version = _locked(version)
+    read = read_genome(genome=version.genome)
+    if not read.intact:
+        raise Conflict(f"The stored genome of {version} does not match its digest; no card can be published.")
+    card, problems = agent_card(a2a_facts(version, interfaces, settings.PUBLIC_URL), read.document)
+    if problems:
+        raise Invalid("The version cannot be said as an A2A agent card yet.", problems)
+    artefact = request_artefact(
+        kind=ArtefactKind.A2A_CARD, subject=version, actor=actor, reason=reason, statement=canonical(card)
     )
     return _about(version, artefact)
 

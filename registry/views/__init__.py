@@ -6,7 +6,9 @@ from registry.views.evidence import (
     EvidenceList,
     ExportPack,
     IssueCard,
+    PublishA2ACard,
     RetryEvidence,
+    a2a_card,
 )
 from registry.views.instances import (
     InstanceDetail,
@@ -72,6 +74,7 @@ __all__ = [
     "ProviderDetail",
     "ProviderList",
     "ProvisionInstance",
+    "PublishA2ACard",
     "RequestRelease",
     "RetryEvidence",
     "RoleCreate",
@@ -90,4 +93,5 @@ __all__ = [
     "VersionDetail",
     "VersionDiff",
     "VersionList",
+    "a2a_card",
 ]

@@ -1,11 +1,15 @@
 """Pages of signed documents: the list, one with its steps and files, and the verbs that make them."""
 
 from typing import Any
+from uuid import UUID
 
+from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
+from django.views.decorators.http import require_safe
 from django.views.generic import DetailView
 
+from arm import db
 from arm.models import SecurityEvent, User
 from arm.permissions import allowed, held_on
 from arm.rights import Right
@@ -98,6 +102,37 @@ class IssueCard(_Make):
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> VersionEvidence:
         return services.issue_card(version=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class PublishA2ACard(_Make):
+    form_class = forms.A2ACardForm
+    act_rights = frozenset({Right.ISSUE_EVIDENCE})
+    heading, submit = "Publish an A2A agent card", "Publish"
+    intro = (
+        "The card is signed (ES256) and then served to whoever asks at its address, without signing in. It names the"
+        " version's skills, models and genome digest; no prompt, and no tool but the names of its servers."
+    )
+    success_message = "The card is being made."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> VersionEvidence:
+        return services.publish_a2a_card(
+            version=self.object, interfaces=cleaned["interfaces"], actor=actor, reason=cleaned["reason"]
+        )
+
+
+@login_not_required
+@require_safe
+def a2a_card(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """A published agent card, for A2A clients, which have no account here. Others' caches may keep it for a minute."""
+    with db.tenants(db.all_tenants()):
+        file = queries.published_card(pk)
+    if file is None:
+        raise Http404
+    answer = HttpResponse(bytes(file.content), content_type="application/json")
+    answer["ETag"] = f'"{file.digest}"'
+    answer["Cache-Control"] = "public, max-age=60"
+    answer["Access-Control-Allow-Origin"] = "*"
+    return answer
 
 
 class ExportPack(_Make):

@@ -1,6 +1,7 @@
 """An Agent Card: asked for with a right, signed by the signer, rendered, logged, and verified before it counts."""
 
 import json
+import re
 import subprocess
 from hashlib import sha256
 from io import BytesIO
@@ -21,7 +22,7 @@ from evidence.models import Artefact, ArtefactFile, Leaf, PendingLeaf, SigningKe
 from evidence.queries.checks import checks_of
 from evidence.services.steps import take_step
 from evidence.signing import dsse, signed_pdfs
-from evidence.signing.keys import from_jwk
+from evidence.signing.keys import from_jwk, pem
 from registry import services
 from registry.models import Genome, VersionEvidence
 from tests import make
@@ -182,6 +183,23 @@ def test_the_pdf_says_that_it_is_pdf_a_3u_and_carries_its_data_as_such() -> None
     assert (facts["part"], facts["conformance"]) == ("3", "U")
     assert root["/OutputIntents"][0]["/DestOutputProfile"].data
     assert root["/AF"][0]["/AFRelationship"] == "/Data"
+
+
+def test_the_commands_of_the_documentation_verify_a_card_and_refuse_a_changed_one(tmp_path: Path) -> None:
+    artefact = issuing.finish(issued().artefact)
+    page = (Path(__file__).parents[2] / "docs/evidence.md").read_text()
+    (commands,) = (block for block in re.findall(r"```sh\n(.*?)```", page, re.DOTALL) if "pdfsig" in block)
+    commands = commands.replace("agent-card.evd_…", artefact.file_stem)
+    assert artefact.key is not None
+    (tmp_path / "key.pem").write_text(pem(from_jwk(artefact.key.jwk)))
+    envelope = content(artefact, ArtefactFile.Kind.ENVELOPE)
+    (tmp_path / f"{artefact.file_stem}.pdf").write_bytes(content(artefact, ArtefactFile.Kind.PDF))
+    for data, works in ((envelope, True), (envelope.replace(b'"payload":"ey', b'"payload":"fy'), False)):
+        (tmp_path / f"{artefact.file_stem}.dsse.json").write_bytes(data)
+        done = subprocess.run(
+            ["bash", "-ec", commands], cwd=tmp_path, capture_output=True, text=True, check=False
+        )
+        assert ("Signature Verified Successfully" in done.stdout) is works, done.stdout + done.stderr
 
 
 @pytest.mark.parametrize("what", ["content", "appended", "other key", "no PDF", "second signature"])
