@@ -1,15 +1,17 @@
 """Writes of role bindings: who may do what, on which scope, until when."""
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
 from django.contrib.auth.models import Group, Permission
 from django.contrib.contenttypes.models import ContentType
 from django.db import transaction
 from django.db.models import Model, Q
 
-from arm import changes, clock
+from arm import changes, clock, db
 from arm.errors import Conflict, Invalid, NotAllowed
 from arm.models import GroupGrant, Membership, RoleBinding, Team, Tenant, User, UserGrant
 from arm.permissions import allowed, grant_models, require, scope_models, scope_of
@@ -69,7 +71,7 @@ def bind(
         reason=reason,
         **mine,
     )
-    _write_grants(binding, chosen, scope, mine)
+    _write_grants(binding, [right.value for right in chosen.rights], scope)
     after = {"role": role, "principal": str(principal), "scope": str(scope), "expires_at": expires_at}
     changes.record(actor, "arm.role.bound", binding, after={**after, "risk_max": risk_max}, reason=reason)
     return binding
@@ -129,16 +131,62 @@ def _holders(principal: User | Group, role: Role, tenant: Tenant) -> list[User]:
     return people
 
 
-def _write_grants(binding: RoleBinding, role: Role, scope: Model, principal: dict[str, Any]) -> None:
-    parent = UserGrant if "user" in principal else GroupGrant
+def renew_bindings() -> int:
+    """Give every binding in force exactly the rights that its role has in this version of ARM, each change recorded.
+
+    Part of `manage.py prepare`: a role that learned a right opens it for those who hold the role already. Returns how
+    many bindings changed.
+    """
+    return sum(_renewed(tenant_id) for tenant_id in db.all_tenants())
+
+
+def _renewed(tenant_id: UUID) -> int:
+    changed = 0
+    with db.tenants([tenant_id]):
+        held: dict[UUID, set[str]] = defaultdict(set)
+        for model in grant_models():
+            rows = model._default_manager.filter(tenant=tenant_id).order_by()
+            for binding_id, codename in rows.values_list("binding", "permission__codename"):
+                held[binding_id].add(codename)
+        for binding in RoleBinding.objects.filter(ended_at=None, role__in=ROLES).order_by("pk"):
+            wanted = {right.value for right in ROLES[binding.role].rights}
+            has = held[binding.pk]
+            if wanted != has and (scope := _scope_of(binding)) is not None:
+                model = _grants_of(binding, scope)
+                model._default_manager.filter(binding=binding, permission__codename__in=has - wanted).delete()
+                _write_grants(binding, wanted - has, scope)
+                before, after = {"rights": sorted(has - wanted)}, {"rights": sorted(wanted - has)}
+                reason = f"The role {binding.role} holds other rights in this version."
+                changes.record(None, "arm.role.renewed", binding, before=before, after=after, reason=reason)
+                changed += 1
+    return changed
+
+
+def _scope_of(binding: RoleBinding) -> Model | None:
+    """What a binding is on; None where it is gone."""
+    kinds = {model._meta.label_lower: model for model in scope_models()}
+    model = kinds.get(binding.scope_kind)
+    return None if model is None else model._default_manager.filter(pk=binding.scope_id).first()
+
+
+def _grants_of(binding: RoleBinding, scope: Model) -> type[Any]:
+    """The table that holds the rights of this binding."""
+    parent = UserGrant if binding.user_id else GroupGrant
     (model,) = (m for m in grant_models() if issubclass(m, parent) and scope_of(m) is type(scope))
+    return model
+
+
+def _write_grants(binding: RoleBinding, rights: Iterable[str], scope: Model) -> None:
+    wanted = set(rights)
     kind = ContentType.objects.get_for_model(type(scope))
-    permissions = Permission.objects.filter(content_type=kind, codename__in=[r.value for r in role.rights])
-    found = list(permissions)
-    if len(found) != len(role.rights):
-        raise LookupError(f"{type(scope).__name__} does not know every right of {role.name}; migrate first.")
-    make: type[Any] = model
-    model._default_manager.bulk_create(
+    found = list(Permission.objects.filter(content_type=kind, codename__in=wanted))
+    if len(found) != len(wanted):
+        raise LookupError(
+            f"{type(scope).__name__} does not know every right of {binding.role}; migrate first."
+        )
+    make = _grants_of(binding, scope)
+    mine = {"user_id": binding.user_id} if binding.user_id else {"group_id": binding.group_id}
+    make._default_manager.bulk_create(
         make(
             permission=permission,
             content_object=scope,
@@ -147,7 +195,7 @@ def _write_grants(binding: RoleBinding, role: Role, scope: Model, principal: dic
             risk_max=binding.risk_max,
             not_before=binding.not_before,
             expires_at=binding.expires_at,
-            **principal,
+            **mine,
         )
         for permission in found
     )

@@ -9,6 +9,7 @@ from django.utils.module_loading import import_string
 
 from arm import db
 from arm.pg.base import role_name, role_password
+from arm.services import renew_bindings
 
 
 class Command(BaseCommand):
@@ -16,6 +17,8 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         prepare("owner", verbosity=options["verbosity"])
+        if renewed := renew_bindings():
+            self.stderr.write(f"{renewed} role bindings have the rights of this version now")
 
 
 def prepare(alias: str, *, verbosity: int = 1) -> None:
