@@ -28,7 +28,9 @@ def test_who_holds_a_role_gets_what_it_learned_and_the_record_says_so() -> None:
     forget(hers, Right.ISSUE_EVIDENCE)
     forget(his, Right.ISSUE_EVIDENCE)
     assert not allowed(alice, Right.ISSUE_EVIDENCE, acme)
-    RoleBinding.objects.filter(role="viewer").update(role="of the tests")  # the administrators of the test hold single rights
+    RoleBinding.objects.filter(role="viewer").update(
+        role="of the tests"
+    )  # the administrators of the test hold single rights
     assert services.renew_bindings() == 2
     assert allowed(alice, Right.ISSUE_EVIDENCE, acme)
     assert allowed(bob, Right.ISSUE_EVIDENCE, template) and not allowed(bob, Right.ISSUE_EVIDENCE, acme)

@@ -3,6 +3,7 @@
 import hashlib
 import hmac
 import os
+import re
 import shutil
 import signal
 import socket
@@ -12,8 +13,10 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.cookiejar import CookieJar
 from pathlib import Path
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote, urlencode, urlsplit
+from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
 
 import psycopg
 
@@ -156,6 +159,19 @@ def product() -> Iterator[Product]:
             running.stop()
         pg.stop(running.data)
         shutil.rmtree(parent)
+
+
+def sign_in(url: str, name: str = "admin", password: str = ADMIN_PASSWORD) -> OpenerDirector:
+    """A browser's cookies after the sign-in form was sent."""
+    browser = build_opener(HTTPCookieProcessor(CookieJar()))
+    page = browser.open(f"{url}/sign-in/", timeout=10).read().decode()
+    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
+    assert token, page
+    form = {"username": name, "password": password, "csrfmiddlewaretoken": token[1]}
+    request = Request(f"{url}/sign-in/", urlencode(form).encode(), {"Referer": f"{url}/sign-in/"})
+    answer = browser.open(request, timeout=10)
+    assert answer.status == 200 and "/sign-in/" not in answer.url, answer.url
+    return browser
 
 
 def free_port_pair() -> int:

@@ -21,6 +21,7 @@ PEOPLE = {
     "erin": "approver",
     "grace": "grc_analyst",
     "judy": "tenant_admin",
+    "ute": "auditor",
 }
 DIGEST = "sha256:" + "a" * 64
 POLICY = {
@@ -51,7 +52,14 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
         services.add_member(tenant=tenant, user=person, actor=admin, reason="the story")
         services.bind(principal=person, role=role, scope=tenant, actor=admin, reason="the story")
     template = registry.register_template(
-        tenant=tenant, slug="refund-desk", name="Refund desk", actor=people["alice"], reason="the story"
+        tenant=tenant,
+        slug="refund-desk",
+        name="Refund desk",
+        description="Pays customers back.",
+        intended_use="Refunds of up to 200 EUR.",
+        out_of_scope="Anything else.",
+        actor=people["alice"],
+        reason="the story",
     )
     version = registry.create_version(
         template=template, genome=_genome(template.typeid), actor=people["alice"], reason="built"
@@ -137,6 +145,9 @@ def _genome(template: str) -> dict[str, Any]:
                 "risk": risk, "side_effect": risk == "RED", "scopes": [],
             }
             for name, risk in (("search", "GREEN"), ("send_email", "RED"))
+        ],
+        "skills": [
+            {"id": "refund", "name": "Refund", "description": "Pays a customer back.", "tags": ["payments"]},
         ],
         "provenance": {"source_repo": "https://git.example/agents", "commit": "0" * 40, "builder": "ci"},
     }  # fmt: skip

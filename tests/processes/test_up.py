@@ -1,18 +1,15 @@
 """The one command that runs ARM, with its real processes: it serves, mends itself and leaves nothing behind."""
 
-import re
 import subprocess
 import sys
-from http.cookiejar import CookieJar
 from urllib.error import HTTPError, URLError
-from urllib.parse import urlencode
-from urllib.request import HTTPCookieProcessor, OpenerDirector, Request, build_opener
+from urllib.request import OpenerDirector, build_opener
 
 import pytest
 
 from arm.management.local import ROOT
 
-from .product import ADMIN_PASSWORD, Product, parents, product, wait_for
+from .product import Product, parents, product, sign_in, wait_for
 
 SHOW = """
 from django.conf import settings
@@ -21,19 +18,6 @@ print(settings.GATEWAY_URL, User.objects.get().username)
 """
 
 pytestmark = pytest.mark.processes
-
-
-def sign_in(url: str) -> OpenerDirector:
-    """A browser's cookies after the sign-in form was sent as the first administrator."""
-    browser = build_opener(HTTPCookieProcessor(CookieJar()))
-    page = browser.open(f"{url}/sign-in/", timeout=10).read().decode()
-    token = re.search(r'name="csrfmiddlewaretoken" value="([^"]+)"', page)
-    assert token, page
-    form = {"username": "admin", "password": ADMIN_PASSWORD, "csrfmiddlewaretoken": token[1]}
-    request = Request(f"{url}/sign-in/", urlencode(form).encode(), {"Referer": f"{url}/sign-in/"})
-    answer = browser.open(request, timeout=10)
-    assert answer.status == 200 and "/sign-in/" not in answer.url, answer.url
-    return browser
 
 
 def is_signed_in(browser: OpenerDirector, url: str) -> bool:

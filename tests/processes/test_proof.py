@@ -1,0 +1,229 @@
+"""The proof, told to the real processes and checked by other people's software: openssl, securesystemslib, poppler, bagit,
+the SDK of A2A. Each also gets a copy that was tampered with, and refuses it."""
+
+import asyncio
+import base64
+import io
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from urllib.request import OpenerDirector, urlopen
+
+import bagit
+import httpx
+import pytest
+from a2a.client import A2ACardResolver
+from a2a.utils.signing import InvalidSignaturesError, create_signature_verifier
+from jwt import PyJWK
+from securesystemslib.dsse import Envelope
+from securesystemslib.exceptions import VerificationError
+from securesystemslib.signer import SSlibKey
+
+from evidence.signing.keys import from_jwk, pem
+
+from .product import Product, parents, product, sign_in, wait_for
+from .setting import PASSWORD
+from .test_story import call, database
+
+pytestmark = pytest.mark.processes
+WITHIN = 60
+"""Seconds that a document may take from its request to being verified: it takes two, on a machine that is idle."""
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Product]:
+    with product() as found:
+        found.start()
+        yield found
+
+
+@pytest.fixture(scope="module")
+def facts(running: Product) -> dict[str, Any]:
+    said = running.manage("shell", "-c", "from tests.processes.setting import build; build()")
+    found: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
+    return found
+
+
+def made(running: Product, token: str, body: dict[str, Any]) -> dict[str, Any]:
+    """Ask for a document, and wait until it is verified."""
+    status, asked = call(f"{running.url}/api/v1/registry/evidence/", token, body)
+    assert status == 201, asked
+    shown: dict[str, Any] = {}
+
+    def verified() -> bool:
+        shown.update(call(f"{running.url}{asked['url']}", token)[1])
+        assert not shown["problem"], shown
+        return bool(shown["state"] == "verified")
+
+    wait_for(verified, WITHIN)
+    return shown
+
+
+def taken(running: Product, session: OpenerDirector, document: dict[str, Any], kind: str, at: Path) -> Path:
+    """Download a file of it as a person does, under the name that it comes with."""
+    answer = session.open(f"{running.url}/registry/evidence/{document['id']}/{kind}/", timeout=20)
+    name = re.search(r'filename="([^"]+)"', answer.headers["Content-Disposition"])
+    assert name is not None
+    file = at / name[1]
+    file.write_bytes(answer.read())
+    return file
+
+
+def said(*command: str, at: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=at, capture_output=True, text=True, check=False)
+
+
+def test_an_auditor_takes_the_proof_away_and_verifies_it_without_arm(
+    running: Product, facts: dict[str, Any], tmp_path: Path
+) -> None:
+    version = facts["version"]
+    card = made(
+        running, facts["tokens"]["grace"], {"kind": "agent_card", "version": version, "reason": "of record"}
+    )
+    assert set(card["times"]) == {"requested", "signed", "rendered", "pdf_signed", "logged", "verified"}
+    ute = sign_in(running.url, "ute", PASSWORD)
+    envelope = taken(running, ute, card, "envelope", tmp_path)
+    pdf = taken(running, ute, card, "pdf", tmp_path)
+    keys = json.loads(urlopen(f"{running.url}/.well-known/arm-keys.json", timeout=10).read())["keys"]
+    key = next(from_jwk(one["jwk"]) for one in keys if one["kid"] == card["kid"])
+
+    _openssl(envelope, pem(key), tmp_path)
+    _securesystemslib(envelope, SSlibKey.from_crypto(key, keyid=card["kid"]))
+    _poppler(pdf, envelope, tmp_path)
+    assert running.manage("verify_artifact", str(envelope), str(pdf)).count(" ok ") >= 8
+
+    pack = made(
+        running, facts["tokens"]["ute"], {"kind": "audit_pack", "version": version, "reason": "audit"}
+    )
+    _pack(taken(running, ute, pack, "pack", tmp_path), keys, tmp_path)
+
+    lines = "SELECT count(*) FROM arm_securityevent e JOIN arm_user u ON u.id = e.user_id WHERE u.username = 'ute' AND e.kind = 'exported'"
+    assert database(running, lines) == 3
+
+
+def _openssl(envelope: Path, key: str, at: Path) -> None:
+    signed = json.loads(envelope.read_text())
+    (at / "key.pem").write_text(key)
+    (at / "sig").write_bytes(base64.b64decode(signed["signatures"][0]["sig"]))
+    payload = base64.b64decode(signed["payload"])
+    for data, good in ((payload, True), (payload.replace(b"Refund desk", b"Refund disk"), False)):
+        (at / "pae").write_bytes(b"DSSEv1 28 application/vnd.in-toto+json %d " % len(data) + data)
+        done = said(
+            "openssl", "pkeyutl", "-verify", "-pubin", "-inkey", "key.pem", "-rawin", "-in", "pae", "-sigfile", "sig", at=at
+        )  # fmt: skip
+        assert ("Verified Successfully" in done.stdout) is good
+
+
+def _securesystemslib(envelope: Path, key: SSlibKey) -> None:
+    Envelope.from_dict(json.loads(envelope.read_text())).verify([key], 1)
+    changed = json.loads(envelope.read_text())
+    payload = base64.b64decode(changed["payload"]).replace(b"Refund desk", b"Refund disk")
+    changed["payload"] = base64.b64encode(payload).decode()
+    with pytest.raises(VerificationError):
+        Envelope.from_dict(changed).verify([key], 1)
+
+
+def _poppler(pdf: Path, envelope: Path, at: Path) -> None:
+    assert "Signature is Valid" in said("pdfsig", pdf.name, at=at).stdout
+    (at / "detached").mkdir()
+    said("pdfdetach", "-saveall", "-o", "detached", pdf.name, at=at)
+    assert (at / "detached" / envelope.name).read_bytes() == envelope.read_bytes()
+    content = bytearray(pdf.read_bytes())
+    content[content.index(b"stream") + 40] ^= 1
+    (at / "changed.pdf").write_bytes(bytes(content))
+    assert "Digest Mismatch" in said("pdfsig", "changed.pdf", at=at).stdout
+
+
+def _pack(pack: Path, keys: list[dict[str, Any]], at: Path) -> None:
+    with zipfile.ZipFile(io.BytesIO(pack.read_bytes())) as archive:
+        archive.extractall(at / "unpacked")
+    (folder,) = (at / "unpacked").iterdir()
+    (at / "keys.json").write_text(json.dumps({"keys": keys}))
+    guide = (folder / "data" / "VERIFY.md").read_text()
+    commands = "".join(re.findall(r"```sh\n(.*?)```", guide, re.DOTALL)).replace("/tmp/", f"{at}/")
+    commands = commands.replace("YOUR-COPY-OF/arm-keys.json", str(at / "keys.json"))
+    without_arm = {"PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin", "PYTHONNOUSERSITE": "1"}
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", commands], cwd=folder, env=without_arm, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ": 0 wrong" in done.stdout
+    verbs = {json.loads(path.read_text())["verb"] for path in (folder / "data" / "changes").iterdir()}
+    assert {"registry.version.created", "registry.version.moved", "evidence.artefact.requested"} <= verbs
+    assert bagit.Bag(str(folder)).is_valid()
+    genome = folder / "data" / "genome.json"
+    genome.write_bytes(genome.read_bytes().replace(b"gpt-4o", b"gpt-4x"))
+    assert not bagit.Bag(str(folder)).is_valid()
+    refused = subprocess.run(
+        [sys.executable, "-I", "data/verify.py", "--keys", str(at / "keys.json")], cwd=folder, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert refused.returncode == 1 and "WRONG  data/genome.json" in refused.stdout
+
+
+def test_the_sdk_of_a2a_fetches_the_published_card_and_verifies_it(
+    running: Product, facts: dict[str, Any]
+) -> None:
+    body = {
+        "kind": "a2a_card",
+        "version": facts["version"],
+        "reason": "for the partners",
+        "interfaces": [{"url": "https://agents.example.com/refunds"}],
+    }
+    made(running, facts["tokens"]["alice"], body)
+
+    async def fetched() -> Any:
+        async with httpx.AsyncClient() as client:
+            resolver = A2ACardResolver(
+                client, running.url, agent_card_path=f"/a2a/versions/{facts['version']}/agent-card.json"
+            )
+            return await resolver.get_agent_card()
+
+    def key(kid: str | None, jku: str | None) -> PyJWK:
+        assert jku is not None and jku.startswith(running.url)
+        with urlopen(jku, timeout=10) as answer:  # as a client follows it
+            return PyJWK(next(one for one in json.loads(answer.read())["keys"] if one["kid"] == kid))
+
+    verify = create_signature_verifier(key, ["ES256"])
+    card = asyncio.run(fetched())
+    verify(card)
+    assert card.name == "Refund desk"
+    card.description = "Pays anybody anything."
+    with pytest.raises(InvalidSignaturesError):
+        verify(card)
+
+
+def test_what_was_asked_for_while_signer_and_worker_are_away_is_made_when_they_are_back(
+    running: Product, facts: dict[str, Any]
+) -> None:
+    stopped = [running.pid(words) for words in ("qcluster --name signer", "qcluster --name arm")]
+    everyone = [pid for pid in running.every_pid() if _below(pid, stopped)]
+    for pid in everyone:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        body = {"kind": "agent_card", "version": facts["version"], "reason": "while nobody signs"}
+        status, asked = call(f"{running.url}/api/v1/registry/evidence/", facts["tokens"]["grace"], body)
+        assert status == 201
+        time.sleep(2)
+        assert call(f"{running.url}{asked['url']}", facts["tokens"]["grace"])[1]["state"] == "requested"
+    finally:
+        for pid in everyone:
+            os.kill(pid, signal.SIGCONT)
+    shown = f"{running.url}{asked['url']}"
+    wait_for(lambda: call(shown, facts["tokens"]["grace"])[1]["state"] == "verified", WITHIN)
+
+
+def _below(pid: int, tops: list[int]) -> bool:
+    known = parents()
+    while pid in known:
+        if pid in tops:
+            return True
+        pid = known[pid]
+    return False
