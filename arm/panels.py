@@ -89,7 +89,7 @@ class Section:
 
 
 SECTIONS = (
-    "Fleet", "Directory", "Releases", "Policy", "Approvals", "Stop", "Incidents", "Telemetry", "Costs",
+    "Fleet", "Directory", "Releases", "Evaluations", "Policy", "Approvals", "Stop", "Incidents", "Telemetry", "Costs",
     "Governance", "Settings",
 )  # fmt: skip
 """The order of the navigation: who is on call comes first."""

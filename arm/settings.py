@@ -247,6 +247,9 @@ PROMOTION_GATES: list[str] = [
     "registry.gates.GenomeComplete",
     "registry.gates.NoLiveInstance",
     "policy.plugins.PolicyValidates",
+    "evaluation.plugins.SuiteAssigned",
+    "evaluation.plugins.SuitesPassed",
+    "evaluation.plugins.SafetyHolds",
 ]
 ACTIVATION_GATES: list[str] = [
     "registry.gates.VersionMayRun",
@@ -268,6 +271,7 @@ HOME_PANELS: list[str] = [
     "registry.plugins.FleetPanel",
     "telemetry.plugins.OpenIncidents",
     "costs.plugins.SpendToday",
+    "evaluation.plugins.FailingEvaluations",
     "registry.plugins.HeldBack",
     "policy.plugins.ApprovalsWaiting",
     "policy.plugins.StopsRequested",
@@ -279,10 +283,12 @@ SEARCH: list[str] = [
     "registry.plugins.SearchInstances",
     "registry.plugins.SearchPlaces",
     "telemetry.plugins.Search",
+    "evaluation.plugins.Search",
 ]
-TEMPLATE_PANELS: list[str] = ["telemetry.plugins.TemplateIncidents"]
+TEMPLATE_PANELS: list[str] = ["evaluation.plugins.TemplateSuites", "telemetry.plugins.TemplateIncidents"]
 VERSION_PANELS: list[str] = [
     "registry.plugins.VersionEvidenceList",
+    "evaluation.plugins.VersionEvaluation",
     "telemetry.plugins.VersionIncidents",
     "telemetry.plugins.Activity",
     "policy.plugins.PolicyInForce",
@@ -312,6 +318,7 @@ NAVIGATION: list[str] = [
     "policy.plugins.Navigation",
     "telemetry.plugins.Navigation",
     "costs.plugins.Navigation",
+    "evaluation.plugins.Navigation",
     "evidence.plugins.Navigation",
 ]
 SCHEDULES: list[tuple[str, str, float]] = [
@@ -319,6 +326,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("policy tidying", "policy.tasks.tidy", 60),
     ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
     ("caps passed", "costs.tasks.sweep_caps", 1),
+    ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
     ("artefacts", "evidence.tasks.tend_artefacts", 0.25),
@@ -331,7 +339,7 @@ PREPARE: list[str] = [
     "costs.services.prepare",
     "arm.statistics.prepare",
 ]  # functions of the owner's alias, called by `manage.py prepare` after migrating
-SUBSCRIBERS: dict[str, list[str]] = {}
+SUBSCRIBERS: dict[str, list[str]] = {"registry.version.moved": ["evaluation.tasks.version_moved"]}
 DEMO_GOVERNANCE: list[str] = [
     "policy.demo.build",
     "registry.demo.build",

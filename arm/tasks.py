@@ -1,6 +1,8 @@
 """Enqueue inside the transaction: django-q2's ORM broker commits the queue row with the change (an outbox)."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
+from typing import Any, TypeVar
 from uuid import UUID
 
 from django.conf import settings
@@ -9,6 +11,8 @@ from django_q.tasks import async_task
 
 from arm import clock, db, logs
 from arm.models import ProcessBeat
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 TAKEN = frozenset(
     [
@@ -61,12 +65,19 @@ def announce(event: str, *, tenant_id: UUID, **facts: str | int) -> None:
         enqueue(task, tenant_id=tenant_id, cluster=None, **facts)
 
 
+def in_steps(task: F) -> F:
+    """Mark a task that opens its own transactions (`db.tenants`): it waits for others, and nothing may be locked
+    meanwhile."""
+    task.in_steps = True  # type: ignore[attr-defined]
+    return task
+
+
 def run(*, path: str, tenant_id: str, asked_by: str = "", **facts: str | int) -> object:
-    """What the worker calls: the task, in a transaction that sees its tenant only."""
+    """What the worker calls: the task, in a transaction that sees its tenant only (or in those that it opens)."""
     task: Callable[..., object] = import_string(path)
     token = logs.request_id.set(asked_by)
     try:
-        with db.tenants([UUID(tenant_id)]):
+        with nullcontext() if getattr(task, "in_steps", False) else db.tenants([UUID(tenant_id)]):
             return task(tenant_id=UUID(tenant_id), **facts)
     finally:
         logs.request_id.reset(token)

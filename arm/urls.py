@@ -50,6 +50,8 @@ urlpatterns = [
     path("costs/", include("costs.urls")),
     path("api/v1/", include("telemetry.api")),
     path("api/v1/costs/", include("costs.api")),
+    path("evaluation/", include("evaluation.urls")),
+    path("api/v1/evaluation/", include("evaluation.api")),
     path("", include("evidence.urls")),  # /evidence/, /.well-known/arm-keys.json
     path("api/v1/evidence/", include("evidence.api")),
     path("admin/", admin.site.urls),

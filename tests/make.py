@@ -22,6 +22,8 @@ from costs.models import Cap, CostModel, LedgerEntry, SpendRollup
 from costs.pricing import PICOS, Basis
 from evidence.models import Artefact
 from evidence.signing import dsse
+from evaluation.models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from evaluation.scoring import read_suite
 from policy.engine import SCHEMA, compile_envelope
 from policy.lifecycle import ApprovalKind, PolicyState
 from policy.models import (
@@ -276,6 +278,90 @@ def ingest_token(environment: Environment, provider: Provider) -> str:
     row, token = key(ApiKey.Kind.INGEST, tenant=environment.tenant)
     KeyScope.objects.create(tenant=environment.tenant, key=row, environment=environment, provider=provider)
     return token
+
+
+def suite_document(*cases: dict[str, Any], category: str = "regression", **members: Any) -> dict[str, Any]:
+    """A suite of one case that looks for “hello” in /output, unless cases are given."""
+    scorers = [{"scorer": "contains", "field": "/output", "text": "hello"}]
+    usual = {"name": "greets", "input": "Say hello.", "scorers": scorers}
+    return {"schema": "arm.suite/v1", "category": category, "cases": list(cases) or [usual]} | members
+
+
+def suite(slug: str = "", *, document: Any = None, **kw: Any) -> Suite:
+    """A suite with one version; of `category`, or of a document."""
+    owner = _tenant(kw)
+    slug = slug or f"suite-{next(_n)}"
+    read = read_suite(document or suite_document(category=kw.pop("category", "regression")))
+    row = Suite.objects.create(tenant=owner, slug=slug, **{"name": slug, "category": read.category} | kw)
+    suite_version(row, document=json.loads(read.content))
+    return row
+
+
+def suite_version(of: Suite, *, document: Any, **kw: Any) -> SuiteVersion:
+    read = read_suite(document)
+    return SuiteVersion.objects.create(
+        tenant=of.tenant,
+        suite=of,
+        number=of.versions.count() + 1,
+        content=read.content,
+        digest=read.digest,
+        threshold=read.threshold,
+        case_count=len(read.cases),
+        **kw,
+    )
+
+
+def assigned(template: AgentTemplate, suite_: Suite | None = None, **kw: Any) -> Assignment:
+    """A mandatory suite of the agent."""
+    row = suite_ or suite(tenant=template.tenant)
+    return Assignment.objects.create(tenant=template.tenant, suite=row, template=template, **kw)
+
+
+def endpoint(template: AgentTemplate, url: str = "https://agent.example/ask", **kw: Any) -> Endpoint:
+    return Endpoint.objects.create(tenant=template.tenant, template=template, url=url, **kw)
+
+
+def run(version: AgentVersion, suite_: Suite | None = None, state: str = "passed", **kw: Any) -> Run:
+    """A run of a suite's newest version that has come out, with a result for each of its calls."""
+    of = suite_ or suite(tenant=version.tenant)
+    asked = kw.pop("suite_version", None) or of.versions.order_by("-number")[0]
+    steps = asked.document.steps
+    now = clock.now()
+    over = {"finished_at": now, "done": len(steps), "said": f"It {state}."}
+    row = Run.objects.create(
+        tenant=version.tenant,
+        suite=of,
+        suite_version=asked,
+        template=version.template,
+        version=version,
+        total=len(steps),
+        **{"genome_digest": version.genome.digest, "endpoint": "https://agent.example/ask", "state": state}
+        | ({} if state in ("queued", "running") else over | {"started_at": now})
+        | kw,
+    )
+    if state in ("passed", "failed", "errored"):
+        for position, (case, turn) in enumerate(steps):
+            outcome = state if position == 0 else "passed"
+            Result.objects.create(
+                tenant=version.tenant,
+                run=row,
+                case=case.name,
+                case_digest=case.digest,
+                turn=turn,
+                position=position,
+                severity=case.severity,
+                outcome=outcome,
+                problem="timeout" if outcome == "errored" else "",
+            )
+    return row
+
+
+def evaluated(version: AgentVersion) -> AgentVersion:
+    """Nothing of evaluation stands between the version and Approved: every mandatory suite has passed on it."""
+    rows = Assignment.objects.filter(template=version.template, until=None)
+    for one in list(rows) or [assigned(version.template)]:
+        run(version, one.suite)
+    return version
 
 
 def incident(subject: Model | None = None, **kw: Any) -> Incident:
@@ -580,6 +666,15 @@ def card(of: AgentVersion) -> VersionEvidence:
     )
 
 
+def evaluations(version: AgentVersion) -> list[Any]:
+    """One row of every noun of evaluation."""
+    assignment = assigned(version.template)
+    ran = run(version, assignment.suite)
+    allowed = AllowedHost.objects.create(tenant=version.tenant, entry="agents.internal")
+    place = endpoint(version.template)
+    return [assignment, assignment.suite, ran.suite_version, ran, ran.results.get(), place, allowed]
+
+
 def one_of_each(tenant: Tenant) -> dict[str, Any]:
     """One row of every noun that has a page or an endpoint of its own, by TypeID prefix, all in this tenant."""
     everyone = user("owner", member_of=tenant)
@@ -618,5 +713,6 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         cap(running),
         rate(tenant=tenant),
         card(running.version),
+        *evaluations(running.version),
     ]
     return {row.prefix: row for row in rows}

@@ -9,7 +9,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from arm import crypto, db, services
+from arm import crypto, db, ids, services
 from arm.models import ApiKey, ChangeRecord, Membership, Team, Tenant, User
 from arm.permissions import allowed
 from arm.rights import Right
@@ -86,6 +86,7 @@ def _candidate(admin: Client) -> str:
         admin, "registry/versions/", {"template": template["id"], "genome": genome, "reason": "built"}
     )
     assert status == 201, version
+    make.evaluated(AgentVersion.objects.get(pk=ids.decode("ver", version["id"])))
     for state in ("testing", "candidate"):
         status, moved = send(
             admin, f"registry/versions/{version['id']}/move/", {"to": state, "reason": "ready"}

@@ -141,6 +141,9 @@ _OUTCOME = {
     "degraded": Look("warn", "triangle", "Degraded"),
     "partial": Look("warn", "half", "Partial"),
     "failed": Look("bad", "cross", "Failed"),
+    "errored": Look("warn", "bang", "Errored"),
+    "never_run": Look("mute", "dashed", "Never run"),
+    "outdated": Look("warn", "clock", "Outdated"),
     "failure": Look("bad", "cross", "Failure"),
     "error": Look("bad", "cross", "Error"),
     "refused": Look("bad", "cross", "Refused"),
@@ -162,6 +165,13 @@ _EVIDENCE = {
     "packed": Look("move", "turn", "Packed"),
     "logged": Look("info", "ticked", "In the log"),
 }
+_EVALUATION = {
+    "regression": Look("info", "half", "Regression"),
+    "capability": Look("info", "diamond", "Capability"),
+    "safety": Look("move", "lock", "Safety"),
+    "blocker": Look("bad", "octagon", "Blocker"),
+    "info": Look("mute", "dot", "Info"),
+}
 
 FAMILIES = {
     "version": _VERSION,
@@ -174,6 +184,7 @@ FAMILIES = {
     "risk": _RISK,
     "outcome": _OUTCOME,
     "evidence": _EVIDENCE,
+    "evaluation": _EVALUATION,
 }
 """Every state that has a look, by family; the gallery draws all of them."""
 

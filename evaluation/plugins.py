@@ -1,0 +1,195 @@
+"""What evaluation plugs into the apps below: gates before Testing, Candidate and Approved, panels, navigation, search."""
+
+from typing import Any
+
+from django.db.models import Q
+from django.http import HttpRequest
+from django.urls import reverse
+
+from arm.ids import decode
+from arm.models import Tenant
+from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
+from arm.permissions import held_on, visible
+from arm.rights import Right
+from registry.gates import Verdict
+from registry.lifecycle import VersionState
+from registry.models import AgentTemplate, AgentVersion
+
+from . import queries
+from .models import Run, Suite
+from .scoring import Category
+
+SHOWN = 8
+ON_THE_WAY = (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED)
+
+
+class SuiteAssigned:
+    """Draft → Testing: at least one mandatory suite will be asked of the version."""
+
+    name = "suite assigned"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        if to is not VersionState.TESTING or version.state != VersionState.DRAFT:
+            return Verdict(self.name, True, "Asked of drafts before Testing only.", applies=False)
+        count = queries.assigned(version.template_id).filter(mandatory=True).count()
+        if not count:
+            mend = f"{reverse('evaluation:suite_assign')}?template={version.template.typeid}"
+            said = f"No mandatory evaluation suite is assigned to {version.template}."
+            return Verdict(self.name, False, said, mend, Right.EDIT_SUITE.value)
+        return Verdict(
+            self.name, True, f"{count} mandatory {'suite is' if count == 1 else 'suites are'} assigned."
+        )
+
+
+class SuitesPassed:
+    """Testing → Candidate: the newest run of every mandatory suite, in its present version, passed on this genome."""
+
+    name = "suites passed"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        if to is not VersionState.CANDIDATE:
+            return Verdict(self.name, True, "Asked before Candidate only.", applies=False)
+        mandatory = [one for one in queries.standings(version) if one.assignment.mandatory]
+        if not mandatory:
+            mend = f"{reverse('evaluation:suite_assign')}?template={version.template.typeid}"
+            said = f"No mandatory evaluation suite is assigned to {version.template}."
+            return Verdict(self.name, False, said, mend, Right.EDIT_SUITE.value)
+        if missing := [one for one in mandatory if not one.passed]:
+            said = " ".join(one.sentence for one in missing)
+            return Verdict(self.name, False, said, _start(version), Right.RUN_EVALUATION.value)
+        return Verdict(self.name, True, f"All mandatory suites passed on this genome ({len(mandatory)}).")
+
+
+class SafetyHolds:
+    """Before Candidate and Approved: no safety case has failed on this genome without being passed since, and every
+    mandatory safety suite has passed. There is no waiver."""
+
+    name = "safety holds"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        if to not in (VersionState.CANDIDATE, VersionState.APPROVED):
+            return Verdict(self.name, True, "Asked before Candidate and Approved only.", applies=False)
+        if failures := queries.standing_failures(version):
+            said = " ".join(_said(one) for one in failures[:SHOWN])
+            page = failures[0].run.get_absolute_url()
+            return Verdict(self.name, False, said, page, Right.READ_DIRECTORY.value)
+        safety = [one for one in queries.standings(version) if one.suite.category == Category.SAFETY]
+        if missing := [one for one in safety if one.assignment.mandatory and not one.passed]:
+            said = " ".join(one.sentence for one in missing)
+            return Verdict(self.name, False, said, _start(version), Right.RUN_EVALUATION.value)
+        if not safety:
+            return Verdict(
+                self.name, True, "No safety case has failed on this genome; no safety suite is assigned."
+            )
+        return Verdict(self.name, True, "Every safety case passed on this genome.")
+
+
+def _said(failure: queries.Failure) -> str:
+    case = f"Safety case “{failure.case}” of “{failure.run.suite}”"
+    if failure.weakened_by:
+        return f"{case} passed only after {failure.weakened_by}, who built or submitted this version, had changed it."
+    return f"{case} failed on this genome."
+
+
+def _start(version: AgentVersion) -> str:
+    return f"{reverse('evaluation:run_start')}?version={version.typeid}"
+
+
+class Navigation:
+    """The pages of evaluation."""
+
+    entries = (
+        Entry("Evaluations", "Runs", "evaluation:run_list", Right.READ_DIRECTORY, "decisions"),
+        Entry("Evaluations", "Suites", "evaluation:suite_list", Right.READ_DIRECTORY, "policies"),
+        Entry("Evaluations", "Endpoints", "evaluation:endpoint_list", Right.READ_DIRECTORY, "external"),
+        Entry(
+            "Settings", "Hosts that may be called", "evaluation:host_list", Right.MANAGE_TENANT, "external"
+        ),
+    )
+
+
+class Search:
+    """Suites by name, short name or identifier, and runs by identifier."""
+
+    def find(self, request: HttpRequest, text: str) -> list[Hit]:
+        if text.startswith(f"{Run.prefix}_"):
+            runs = visible(Run.objects.for_list(), request.user, Right.READ_DIRECTORY)
+            try:
+                found = runs.filter(pk=decode(Run.prefix, text))
+            except ValueError:
+                return []
+            return [Hit(str(run), "Evaluation run", run.get_absolute_url(), run.state) for run in found]
+        rows = visible(Suite.objects.order_by("name"), request.user, Right.READ_DIRECTORY)
+        wanted = Q(name__icontains=text) | Q(slug__icontains=text)
+        if text.startswith(f"{Suite.prefix}_"):
+            try:
+                wanted = Q(pk=decode(Suite.prefix, text))
+            except ValueError:
+                return []
+        return [
+            Hit(row.name, "Evaluation suite", row.get_absolute_url(), row.get_category_display())
+            for row in rows.filter(wanted)[:20]
+        ]
+
+
+class VersionEvaluation:
+    """On the page of a version: every suite that is asked of it, and how it stands."""
+
+    def panel(self, request: HttpRequest, subject: AgentVersion) -> Panel | None:
+        held = held_on(request.user, subject)
+        if Right.READ_DIRECTORY not in held:
+            return None
+        found = queries.standings(subject)
+        others = (
+            Run.objects.for_list()
+            .filter(version=subject)
+            .exclude(suite__in=[one.assignment.suite_id for one in found])
+        )
+        context = {
+            "version": subject,
+            "standings": found,
+            "others": list(others.defer("suite_version__content")[:SHOWN]),
+            "endpoint": queries.endpoint_of(subject),
+            "may_run": Right.RUN_EVALUATION in held,
+            "runs_url": f"{reverse('evaluation:run_list')}?version={subject.typeid}",
+        }
+        return Panel("Evaluation", "evaluation/_panel_version.html", context, anchor="evaluation")
+
+
+class TemplateSuites:
+    """On the page of an agent: which suites its versions are asked, and where they answer."""
+
+    def panel(self, request: HttpRequest, subject: AgentTemplate) -> Panel | None:
+        held = held_on(request.user, subject)
+        if Right.READ_DIRECTORY not in held:
+            return None
+        newest = subject.versions.select_related("genome", "template").order_by("-number").first()
+        context = {
+            "template": subject,
+            "rows": _rows(subject, newest),
+            "newest": newest,
+            "endpoints": queries.endpoints_of(subject),
+            "may_edit": Right.EDIT_SUITE in held,
+            "may_run": Right.RUN_EVALUATION in held,
+        }
+        return Panel("Evaluation", "evaluation/_panel_template.html", context, anchor="evaluation")
+
+
+def _rows(template: AgentTemplate, newest: AgentVersion | None) -> list[dict[str, Any]]:
+    """Every suite of the agent, and how it stands for its newest version."""
+    found = {one.assignment.pk: one for one in queries.standings(newest)} if newest else {}
+    return [{"assignment": row, "standing": found.get(row.pk)} for row in queries.assigned(template.pk)]
+
+
+class FailingEvaluations:
+    """On the fleet page: what has come out badly on versions that are on their way or at work, and was not repeated."""
+
+    def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
+        if Right.READ_DIRECTORY.value not in rights_of_visitor(request):
+            return None
+        rows = queries.failing(seen_by_visitor(Run.objects.for_list(), request, Right.READ_DIRECTORY), SHOWN)
+        if not rows:
+            return None
+        url = f"{reverse('evaluation:run_list')}?state=failed&state=errored"
+        context = {"runs": rows, "url": url}
+        return Panel("Failing evaluations", "evaluation/_home_failing.html", context, flush=True, wide=True)

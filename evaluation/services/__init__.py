@@ -1,0 +1,35 @@
+"""Writes of evaluation: suites, what they are asked of, where agents answer, and runs."""
+
+from .places import allow_host, end_allowed_host, end_endpoint, set_endpoint
+from .runs import (
+    Step,
+    begin_step,
+    cancel_run,
+    cancel_runs_of,
+    hand_over,
+    record_reply,
+    start_missing,
+    start_run,
+    wake_stalled,
+)
+from .suites import assign_suite, create_suite, end_assignment, save_version
+
+__all__ = [
+    "Step",
+    "allow_host",
+    "assign_suite",
+    "begin_step",
+    "cancel_run",
+    "cancel_runs_of",
+    "create_suite",
+    "end_allowed_host",
+    "end_assignment",
+    "end_endpoint",
+    "hand_over",
+    "record_reply",
+    "save_version",
+    "set_endpoint",
+    "start_missing",
+    "start_run",
+    "wake_stalled",
+]
