@@ -271,7 +271,7 @@ HOME_PANELS: list[str] = [
     "registry.plugins.FleetPanel",
     "telemetry.plugins.OpenIncidents",
     "costs.plugins.SpendToday",
-    "evaluation.plugins.FailingEvaluations",
+    "evaluation.plugins.Evaluations",
     "registry.plugins.HeldBack",
     "policy.plugins.ApprovalsWaiting",
     "policy.plugins.StopsRequested",
@@ -346,6 +346,9 @@ DEMO_GOVERNANCE: list[str] = [
     "policy.demo.tighten",
     "costs.demo.set_budget",
 ]  # through services, in one transaction of the tenant
+DEMO_OBSERVERS: list[str] = [
+    "evaluation.demo.follow"
+]  # told of each agent as it is registered, and of each version as it comes to Testing
 DEMO_ACTIVITY: list[str] = [
     "costs.demo.send",
 ]  # through the public endpoints, after the governance has committed

@@ -54,6 +54,12 @@ class RunFilter(SearchSet):
         distinct=False,
     )
     trigger = django_filters.ChoiceFilter(choices=Trigger.choices, label="Started")
+    counts = django_filters.ChoiceFilter(
+        method="counting",
+        label="Which",
+        empty_label="All",
+        choices=[("true", "The newest of each suite on versions in use")],
+    )
     suite = TypeIDFilter("sui", field_name="suite", label="Suite (sui_…)")
     template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
     version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
@@ -63,6 +69,10 @@ class RunFilter(SearchSet):
     class Meta:
         model = Run
         fields: list[str] = []
+
+    def counting(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        found: QuerySet[Any] = rows.counting()  # type: ignore[attr-defined]
+        return found
 
 
 class ResultFilter(django_filters.FilterSet):  # type: ignore[misc]

@@ -187,6 +187,18 @@ class RunQuerySet(models.QuerySet["Run"]):
     def for_list(self) -> Self:
         return self.select_related("suite", "suite_version", "version__template", "template").order_by("-pk")
 
+    def counting(self) -> Self:
+        """The newest run of each suite on each genome, of versions that are on their way or at work."""
+        newest = Run.objects.filter(
+            suite=models.OuterRef("suite"),
+            template=models.OuterRef("template"),
+            genome_digest=models.OuterRef("genome_digest"),
+        ).exclude(state=RunState.CANCELLED)
+        return self.filter(
+            version__state__in=["testing", "candidate", "approved"],
+            pk=models.Subquery(newest.order_by("-pk").values("pk")[:1]),
+        )
+
 
 class Run(TenantRow):
     """One suite version put to one genome. What it is about is frozen; once it has come out, all of it is."""

@@ -16,6 +16,7 @@ from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion
 
 from . import queries
+from .lifecycle import RunState
 from .models import Run, Suite
 from .scoring import Category
 
@@ -181,15 +182,30 @@ def _rows(template: AgentTemplate, newest: AgentVersion | None) -> list[dict[str
     return [{"assignment": row, "standing": found.get(row.pk)} for row in queries.assigned(template.pk)]
 
 
-class FailingEvaluations:
-    """On the fleet page: what has come out badly on versions that are on their way or at work, and was not repeated."""
+class Evaluations:
+    """On the fleet page: how the suites stand on versions that are on their way or at work, and what came out badly."""
+
+    tiles = (
+        (RunState.FAILED, "bad"), (RunState.ERRORED, "warn"), (RunState.RUNNING, ""), (RunState.QUEUED, ""),
+        (RunState.PASSED, ""),
+    )  # fmt: skip
 
     def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
         if Right.READ_DIRECTORY.value not in rights_of_visitor(request):
             return None
-        rows = queries.failing(seen_by_visitor(Run.objects.for_list(), request, Right.READ_DIRECTORY), SHOWN)
-        if not rows:
+        seen = seen_by_visitor(Run.objects.all(), request, Right.READ_DIRECTORY)
+        counts = queries.by_state(seen)
+        if not counts:
             return None
-        url = f"{reverse('evaluation:run_list')}?state=failed&state=errored"
-        context = {"runs": rows, "url": url}
-        return Panel("Failing evaluations", "evaluation/_home_failing.html", context, flush=True, wide=True)
+        page = f"{reverse('evaluation:run_list')}?counts=true&state="
+        context = {
+            "tiles": [
+                {"label": state.label, "value": counts.get(state, 0), "url": page + state, "tone": tone}
+                for state, tone in self.tiles
+                if state in counts or state in (RunState.FAILED, RunState.PASSED)
+            ],
+            "runs": queries.failing(seen, SHOWN)
+            if {RunState.FAILED, RunState.ERRORED} & counts.keys()
+            else [],
+        }
+        return Panel("Evaluations", "evaluation/_home.html", context, anchor="evaluations", wide=True)

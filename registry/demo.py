@@ -5,6 +5,9 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from typing import Any
 
+from django.conf import settings
+from django.utils.module_loading import import_string
+
 from arm.demo import Demo
 from arm.rights import Risk
 from registry import services
@@ -108,7 +111,7 @@ def _templates(demo: Demo) -> Iterator[AgentTemplate]:
         region = REGIONS[number // len(KINDS) % len(REGIONS)]
         author = demo.people["alice" if number % 3 else "bob"]
         with demo.at(demo.start + timedelta(hours=number)):
-            yield services.register_template(
+            template = services.register_template(
                 tenant=demo.tenant,
                 slug=f"{slug}-{region}" if region else slug,
                 name=f"{name} {region.upper()}".strip(),
@@ -122,6 +125,8 @@ def _templates(demo: Demo) -> Iterator[AgentTemplate]:
                 actor=author,
                 reason=f"Asked for by the {team} team",
             )
+            _tell(demo, template, True)
+        yield template
 
 
 def _versions(demo: Demo, templates: list[AgentTemplate]) -> None:
@@ -164,9 +169,17 @@ def _promote(demo: Demo, version: AgentVersion, final: VersionState, began: date
                 actor=demo.people[mover],
                 reason=f"Ready to be {state.label.lower()}",
             )
+            if state is VersionState.TESTING:
+                _tell(demo, version, final is not state)
         if state is final:
             break
     return version
+
+
+def _tell(demo: Demo, subject: AgentTemplate | AgentVersion, ready: bool) -> None:
+    """Let the apps above do their part before it goes on; `ready` says whether it will."""
+    for path in settings.DEMO_OBSERVERS:
+        import_string(path)(demo, subject, ready)
 
 
 def _genome(demo: Demo, template: AgentTemplate, step: int) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from registry.services.locking import locked
 from ..clients import Question, Reply
 from ..lifecycle import GRACE, LIVE, TRIES, RunState, Trigger
 from ..models import Result, Run, Suite
-from ..queries import allowed_of, endpoint_of, newest_version, standings
+from ..queries import NEVER, ORDER, OUTDATED, allowed_of, endpoint_of, newest_version, standings
 from ..scoring import Case, Outcome, Verdict, judge
 
 WORK: Final = "evaluation.tasks.work_off"
@@ -200,12 +200,10 @@ def _requeue(run: Run) -> None:
 def start_missing(
     *, version: AgentVersion, actor: User | None, reason: str, trigger: Trigger = Trigger.MANUAL
 ) -> list[Run]:
-    """Run every mandatory suite that has neither passed on this genome nor is being run."""
-    missing = [
-        one
-        for one in standings(version)
-        if one.assignment.mandatory and not one.passed and one.state not in LIVE
-    ]
+    """Run every mandatory suite that has neither passed on this genome nor is being run. A rule (`actor` None) leaves
+    what has failed or errored as it came out: that is repeated by a person, with a reason."""
+    waiting = {NEVER, OUTDATED} if actor is None else set(ORDER) - LIVE - {RunState.PASSED}
+    missing = [one for one in standings(version) if one.assignment.mandatory and one.state in waiting]
     return [
         start_run(version=version, suite=one.suite, actor=actor, reason=reason, trigger=trigger)
         for one in missing

@@ -16,11 +16,13 @@ from django.test import Client
 from arm import clock, db, ids
 from arm.models import Tenant, User
 from costs.models import LedgerEntry
+from evaluation.queries import standings
+from evaluation.scoring import Category
 from policy.engine import Effect
 from policy.gateway.past import Past, keep
 from policy.lifecycle import ApprovalState
 from policy.models import ApprovalRequest, Decision
-from registry.models import AgentInstance, InstanceInterval
+from registry.models import AgentInstance, AgentVersion, InstanceInterval
 from tests import make
 from tests.telemetry.sending import forget
 
@@ -104,6 +106,16 @@ def test_approvals_are_listed_in_the_order_in_which_they_were_asked_for():
     assert moments == sorted(moments)
 
 
+def test_every_version_past_testing_has_passed_its_suites_on_its_own_genome():
+    rows = AgentVersion.objects.exclude(state__in=["draft", "testing"]).select_related("template", "genome")
+    assert rows
+    for version in rows:
+        found = standings(version)
+        assert {one.suite.category for one in found} == set(Category)
+        assert all(one.passed and one.run.results.count() == one.run.total for one in found)
+        assert all(one.run.finished_at < version.state_since for one in found)
+
+
 def test_nothing_of_the_demo_lies_in_the_future():
     now = clock.now()
     seen = 0
@@ -179,6 +191,7 @@ def test_every_number_of_the_fleet_page_equals_the_rows_behind_its_link(name):
         "/registry/instances/": 4 + 9 * 4,  # tiles, and nine numbers of three environments and their sum
         "/incidents/": 5,
         "/approvals/waiting/": 1,
+        "/evaluation/runs/": 2,
     }
 
 
