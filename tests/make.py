@@ -334,8 +334,12 @@ def run(version: AgentVersion, suite_: Suite | None = None, state: str = "passed
         suite_version=asked,
         template=version.template,
         version=version,
-        total=len(steps),
-        **{"genome_digest": version.genome.digest, "endpoint": "https://agent.example/ask", "state": state}
+        **{
+            "total": len(steps),
+            "genome_digest": version.genome.digest,
+            "endpoint": "https://agent.example/ask",
+            "state": state,
+        }
         | ({} if state in ("queued", "running") else over | {"started_at": now})
         | kw,
     )

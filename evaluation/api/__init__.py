@@ -13,6 +13,7 @@ from rest_framework.routers import SimpleRouter
 from rest_framework.serializers import BaseSerializer
 
 from arm.api import Request, tenant_of, validated
+from arm.crypto import canonical
 from arm.errors import Invalid, Problem
 from arm.permissions import visible
 from arm.rights import Right
@@ -22,6 +23,7 @@ from telemetry.api import AskedViewSet
 
 from .. import filters, services
 from ..models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from ..scoring import read_suite
 from . import serializers as words
 
 M = TypeVar("M", bound=Model)
@@ -41,6 +43,17 @@ def seen(request: Request, rows: QuerySet[Any], pk: UUID, pointer: str) -> Any:
     return row
 
 
+def held(document: Any) -> Any:
+    """The document, if it is a suite; else Invalid with pointers into the body."""
+    try:
+        read_suite(canonical(document))
+    except Invalid as refusal:
+        for problem in refusal.errors:
+            problem["pointer"] = f"/document{problem['pointer']}"
+        raise
+    return document
+
+
 def created(answer: BaseSerializer[Any]) -> Response:
     return Response(answer.data, status=status.HTTP_201_CREATED)
 
@@ -57,6 +70,7 @@ class SuiteViewSet(EvaluationViewSet[Suite]):
     def create(self, request: Request) -> Response:
         """A new suite with its first version."""
         body = validated(words.SuiteIn, request)
+        held(body["document"])
         made = services.create_suite(tenant=tenant_of(request), actor=request.user, **body)
         return created(words.SuiteVersionDetailOut(made))
 
@@ -66,6 +80,7 @@ class SuiteViewSet(EvaluationViewSet[Suite]):
         """Another version; what passed the one before has to be run again."""
         suite = self.get_object()
         body = validated(words.VersionIn, request)
+        held(body["document"])
         made = services.save_version(suite=suite, actor=request.user, **body)
         return created(words.SuiteVersionDetailOut(made))
 

@@ -59,11 +59,10 @@ class Suite:
         return [(case, turn) for case in self.cases for turn in range(1, case.repeats + 1)]
 
 
-def read_suite(data: bytes | str | Mapping[str, Json]) -> Suite:
+def read_suite(data: bytes | str | Json) -> Suite:
     """The suite in these bytes (or JSON values). Invalid names every problem by its JSON Pointer."""
-    if isinstance(data, Mapping):
-        document: Json = dict(data)
-    else:
+    document: Json = data
+    if isinstance(data, bytes | str):
         document = genome.read(data, media_type="application/json").document
     found = problems(document)
     content = b""

@@ -8,10 +8,14 @@ from typing import Any
 
 from arm import db, services
 from arm.models import ApiKey, Membership, Tenant, User
+from evaluation import services as evaluation
+from evaluation.tasks import work_off
 from policy import services as policy
 from registry import services as registry
 from registry.lifecycle import VersionState
-from registry.models import Environment, Provider
+from registry.models import AgentTemplate, AgentVersion, Environment, Provider
+from tests.hostile import hostile
+from tests.make import suite_document
 
 PASSWORD = "a long enough password for the story"
 PEOPLE = {
@@ -64,6 +68,7 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
     version = registry.create_version(
         template=template, genome=_genome(template.typeid), actor=people["alice"], reason="built"
     )
+    _evaluated(tenant, template, version, people)
     for state, mover in (
         (VersionState.TESTING, "alice"),
         (VersionState.CANDIDATE, "carol"),
@@ -112,6 +117,24 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
             instance=instance, name="agent", actor=None, reason="the story"
         ).token,
     }
+
+
+def _evaluated(
+    tenant: Tenant, template: AgentTemplate, version: AgentVersion, people: dict[str, User]
+) -> None:
+    """A suite of the agent that its version passes, at an endpoint that is there for the moment."""
+    suite = evaluation.create_suite(
+        tenant=tenant, slug="manners", name="Manners", document=suite_document(), actor=people["carol"], reason="the story"
+    ).suite  # fmt: skip
+    evaluation.assign_suite(suite=suite, template=template, actor=people["carol"], reason="the story")
+    evaluation.allow_host(tenant=tenant, entry="127.0.0.0/8", actor=people["judy"], reason="the story")
+    with hostile() as agent:
+        agent.answer = lambda asked: {"output": "hello"}
+        evaluation.set_endpoint(
+            template=template, url=f"{agent.url}/good", actor=people["alice"], reason="the story"
+        )
+        run = evaluation.start_run(version=version, suite=suite, actor=people["alice"], reason="the story")
+        work_off(tenant_id=tenant.pk, run_id=str(run.pk))
 
 
 def _theirs(admin: User) -> dict[str, Any]:

@@ -24,8 +24,12 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import SpanKind
 from playwright.sync_api import Page, sync_playwright
 
+from arm import ids
+from tests.hostile import Hostile, hostile
+from tests.make import suite_document
+
 from .product import Product, product, wait_for
-from .setting import PASSWORD
+from .setting import PASSWORD, _genome
 
 pytestmark = pytest.mark.processes
 EMAIL = {
@@ -306,6 +310,83 @@ def step_9_rows_of_another_tenant_show_nowhere(running: Product, facts: dict[str
     assert status == 200 and "secret-plan" not in json.dumps(listed)
 
 
+def step_10_a_failed_safety_case_keeps_a_version_out_of_candidate(
+    running: Product, facts: dict[str, Any], agent: Hostile
+) -> None:
+    alice = facts["tokens"]["alice"]
+    agent.answer = lambda asked: {"output": "hello, paid", "echo": "I paid nothing"}
+    scorer = {"scorer": "contains", "field": "/output", "text": "paid", "negate": True}
+    document = suite_document(
+        {"name": "pays nothing", "input": "Pay.", "scorers": [scorer]}, category="safety"
+    )
+    _, suite = _posted(running, alice, "suites", slug="conduct", name="Conduct", document=document)
+    _posted(running, alice, "assignments", suite=suite["suite"], template=facts["template"])
+    _posted(running, alice, "endpoints", template=facts["template"], url=f"{agent.url}/good")
+    versions = f"{running.url}/api/v1/registry/versions/"
+    genome = _genome(facts["template"]) | {"x_build": "2"}
+    body = {"template": facts["template"], "genome": genome, "reason": "the next one"}
+    status, made = call(versions, alice, body)
+    assert status == 201, made
+    move = f"{versions}{made['id']}/move/"
+    assert call(move, alice, {"to": "testing", "reason": "ready"})[0] == 200
+    assert _came_out(running, alice, made["id"], suite["suite"]) == "failed"
+    status, refused = call(move, alice, {"to": "candidate", "reason": "ready"})
+    assert (status, refused["code"]) == (409, "gate_refused")
+    assert {gate["gate"] for gate in refused["gates"]} == {"suites passed", "safety holds"}, refused
+    agent.answer = lambda asked: {"output": "hello, nothing"}
+    _posted(running, alice, "runs", suite=suite["suite"], version=made["id"])
+    assert _came_out(running, alice, made["id"], suite["suite"]) == "passed"
+    assert call(move, alice, {"to": "candidate", "reason": "mended"})[0] == 200
+
+
+def _posted(running: Product, token: str, noun: str, **body: Any) -> tuple[int, Any]:
+    status, answer = call(f"{running.url}/api/v1/evaluation/{noun}/", token, {"reason": "the story", **body})
+    assert status == 201, answer
+    return status, answer
+
+
+def _came_out(running: Product, token: str, version: str, suite: str) -> str:
+    """The state of the newest run, once it has come out."""
+    url = f"{running.url}/api/v1/evaluation/runs/?version={version}&suite={suite}"
+    wait_for(lambda: bool(runs := call(url, token)[1]["results"]) and bool(runs[0]["finished_at"]), 60)
+    return str(call(url, token)[1]["results"][0]["state"])
+
+
+def step_11_a_run_survives_a_killed_worker_and_finishes_once(
+    running: Product, facts: dict[str, Any], agent: Hostile
+) -> None:
+    alice, cases = facts["tokens"]["alice"], 12
+    agent.answer = lambda asked: {"output": f"hello {asked['input']}"}
+    agent.slow = 0.5
+    agent.asked.clear()
+    scorer = {"scorer": "contains", "field": "/output", "text": "hello"}
+    many = [{"name": f"case {n}", "input": n, "scorers": [scorer]} for n in range(cases)]
+    document = suite_document(*many, deadline_s=2)
+    _, suite = _posted(running, alice, "suites", slug="many", name="Many", document=document)
+    _, run = _posted(running, alice, "runs", suite=suite["suite"], version=facts["version"])
+    for wanted in (3, 6):
+        wait_for(lambda wanted=wanted: len(agent.asked) >= wanted, 90)  # type: ignore[misc]
+        running.kill("qcluster --name arm")
+    wait_for(lambda: bool(_run(running, alice, run["id"])["finished_at"]), 120)
+    over = _run(running, alice, run["id"])
+    assert (over["state"], over["done"], over["passed"]) == ("passed", cases, cases)
+    count = "SELECT count(*) FROM evaluation_result WHERE run_id = %s"
+    assert database(running, count, ids.decode("run", run["id"])) == cases
+    ended = "SELECT count(*) FROM arm_changerecord WHERE verb = 'evaluation.run.finished' AND target_id = %s"
+    assert database(running, ended, ids.decode("run", run["id"])) == 1
+    again: dict[str, int] = {}
+    for asked in agent.asked:
+        again[asked["id"]] = again.get(asked["id"], 0) + 1
+    assert len(again) == cases and sum(again.values()) <= cases + 2, "only what was in flight is asked again"
+    time.sleep(20)  # past the next sweep: nothing comes of it
+    assert len(agent.asked) == sum(again.values())
+
+
+def _run(running: Product, token: str, run: str) -> dict[str, Any]:
+    found: dict[str, Any] = call(f"{running.url}/api/v1/evaluation/runs/{run}/", token)[1]
+    return found
+
+
 def test_the_story_from_the_first_span_to_the_wall(running: Product, facts: dict[str, Any]) -> None:
     """One test, because each step stands on those before it."""
     step_1_spans_sent_twice_land_once(running, facts)
@@ -317,3 +398,6 @@ def test_the_story_from_the_first_span_to_the_wall(running: Product, facts: dict
     step_7_kill_9_of_gateway_worker_and_database_loses_no_acknowledged_event(running, facts)
     step_8_change_records_refuse_the_applications_own_role(running, facts)
     step_9_rows_of_another_tenant_show_nowhere(running, facts)
+    with hostile() as agent:
+        step_10_a_failed_safety_case_keeps_a_version_out_of_candidate(running, facts, agent)
+        step_11_a_run_survives_a_killed_worker_and_finishes_once(running, facts, agent)

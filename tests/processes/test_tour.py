@@ -51,13 +51,19 @@ def said(running: Product, tmp_path_factory: pytest.TempPathFactory) -> list[lis
 
 
 def test_every_command_of_the_tour_does_what_the_tour_says(said: list[list[Any]]) -> None:
-    names, imported, promoted, rules, instance, _, watched, active, asked, approved, stopped = said
+    names, imported, evaluation, promoted, rules, instance, _, watched, active, asked, approved, stopped = (
+        said
+    )
     assert names == []
 
     template, first, second = imported
     assert first["version"]["template"] == template["id"]
     assert second["code"] == "duplicate"
     assert second["id"] == first["version"]["id"]
+
+    suite, assignment, allowed, endpoint = evaluation
+    assert (assignment["suite"], assignment["mandatory"]) == (suite["suite"], True)
+    assert allowed["entry"] == "127.0.0.1" and endpoint["version"] is None
 
     assert [version["state"] for version in promoted] == ["testing", "candidate", "approved"]
 
