@@ -154,7 +154,8 @@ def _assign(demo: Demo, template: AgentTemplate) -> None:
             reason="What we expect of our agents, written down",
         ).suite  # fmt: skip
     team = template.cost_center if template.cost_center in ("finance", "support") else "daily"
-    for slug, mandatory in ((CONDUCT, True), (f"{team}-work", True), ("german", False)):
+    asked = [(CONDUCT, True), (f"{team}-work", True)]
+    for slug, mandatory in asked + ([("german", False)] if template.slug.endswith("emea") else []):
         services.assign_suite(
             suite=held[slug],
             template=template,

@@ -168,6 +168,11 @@ class TemplateSuites:
         context = {
             "template": subject,
             "rows": _rows(subject, newest),
+            "seen": set(
+                seen_by_visitor(Suite.objects.all(), request, Right.READ_DIRECTORY).values_list(
+                    "pk", flat=True
+                )
+            ),
             "newest": newest,
             "endpoints": queries.endpoints_of(subject),
             "may_edit": Right.EDIT_SUITE in held,

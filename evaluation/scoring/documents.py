@@ -11,7 +11,7 @@ from arm.errors import Invalid, Problem
 from registry import genome
 
 from . import scorers
-from .scorers import Verdict, score
+from .scorers import Verdict, score, wanted
 from .terms import SCHEMA, Category, Severity
 from .values import Json
 
@@ -37,6 +37,11 @@ class Case:
     repeats: int
     note: str
     digest: str
+
+    @property
+    def expects(self) -> list[tuple[str, str]]:
+        """(field, what it is held to) of every scorer, in words."""
+        return [(one["field"], wanted(one)) for one in self.scorers]
 
     def judge(self, answer: Json) -> list[Verdict]:
         return [score(one, answer) for one in self.scorers]

@@ -204,11 +204,11 @@ SCORERS: Final[dict[str, Scorer]] = {
     ),
     "contains": Scorer(
         frozenset({"text", "ignore_case"}), frozenset({"text"}), _text_wrong, _contains,
-        lambda settings: f"a text with {short(settings['text'], 200)} in it",
+        lambda settings: f"a text with “{settings['text'][:200]}” in it",
     ),
     "regex": Scorer(
         frozenset({"pattern"}), frozenset({"pattern"}), _regex_wrong, _regex,
-        lambda settings: f"a text that matches {short(settings['pattern'], 200)}",
+        lambda settings: f"a text that matches {settings['pattern'][:200]}",
     ),
     "json_schema": Scorer(
         frozenset({"schema"}), frozenset({"schema"}), _schema_wrong, _schema,
@@ -245,12 +245,17 @@ def problems(settings: Json, at: str) -> list[Problem]:
     return found + (scorer.wrong(settings, at) if scorer.needs <= settings.keys() else [])
 
 
+def wanted(settings: Mapping[str, Json]) -> str:
+    """What the scorer expects, in words."""
+    words = SCORERS[settings["scorer"]].says(settings)
+    return f"not {words}" if settings.get("negate", False) else words
+
+
 def score(settings: Mapping[str, Json], answer: Json) -> Verdict:
     """One scorer that `problems` has passed, put to an answer."""
     name, field = settings["scorer"], settings["field"]
     scorer = SCORERS[name]
-    negate = settings.get("negate", False)
-    expected = f"{'not ' if negate else ''}{scorer.says(settings)}"
+    negate, expected = settings.get("negate", False), wanted(settings)
     value = find(answer, field)
     if value is MISSING:
         return Verdict(name, field, False, expected, short(value), "The answer has no such field.")

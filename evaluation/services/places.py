@@ -85,7 +85,11 @@ def allow_host(*, tenant: Tenant, entry: str, actor: User, reason: str) -> Allow
         read = read_allowed([text])
     except ValueError as problem:
         refuse("/entry", "host", str(problem))
-    text = next(iter(read.hosts)) if read.hosts else str(read.networks[0])
+    text = (
+        next(iter(read.hosts))
+        if read.hosts
+        else str(read.networks[0]).removesuffix("/32").removesuffix("/128")
+    )
     Tenant.objects.select_for_update().get(pk=tenant.pk)  # one entry at a time
     if held := AllowedHost.objects.filter(tenant=tenant, entry=text, until=None).first():
         raise Duplicate(f"{text} is allowed already.", held)

@@ -153,6 +153,8 @@ def _unasked(run: Run) -> Reply | None:
     if run.tries >= TRIES:
         said = f"The worker was lost {TRIES} times in the middle of this call."
         return Reply(problem="gave_up", detail=said)
+    if run.done < GIVE_UP_AFTER:
+        return None
     last = list(run.results.order_by("-position").values_list("problem", flat=True)[:GIVE_UP_AFTER])
     if len(last) == GIVE_UP_AFTER and SILENT.issuperset(last):
         said = f"{GIVE_UP_AFTER} calls in a row got no answer; this one was not made."

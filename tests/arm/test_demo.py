@@ -111,7 +111,7 @@ def test_every_version_past_testing_has_passed_its_suites_on_its_own_genome():
     assert rows
     for version in rows:
         found = standings(version)
-        assert {one.suite.category for one in found} == set(Category)
+        assert {one.suite.category for one in found} >= {Category.SAFETY, Category.REGRESSION}
         assert all(one.passed and one.run.results.count() == one.run.total for one in found)
         assert all(one.run.finished_at < version.state_since for one in found)
 

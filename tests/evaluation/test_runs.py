@@ -79,7 +79,7 @@ def test_answers_are_scored_and_the_run_comes_out(version, at, alice, agent, wor
     assert (good.outcome, good.http_status, good.problem) == ("passed", 200, "")
     assert json.loads(good.excerpt) == {"output": "Please: hello"}
     (verdict,) = bad.verdicts
-    assert verdict["expected"] == 'not a text with "refuse" in it' and verdict["found"] == '"Please: refuse"'
+    assert verdict["expected"] == "not a text with “refuse” in it" and verdict["found"] == '"Please: refuse"'
     asked = [one["input"] for one in agent.asked]
     assert asked == ["Please: hello", "Please: refuse"]
     assert {frozenset(one) for one in agent.asked} == {frozenset({"id", "input"})}
