@@ -218,6 +218,9 @@ SPECTACULAR_SETTINGS = {
         "ApprovalKindEnum": "policy.lifecycle.ApprovalKind",
         "RestrictionStateEnum": "policy.lifecycle.RestrictionState",
         "StopModeEnum": "policy.models.Posture.MODES",
+        "SeverityEnum": "telemetry.lifecycle.Severity",
+        "CaseSeverityEnum": "evaluation.scoring.Severity",
+        "RunStateEnum": "evaluation.lifecycle.RunState",
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
 }

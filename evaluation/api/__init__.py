@@ -74,12 +74,12 @@ class SuiteViewSet(EvaluationViewSet[Suite]):
         made = services.create_suite(tenant=tenant_of(request), actor=request.user, **body)
         return created(words.SuiteVersionDetailOut(made))
 
-    @extend_schema(request=words.VersionIn, responses={201: words.SuiteVersionDetailOut})
+    @extend_schema(request=words.SuiteVersionIn, responses={201: words.SuiteVersionDetailOut})
     @action(detail=True, methods=["post"])
     def versions(self, request: Request, id: str) -> Response:
         """Another version; what passed the one before has to be run again."""
         suite = self.get_object()
-        body = validated(words.VersionIn, request)
+        body = validated(words.SuiteVersionIn, request)
         held(body["document"])
         made = services.save_version(suite=suite, actor=request.user, **body)
         return created(words.SuiteVersionDetailOut(made))
@@ -120,12 +120,12 @@ class AssignmentViewSet(EvaluationViewSet[Assignment]):
         )
         return created(words.AssignmentOut(made))
 
-    @extend_schema(request=words.ReasonIn, responses=words.AssignmentOut)
+    @extend_schema(request=words.EvaluationReasonIn, responses=words.AssignmentOut)
     @action(detail=True, methods=["post"])
     def end(self, request: Request, id: str) -> Response:
         """The suite is asked no more; a safety case that has failed stays failed."""
         row = self.get_object()
-        body = validated(words.ReasonIn, request)
+        body = validated(words.EvaluationReasonIn, request)
         ended = services.end_assignment(assignment=row, actor=request.user, **body)
         return Response(words.AssignmentOut(ended).data)
 
@@ -154,11 +154,11 @@ class EndpointViewSet(EvaluationViewSet[Endpoint]):
         )
         return created(words.EndpointOut(made))
 
-    @extend_schema(request=words.ReasonIn, responses=words.EndpointOut)
+    @extend_schema(request=words.EvaluationReasonIn, responses=words.EndpointOut)
     @action(detail=True, methods=["post"])
     def end(self, request: Request, id: str) -> Response:
         row = self.get_object()
-        body = validated(words.ReasonIn, request)
+        body = validated(words.EvaluationReasonIn, request)
         return Response(
             words.EndpointOut(services.end_endpoint(endpoint=row, actor=request.user, **body)).data
         )
@@ -179,11 +179,11 @@ class AllowedHostViewSet(EvaluationViewSet[AllowedHost]):
         made = services.allow_host(tenant=tenant_of(request), actor=request.user, **body)
         return created(words.AllowedHostOut(made))
 
-    @extend_schema(request=words.ReasonIn, responses=words.AllowedHostOut)
+    @extend_schema(request=words.EvaluationReasonIn, responses=words.AllowedHostOut)
     @action(detail=True, methods=["post"])
     def end(self, request: Request, id: str) -> Response:
         row = self.get_object()
-        body = validated(words.ReasonIn, request)
+        body = validated(words.EvaluationReasonIn, request)
         return Response(
             words.AllowedHostOut(services.end_allowed_host(allowed=row, actor=request.user, **body)).data
         )
@@ -211,12 +211,12 @@ class RunViewSet(EvaluationViewSet[Run]):
         )
         return created(words.RunOut(made))
 
-    @extend_schema(request=words.ReasonIn, responses=words.RunOut)
+    @extend_schema(request=words.EvaluationReasonIn, responses=words.RunOut)
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, id: str) -> Response:
         """It comes to no result."""
         row = self.get_object()
-        body = validated(words.ReasonIn, request)
+        body = validated(words.EvaluationReasonIn, request)
         return Response(words.RunOut(services.cancel_run(run=row, actor=request.user, **body)).data)
 
 

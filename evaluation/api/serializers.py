@@ -150,38 +150,38 @@ class ResultOut(serializers.ModelSerializer[Result]):
         )
 
 
-class ReasonIn(StrictSerializer):
+class EvaluationReasonIn(StrictSerializer):
     reason = serializers.CharField(max_length=500)
 
 
-class VersionIn(ReasonIn):
+class SuiteVersionIn(EvaluationReasonIn):
     """`document` is a suite (arm.suite/v1); every problem of it is named at once."""
 
     document = serializers.JSONField()
 
 
-class SuiteIn(VersionIn):
+class SuiteIn(SuiteVersionIn):
     slug = serializers.SlugField(max_length=80)
     name = serializers.CharField(max_length=200)
     purpose = serializers.CharField(default="", allow_blank=True)
 
 
-class AssignmentIn(ReasonIn):
+class AssignmentIn(EvaluationReasonIn):
     suite = TypeIDField("sui")
     template = TypeIDField("tpl")
     mandatory = serializers.BooleanField(default=True)
 
 
-class EndpointIn(ReasonIn):
+class EndpointIn(EvaluationReasonIn):
     template = TypeIDField("tpl")
     version = TypeIDField("ver", required=False, allow_null=True, default=None)
     url = serializers.CharField(max_length=500)
 
 
-class AllowedHostIn(ReasonIn):
+class AllowedHostIn(EvaluationReasonIn):
     entry = serializers.CharField(max_length=253)
 
 
-class RunIn(ReasonIn):
+class RunIn(EvaluationReasonIn):
     suite = TypeIDField("sui")
     version = TypeIDField("ver")
