@@ -20,10 +20,10 @@ from arm.permissions import grant_models
 from arm.rights import Right
 from costs.models import Cap, CostModel, LedgerEntry, SpendRollup
 from costs.pricing import PICOS, Basis
-from evidence.models import Artefact
-from evidence.signing import dsse
 from evaluation.models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
 from evaluation.scoring import read_suite
+from evidence.models import Artefact
+from evidence.signing import dsse
 from policy.engine import SCHEMA, compile_envelope
 from policy.lifecycle import ApprovalKind, PolicyState
 from policy.models import (
