@@ -312,9 +312,13 @@ ARTEFACT_PAGE = (
 CARD_SECTIONS: list[str] = [
     "policy.plugins.CardPolicy",
     "telemetry.plugins.CardIncidents",
+    "evaluation.plugins.CardEvaluation",
     "costs.plugins.CardBudget",
 ]  # who says something on an Agent Card beside the directory
-PACK_SECTIONS: list[str] = ["registry.plugins.VersionPack"]  # whose files an Audit Pack holds
+PACK_SECTIONS: list[str] = [
+    "registry.plugins.VersionPack",
+    "evaluation.plugins.PackEvaluation",
+]  # whose files an Audit Pack holds
 NAVIGATION: list[str] = [
     "arm.panels.Navigation",
     "registry.plugins.Navigation",

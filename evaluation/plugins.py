@@ -1,23 +1,28 @@
 """What evaluation plugs into the apps below: gates before Testing, Candidate and Approved, panels, navigation, search."""
 
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 from django.urls import reverse
 
+from arm import clock
+from arm.crypto import canonical
 from arm.ids import decode
 from arm.models import Tenant
 from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
+from evidence.sections import PackFile
 from registry.gates import Verdict
 from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion
 
 from . import queries
 from .lifecycle import RunState
-from .models import Run, Suite
+from .models import Run, Suite, SuiteVersion
 from .scoring import Category
 
 SHOWN = 8
@@ -214,3 +219,84 @@ class Evaluations:
             else [],
         }
         return Panel("Evaluations", "evaluation/_home.html", context, anchor="evaluations", wide=True)
+
+
+class CardEvaluation:
+    """On an Agent Card: every suite that is asked of the version, and how its newest run on this genome came out."""
+
+    name = "evaluation"
+
+    def section(self, version: AgentVersion) -> dict[str, Any] | None:
+        found = queries.standings(version)
+        return {"suites": [_on_card(one) for one in found]} if found else None
+
+
+def _on_card(standing: queries.Standing) -> dict[str, Any]:
+    run = standing.run
+    return {
+        "suiteId": standing.suite.typeid,
+        "name": standing.suite.name,
+        "version": standing.newest.number,
+        "digest": standing.newest.digest,
+        "category": standing.suite.category,
+        "mandatory": standing.assignment.mandatory,
+        "state": standing.state,
+        "passed": run.passed if run else 0,
+        "total": standing.newest.case_count,
+        "runId": run.typeid if run else None,
+        "resultsDigest": run.results_digest if run else None,
+        "finishedAt": clock.stamp(run.finished_at) if run and run.finished_at else None,
+    }
+
+
+class PackEvaluation:
+    """In an Audit Pack: the suites as they were asked, and every result of every run on the version's genome.
+
+    Excerpts of answers stay here; a result names the digest of the whole answer.
+    """
+
+    def files(self, subject: Any) -> Iterable[PackFile]:
+        suites = set()
+        for run in self._runs(subject):
+            suites.add(run.suite_version_id)
+            yield PackFile(f"evaluation/{run.typeid}.json", canonical(_in_pack(run)))
+        for asked in SuiteVersion.objects.filter(pk__in=suites).order_by("pk"):
+            yield PackFile(f"evaluation/{asked.typeid}.suite.json", bytes(asked.content))
+
+    def subjects(self, subject: Any) -> Iterable[UUID]:
+        return [run.pk for run in self._runs(subject)]
+
+    def _runs(self, subject: Any) -> QuerySet[Run]:
+        if not isinstance(subject, AgentVersion):
+            return Run.objects.none()
+        rows = Run.objects.filter(template=subject.template_id, genome_digest=subject.genome.digest)
+        return rows.exclude(finished_at=None).select_related("suite", "suite_version").order_by("pk")
+
+
+def _in_pack(run: Run) -> dict[str, Any]:
+    return {
+        "id": run.typeid,
+        "suite": {"id": run.suite.typeid, "name": run.suite.name, "category": run.suite.category},
+        "suiteVersion": {"id": run.suite_version.typeid, "digest": run.suite_version.digest},
+        "genomeDigest": run.genome_digest,
+        "endpoint": run.endpoint,
+        "trigger": run.trigger,
+        "state": run.state,
+        "said": run.said,
+        "finishedAt": clock.stamp(run.finished_at) if run.finished_at else None,
+        "resultsDigest": run.results_digest,
+        "results": [
+            {
+                "case": result.case,
+                "caseDigest": result.case_digest,
+                "turn": result.turn,
+                "severity": result.severity,
+                "outcome": result.outcome,
+                "problem": result.problem,
+                "httpStatus": result.http_status,
+                "latencyMs": result.latency_ms,
+                "answerDigest": result.answer_digest,
+            }
+            for result in run.results.order_by("position", "turn")
+        ],
+    }

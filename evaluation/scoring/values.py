@@ -3,7 +3,7 @@
 import json
 from typing import Any, Final
 
-import re2  # type: ignore[import-untyped]
+import re2
 
 Json = Any
 MISSING: Final = object()

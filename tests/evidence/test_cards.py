@@ -118,8 +118,8 @@ def test_the_card_says_what_the_version_is_and_what_it_could_not_say() -> None:
     assert [tool["name"] for tool in said["genome"]["tools"]] == ["search"]
     assert said["owners"][0]["id"].startswith("usr_")
     assert "olga" not in json.dumps(said)  # a name could not be forgotten any more
-    assert first.predicate["completeness"]["missing"] == ["owners", "policy", "budget"]
-    assert said["completeness"]["missing"] == ["policy", "budget"]
+    assert first.predicate["completeness"]["missing"] == ["owners", "policy", "evaluation", "budget"]
+    assert said["completeness"]["missing"] == ["policy", "evaluation", "budget"]
 
 
 def test_each_step_is_taken_once_and_all_of_them_end_in_a_verified_card() -> None:

@@ -84,7 +84,7 @@ def test_the_page_shows_each_step_with_its_time_what_is_signed_and_what_is_missi
     text = page.content.decode()
     for words in ("Requested", "Signed", "Rendered", "PDF signed", "In the log", "Verified"):
         assert words in text
-    assert "Missing when it was made: owners, policy, budget" in text
+    assert "Missing when it was made: owners, policy, evaluation, budget" in text
     assert "not yet" not in text
     for file in held.artefact.files.all():
         assert file.digest in text
