@@ -1,4 +1,4 @@
-"""One file of settings, read from the environment; a wrong or missing value stops the start with the fix."""
+"""The settings, read from the environment; a wrong or missing value stops the start with the fix."""
 
 import os
 import sys
@@ -10,6 +10,7 @@ from django.core.exceptions import ImproperlyConfigured
 from arm import pg
 from arm.env import env, env_bool, env_int, env_list
 from arm.pg.url import database
+from arm.plugged import *
 from arm.theme import UNFOLD  # noqa: F401 - one of the settings
 
 django_stubs_ext.monkeypatch()  # lets ListView[Agent] exist at run time
@@ -244,133 +245,6 @@ Q_CLUSTER = {
 KEY_ENCRYPTION_KEY = env(
     "ARM_KEY_ENCRYPTION_KEY", ""
 )  # of the signer's process only: it unseals signing keys
-
-# --- ports: who answers what lower apps ask ------------------------------------------------------------------
-PROMOTION_GATES: list[str] = [
-    "registry.gates.GenomeComplete",
-    "registry.gates.NoLiveInstance",
-    "policy.plugins.PolicyValidates",
-    "evaluation.plugins.SuiteAssigned",
-    "evaluation.plugins.SuitesPassed",
-    "evaluation.plugins.SafetyHolds",
-]
-ACTIVATION_GATES: list[str] = [
-    "registry.gates.VersionMayRun",
-    "registry.gates.TelemetrySeen",
-    "policy.plugins.PolicyBound",
-    "costs.plugins.WithinCap",
-]
-RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
-BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.SlotHasPolicy"]
-RESTRICTION_EFFECTS: list[str] = [
-    "policy.plugins.ApprovalsVoided"
-]  # what else ends when an instance is stopped
-APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
-LEDGER = "costs.plugins.Ledger"  # who prices linked events and books them with their batch
-INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
-WITNESSES: list[str] = ["policy.plugins.DecisionsSeen"]  # who tells an incident's timeline what it saw
-TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
-HOME_PANELS: list[str] = [
-    "registry.plugins.FleetPanel",
-    "telemetry.plugins.OpenIncidents",
-    "costs.plugins.SpendToday",
-    "evaluation.plugins.Evaluations",
-    "registry.plugins.HeldBack",
-    "policy.plugins.ApprovalsWaiting",
-    "policy.plugins.StopsRequested",
-    "policy.plugins.StopsInForce",
-]
-SEARCH: list[str] = [
-    "registry.plugins.SearchAgents",
-    "registry.plugins.SearchVersions",
-    "registry.plugins.SearchInstances",
-    "registry.plugins.SearchPlaces",
-    "telemetry.plugins.Search",
-    "evaluation.plugins.Search",
-]
-TEMPLATE_PANELS: list[str] = ["evaluation.plugins.TemplateSuites", "telemetry.plugins.TemplateIncidents"]
-VERSION_PANELS: list[str] = [
-    "registry.plugins.VersionEvidenceList",
-    "evaluation.plugins.VersionEvaluation",
-    "telemetry.plugins.VersionIncidents",
-    "telemetry.plugins.Activity",
-    "policy.plugins.PolicyInForce",
-    "policy.plugins.LastApprovals",
-    "policy.plugins.LastDecisions",
-]
-INSTANCE_PANELS: list[str] = [
-    "telemetry.plugins.InstanceIncidents",
-    "telemetry.plugins.Activity",
-    "policy.plugins.InstanceStop",
-    "policy.plugins.PolicyInForce",
-    "policy.plugins.LastApprovals",
-    "policy.plugins.LastDecisions",
-]
-ARTEFACT_PAGE = (
-    "registry:evidence_detail"  # the name of the address where an artefact is shown, by its identifier
-)
-CARD_SECTIONS: list[str] = [
-    "policy.plugins.CardPolicy",
-    "telemetry.plugins.CardIncidents",
-    "evaluation.plugins.CardEvaluation",
-    "costs.plugins.CardBudget",
-]  # who says something on an Agent Card beside the directory
-PACK_SECTIONS: list[str] = [
-    "registry.plugins.VersionPack",
-    "evaluation.plugins.PackEvaluation",
-]  # whose files an Audit Pack holds
-NAVIGATION: list[str] = [
-    "arm.panels.Navigation",
-    "registry.plugins.Navigation",
-    "policy.plugins.Navigation",
-    "telemetry.plugins.Navigation",
-    "costs.plugins.Navigation",
-    "evaluation.plugins.Navigation",
-    "evidence.plugins.Navigation",
-]
-SCHEDULES: list[tuple[str, str, float]] = [
-    ("approvals", "policy.tasks.expire_everywhere", 1),
-    ("policy tidying", "policy.tasks.tidy", 60),
-    ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
-    ("caps passed", "costs.tasks.sweep_caps", 1),
-    ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
-    ("statistics", "arm.statistics.keep", 10),
-    ("logs", "evidence.tasks.tend_logs", 0.25),
-    ("artefacts", "evidence.tasks.tend_artefacts", 0.25),
-]  # (name, dotted path run for each tenant or once, minutes)
-LIMITS = "policy.plugins.Limits"  # who counts what is used of the limits
-POLICY_FACTS: dict[str, str] = {}  # fact: dotted path of who knows it (policy.facts)
-PREPARE: list[str] = [
-    "policy.tasks.prepare_partitions",
-    "telemetry.services.prepare",
-    "costs.services.prepare",
-    "arm.statistics.prepare",
-]  # functions of the owner's alias, called by `manage.py prepare` after migrating
-SUBSCRIBERS: dict[str, list[str]] = {"registry.version.moved": ["evaluation.tasks.version_moved"]}
-DEMO_GOVERNANCE: list[str] = [
-    "policy.demo.build",
-    "registry.demo.build",
-    "policy.demo.tighten",
-    "costs.demo.set_budget",
-]  # through services, in one transaction of the tenant
-DEMO_OBSERVERS: list[str] = [
-    "evaluation.demo.follow"
-]  # told of each agent as it is registered, and of each version as it comes to Testing
-DEMO_ACTIVITY: list[str] = [
-    "costs.demo.send",
-]  # through the public endpoints, after the governance has committed
-DEMO_AFTERMATH: list[str] = [
-    "registry.demo.settle",
-    "telemetry.demo.build",
-    "policy.demo.ask",
-    "registry.demo.prove",
-]  # what needs telemetry to have been seen
-LANES: dict[str, str] = {
-    "/otlp/v1/traces": "telemetry.gateway.traces",
-    "/api/v1/policy/decide": "policy.gateway.decide",
-    "/api/v1/policy/decide/batch": "policy.gateway.decide_batch",
-    "/api/v1/policy/decide/approval": "policy.gateway.approval",
-}  # path: dotted path of a WSGI callable in front of Django
 
 # --- logs ----------------------------------------------------------------------------------------------------
 LOGGING = {

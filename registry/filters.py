@@ -149,6 +149,14 @@ class VersionFilter(SearchSet):
     )
     template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
     digest = django_filters.CharFilter(field_name="genome__digest", label="Genome digest")
+    card = django_filters.ChoiceFilter(
+        method="with_card",
+        label="Agent Card",
+        choices=[("verified", "Verified"), ("missing", "None that is verified")],
+    )
+    production = django_filters.BooleanFilter(
+        method="in_production", label="Runs in production", widget=forms.CheckboxInput
+    )
     uses = django_filters.CharFilter(method="using", label="Uses (tool, model, dataset, agent)")
     created_from = django_filters.DateFilter(
         field_name="created_at", lookup_expr="date__gte", label="Created from", widget=_date()
@@ -167,6 +175,12 @@ class VersionFilter(SearchSet):
             return super().search(rows, name, value)
         agents = AgentTemplate.objects.filter(name__icontains=value).values("pk")
         return rows.filter(Q(template__in=agents) | Q(label__icontains=value))
+
+    def with_card(self, rows: Any, name: str, value: str) -> Any:
+        return rows.with_card(value)
+
+    def in_production(self, rows: Any, name: str, value: bool) -> Any:
+        return rows.in_production() if value else rows
 
     def using(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return rows.filter(pk__in=Dependency.objects.filter(name=value.strip()).values("version"))

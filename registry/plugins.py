@@ -13,6 +13,7 @@ from arm.models import Tenant, TenantRow
 from arm.panels import Entry, Hit, Panel, rights_of_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
+from evidence.lifecycle import ArtefactKind
 from evidence.sections import PackFile
 
 from . import queries
@@ -25,7 +26,6 @@ from .models import (
     Environment,
     Heartbeat,
     Provider,
-    VersionEvidence,
 )
 
 FOUND = 20
@@ -79,26 +79,59 @@ class HeldBack:
         return Panel("Held back lately", "registry/_home_held_back.html", context, flush=True, wide=True)
 
 
-class VersionEvidenceList:
-    """On the page of a version: what is signed about it, how far it has come, and what can be made."""
+class EvidenceCoverage:
+    """On the fleet page: how much of what runs in production is proven by a card, and what is not."""
 
     shown = 5
+
+    def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
+        if Right.READ_EVIDENCE.value not in rights_of_visitor(request):
+            return None
+        found = queries.coverage(request.user, self.shown)  # type: ignore[arg-type]
+        if not found.running:
+            return None
+        url = f"{reverse('registry:version_list')}?production=true"
+        lacking = found.running - found.covered
+        context = {
+            "coverage": found,
+            "url": url,
+            "lacking": lacking,
+            "lacking_url": f"{url}&card=missing",
+            "tone": "warn" if lacking else "ok",
+        }
+        return Panel("Evidence", "registry/_home_evidence.html", context, anchor="evidence")
+
+
+class VersionEvidenceList:
+    """On the page of a version: which documents about it are signed, how far each has come, and what can be made."""
 
     def panel(self, request: HttpRequest, subject: AgentVersion) -> Panel | None:
         held = held_on(request.user, subject)
         if Right.READ_EVIDENCE not in held:
             return None
-        rows = VersionEvidence.objects.filter(version=subject).for_list()
-        newest = list(rows[: self.shown + 1])
-        context = {
-            "rows": newest[: self.shown],
-            "more": len(newest) > self.shown,
-            "subject": subject,
-            "may_issue": Right.ISSUE_EVIDENCE in held,
-            "may_export": Right.EXPORT_AUDIT_PACK in held,
-            "complete": not subject.genome.missing,
+        complete = not subject.genome.missing
+        issue = Right.ISSUE_EVIDENCE in held and complete
+        pages = {
+            ArtefactKind.AGENT_CARD: ("card_issue", "Issue a card", issue),
+            ArtefactKind.AUDIT_PACK: ("pack_export", "Export a pack", Right.EXPORT_AUDIT_PACK in held),
+            ArtefactKind.A2A_CARD: ("a2a_publish", "Publish an A2A card", issue),
         }
-        return Panel("Evidence", "registry/_panel_evidence.html", context, anchor="evidence")
+        context = {
+            "rows": [
+                {
+                    "kind": kind.label,
+                    "held": newest,
+                    "url": reverse(f"registry:{pages[kind][0]}", args=[subject.typeid])
+                    if pages[kind][2]
+                    else "",
+                    "verb": pages[kind][1],
+                }
+                for kind, newest in queries.newest_of_each(subject).items()
+            ],
+            "all_url": f"{reverse('registry:evidence_list')}?version={subject.typeid}",
+            "complete": complete,
+        }
+        return Panel("Evidence", "registry/_panel_evidence.html", context, anchor="evidence", flush=True)
 
 
 class VersionPack:

@@ -31,7 +31,7 @@ hypothesis.load_profile("arm")
 def _fingerprint() -> str:
     """Of every migration and what prepares a database: a template database is good for as long as this holds."""
     seen = hashlib.sha256(os.environ["ARM_ROLE_PREFIX"].encode())  # its roles hold the privileges
-    more = ROOT / "arm/db.py", ROOT / "arm/settings.py", Path(__file__)
+    more = ROOT / "arm/db.py", ROOT / "arm/settings.py", ROOT / "arm/plugged.py", Path(__file__)
     for path in sorted(
         [*ROOT.glob("*/migrations/*.py"), *ROOT.glob("*/models*/**/*.py"), *ROOT.glob("*/models.py"), *more]
     ):

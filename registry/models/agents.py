@@ -2,6 +2,7 @@
 
 from typing import Self
 
+from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
@@ -10,6 +11,7 @@ from django.urls import reverse
 from arm import clock, db
 from arm.models import GroupGrant, TenantRow, UserGrant
 from arm.rights import PERMISSIONS, Risk
+from evidence.lifecycle import ArtefactKind, ArtefactState
 
 from ..lifecycle import VersionState
 
@@ -121,6 +123,19 @@ class Genome(TenantRow):
 class AgentVersionQuerySet(models.QuerySet["AgentVersion"]):
     def for_list(self) -> Self:
         return self.select_related("template", "genome").defer("genome__content").order_by("-pk")
+
+    def in_production(self) -> Self:
+        """Those that a live instance runs in a production environment."""
+        live = apps.get_model("registry", "AgentInstance")._default_manager.live()
+        return self.filter(pk__in=live.filter(environment__production=True).values("version"))
+
+    def with_card(self, state: str) -> Self:
+        """`verified`: an Agent Card of it has passed its verification; `missing`: none has."""
+        verified = apps.get_model("registry", "VersionEvidence")._default_manager.filter(
+            kind=ArtefactKind.AGENT_CARD, artefact__state=ArtefactState.VERIFIED
+        )
+        held = Q(pk__in=verified.values("version"))
+        return self.filter(held if state == "verified" else ~held)
 
 
 class AgentVersion(TenantRow):

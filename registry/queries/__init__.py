@@ -1,7 +1,15 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
 from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, published_card
-from .evidence import RIGHT_TO_MAKE, EvidencePage, evidence_page, right_to_take
+from .evidence import (
+    RIGHT_TO_MAKE,
+    Coverage,
+    EvidencePage,
+    coverage,
+    evidence_page,
+    newest_of_each,
+    right_to_take,
+)
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back, live_users
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
 from .places import (
@@ -37,6 +45,7 @@ __all__ = [
     "RIGHT_TO_MAKE",
     "SHOWN",
     "Comparison",
+    "Coverage",
     "EvidencePage",
     "Fleet",
     "FleetRow",
@@ -53,6 +62,7 @@ __all__ = [
     "card_predicate",
     "card_statement",
     "compare",
+    "coverage",
     "evidence_page",
     "fleet",
     "genome_view",
@@ -61,6 +71,7 @@ __all__ = [
     "instance_page",
     "live_users",
     "moves_of",
+    "newest_of_each",
     "owners",
     "place_page",
     "predecessor",

@@ -6,13 +6,15 @@ from datetime import datetime
 from typing import Any
 
 from arm import clock
+from arm.models import User
+from arm.permissions import visible
 from arm.rights import Right
 from evidence.lifecycle import COURSE, LATE, ArtefactKind, ArtefactState
 from evidence.models import ArtefactFile, Leaf
 from evidence.signing import dsse
 
 from ..lifecycle import Phase
-from ..models import VersionEvidence
+from ..models import AgentVersion, VersionEvidence
 
 RIGHT_TO_MAKE = {
     ArtefactKind.AGENT_CARD: Right.ISSUE_EVIDENCE,
@@ -91,3 +93,27 @@ def _statement(payload: Any) -> dsse.Statement | None:
         return dsse.read_statement(bytes(payload))
     except dsse.BadEnvelope:
         return None
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Of the versions that run in production and that the person may see: how many have a verified Agent Card, and the
+    first of those that have none."""
+
+    running: int
+    covered: int
+    lacking: tuple[AgentVersion, ...]
+
+
+def coverage(actor: User, shown: int) -> Coverage:
+    rows = visible(AgentVersion.objects.for_list().in_production(), actor, Right.READ_EVIDENCE)
+    lacking = rows.with_card("missing")  # type: ignore[attr-defined]
+    running, without = rows.order_by().count(), lacking.order_by().count()
+    return Coverage(running, running - without, tuple(lacking[:shown]) if without else ())
+
+
+def newest_of_each(version: AgentVersion) -> dict[ArtefactKind, VersionEvidence | None]:
+    """The newest document of each kind about a version: what there is, and what there is not."""
+    rows = VersionEvidence.objects.filter(version=version).for_list().order_by("kind", "-pk").distinct("kind")
+    found = {row.kind: row for row in rows}
+    return {kind: found.get(kind.value) for kind in ArtefactKind}

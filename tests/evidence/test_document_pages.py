@@ -62,7 +62,7 @@ def test_an_author_of_one_agent_issues_its_card_from_its_page_and_sees_no_other(
         version, "bob", Right.READ_DIRECTORY, Right.READ_EVIDENCE, Right.ISSUE_EVIDENCE, on="template"
     )
     page = bob.get(f"/registry/versions/{version.typeid}/").content.decode()
-    assert "Nothing about it is signed yet." in page
+    assert page.count("none yet") == 3
     assert f"/registry/versions/{version.typeid}/card/" in page
     assert f"/registry/versions/{version.typeid}/pack/" not in page  # he may not take packs away
     answer = bob.post(f"/registry/versions/{version.typeid}/card/", {"reason": "first card"})
@@ -75,6 +75,31 @@ def test_an_author_of_one_agent_issues_its_card_from_its_page_and_sees_no_other(
     refused = bob.post(f"/registry/versions/{version.typeid}/card/", {"reason": "and another"})
     assert refused.status_code == 409
     assert "is being made already" in refused.content.decode()
+
+
+def test_the_fleet_page_counts_versions_in_production_and_leads_to_those_without_a_verified_card() -> None:
+    proven, bare = issuing.version(), issuing.version(template=make.template("bare", name="Bare agent"))
+    prod, dev = make.environment("prod"), make.environment("dev")
+    for version, place in (
+        (proven, prod),
+        (bare, prod),
+        (issuing.version(template=make.template("dev")), dev),
+    ):
+        make.instance(version=version, environment=place)
+    card_of(proven)
+    issuing.card(bare, User.objects.get(username="alice"))  # asked for is not proven
+    rita = visitor(proven, "rita", Right.READ_EVIDENCE, Right.READ_DIRECTORY)
+    page = rita.get("/").content.decode()
+    assert "/registry/versions/?production=true&amp;card=missing" in page
+    assert (
+        f"{bare.get_absolute_url()}#evidence" in page and f"{proven.get_absolute_url()}#evidence" not in page
+    )
+    listed = rita.get("/registry/versions/?production=true&card=missing").content.decode()
+    assert "Bare agent" in listed and "Refunds" not in listed
+    listed = rita.get("/registry/versions/?production=true&card=verified").content.decode()
+    assert "Refunds" in listed and "Bare agent" not in listed
+    bob = visitor(proven, "bob", Right.READ_EVIDENCE, Right.READ_DIRECTORY, on="template")
+    assert "Bare agent" not in bob.get("/").content.decode()
 
 
 def test_the_page_shows_each_step_with_its_time_what_is_signed_and_what_is_missing() -> None:
