@@ -1,5 +1,6 @@
 """`/api/v1/evaluation/…`: suites, what they are asked of, endpoints, runs and their results; a verb calls one service."""
 
+from collections.abc import Callable
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -32,6 +33,13 @@ M = TypeVar("M", bound=Model)
 class EvaluationViewSet(AskedViewSet[M]):
     view_right = Right.READ_DIRECTORY
     parser_classes = [StrictJSON]
+
+    def carried_out(self, service: Callable[..., M], row: str) -> Response:
+        """A verb on this row that asks for nothing but a reason; `row` is what the service calls it."""
+        subject = self.get_object()
+        body = validated(words.EvaluationReasonIn, self.request)
+        done = service(**{row: subject}, actor=self.request.user, **body)
+        return Response(self.get_serializer(done).data)
 
 
 def seen(request: Request, rows: QuerySet[Any], pk: UUID, pointer: str) -> Any:
@@ -124,10 +132,7 @@ class AssignmentViewSet(EvaluationViewSet[Assignment]):
     @action(detail=True, methods=["post"])
     def end(self, request: Request, id: str) -> Response:
         """The suite is asked no more; a safety case that has failed stays failed."""
-        row = self.get_object()
-        body = validated(words.EvaluationReasonIn, request)
-        ended = services.end_assignment(assignment=row, actor=request.user, **body)
-        return Response(words.AssignmentOut(ended).data)
+        return self.carried_out(services.end_assignment, "assignment")
 
 
 class EndpointViewSet(EvaluationViewSet[Endpoint]):
@@ -157,11 +162,7 @@ class EndpointViewSet(EvaluationViewSet[Endpoint]):
     @extend_schema(request=words.EvaluationReasonIn, responses=words.EndpointOut)
     @action(detail=True, methods=["post"])
     def end(self, request: Request, id: str) -> Response:
-        row = self.get_object()
-        body = validated(words.EvaluationReasonIn, request)
-        return Response(
-            words.EndpointOut(services.end_endpoint(endpoint=row, actor=request.user, **body)).data
-        )
+        return self.carried_out(services.end_endpoint, "endpoint")
 
 
 class AllowedHostViewSet(EvaluationViewSet[AllowedHost]):
@@ -182,11 +183,7 @@ class AllowedHostViewSet(EvaluationViewSet[AllowedHost]):
     @extend_schema(request=words.EvaluationReasonIn, responses=words.AllowedHostOut)
     @action(detail=True, methods=["post"])
     def end(self, request: Request, id: str) -> Response:
-        row = self.get_object()
-        body = validated(words.EvaluationReasonIn, request)
-        return Response(
-            words.AllowedHostOut(services.end_allowed_host(allowed=row, actor=request.user, **body)).data
-        )
+        return self.carried_out(services.end_allowed_host, "allowed")
 
 
 class RunViewSet(EvaluationViewSet[Run]):
@@ -215,9 +212,7 @@ class RunViewSet(EvaluationViewSet[Run]):
     @action(detail=True, methods=["post"])
     def cancel(self, request: Request, id: str) -> Response:
         """It comes to no result."""
-        row = self.get_object()
-        body = validated(words.EvaluationReasonIn, request)
-        return Response(words.RunOut(services.cancel_run(run=row, actor=request.user, **body)).data)
+        return self.carried_out(services.cancel_run, "run")
 
 
 class ResultViewSet(EvaluationViewSet[Result]):
