@@ -10,6 +10,7 @@ from arm.demo import Demo
 from registry.models import AgentTemplate, AgentVersion
 
 from . import clients, services
+from .lifecycle import Trigger
 from .models import Run, Suite
 from .queries import assigned
 from .scoring import SCHEMA, Category
@@ -182,8 +183,9 @@ def _run(demo: Demo, version: AgentVersion, ready: bool) -> None:
             run = services.start_run(
                 version=version,
                 suite=suite,
-                actor=version.submitted_by,
-                reason="Before it becomes a candidate",
+                actor=None,
+                reason=f"{version} is in Testing.",
+                trigger=Trigger.PROMOTION,
             )
         wrong = not ready and assignment.mandatory and (suite.slug == CONDUCT) is by_conduct
         moment = _answered(demo, run, moment, chance, wrong=wrong)

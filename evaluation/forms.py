@@ -4,12 +4,12 @@ from typing import Any
 
 from django import forms
 
-from arm.permissions import visible
 from arm.rights import Right
 from registry.forms import FileForm, ReasonForm, TypeIDField
 from registry.models import AgentTemplate, AgentVersion
 
 from .models import Suite
+from .queries import suites_for
 
 
 class SuiteVersionForm(FileForm):
@@ -38,7 +38,7 @@ class SuiteChoice(ReasonForm):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         field: Any = self.fields["suite"]
-        field.queryset = visible(Suite.objects.order_by("name"), self.actor, Right.READ_DIRECTORY)
+        field.queryset = suites_for(self.actor).order_by("name")
 
 
 class AssignForm(SuiteChoice):

@@ -5,10 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from arm.outbound import Allowed, read_allowed
+from arm.permissions import Actor, visible
 from arm.queries import single_handed
+from arm.rights import Right
 from registry.models import AgentTemplate, AgentVersion
 
 from .lifecycle import LIVE, RunState
@@ -53,6 +55,14 @@ class Standing:
         if self.state in LIVE:
             return f"{name} is still being run ({self.run.done} of {self.run.total})."
         return f"{name} {self.state}: {self.run.said}"
+
+
+def suites_for(actor: Actor) -> QuerySet[Suite]:
+    """The suites that a person may put to something: those they may see, and those that are asked of agents that they may
+    see. Who works on one agent only runs its suites, and reads no others."""
+    seen = visible(Suite.objects.all(), actor, Right.READ_DIRECTORY)
+    asked = visible(Assignment.objects.filter(until=None), actor, Right.READ_DIRECTORY)
+    return Suite.objects.filter(Q(pk__in=seen.values("pk")) | Q(pk__in=asked.values("suite")))
 
 
 def newest_version(suite: Suite) -> SuiteVersion | None:

@@ -24,6 +24,7 @@ from telemetry.api import AskedViewSet
 
 from .. import filters, services
 from ..models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from ..queries import suites_for
 from ..scoring import read_suite
 from . import serializers as words
 
@@ -44,7 +45,12 @@ class EvaluationViewSet(AskedViewSet[M]):
 
 def seen(request: Request, rows: QuerySet[Any], pk: UUID, pointer: str) -> Any:
     """The row that a member names, among those that the caller may see; Invalid with the member's pointer."""
-    row = visible(rows.filter(pk=pk), request.user, Right.READ_DIRECTORY).first()
+    return named(visible(rows, request.user, Right.READ_DIRECTORY), pk, pointer)
+
+
+def named(rows: QuerySet[Any], pk: UUID, pointer: str) -> Any:
+    """The row that a member names; Invalid with the member's pointer where it is none of these."""
+    row = rows.filter(pk=pk).first()
     if row is None:
         sentence = "There is no such row, or it is not yours to see."
         raise Invalid(sentence, [Problem(pointer=pointer, code="unknown", message=sentence)])
@@ -202,7 +208,7 @@ class RunViewSet(EvaluationViewSet[Run]):
         versions = AgentVersion.objects.select_related("template", "genome")
         made = services.start_run(
             version=seen(request, versions, body["version"], "/version"),
-            suite=seen(request, Suite.objects.all(), body["suite"], "/suite"),
+            suite=named(suites_for(request.user), body["suite"], "/suite"),
             actor=request.user,
             reason=body["reason"],
         )

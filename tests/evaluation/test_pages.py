@@ -255,6 +255,20 @@ def test_who_sees_one_agent_only_sees_its_runs_and_no_others(client, tenant, ver
     assert client.get(reverse("evaluation:result_list", args=[other.typeid])).status_code == 404
 
 
+def test_who_works_on_one_agent_runs_its_suites_and_no_others(client, tenant, version):
+    gita = make.user("gita", member_of=tenant)
+    make.grant(gita, version.template, Right.READ_DIRECTORY, Right.RUN_EVALUATION)
+    client.force_login(gita)
+    asked, other = make.assigned(version.template).suite, make.suite("other")
+    make.endpoint(version.template)
+    url, body = reverse("evaluation:run_start"), {"version": version.typeid, "reason": "because"}
+    assert client.post(url, body | {"suite": other.slug}).status_code == 200  # not among the choices
+    assert client.post(url, body | {"suite": asked.slug}).status_code == 302
+    elsewhere = make.version(template=make.template("elsewhere"))
+    assert "is not yours" in client.post(url, body | {"version": elsewhere.typeid}).content.decode()
+    assert [run.suite for run in Run.objects.all()] == [asked]
+
+
 def test_a_search_finds_suites_and_runs(client, alice, version):
     client.force_login(alice)
     run = make.run(version, make.suite("conduct", name="Conduct"))
