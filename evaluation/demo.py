@@ -117,7 +117,7 @@ CASES = {
             },
             severity="warning",
         ),
-        threshold=0.6,
+        threshold=0.9,
     ),
     "german": _suite(
         Category.CAPABILITY,
