@@ -22,6 +22,10 @@ BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.
 RESTRICTION_EFFECTS: list[str] = [
     "policy.plugins.ApprovalsVoided"
 ]  # what else ends when an instance is stopped
+DESIRED_EFFECTS: list[str] = [
+    "federation.plugins.ProvidersTold"
+]  # who hears that else is wanted of instances
+CERTAINTIES: list[str] = ["federation.plugins.Certainty"]  # who knows how it is known what instances are
 APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
 LEDGER = "costs.plugins.Ledger"  # who prices linked events and books them with their batch
 INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
@@ -94,6 +98,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
+    ("federation", "federation.tasks.look_everywhere", 0.25),
     ("artefacts", "evidence.tasks.tend_artefacts", 0.25),
 ]  # (name, dotted path run for each tenant or once, minutes)
 LIMITS = "policy.plugins.Limits"  # who counts what is used of the limits

@@ -49,7 +49,15 @@ if PRODUCTION and CLOCK_MAY_BE_SET:
 TLS = env_bool("ARM_TLS", PRODUCTION)
 SECURE_SSL_REDIRECT = TLS
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if env_bool("ARM_BEHIND_PROXY", False) else None
-SECURE_REDIRECT_EXEMPT = [r"^health/$", r"^ready/$", r"^otlp/", r"^api/"]  # a redirected POST is lost data
+SECURE_REDIRECT_EXEMPT = [
+    r"^health/$",
+    r"^ready/$",
+    r"^otlp/",
+    r"^api/",
+    r"^federation/v1/",
+    r"^oauth/",
+    r"^\.well-known/",
+]  # a redirected POST is lost data
 SECURE_HSTS_SECONDS = 31_536_000 if TLS else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = TLS
 SECURE_HSTS_PRELOAD = TLS
@@ -246,6 +254,8 @@ KEY_ENCRYPTION_KEY = env(
     "ARM_KEY_ENCRYPTION_KEY", ""
 )  # of the signer's process only: it unseals signing keys
 
+CONTROL_KEY = env("ARM_CONTROL_KEY", "") or SECRET_KEY  # seals the keys of control messages (ADR 33)
+ISSUER = env("ARM_ISSUER", "").rstrip("/")  # how providers know this installation
 # --- logs ----------------------------------------------------------------------------------------------------
 LOGGING = {
     "version": 1,

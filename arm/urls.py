@@ -54,5 +54,6 @@ urlpatterns = [
     path("api/v1/evaluation/", include("evaluation.api")),
     path("", include("evidence.urls")),  # /evidence/, /.well-known/arm-keys.json
     path("api/v1/evidence/", include("evidence.api")),
+    path("", include("federation.gateway.urls")),  # /federation/v1/, /oauth/token, /.well-known/
     path("admin/", admin.site.urls),
 ]

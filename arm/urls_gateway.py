@@ -1,6 +1,7 @@
-"""The gateway process: machines only. Decide and OTLP stand in front of Django (`arm.wsgi_gateway`)."""
+"""The gateway process: machines only. Decide and OTLP stand in front of Django (`arm.wsgi_gateway`), the federation's
+protocol is served by it."""
 
-from django.urls import path
+from django.urls import include, path
 
 from arm import views
 
@@ -12,4 +13,5 @@ handler500 = "arm.views.handler500"
 urlpatterns = [
     path("health/", views.health, name="health"),
     path("ready/", views.ready, name="ready"),
+    path("", include("federation.gateway.urls")),
 ]

@@ -109,6 +109,22 @@ class RestrictionEffect(Protocol):
         ...
 
 
+class DesiredEffect(Protocol):
+    """Effect port (settings.DESIRED_EFFECTS): who else must hear that something else may be wanted of instances."""
+
+    def changed(self, *, instances: Sequence[UUID], actor: User | None, reason: str) -> None:
+        """Called in the transaction of the change, after it was written."""
+        ...
+
+
+class Certainty(Protocol):
+    """Port (settings.CERTAINTIES): how it is known what instances are."""
+
+    def of(self, instances: Sequence[AgentInstance]) -> Mapping[UUID, str]:
+        """A word for each instance of which this app knows it, as it stands in brackets behind a state: “attested”."""
+        ...
+
+
 class NoApprovals:
     """Where no app takes approvals, nobody has approved anything: only who acts in person counts."""
 
@@ -137,6 +153,19 @@ def tell_stopped(instance: AgentInstance, actor: User | None, reason: str) -> No
     effects: Sequence[RestrictionEffect] = implementations("RESTRICTION_EFFECTS")
     for effect in effects:
         effect.stopped(instance=instance, actor=actor, reason=reason)
+
+
+def tell_changed(instances: Sequence[UUID], actor: User | None, reason: str) -> None:
+    """Tell every effect that something else may be wanted of these instances, in this transaction."""
+    effects: Sequence[DesiredEffect] = implementations("DESIRED_EFFECTS")
+    for effect in effects:
+        effect.changed(instances=instances, actor=actor, reason=reason)
+
+
+def certainties(instances: Sequence[AgentInstance]) -> dict[UUID, str]:
+    """How it is known what these instances are, as far as an app says so."""
+    ports: Sequence[Certainty] = implementations("CERTAINTIES")
+    return {key: word for port in ports for key, word in port.of(instances).items()}
 
 
 def for_promotion(version: AgentVersion, to: VersionState) -> list[Verdict]:

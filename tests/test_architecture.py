@@ -53,7 +53,10 @@ NOT_WALLED = {
     "arm_user_user_permissions": "of people; unused",
     "arm_processbeat": "processes serve all tenants",
 }
-NOT_FORCED = {"arm_tenant", "arm_membership", "arm_apikey", "arm_securityevent"}
+NOT_FORCED = {
+    "arm_tenant", "arm_membership", "arm_apikey", "arm_securityevent", "federation_invite",
+    "federation_providerclient", "federation_accesstoken",
+}  # fmt: skip
 
 
 def walled_tables():
@@ -118,7 +121,8 @@ def test_shown_identifiers_have_one_prefix_per_noun():
 
 PUBLIC = {
     "/api/schema", "/health/", "/ready/", "/sign-in/", "/sign-out/", "/admin/login/", "/admin/jsi18n/",
-    "/.well-known/arm-keys.json", "/.well-known/arm-a2a-jwks.json",
+    "/.well-known/arm-keys.json", "/.well-known/arm-a2a-jwks.json", "/.well-known/arm-federation", "/.well-known/oauth-authorization-server",
+    "/.well-known/jwks.json",
 }  # fmt: skip
 PART = re.compile(r"<(?:(?P<converter>\w+):)?(?P<name>\w+)>|\(\?P<(?P<group>\w+)>[^)]*\)")
 

@@ -16,6 +16,7 @@ from arm.permissions import allowed, require
 from arm.queries import single_handed
 from arm.rights import Right
 from registry import services as registry
+from registry.gates import tell_changed
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, KeyScope
 from registry.services.asking import Duplicate, require_in_person, require_reason
@@ -102,6 +103,7 @@ def set_posture(
         **people,
     }
     record = changes.record(actor, "policy.posture.set", posture, after=after, reason=reason, links=links)
+    tell_changed(list(reached.values_list("pk", flat=True)), actor, reason)
     _tell(posture, "policy.posture.set", record.pk)
     return posture
 
@@ -125,6 +127,8 @@ def lift_posture(*, posture: Posture, actor: User, reason: str) -> Posture:
     record = changes.record(
         actor, "policy.posture.lifted", posture, before=before, after=after, reason=reason
     )
+    below = reach.instances_below(restricting.scope_of(posture))
+    tell_changed(list(below.values_list("pk", flat=True)), actor, reason)
     _tell(posture, "policy.posture.lifted", record.pk)
     return posture
 

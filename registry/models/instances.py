@@ -94,6 +94,9 @@ class AgentInstance(TenantRow):
     labels = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
+    certainty = ""
+    """How it is known what it is; filled in for pages (settings.CERTAINTIES)."""
+
     objects = models.Manager.from_queryset(AgentInstanceQuerySet)()
 
     class Meta:

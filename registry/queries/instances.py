@@ -63,6 +63,7 @@ _MOVED_BY: Mapping[Move, frozenset[Right]] = {
 def instance_page(instance: AgentInstance, actor: User) -> InstancePage:
     """Everything about an instance that `actor`, who may see it, may see."""
     rights = held_on(actor, instance)
+    instance.certainty = gates.certainties([instance]).get(instance.pk, "")
     intervals = InstanceInterval.objects.filter(instance=instance).order_by("-since", "-pk")
     return InstancePage(
         steps=tuple(_instance_steps(instance, rights)),

@@ -9,6 +9,7 @@ from arm import clock
 from arm.models import ChangeRecord, User
 from arm.rights import Right
 
+from ..gates import certainties
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentTemplate
 
@@ -36,6 +37,10 @@ def by_state(rows: QuerySet[AgentInstance]) -> tuple[tuple[str, str, int], ...]:
 
 
 def with_staleness(rows: Iterable[AgentInstance]) -> tuple[tuple[AgentInstance, bool], ...]:
-    """Each instance with whether it is silent for too long; needs `status` and `provider`."""
-    now = clock.now()
-    return tuple((row, row.is_stale(now)) for row in rows)
+    """Each instance with whether it is silent for too long, and how its state is known as its `certainty`; needs
+    `status` and `provider`."""
+    now, found = clock.now(), tuple(rows)
+    known = certainties(found)
+    for row in found:
+        row.certainty = known.get(row.pk, "")
+    return tuple((row, row.is_stale(now)) for row in found)

@@ -88,6 +88,7 @@ def provision_instance(
     _tell(
         changes.record(actor, "registry.instance.provisioned", instance, after=after, reason=reason), instance
     )
+    gates.tell_changed([instance.pk], actor, reason)
     return instance
 
 
@@ -323,6 +324,7 @@ def _set_state(
     record = changes.record(actor, verb, instance, before=before, after=after, reason=reason, links=links)
     if not ALLOWS[to].red:
         gates.tell_stopped(instance, actor, f"{instance} is {to.label.lower()}: {reason}")
+    gates.tell_changed([instance.pk], actor, reason)
     _tell(record, instance)
 
 

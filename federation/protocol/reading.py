@@ -1,0 +1,68 @@
+"""Bodies as they come in: I-JSON of a limited size that fits its schema, or a refusal that names every wrong member."""
+
+import json
+from functools import cache
+from typing import Any
+
+from jsonschema import Draft202012Validator
+from referencing import Registry, Resource
+
+from arm.errors import Invalid, Problem, TooLarge
+
+from .refusals import Refused
+from .schemas import MOST_INTEGER, SCHEMAS
+
+CONTROL_BYTES = 1024 * 1024
+PAGE_BYTES = 4 * 1024 * 1024
+
+
+@cache
+def validator(name: str) -> Draft202012Validator:
+    known = [(schema["$id"], Resource.from_contents(schema)) for schema in SCHEMAS.values()]
+    return Draft202012Validator(SCHEMAS[name], registry=Registry().with_resources(known))
+
+
+def read(data: bytes, name: str, most: int = CONTROL_BYTES) -> dict[str, Any]:
+    """The message in these bytes. TooLarge, Refused `malformed` (no JSON), Invalid (every wrong member)."""
+    if len(data) > most:
+        raise TooLarge(f"At most {most} bytes are taken here.")
+    try:
+        said = json.loads(
+            data.decode(), object_pairs_hook=_once, parse_constant=_no_number, parse_int=_integer
+        )
+    except (ValueError, RecursionError) as problem:
+        raise Refused("malformed", 400, f"The body is not JSON: {problem}"[:300]) from problem
+    return fitting(said, name)
+
+
+def fitting(said: Any, name: str) -> dict[str, Any]:
+    """The message, if it fits its schema. Invalid."""
+    wrong = [
+        Problem(
+            pointer="".join(f"/{part}" for part in error.absolute_path),
+            code=str(error.validator),
+            message=error.message[:200],
+        )
+        for error in validator(name).iter_errors(said)
+    ]
+    if wrong:
+        raise Invalid("The message has wrong members.", wrong[:20])
+    message: dict[str, Any] = said
+    return message
+
+
+def _integer(text: str) -> int:
+    if len(text) > 17 or abs(int(text)) > MOST_INTEGER:
+        raise ValueError("a number is beyond 2^53-1")
+    return int(text)
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a member stands twice in one object")
+    return found
+
+
+def _no_number(text: str) -> Any:
+    raise ValueError(f"{text} is no number of JSON")

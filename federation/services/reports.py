@@ -1,0 +1,154 @@
+"""The last word about each instance, in the order it was said, and what the pages may show for it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from arm import ids, ports
+from arm.errors import Problem
+from registry.models import AgentInstance, InstanceStatus
+
+from ..models import Desired, InstanceReport, ProviderClient
+from ..protocol.states import TO_DIRECTORY, RunState, credible
+from .orders import decide
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """One instance as a provider says it. `id` is ARM's, where the provider knows it; `seq` counts what the adapter has
+    seen since its handshake."""
+
+    external_id: str
+    id: str
+    state: str
+    generation: int
+    version_id: str
+    seq: int
+
+
+def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datetime) -> list[Problem]:
+    """Store what is newer than what was said before. Problems are of single items, by their place; the others count.
+
+    A later word of an older generation, or of a milder state than was proven, is not old news: it opens an incident
+    and the command is given again.
+    """
+    wanted = _instances(client, said)
+    desired = {
+        row.instance_id: row
+        for row in Desired.objects.select_for_update().filter(instance__in=wanted.values()).order_by("pk")
+    }
+    rows = InstanceReport.objects.select_for_update().filter(provider=client.provider_id)
+    by_name = {row.external_id: row for row in rows}
+    by_instance = {row.instance_id: row for row in by_name.values() if row.instance_id}
+    problems: list[Problem] = []
+    for place, one in enumerate(said):
+        instance = wanted.get(one.id) if one.id else None
+        if one.id and instance is None:
+            text = f"No instance {one.id} of ARM runs at this provider."
+            problems.append(Problem(pointer=f"/{place}/id", code="unknown", message=text))
+            continue
+        report = (by_instance.get(instance.pk) if instance else None) or by_name.get(one.external_id)
+        if report is None:
+            report = InstanceReport(
+                tenant_id=client.tenant_id,
+                provider_id=client.provider_id,
+                external_id=one.external_id,
+                instance=instance,
+                first_at=now,
+            )
+            by_name[one.external_id] = report
+        elif (report.epoch, report.seq) >= (epoch, one.seq):
+            continue
+        elif instance is not None and report.instance_id not in (None, instance.pk):
+            text = f"“{one.external_id}” was another instance of ARM before."
+            problems.append(Problem(pointer=f"/{place}/id", code="taken", message=text))
+            continue
+        report.instance = instance or report.instance
+        if report.instance_id:
+            by_instance[report.instance_id] = report
+        _write(report, one, epoch, now)
+        if report.instance is not None:
+            weigh(report, desired.get(report.instance.pk), now)
+    return problems
+
+
+def show(report: InstanceReport, desired: Desired | None, now: datetime) -> None:
+    """Write what pages may say of the instance: at work when it says so, held back when it was proven. Until then it is
+    what it was; it is unknown where the provider does not know, or where what it was has been disproved."""
+    instance = report.instance
+    if instance is None:
+        return
+    told: dict[str, Any] = {
+        "generation": min(report.generation, 2**31 - 1),
+        "reported_at": now,
+        "heartbeat_at": now,
+    }
+    proven = report.attested_state if desired and report.attested_generation == desired.generation else ""
+    if credible(report.state, proven):
+        as_wanted = desired is not None and report.state == desired.run_state
+        told["state"] = instance.state if as_wanted else TO_DIRECTORY[RunState(report.state)].value
+    elif report.state not in set(RunState) or report.regressed_at == now:
+        told["state"] = ""
+    InstanceStatus.objects.filter(instance=instance).update(**told)
+
+
+def _write(report: InstanceReport, one: Said, epoch: int, now: datetime) -> None:
+    if one.external_id != one.id:
+        report.external_id = one.external_id
+    report.state, report.generation, report.version_id = one.state, one.generation, one.version_id
+    report.epoch, report.seq, report.missing = epoch, one.seq, False
+    report.reported_at = report.confirmed_at = now
+    report.save()
+
+
+def weigh(report: InstanceReport, desired: Desired | None, now: datetime) -> None:
+    """Hold the last word against what was proven, and show what follows."""
+    if report.attested_generation is not None and _regressed(report):
+        regress(report, now)
+        return
+    show(report, desired, now)
+
+
+def _regressed(report: InstanceReport) -> bool:
+    if report.generation < (report.attested_generation or 0):
+        return True
+    same = report.generation == report.attested_generation
+    known = report.state in set(RunState) and report.attested_state
+    return bool(same and known and RunState(report.state).severity < RunState(report.attested_state).severity)
+
+
+def regress(report: InstanceReport, now: datetime) -> None:
+    """What was proven holds no more: tell people, and give the command again."""
+    instance = report.instance
+    assert instance is not None
+    facts: dict[str, Any] = {
+        "proven": f"{report.attested_state}, generation {report.attested_generation}",
+        "said": f"{report.state}, generation {report.generation}",
+    }
+    report.attested_state, report.attested_generation, report.attested_at = "", None, None
+    report.regressed_at = now
+    report.save()
+    ports.incidents().open(
+        tenant_id=report.tenant_id,
+        kind="enforcement_failure",
+        severity="s1",
+        title=f"{instance} went back behind what its provider had proven",
+        subject_kind="registry.agentinstance",
+        subject_id=instance.pk,
+        facts=facts,
+    )
+    decide(instances=[instance.pk], actor=None, reason_code="generation_regressed", again=True)
+    show(report, Desired.objects.filter(instance=instance).first(), now)
+
+
+def _instances(client: ProviderClient, said: Sequence[Said]) -> dict[str, AgentInstance]:
+    """ARM's instances at this provider, by the identifiers that were said."""
+    keys = {}
+    for one in said:
+        try:
+            keys[ids.decode("ins", one.id)] = one.id
+        except ValueError:
+            continue
+    rows = AgentInstance.objects.filter(pk__in=keys, provider=client.provider_id)
+    return {keys[row.pk]: row for row in rows}
