@@ -12,7 +12,7 @@ READ = re.compile(
 OURS = {"ARM_ROOT_URLCONF", "ARM_GATEWAY_PORT"}
 """Said by one process of the product to another."""
 LINK = re.compile(r"\[[^\]]*\]\(([^)#]+)(?:#[^)]*)?\)")
-PAGES = sorted(path for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("sdk/**/*.md")])
 
 
 def settings_read() -> set[str]:
