@@ -89,8 +89,8 @@ class Section:
 
 
 SECTIONS = (
-    "Fleet", "Directory", "Releases", "Evaluations", "Policy", "Approvals", "Stop", "Incidents", "Telemetry", "Costs",
-    "Governance", "Settings",
+    "Fleet", "Directory", "Releases", "Federation", "Evaluations", "Policy", "Approvals", "Stop", "Incidents",
+    "Telemetry", "Costs", "Governance", "Settings",
 )  # fmt: skip
 """The order of the navigation: who is on call comes first."""
 

@@ -49,7 +49,9 @@ SEARCH: list[str] = [
     "registry.plugins.SearchPlaces",
     "telemetry.plugins.Search",
     "evaluation.plugins.Search",
+    "federation.plugins.Search",
 ]
+PROVIDER_PANELS: list[str] = ["federation.plugins.ClientOfProvider"]
 TEMPLATE_PANELS: list[str] = ["evaluation.plugins.TemplateSuites", "telemetry.plugins.TemplateIncidents"]
 VERSION_PANELS: list[str] = [
     "registry.plugins.VersionEvidenceList",
@@ -61,6 +63,7 @@ VERSION_PANELS: list[str] = [
     "policy.plugins.LastDecisions",
 ]
 INSTANCE_PANELS: list[str] = [
+    "federation.plugins.InstanceAtProvider",
     "telemetry.plugins.InstanceIncidents",
     "telemetry.plugins.Activity",
     "policy.plugins.InstanceStop",
@@ -89,6 +92,7 @@ NAVIGATION: list[str] = [
     "costs.plugins.Navigation",
     "evaluation.plugins.Navigation",
     "evidence.plugins.Navigation",
+    "federation.plugins.Navigation",
 ]
 SCHEDULES: list[tuple[str, str, float]] = [
     ("approvals", "policy.tasks.expire_everywhere", 1),

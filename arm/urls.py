@@ -54,6 +54,8 @@ urlpatterns = [
     path("api/v1/evaluation/", include("evaluation.api")),
     path("", include("evidence.urls")),  # /evidence/, /.well-known/arm-keys.json
     path("api/v1/evidence/", include("evidence.api")),
+    path("federation/", include("federation.urls")),
+    path("api/v1/federation/", include("federation.api")),
     path("", include("federation.gateway.urls")),  # /federation/v1/, /oauth/token, /.well-known/
     path("admin/", admin.site.urls),
 ]

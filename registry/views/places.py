@@ -6,6 +6,7 @@ from django.urls import reverse, reverse_lazy
 from django.views.generic import DetailView
 
 from arm.models import User
+from arm.panels import panels
 from arm.permissions import visible
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
@@ -99,7 +100,8 @@ class ProviderDetail(Scoped, DetailView[Provider]):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         page = queries.place_page(self.object, actor_of(self.request))
-        return super().get_context_data(page=page, **kwargs)
+        shown = panels("PROVIDER_PANELS", self.request, self.object)
+        return super().get_context_data(page=page, panels=shown, **kwargs)
 
 
 class ProviderCreate(Create):

@@ -154,6 +154,21 @@ _OUTCOME = {
     "unlinked": Look("warn", "triangle-open", "Unlinked"),
     "unattributed": Look("warn", "triangle-open", "Unattributed"),
     "missing": Look("bad", "square", "Missing"),
+    "pending_approval": Look("warn", "clock", "Waits for approval"),
+    "registered": Look("ok", "check", "Registered"),
+    "reachable": Look("ok", "disc", "Reachable"),
+    "unreachable": Look("bad", "cross", "Unreachable"),
+    "failing": Look("bad", "cross", "Failing"),
+    "held": Look("warn", "pause", "Held"),
+}
+
+_COMMAND = {
+    "available": Look("move", "clock", "Available"),
+    "delivered": Look("move", "arrow-down", "Delivered"),
+    "acked": Look("move", "half", "Acknowledged"),
+    "applying": Look("move", "turn", "Applying"),
+    "enforced": Look("ok", "check", "Enforced"),
+    "undeliverable": Look("bad", "bang", "Undeliverable"),
 }
 
 # On the way to being verified: each step is done by another process.
@@ -185,6 +200,7 @@ FAMILIES = {
     "outcome": _OUTCOME,
     "evidence": _EVIDENCE,
     "evaluation": _EVALUATION,
+    "command": _COMMAND,
 }
 """Every state that has a look, by family; the gallery draws all of them."""
 
