@@ -140,6 +140,7 @@ def cloud(
     yield found
     if found.process is not None and found.process.poll() is None:
         found.process.kill()
+        found.process.wait()
 
 
 def refused(browser: Browser, path: str, **members: str) -> str:
@@ -219,7 +220,7 @@ def test_a_stop_reaches_the_adapter_with_worker_and_signer_asleep_and_is_proven(
         state, decided, delivered, acked, attested = connection.execute(
             "SELECT c.state, decided_at, delivered_at, acked_at, attested_at FROM federation_command c"
             " JOIN registry_agentinstance i ON i.id = c.instance_id WHERE i.name = 'desk-1'"
-            " ORDER BY generation DESC LIMIT 1"
+            " ORDER BY c.generation DESC LIMIT 1"
         ).fetchone()
     assert state == "enforced" and decided < delivered <= acked <= attested
     assert (delivered - decided).total_seconds() <= POLL + 1, (

@@ -37,21 +37,25 @@ class Adapter:
         """Until it is stopped; whatever goes wrong is waited out, longer each time, and begun anew with a handshake."""
         failures = 0
         while not self.stop.is_set():
-            try:
-                if not self.link.session:
-                    self._connect()
-                self._turn()
-                failures = 0
-            except Unreachable as problem:
-                failures += 1
-                log.warning("ARM cannot be reached: %s", problem)
-            except Refused as refusal:
-                failures += 1
-                log.warning("ARM refuses: %s", refusal)
-                if refusal.status in (401, 403, 404, 409):
-                    self.link.session = ""  # another handshake; until then nothing is written
+            failures = 0 if self.step() else failures + 1
             self.stop.wait(self._wait(failures))
         self._leave()
+
+    def step(self) -> bool:
+        """What is due now; False where it must be waited longer. Nothing that was stored is lost by it."""
+        try:
+            if not self.link.session:
+                self._connect()
+            self._turn()
+        except Unreachable as problem:
+            log.warning("ARM cannot be reached: %s", problem)
+            return False
+        except Refused as refusal:
+            log.warning("ARM refuses: %s", refusal)
+            if refusal.status in (401, 403, 404, 409):
+                self.link.session = ""  # another handshake; until then nothing is written
+            return False
+        return True
 
     def _connect(self) -> None:
         self.link.discover()
