@@ -8,12 +8,14 @@ from django.db import transaction
 from arm import changes, clock, crypto, ids
 from evidence.signing import dsse
 from evidence.signing.keys import from_jwk
+from registry.models import AgentInstance
 
 from ..models import AdapterSession, Attestation, Command, Desired, InstanceReport, ProviderClient
 from ..protocol.attesting import Check, Expected, first_failure, judge, subject_instance
 from ..protocol.commands import CommandEvent, after
 from ..protocol.reading import fitting
 from ..protocol.refusals import Refused
+from .orders import hold
 from .reports import weigh
 
 
@@ -31,6 +33,7 @@ def take_attestation(*, session: AdapterSession, envelope: bytes) -> tuple[Attes
     if known is not None:
         return known, False
     instance = _instance(subject_instance(statement))
+    hold(AgentInstance.objects.filter(pk__in=[instance] if instance else [], provider=client.provider_id))
     desired = (
         Desired.objects.select_for_update(of=("self",))
         .select_related("instance")

@@ -53,6 +53,7 @@ def commit_snapshot(*, session: AdapterSession, snapshot: UUID, said: Mapping[st
     if row is not None and row.state != State.OPEN:
         return row
     row = _open(session, snapshot)
+    AdapterSession.objects.select_for_update().get(pk=session.pk)  # heartbeats wait
     items = [one for page in row.pages.order_by("number") for one in page.instances]
     lines = [
         (one.get("id") or one["external_id"], one["version_id"], one["state"], one["generation"])

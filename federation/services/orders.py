@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from hashlib import sha256
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 
 from arm import clock, ids
 from arm.models import User
@@ -34,9 +34,9 @@ def decide(
     transaction holds the change, so that neither is without the other.
     """
     rows = AgentInstance.objects.filter(pk__in=instances, provider__kind=Provider.Kind.FEDERATED)
-    found = list(rows.select_related("version__genome", "provider").order_by("pk"))
-    if not found:
+    if not hold(rows):
         return []
+    found = list(rows.select_related("version__genome", "provider").order_by("pk"))
     clients = {
         client.provider_id: client
         for client in ProviderClient.objects.registered().filter(
@@ -56,6 +56,12 @@ def decide(
         one = _decide(row, known[row.pk], clients[row.provider_id], stops, actor, reason_code, again)
         made += [one] if one else []
     return made
+
+
+def hold(rows: QuerySet[AgentInstance]) -> int:
+    """Take these instances before anything about them, in one order for everybody: who stops one holds it first, and
+    whoever writes a row that points at it needs it, too. Returns how many."""
+    return len(rows.order_by("pk").select_for_update(no_key=True, of=("self",)).values_list("pk", flat=True))
 
 
 def drifted(tenant_id: UUID) -> list[UUID]:

@@ -11,7 +11,7 @@ from registry.models import AgentInstance, InstanceStatus
 
 from ..models import Desired, InstanceReport, ProviderClient
 from ..protocol.states import TO_DIRECTORY, RunState, credible
-from .orders import decide
+from .orders import decide, hold
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +34,7 @@ def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datet
     and the command is given again.
     """
     wanted = _instances(client, said)
+    hold(AgentInstance.objects.filter(pk__in=[one.pk for one in wanted.values()]))
     desired = {
         row.instance_id: row
         for row in Desired.objects.select_for_update().filter(instance__in=wanted.values()).order_by("pk")

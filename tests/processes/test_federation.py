@@ -17,6 +17,7 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 
 import psycopg
 import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from .product import Product, product, wait_for
 from .setting import PASSWORD
@@ -281,8 +282,7 @@ def test_a_forged_proof_leaves_quarantining(running, facts, bob, cloud):
         }
     )
     claimed = Instance("job-1", two, facts["version"], "Quarantined")
-    genuine = keys.attest
-    keys.attest = type(genuine).generate()
+    keys.attest = Ed25519PrivateKey.generate()
     answer = link.attest(claimed, order)
     assert (answer["ok"], answer["code"]) == (False, "signature-invalid")
     link.heartbeat([], [(Instance("job-1", two, facts["version"], "Active"), 1)], ("ok", ""))
