@@ -265,27 +265,15 @@ def test_a_forged_proof_leaves_quarantining(running, facts, bob, cloud):
         f"{link.places['desired_endpoint']}/{two}",
         {"Authorization": f"Bearer {link.token}", "ARM-Session": link.session},
     )
+    wanted, number = said["desired"], said["generation"]
     order = Order(
-        two,
-        said["generation"],
-        said["sha256"],
-        said["desired"]["command_id"],
-        said["desired"],
-        "",
-        False,
-        False,
-    )
-    order = Order(
-        **{
-            **{name: getattr(order, name) for name in Order.__slots__},
-            "applied_at": said["desired"]["issued_at"],
-        }
+        two, number, said["sha256"], wanted["command_id"], wanted, wanted["issued_at"], False, False
     )
     claimed = Instance("job-1", two, facts["version"], "Quarantined")
     keys.attest = Ed25519PrivateKey.generate()
     answer = link.attest(claimed, order)
     assert (answer["ok"], answer["code"]) == (False, "signature-invalid")
-    link.heartbeat([], [(Instance("job-1", two, facts["version"], "Active"), 1)], ("ok", ""))
+    link.heartbeat([], [(Instance("job-1", two, facts["version"], "Active"), number - 1)], ("ok", ""))
     assert "Quarantining" in shown(bob, two), shown(bob, two)
     page = bob.see(f"/registry/instances/{two}/")
     assert "signature-invalid" in page
