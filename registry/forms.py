@@ -289,10 +289,19 @@ class EnvironmentForm(ReasonForm):
 class ProviderForm(ReasonForm):
     name = forms.CharField(max_length=160)
     slug = forms.SlugField(max_length=60)
+    kind = forms.ChoiceField(
+        choices=Provider.Kind.choices,
+        initial=Provider.Kind.LOCAL,
+        required=False,
+        help_text="Federated: an adapter of somebody else's tells ARM what runs there, and proves that it obeys.",
+    )
     description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
     heartbeat_seconds = forms.IntegerField(
         min_value=5, max_value=86_400, initial=60, help_text="An instance that is silent for longer is stale."
     )
+
+    def clean_kind(self) -> Provider.Kind:
+        return Provider.Kind(self.cleaned_data["kind"] or Provider.Kind.LOCAL)
 
 
 class A2ACardForm(ReasonForm):

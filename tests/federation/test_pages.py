@@ -11,6 +11,7 @@ from arm.models import ApiKey
 from arm.rights import Right
 from federation.models import ProviderClient, Snapshot
 from registry.lifecycle import InstanceState
+from registry.models import Provider
 from registry.services import restrict_instance
 from tests import make
 
@@ -211,3 +212,13 @@ def test_pages_of_local_instances_say_nothing_of_federation(client, cloud):
     local = make.instance(provider=make.provider(tenant=cloud.provider.tenant))
     assert "At its provider" not in see(client, local)
     assert "Nobody answers" not in see(client, local.provider)
+
+
+def test_a_federated_provider_is_added_by_its_form_and_one_without_a_kind_is_local(client, cloud):
+    client.force_login(cloud.inviter)
+    page = reverse("registry:provider_create")
+    said = {"name": "Other cloud", "slug": "other", "heartbeat_seconds": "60", "reason": "New."}
+    assert client.post(page, said | {"kind": "federated"}).status_code == 302
+    assert client.post(page, said | {"slug": "third"}).status_code == 302
+    assert Provider.objects.get(slug="other").kind == "federated"
+    assert Provider.objects.get(slug="third").kind == "local"
