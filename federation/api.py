@@ -9,8 +9,9 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
 
-from arm.api import Request, StrictSerializer, TypeIDField, validated
+from arm.api import Request, TypeIDField, validated
 from arm.rights import Right
+from policy.api.serializers.base import ReasonIn
 from telemetry.api import AskedViewSet
 
 from . import services
@@ -48,10 +49,6 @@ class CommandOut(serializers.ModelSerializer[Command]):
             "decided_at", "available_at", "delivered_at", "delivery_count", "acked_at", "applying_at", "applied_at",
             "attested_at", "finished_at", "ack_by", "enforce_by", "error_code", "error_text",
         )  # fmt: skip
-
-
-class ReasonIn(StrictSerializer):
-    reason = serializers.CharField(max_length=500)
 
 
 class ApproveIn(ReasonIn):

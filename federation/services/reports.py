@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Q
+
 from arm import ids, ports
 from arm.errors import Problem
 from registry.models import AgentInstance, InstanceStatus
@@ -33,13 +35,17 @@ def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datet
     A later word of an older generation, or of a milder state than was proven, is not old news: it opens an incident
     and the command is given again.
     """
+    if not said:
+        return []
     wanted = _instances(client, said)
     hold(AgentInstance.objects.filter(pk__in=[one.pk for one in wanted.values()]))
     desired = {
         row.instance_id: row
         for row in Desired.objects.select_for_update().filter(instance__in=wanted.values()).order_by("pk")
     }
-    rows = InstanceReport.objects.select_for_update().filter(provider=client.provider_id)
+    about = Q(instance__in=wanted.values()) | Q(external_id__in={one.external_id for one in said})
+    mine = InstanceReport.objects.filter(about, provider=client.provider_id).order_by("pk")
+    rows = mine.select_for_update(of=("self",)).select_related("instance")
     by_name = {row.external_id: row for row in rows}
     by_instance = {row.instance_id: row for row in by_name.values() if row.instance_id}
     problems: list[Problem] = []

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from arm import clock
+from arm import clock, ids
 from arm.errors import NotFound
 from registry.models import InstanceStatus
 
@@ -115,8 +115,13 @@ def close_session(*, client: ProviderClient, session: UUID) -> None:
 
 def our_fleet(client: ProviderClient) -> tuple[int, str]:
     """How many instances ARM believes to be at the provider, and their digest."""
-    rows = InstanceReport.objects.filter(provider=client.provider_id).present().select_related("instance")
-    lines = [(row.shown_id, row.version_id, row.state, row.generation) for row in rows]
+    rows = InstanceReport.objects.filter(provider=client.provider_id).present().order_by()
+    lines = [
+        (ids.encode("ins", instance) if instance else name, version, state, generation)
+        for instance, name, version, state, generation in rows.values_list(
+            "instance_id", "external_id", "version_id", "state", "generation"
+        )
+    ]
     return len(lines), fleet_digest(lines)
 
 
