@@ -144,7 +144,7 @@ STEPS = st.lists(
 def test_after_the_faults_the_runtime_is_what_is_wanted_and_proven(tmp_path):
     world = World(tmp_path)
 
-    @settings(max_examples=25)
+    @settings(max_examples=12)
     @given(STEPS)
     def converges(steps):
         world.begin()
