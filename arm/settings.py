@@ -229,6 +229,8 @@ SPECTACULAR_SETTINGS = {
         "StopModeEnum": "policy.models.Posture.MODES",
         "SeverityEnum": "telemetry.lifecycle.Severity",
         "CaseSeverityEnum": "evaluation.scoring.Severity",
+        "ArtefactKindEnum": "evidence.lifecycle.ArtefactKind",
+        "ArtefactFileKindEnum": "evidence.models.ArtefactFile.Kind",
         "RunStateEnum": "evaluation.lifecycle.RunState",
     },
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

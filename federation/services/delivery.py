@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q
 
-from arm import changes, clock, ids, ports
+from arm import clock, ids
 from arm.errors import NotFound
 
 from ..models import AdapterSession, Command, ProviderClient
@@ -19,6 +19,7 @@ from ..protocol.commands import CommandEvent, CommandState, after
 from ..protocol.documents import moment, set_claims
 from ..protocol.refusals import stale_session
 from .keys import control_key
+from .mishaps import not_carried_out
 
 LEASE = timedelta(seconds=15)
 MOST_EVENTS = 50
@@ -94,7 +95,7 @@ def take_status(*, session: AdapterSession, command: UUID, said: Mapping[str, An
     if failed:
         row.finished_at = now
         row.error_code, row.error_text = said["reason"]["code"], said["reason"]["message"]
-        _end(row)
+        not_carried_out(row)
     row.save()
     return row
 
@@ -120,26 +121,10 @@ def _settle(
             command.error_code = code if code in SET_ERRORS else "invalid_request"
             command.error_text = refused.get("description", "")
             command.finished_at = now
-            _end(command)
+            not_carried_out(command)
         else:
             command.acked_at = now
         command.save(update_fields=["state", "acked_at", "error_code", "error_text", "finished_at"])
-
-
-def _end(command: Command) -> None:
-    """It will not be enforced: on the record, and where it was to hold something back, people hear of it."""
-    after_ = {"state": command.state, "code": command.error_code, "said": command.error_text}
-    changes.record(None, "federation.command.refused", command, after=after_, links=[command.instance.typeid])
-    if command.restrictive:
-        ports.incidents().open(
-            tenant_id=command.tenant_id,
-            kind="enforcement_failure",
-            severity="s1",
-            title=f"{command.provider} does not carry out: {command.instance} {command.to_state}",
-            subject_kind="registry.agentinstance",
-            subject_id=command.instance_id,
-            facts={"command": command.typeid, "code": command.error_code, "said": command.error_text},
-        )
 
 
 def _claims(command: Command, session: AdapterSession, now: datetime) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from ..models import Command, Desired, ProviderClient
 from ..protocol.commands import CommandEvent, CommandState, after
 from ..protocol.documents import desired_document
 from ..protocol.states import NEEDS, RunState, wanted
+from .mishaps import not_carried_out
 
 ACK_WITHIN = timedelta(seconds=30)
 ENFORCE_WITHIN = timedelta(seconds=60)
@@ -133,6 +134,8 @@ def _decide(
         ack_by=now + ACK_WITHIN,
         enforce_by=now + ENFORCE_WITHIN,
     )
+    if lacking:
+        not_carried_out(command)
     return command
 
 

@@ -167,11 +167,14 @@ def test_progress_is_heard_and_a_failure_is_final(cloud):
     assert newest(cloud.one).state == "failed"
 
 
-def test_a_capability_that_was_not_declared_makes_a_command_undeliverable(cloud):
+def test_a_capability_that_was_not_declared_makes_a_command_undeliverable_and_people_hear_of_it(cloud):
     cloud.handshake(capabilities=["heartbeat", "inventory.full", "state.pause"])
     command = stop(cloud)
     assert (command.state, command.error_code) == ("undeliverable", "capability")
     assert cloud.poll().json()["sets"] == {}
+    incident = Incident.objects.get()
+    assert (incident.kind, incident.severity, incident.instance) == ("enforcement_failure", "s1", cloud.one)
+    assert "state.quarantine" in ChangeRecord.objects.get(verb="federation.command.refused").after["said"]
 
 
 def test_commands_of_another_provider_are_not_seen(cloud):

@@ -65,7 +65,11 @@ def test_a_later_invitation_ends_the_earlier_one(cloud):
     assert cloud.register(second).status_code == 201
 
 
-@pytest.mark.parametrize("token", ["", "armr_short", crypto.new_token("r"), crypto.new_token("r")[:-1] + "!"])
+@pytest.mark.parametrize(
+    "token",
+    ["", "armr_short", crypto.new_token("r"), crypto.new_token("r")[:-1] + "!"],
+    ids=["empty", "short", "unknown", "misspelt"],
+)
 def test_an_unknown_token_registers_nothing(cloud, token):
     cloud.invite()
     assert cloud.register(token).status_code == 401
