@@ -117,6 +117,7 @@ SUBSCRIBERS: dict[str, list[str]] = {"registry.version.moved": ["evaluation.task
 DEMO_GOVERNANCE: list[str] = [
     "policy.demo.build",
     "registry.demo.build",
+    "federation.demo.build",
     "policy.demo.tighten",
     "costs.demo.set_budget",
 ]  # through services, in one transaction of the tenant
@@ -126,6 +127,7 @@ DEMO_OBSERVERS: list[str] = [
 DEMO_ACTIVITY: list[str] = [
     "costs.demo.send",
 ]  # through the public endpoints, after the governance has committed
+DEMO_CONNECTIONS: list[str] = ["federation.demo.connect"]  # processes of others, when all of it has committed
 DEMO_AFTERMATH: list[str] = [
     "registry.demo.settle",
     "telemetry.demo.build",

@@ -94,7 +94,10 @@ class Pulse:
         now = clock.now()
         if self.known_since is None or now - self.known_since > FLEET_KNOWN_FOR:
             self._look(now)
-        beats = [one for one in self.fleet if self.due.get(one.pk, now) <= now][:BEATS_AT_MOST]
+        ours = [
+            one for one in self.fleet if one.provider.kind == Provider.Kind.LOCAL
+        ]  # others' adapters tell
+        beats = [one for one in ours if self.due.get(one.pk, now) <= now][:BEATS_AT_MOST]
         sent = spans = refused = 0
         for one in beats:
             if stopped():

@@ -168,8 +168,13 @@ def request_instance_release(*, instance: AgentInstance, to: InstanceState, acto
 def heartbeat(*, instance: AgentInstance, state: str = "", generation: int | None = None) -> AgentInstance:
     """The instance says that it lives, which state it is in and which generation of its orders it follows.
 
-    Telemetry, not governance: no change record, and what ARM wants of the instance is untouched.
+    Telemetry, not governance: no change record, and what ARM wants of the instance is untouched. Conflict where a
+    provider speaks for it: a state there counts when its adapter has proven it, not when the instance says so.
     """
+    if state and instance.provider.kind == Provider.Kind.FEDERATED:
+        raise Conflict(
+            f"The adapter of {instance.provider} says in which state {instance} is; leave the state out."
+        )
     if state and state not in InstanceState.values:
         refuse("/state", "enum", f"Must be one of {', '.join(InstanceState.values)}.")
     now = clock.now()

@@ -8,6 +8,7 @@ from jwcrypto import jwk, jws
 from jwcrypto.common import JWException
 
 from arm import clock, db
+from arm.errors import Conflict
 from arm.models import ChangeRecord, SecurityEvent
 from evidence.signing import dsse, keys
 from federation.models import Attestation, Command, Desired, InstanceReport
@@ -374,3 +375,16 @@ def test_a_restriction_that_is_not_proven_in_a_minute_opens_one_incident(cloud):
         assert sweep_overdue(tenant_id=cloud.provider.tenant_id) == 1
         assert sweep_overdue(tenant_id=cloud.provider.tenant_id) == 0
     assert "not proven in time" in Incident.objects.get().title
+
+
+def test_an_instance_cannot_say_itself_that_it_is_held_back(cloud):
+    """What a provider's instances are is what its adapter has proven: a sign of life says that it lives, no more."""
+    stop(cloud)
+    with pytest.raises(Conflict, match="says in which state"):
+        registry.heartbeat(instance=cloud.one, state="quarantined", generation=99)
+    status = InstanceStatus.objects.get(instance=cloud.one)
+    assert status.state != "quarantined"
+    before = status.heartbeat_at
+    registry.heartbeat(instance=cloud.one)
+    status.refresh_from_db()
+    assert status.heartbeat_at > before and status.state != "quarantined"

@@ -11,7 +11,7 @@ from registry import services as registry
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import Environment, InstanceStatus, Provider
 
-from .setting import PASSWORD, POLICY, _genome
+from .setting import PASSWORD, POLICY, _genome, evaluated
 
 PEOPLE = {
     "alice": "tenant_admin",
@@ -40,6 +40,9 @@ def build() -> None:
         )
         version = registry.create_version(
             template=template, genome=_genome(template.typeid), actor=people["gus"], reason="built"
+        )
+        evaluated(
+            tenant, template, version, author=people["gus"], manager=people["carol"], admin=people["alice"]
         )
         for state, mover in (
             (VersionState.TESTING, "gus"),

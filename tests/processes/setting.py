@@ -68,7 +68,9 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
     version = registry.create_version(
         template=template, genome=_genome(template.typeid), actor=people["alice"], reason="built"
     )
-    _evaluated(tenant, template, version, people)
+    evaluated(
+        tenant, template, version, author=people["alice"], manager=people["carol"], admin=people["judy"]
+    )
     for state, mover in (
         (VersionState.TESTING, "alice"),
         (VersionState.CANDIDATE, "carol"),
@@ -119,21 +121,25 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
     }
 
 
-def _evaluated(
-    tenant: Tenant, template: AgentTemplate, version: AgentVersion, people: dict[str, User]
+def evaluated(
+    tenant: Tenant,
+    template: AgentTemplate,
+    version: AgentVersion,
+    *,
+    author: User,
+    manager: User,
+    admin: User,
 ) -> None:
     """A suite of the agent that its version passes, at an endpoint that is there for the moment."""
     suite = evaluation.create_suite(
-        tenant=tenant, slug="manners", name="Manners", document=suite_document(), actor=people["carol"], reason="the story"
+        tenant=tenant, slug="manners", name="Manners", document=suite_document(), actor=manager, reason="the story"
     ).suite  # fmt: skip
-    evaluation.assign_suite(suite=suite, template=template, actor=people["carol"], reason="the story")
-    evaluation.allow_host(tenant=tenant, entry="127.0.0.0/8", actor=people["judy"], reason="the story")
+    evaluation.assign_suite(suite=suite, template=template, actor=manager, reason="the story")
+    evaluation.allow_host(tenant=tenant, entry="127.0.0.0/8", actor=admin, reason="the story")
     with hostile() as agent:
         agent.answer = lambda asked: {"output": "hello"}
-        evaluation.set_endpoint(
-            template=template, url=f"{agent.url}/good", actor=people["alice"], reason="the story"
-        )
-        run = evaluation.start_run(version=version, suite=suite, actor=people["alice"], reason="the story")
+        evaluation.set_endpoint(template=template, url=f"{agent.url}/good", actor=author, reason="the story")
+        run = evaluation.start_run(version=version, suite=suite, actor=author, reason="the story")
         work_off(tenant_id=tenant.pk, run_id=str(run.pk))
 
 

@@ -54,6 +54,8 @@ class Command(BaseCommand):
             import_string(path)(demo)
         for path in settings.DEMO_AFTERMATH:
             self._inside(demo, path)
+        for path in settings.DEMO_CONNECTIONS:
+            import_string(path)(demo)
         statistics.collect()  # thirty days have come at once
         self.stderr.write(f"demo fleet built in {time.monotonic() - began:.0f} s")
         self.stdout.write(f"demo people: {', '.join(demo.people)} sign in with the password {password}")

@@ -2,6 +2,7 @@
 
 import fcntl
 import hashlib
+import json
 import os
 import signal
 import socket
@@ -103,11 +104,23 @@ def run(supervisor: Supervisor, *, host: str, port: int, demo: bool) -> None:
         welcome += supervisor.step("demo", [*manage, "demo"])
         addresses = ["--web", local.address(host, port), "--gateway", local.address(host, port + 1)]
         supervisor.start("demo", [*manage, "demo_pulse", *addresses])
+        if (configuration := demo_adapter(Path(place), local.address(host, port + 1))) is not None:
+            command = [sys.executable, "-m", "arm_adapter", "run", "--config", str(configuration)]
+            supervisor.start("adapter", command, PYTHONPATH=str(local.ROOT / "sdk" / "adapter"))
     for line in welcome:  # once more, where it is not buried under the logs
         if "sign in" in line:
             supervisor.say(line)
     supervisor.write(f"ready {local.address(host, port)}")
     supervisor.until(lambda: False, each=lambda: None, seconds=float("inf"))
+
+
+def demo_adapter(place: Path, gateway: str) -> Path | None:
+    """The configuration of the demo's federated provider, told where the gateway is now; None where there is none."""
+    file = place / "demo-adapter" / "adapter.json"
+    if not file.exists():
+        return None
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"url": gateway}, indent=1))
+    return file
 
 
 def collect_static(supervisor: Supervisor) -> None:
