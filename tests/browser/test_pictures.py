@@ -72,6 +72,25 @@ def test_a_version_page_shows_its_genome_and_how_far_it_has_come(as_: SignsIn) -
     visitor.shoot("version")
 
 
+def test_a_card_says_how_far_it_has_come_and_what_is_signed(as_: SignsIn) -> None:
+    visitor = as_("heidi")
+    page = visitor.goto("/registry/evidence/")
+    page.locator("tbody tr th a").first.click()
+    expect(page.get_by_role("heading", name="How far it has come")).to_be_visible()
+    expect(page.get_by_role("heading", name="What is signed")).to_be_visible()
+    assert fits(page)
+    visitor.shoot("card")
+
+
+def test_an_instance_at_a_provider_shows_what_is_wanted_said_and_proven(as_: SignsIn) -> None:
+    visitor = as_("dan")
+    page = visitor.goto("/registry/instances/?provider=northwind")
+    page.locator("tbody tr th a").first.click()
+    expect(page.get_by_role("heading", name="At its provider")).to_be_visible()
+    assert fits(page)
+    visitor.shoot("provider")
+
+
 def test_before_a_quarantine_its_page_says_how_far_it_reaches_and_what_undoes_it(as_: SignsIn) -> None:
     visitor = as_("dan")
     page = visitor.goto("/registry/instances/?state=active&environment=prod")
