@@ -269,6 +269,7 @@ LOGGING = {
     "loggers": {
         "django.request": {"filters": ["mistakes"]},
         "django.server": {"handlers": ["console"], "propagate": False},
+        "bagit": {"level": "WARNING"},
         "weasyprint": {"level": "WARNING"},
         "weasyprint.progress": {"level": "WARNING"},
         "fontTools": {"level": "WARNING"},

@@ -47,13 +47,12 @@ def said(running: Product, tmp_path_factory: pytest.TempPathFactory) -> list[lis
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+    assert "Signature is Valid" in done.stdout and ": 0 wrong" in done.stdout  # of the card, and of the pack
     return [answers_of(part) for part in done.stdout.split(END)][: len(blocks)]
 
 
 def test_every_command_of_the_tour_does_what_the_tour_says(said: list[list[Any]]) -> None:
-    names, imported, evaluation, promoted, rules, instance, _, watched, active, asked, approved, stopped = (
-        said
-    )
+    names, imported, evaluation, promoted, rules, instance, _, watched, active, asked, approved, *last = said
     assert names == []
 
     template, first, second = imported
@@ -86,6 +85,11 @@ def test_every_command_of_the_tour_does_what_the_tour_says(said: list[list[Any]]
     assert decided["state"] == "approved"
     assert [answer["decision"] for answer in decisions] == ["approve", "allow", "approve"]
 
-    restricted, denied = stopped
+    (restricted, denied), proven = last
     assert restricted["desired"]["state"] == "quarantined"
     assert denied["decision"] == "deny"
+
+    assert [(made["kind"], made["state"]) for made in proven] == [
+        ("agent_card", "requested"),
+        ("audit_pack", "requested"),
+    ]
