@@ -47,6 +47,9 @@ TAKEN_BY = {
 }
 """The step that leads to a state, and whose it is."""
 
+A2A_KEYS = "/.well-known/arm-a2a-jwks.json"
+"""Where readers of A2A agent cards find our keys."""
+
 LATE = timedelta(minutes=15)
 """An artefact that takes longer is overdue: somebody should look."""
 STUCK = timedelta(seconds=60)

@@ -199,6 +199,10 @@ class Artefact(TenantRow):
     attempts = models.PositiveIntegerField(default=0, help_text="Failures of the step that comes next.")
     problem = models.CharField(max_length=500, blank=True, help_text="Why that step failed last.")
     retry_at = models.DateTimeField(null=True, help_text="When it is tried again; empty when nobody will.")
+    overdue_at = models.DateTimeField(null=True, help_text="When people were told that it takes too long.")
+    abandoned_at = models.DateTimeField(
+        null=True, help_text="When another took the place of one that kept failing."
+    )
 
     objects = models.Manager.from_queryset(ArtefactQuerySet)()
 
@@ -220,7 +224,9 @@ class Artefact(TenantRow):
 
     @property
     def shown_state(self) -> str:
-        """The state, or `failed` while its next step does not succeed."""
+        """The state, or `failed` while its next step does not succeed, or `superseded`."""
+        if self.abandoned_at is not None:
+            return "superseded"
         return "failed" if self.problem else self.state
 
     @property

@@ -55,14 +55,17 @@ def tend_artefacts(**_: Any) -> str:
 
 def _tend(tenant: Tenant) -> int:
     now, asked = clock.now(), 0
-    going = Artefact.objects.for_list().exclude(state=ArtefactState.VERIFIED).filter(tenant=tenant)
+    going = Artefact.objects.for_list().filter(tenant=tenant, abandoned_at=None)
+    going = going.exclude(state=ArtefactState.VERIFIED)
     due = Q(retry_at__lte=now) | Q(retry_at=None, problem="", state_since__lte=now - STUCK)
     for artefact in going.filter(due).order_by("pk")[:WAITING]:
         step = following(artefact.kind, artefact.state)
         if step is not None and not _is_away(SIGNER if TAKEN_BY[step] is Place.SIGNER else "arm"):
             enqueue_next(artefact)
             asked += 1
-    for artefact in going.filter(requested_at__lte=now - LATE).order_by("pk")[:WAITING]:
+    late = going.filter(requested_at__lte=now - LATE, overdue_at=None)
+    for artefact in late.order_by("pk")[:WAITING]:  # told once: who closes the incident is not told again
+        Artefact.objects.filter(pk=artefact.pk).update(overdue_at=now)
         ports.incidents().open(
             tenant_id=tenant.pk,
             kind="outage",

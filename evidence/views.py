@@ -21,7 +21,7 @@ from .filters import LeafFilter
 from .forms import VerifyForm
 from .models import Checkpoint, Leaf, PendingLeaf, SigningKey
 from .queries import a2a_keys, inclusion_proof, keyring_of, made_here, published
-from .signing import checking, notes, packing
+from .signing import checking, notes, unpacking
 from .signing.keys import ed25519_from_jwk
 
 KEYS_SECONDS = 300
@@ -118,7 +118,9 @@ class VerifyFile(FormView[VerifyForm]):
         file = form.cleaned_data["file"]
         data = file.read()
         ring = keyring_of(SigningKey.objects.filter(tenant=current_tenant(self.request)))
-        checks = list(packing.examine(data, ring)) if packing.is_zip(data) else checking.examine(data, ring)
+        checks = (
+            list(unpacking.examine(data, ring)) if unpacking.is_zip(data) else checking.examine(data, ring)
+        )
         context = {
             "checks": checks,
             "good": all(check.ok for check in checks),

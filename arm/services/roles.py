@@ -148,11 +148,18 @@ def _renewed(tenant_id: UUID) -> int:
             rows = model._default_manager.filter(tenant=tenant_id).order_by()
             for binding_id, codename in rows.values_list("binding", "permission__codename"):
                 held[binding_id].add(codename)
-        for binding in RoleBinding.objects.filter(ended_at=None, role__in=ROLES).order_by("pk"):
-            wanted = {right.value for right in ROLES[binding.role].rights}
-            has = held[binding.pk]
-            if wanted != has and (scope := _scope_of(binding)) is not None:
+        for found in RoleBinding.objects.filter(ended_at=None, role__in=ROLES).order_by("pk"):
+            wanted = {right.value for right in ROLES[found.role].rights}
+            if wanted == held[found.pk]:
+                continue
+            # Looked at again under its lock: somebody may have ended it, or somebody else renewed it.
+            binding = RoleBinding.objects.select_for_update().filter(pk=found.pk, ended_at=None).first()
+            if binding is not None and (scope := _scope_of(binding)) is not None:
                 model = _grants_of(binding, scope)
+                rows = model._default_manager.filter(binding=binding)
+                has = set(rows.values_list("permission__codename", flat=True))
+                if wanted == has:
+                    continue
                 model._default_manager.filter(binding=binding, permission__codename__in=has - wanted).delete()
                 _write_grants(binding, wanted - has, scope)
                 before, after = {"rights": sorted(has - wanted)}, {"rights": sorted(wanted - has)}

@@ -2,7 +2,7 @@
 
 from .checks import checks_of, made_here
 from .keyrings import a2a_keys, keyring_of, published
-from .proofs import about, consistency_proof, inclusion_proof
+from .proofs import about, consistency_proof, inclusion_proof, inclusion_proofs
 from .verifying import Finding, findings
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "consistency_proof",
     "findings",
     "inclusion_proof",
+    "inclusion_proofs",
     "keyring_of",
     "made_here",
     "published",

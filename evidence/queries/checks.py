@@ -7,7 +7,7 @@ from arm.models import Tenant
 
 from ..lifecycle import ArtefactKind
 from ..models import Artefact, ArtefactFile, Leaf, SigningKey
-from ..signing import agent_cards, checking, dsse, packing, signed_pdfs
+from ..signing import agent_cards, checking, dsse, signed_pdfs, unpacking
 from ..signing.checking import Check, Keyring
 from .keyrings import keyring_of
 from .proofs import inclusion_proof
@@ -25,7 +25,7 @@ def checks_of(artefact: Artefact) -> list[Check]:
     if artefact.kind == ArtefactKind.AGENT_CARD:
         found += _pdf(files.get(ArtefactFile.Kind.PDF, b""), signed, ring)
     elif artefact.kind == ArtefactKind.AUDIT_PACK:
-        found += packing.examine(files.get(ArtefactFile.Kind.PACK, b""), ring)
+        found += unpacking.examine(files.get(ArtefactFile.Kind.PACK, b""), ring)
     found += _log(artefact, signed, ring)
     return found
 

@@ -7,6 +7,7 @@ from django.db.models import QuerySet
 from arm import ids
 
 from ..models import SigningKey
+from ..signing.certificates import der
 from ..signing.checking import Keyring
 from ..signing.keys import PublicKey, from_jwk
 
@@ -14,9 +15,12 @@ from ..signing.keys import PublicKey, from_jwk
 def keyring_of(keys: QuerySet[SigningKey]) -> Keyring:
     """These keys, by purpose and key id."""
     found: dict[str, dict[str, PublicKey]] = {}
+    certificates = {}
     for key in keys:
         found.setdefault(key.purpose, {})[key.kid] = from_jwk(key.jwk)
-    return Keyring(found)
+        if key.certificate:
+            certificates[key.kid] = der(key.certificate)
+    return Keyring(found, certificates)
 
 
 def a2a_keys(keys: QuerySet[SigningKey]) -> dict[str, Any]:

@@ -14,17 +14,31 @@ from ..models import Artefact
 
 @transaction.atomic
 def request_artefact(
-    *, kind: ArtefactKind, subject: TenantRow, actor: User | None, reason: str, statement: bytes | None = None
+    *,
+    kind: ArtefactKind,
+    subject: TenantRow,
+    actor: User | None,
+    reason: str,
+    statement: bytes | None = None,
+    scratch: bytes | None = None,
 ) -> Artefact:
     """Have an artefact made about `subject`. For services of the apps above, which have asked the right and hold the
     subject: its identifier is in every file, and its content is what `statement` says, from now on.
 
-    An Audit Pack has no statement yet: its files are gathered first. Conflict while one of this kind is on its way.
+    An Audit Pack has no statement yet: its files are gathered first. `scratch` is for the first step. Conflict while one
+    of this kind is on its way; one whose step keeps failing is given up for the new one.
     """
-    pending = Artefact.objects.filter(subject_id=subject.pk, kind=kind).exclude(state=ArtefactState.VERIFIED)
-    if (held := pending.for_list().first()) is not None:
-        raise Conflict(f"{held} is being made already ({held.get_state_display().lower()}).", id=held.typeid)
     now = clock.now()
+    pending = Artefact.objects.filter(subject_id=subject.pk, kind=kind, abandoned_at=None)
+    for held in pending.exclude(state=ArtefactState.VERIFIED).for_list().select_for_update():
+        if not held.problem:
+            said = held.get_state_display().lower()
+            raise Conflict(f"{held} is being made already ({said}).", id=held.typeid)
+        held.abandoned_at, held.retry_at = now, None
+        held.save(update_fields=["abandoned_at", "retry_at"])
+        changes.record(
+            actor, "evidence.artefact.abandoned", held, after={"problem": held.problem}, reason=reason
+        )
     artefact = Artefact.objects.create(
         tenant_id=subject.tenant_id,
         kind=kind,
@@ -33,6 +47,7 @@ def request_artefact(
         subject_id=subject.pk,
         subject_label=str(subject)[:250],
         statement=statement,
+        scratch=scratch,
         times={ArtefactState.REQUESTED: now.isoformat()},
         requested_by_id=actor.pk if actor else None,
         requested_by=str(actor) if actor else "ARM",
@@ -55,7 +70,7 @@ def retry_artefact(*, artefact: Artefact, actor: User, reason: str) -> Artefact:
     Conflict where none has failed.
     """
     artefact = Artefact.objects.select_for_update().get(pk=artefact.pk)
-    if artefact.arrived or not artefact.problem:
+    if artefact.arrived or not artefact.problem or artefact.abandoned_at is not None:
         raise Conflict(f"Nothing of {artefact} has failed.")
     before = {"problem": artefact.problem, "attempts": artefact.attempts}
     artefact.attempts, artefact.problem, artefact.retry_at = 0, "", None

@@ -9,7 +9,6 @@ from uuid import UUID
 
 from django.apps import apps
 from django.conf import settings
-from django.db.models import Q
 from django.template.loader import render_to_string
 
 from arm import clock, ids
@@ -17,8 +16,9 @@ from arm.crypto import canonical
 from arm.models import ChangeRecord
 from arm.ports import implementations
 
+from ..lifecycle import ArtefactKind, ArtefactState
 from ..models import Artefact, ArtefactFile, Leaf, SigningKey
-from ..queries import inclusion_proof, published
+from ..queries import inclusion_proofs, published
 from ..sections import PackFile, PackSection
 from ..signing import dsse, packing
 from ..signing.keys import from_jwk, pem
@@ -36,8 +36,8 @@ def assemble(artefact: Artefact) -> tuple[bytes, bytes]:
     """The statement about the manifest, and the bag as a ZIP. NotInTheLog while a record waits for its checkpoint."""
     subject = apps.get_model(artefact.subject_kind)._default_manager.get(pk=artefact.subject_id)
     files, at = list(_files(artefact, subject)), artefact.requested_at
-    info = {"External-Identifier": artefact.typeid, "External-Description": str(artefact)}
-    bag, manifest = packing.bag([(file.path, file.content) for file in files], info=info, at=at)
+    info = {"External-Identifier": artefact.typeid, "External-Description": one_line(str(artefact))}
+    bag, tags = packing.bag([(file.path, file.content) for file in files], info=info, at=at)
     predicate = {
         "attester": {"id": f"https://arm.example/tenants/{ids.encode('ten', artefact.tenant_id)}"},
         "references": [
@@ -55,7 +55,7 @@ def assemble(artefact: Artefact) -> tuple[bytes, bytes]:
         "about": {"kind": artefact.subject_kind, "id": subject.typeid, "label": artefact.subject_label},
         "completeness": _completeness(files),
     }
-    subjects = {packing.MANIFEST: sha256(manifest).hexdigest()}
+    subjects = {name: sha256(content).hexdigest() for name, content in tags.items()}
     return dsse.statement(subjects=subjects, predicate_type=REFERENCE, predicate=predicate), bag
 
 
@@ -86,14 +86,24 @@ def _files(artefact: Artefact, subject: Any) -> Iterator[PackFile]:
     about = {subject.pk, *(one for section in sections for one in section.subjects(subject))}
     for section in sections:
         yield from section.files(subject)
-    shown = Artefact.objects.filter(subject_id__in=about, state="verified").exclude(pk=artefact.pk)
-    shown = shown.exclude(kind=artefact.kind).order_by("pk")
-    for one in shown:
-        for file in one.files.all():
+    cards = Artefact.objects.filter(
+        subject_id__in=about, kind=ArtefactKind.AGENT_CARD, state=ArtefactState.VERIFIED
+    ).order_by("pk")
+    for card in cards:
+        for file in card.files.all():
             folder = "pdf" if file.kind == ArtefactFile.Kind.PDF else "artefacts"
             yield PackFile(f"{folder}/{file.name}", bytes(file.content), file.media_type)
-        yield from _proof("artefact", one.pk, one.typeid)
-    yield from _records(artefact, about | {one.pk for one in shown})
+    # Every change of them up to the request.
+    records = list(
+        ChangeRecord.objects.filter(
+            target_id__in=about | {card.pk for card in cards},
+            tenant=artefact.tenant_id,
+            recorded_at__lt=artefact.requested_at,
+        ).order_by("recorded_at", "pk")
+    )
+    for record in records:
+        yield PackFile(f"changes/{record.typeid}.json", canonical(record.body()))
+    yield from _proofs(artefact, {row.pk: row.typeid for row in (*cards, *records)})
     keys = SigningKey.objects.filter(tenant=artefact.tenant_id)
     yield PackFile("keys/arm-keys.json", json.dumps(published(keys), indent=1).encode())
     for key in keys:
@@ -108,7 +118,8 @@ def _files(artefact: Artefact, subject: Any) -> Iterator[PackFile]:
         "evidence/pack/VERIFY.md",
         {
             "artefact": artefact,
-            "artefacts": shown,
+            "cards": cards,
+            "about": one_line(artefact.subject_label),
             "subject": subject,
             "at": clock.stamp(artefact.requested_at),
         },
@@ -117,20 +128,19 @@ def _files(artefact: Artefact, subject: Any) -> Iterator[PackFile]:
     yield PackFile("verify.py", VERIFIER.read_bytes(), "text/x-python")
 
 
-def _records(artefact: Artefact, about: set[UUID]) -> Iterator[PackFile]:
-    """Every change of them up to the request, each with its proof."""
-    known = ChangeRecord.objects.filter(
-        Q(target_id__in=about), tenant=artefact.tenant_id, recorded_at__lt=artefact.requested_at
-    )
-    for record in known.order_by("recorded_at", "pk"):
-        yield PackFile(f"changes/{record.typeid}.json", canonical(record.body()))
-        yield from _proof("change", record.pk, record.typeid)
+def one_line(text: str) -> str:
+    """Text of people as it may stand in a guide whose commands are typed: one line, and nothing that ends a paragraph or
+    begins a command."""
+    seen = "".join(letter if letter.isprintable() else " " for letter in text)
+    return " ".join(seen.replace("`", "'").split())
 
 
-def _proof(kind: str, subject_id: UUID, name: str) -> Iterator[PackFile]:
-    leaf = Leaf.objects.filter(kind=kind, subject_id=subject_id).first()
-    proof = None if leaf is None else inclusion_proof(leaf)
-    if leaf is None or proof is None:
-        raise NotInTheLog(f"No checkpoint covers {name} yet.")
-    yield PackFile(f"proofs/{name}.leaf.json", leaf.body.encode())
-    yield PackFile(f"proofs/{name}.tlog-proof", proof.text.encode(), "text/plain")
+def _proofs(artefact: Artefact, names: dict[UUID, str]) -> Iterator[PackFile]:
+    leaves = list(Leaf.objects.filter(tenant=artefact.tenant_id, subject_id__in=names).order_by("seq"))
+    proofs = inclusion_proofs(artefact.tenant, leaves)
+    if waiting := sorted(name for key, name in names.items() if key not in proofs):
+        raise NotInTheLog(f"No checkpoint covers {waiting[0]} yet.")
+    for leaf in leaves:
+        name = names[leaf.subject_id]
+        yield PackFile(f"proofs/{name}.leaf.json", leaf.body.encode())
+        yield PackFile(f"proofs/{name}.tlog-proof", proofs[leaf.subject_id].text.encode(), "text/plain")

@@ -27,9 +27,6 @@ from .packs import NotInTheLog, assemble, pack
 
 log = logging.getLogger(__name__)
 
-A2A_KEYS = "/.well-known/arm-a2a-jwks.json"
-"""Where readers of A2A agent cards find our keys."""
-
 
 class NotVerified(ValueError):
     """What was made does not pass its own verification."""
@@ -43,7 +40,7 @@ def take_step(*, artefact_id: UUID, step: ArtefactState) -> str:
     try:
         with transaction.atomic():
             rows = Artefact.objects.select_for_update(skip_locked=True)
-            artefact = rows.filter(pk=artefact_id).first()
+            artefact = rows.filter(pk=artefact_id, abandoned_at=None).first()
             if artefact is None or following(artefact.kind, artefact.state) is not step:
                 return "nothing to do"
             _STEPS[step](artefact)
@@ -72,12 +69,14 @@ def _reached(artefact: Artefact, step: ArtefactState) -> None:
 
 @transaction.atomic
 def _later(artefact_id: UUID, step: ArtefactState) -> None:
-    """Nothing is wrong: the log is sealed every few seconds."""
+    """Nothing is wrong: the log is sealed every few seconds. Asked for once; then the signer is away, and its own round
+    will come."""
     artefact = Artefact.objects.select_for_update().get(pk=artefact_id)
     if following(artefact.kind, artefact.state) is step:
-        artefact.retry_at = clock.now() + SEALED_WITHIN
+        first, artefact.retry_at = artefact.retry_at is None, clock.now() + SEALED_WITHIN
         artefact.save(update_fields=["retry_at"])
-        enqueue("evidence.tasks.seal_log", tenant_id=artefact.tenant_id, cluster=SIGNER)
+        if first:
+            enqueue("evidence.tasks.seal_log", tenant_id=artefact.tenant_id, cluster=SIGNER)
 
 
 @transaction.atomic
@@ -123,9 +122,9 @@ def _envelope(artefact: Artefact) -> ArtefactFile:
 
 def _a2a_card(artefact: Artefact) -> ArtefactFile:
     artefact.key = active_key(tenant=artefact.tenant, purpose=SigningKey.Purpose.AGENT_CARD)
-    signed = agent_cards.sign(
-        bytes(artefact.statement or b""), key=_on_p256(artefact.key), jku=f"{settings.PUBLIC_URL}{A2A_KEYS}"
-    )
+    jku = bytes(artefact.scratch or b"").decode()
+    signed = agent_cards.sign(bytes(artefact.statement or b""), key=_on_p256(artefact.key), jku=jku)
+    artefact.scratch = None
     name = f"{artefact.file_stem}.json"
     return _keep(artefact, ArtefactFile.Kind.CARD, name, "application/json", signed)
 
@@ -152,7 +151,7 @@ def _render(artefact: Artefact) -> None:
 
 def page_of(artefact: Artefact, statement: bytes, envelope_digest: str) -> dict[str, Any]:
     """What the template of a PDF is given: nothing but what the statement says, and how to verify it."""
-    said = json.loads(statement)
+    said = _seen(json.loads(statement))
     return {
         "artefact": artefact,
         "statement": said,
@@ -162,6 +161,17 @@ def page_of(artefact: Artefact, statement: bytes, envelope_digest: str) -> dict[
         "envelope_name": f"{artefact.file_stem}.dsse.json",
         "verify_url": f"{settings.PUBLIC_URL}/evidence/verify/" if settings.PUBLIC_URL else "",
     }
+
+
+def _seen(value: Any) -> Any:
+    """The same with what no page can show put as a question mark: a PDF's description takes no control characters."""
+    if isinstance(value, dict):
+        return {name: _seen(member) for name, member in value.items()}
+    if isinstance(value, list):
+        return [_seen(item) for item in value]
+    if isinstance(value, str):
+        return "".join(letter if letter.isprintable() or letter in "\n\t" else "\ufffd" for letter in value)
+    return value
 
 
 def _sign_pdf(artefact: Artefact) -> None:

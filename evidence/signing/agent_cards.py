@@ -4,7 +4,6 @@ Signed with joserfc, read again with other code.
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from typing import Any
@@ -16,6 +15,7 @@ from joserfc.jwk import ECKey
 
 from arm.crypto import canonical
 
+from .dsse import read_object
 from .keys import BadSignature, PublicKey, check, key_id
 
 HALF = 32
@@ -36,19 +36,20 @@ def sign(card: bytes, *, key: EllipticCurvePrivateKey, jku: str) -> bytes:
 def verify(data: bytes, keys: Mapping[str, PublicKey]) -> dict[str, Any]:
     """The card, without its signatures, that one of `keys` (by key id) has signed. BadCard."""
     try:
-        card = json.loads(data)
+        card = read_object(data, "")
         (stated,) = card.pop("signatures")
-        header = json.loads(_bytes(stated["protected"]))
+        header = read_object(_bytes(stated["protected"]), "/signatures/0/protected")
         signature = _bytes(stated["signature"])
-        kid, alg = header["kid"], header["alg"]
-    except (ValueError, KeyError, TypeError, AttributeError, binascii.Error) as problem:
+        kid, alg = str(header["kid"]), header["alg"]
+        payload = canonical(card)
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as problem:
         raise BadCard("/signatures: It is not one JWS over a card.") from problem
     if alg != "ES256" or kid not in keys:
         raise BadCard("/signatures/0/protected: It is not ES256 of a key that is known here.")
     if len(signature) != 2 * HALF:
         raise BadCard("/signatures/0/signature: It does not have 64 bytes.")
     halves = (int.from_bytes(signature[:HALF], "big"), int.from_bytes(signature[HALF:], "big"))
-    signed = f"{stated['protected']}.{_text(canonical(card))}".encode()
+    signed = f"{stated['protected']}.{_text(payload)}".encode()
     try:
         check(keys[kid], encode_dss_signature(*halves), signed)
     except BadSignature as problem:
@@ -60,10 +61,10 @@ def verify(data: bytes, keys: Mapping[str, PublicKey]) -> dict[str, Any]:
 def unsigned(data: bytes) -> bytes:
     """The canonical bytes of a card without its signatures; nothing is verified. BadCard."""
     try:
-        card = json.loads(data)
+        card = read_object(data, "")
         card.pop("signatures", None)
         return canonical(card)
-    except (ValueError, AttributeError) as problem:
+    except (ValueError, RecursionError) as problem:
         raise BadCard("It is no card.") from problem
 
 

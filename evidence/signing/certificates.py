@@ -39,3 +39,8 @@ def self_signed(key: EllipticCurvePrivateKey, *, name: str, organisation: str, s
         .sign(key, hashes.SHA256())
     )
     return made.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def der(pem: str) -> bytes:
+    """The bytes of a certificate. ValueError."""
+    return certificates.load_pem_x509_certificate(pem.encode()).public_bytes(serialization.Encoding.DER)

@@ -6,7 +6,6 @@ envelope are passed over, both alphabets of base64 are read, and a signature may
 """
 
 import base64
-import binascii
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ IN_TOTO = "application/vnd.in-toto+json"
 STATEMENT = "https://in-toto.io/Statement/v1"
 MEDIA_TYPE = "application/vnd.in-toto+dsse"
 MAX_BYTES = 16 * 1024 * 1024
+MAX_SIGNATURES = 16
 
 
 class BadEnvelope(ValueError):
@@ -76,7 +76,7 @@ def statement(*, subjects: Mapping[str, str], predicate_type: str, predicate: Ma
 def sign(payload: bytes, *, key: PrivateKey) -> bytes:
     """The envelope of a statement, signed by this key, as the bytes of its file."""
     signed = make_signature(key, pae(IN_TOTO, payload))
-    return canonical(
+    envelope = canonical(
         {
             "payloadType": IN_TOTO,
             "payload": base64.b64encode(payload).decode(),
@@ -85,17 +85,22 @@ def sign(payload: bytes, *, key: PrivateKey) -> bytes:
             ],
         }
     )
+    if len(envelope) > MAX_BYTES:
+        raise ValueError(f"The statement is too large to be read again: {len(envelope)} bytes.")
+    return envelope
 
 
 def read(data: bytes) -> Envelope:
     """The envelope in these bytes, not verified. BadEnvelope."""
     if len(data) > MAX_BYTES:
         raise BadEnvelope("", f"It is larger than {MAX_BYTES} bytes.")
-    said = _object(data, "")
+    said = read_object(data, "")
     _members(said, "", {"payloadType", "payload", "signatures"})
     signatures = said["signatures"]
     if not isinstance(signatures, list) or not signatures:
         raise BadEnvelope("/signatures", "It is not a list with a signature.")
+    if len(signatures) > MAX_SIGNATURES:
+        raise BadEnvelope("/signatures", f"There are more than {MAX_SIGNATURES}.")
     found = []
     for number, one in enumerate(signatures):
         where = f"/signatures/{number}"
@@ -142,7 +147,7 @@ def _fitting(signature: Signature, keys: Mapping[str, PublicKey], signed: bytes)
 
 def read_statement(payload: bytes, *, kid: str = "") -> Statement:
     """The statement in a payload; `kid` is who signed it. BadEnvelope."""
-    said = _object(payload, "/payload")
+    said = read_object(payload, "/payload")
     where = "/payload"
     if said.get("_type") != STATEMENT:
         raise BadEnvelope(f"{where}/_type", f"It is not {STATEMENT}.")
@@ -166,7 +171,8 @@ def read_statement(payload: bytes, *, kid: str = "") -> Statement:
     return Statement(subjects, kind, predicate, kid)
 
 
-def _object(data: bytes, where: str) -> dict[str, Any]:
+def read_object(data: bytes, where: str) -> dict[str, Any]:
+    """A JSON object in UTF-8 whose members stand in it once. BadEnvelope with `where`."""
     try:
         said = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_number)
     except (ValueError, RecursionError) as problem:
@@ -202,7 +208,9 @@ def _base64(value: Any, where: str) -> bytes:
     try:
         text = _text(value, where).replace("-", "+").replace("_", "/")
         return base64.b64decode(text, validate=True)
-    except binascii.Error as problem:
+    except BadEnvelope:
+        raise
+    except ValueError as problem:  # also binascii.Error
         raise BadEnvelope(where, "It is not base64.") from problem
 
 

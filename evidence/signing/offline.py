@@ -36,7 +36,7 @@ def main() -> int:
             "statements": check_statements(root, keys["evidence"], wrong),
             "proofs": check_proofs(root, keys["log"], wrong),
         }
-    except (OSError, ValueError, KeyError, TypeError, IndexError) as problem:
+    except (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError) as problem:
         wrong.append(f"the pack cannot be read: {problem!r}")
         counts = {}
     for line in wrong:
@@ -60,18 +60,26 @@ def read_keys(path: Path) -> dict[str, dict[str, bytes]]:
 
 
 def check_manifests(root: Path, wrong: list[str]) -> int:
-    """Every file has the digest that a manifest names, and every file is named."""
+    """Every file has the digest that its manifest names, and every file is named. What lies below data/ is the signed
+    manifest's to name, and nobody else's."""
     named: dict[str, str] = {}
-    for manifest in ("manifest-sha256.txt", "tagmanifest-sha256.txt"):
-        for line in (root / manifest).read_text().splitlines():
-            digest, _, path = line.partition(" ")
-            named[path.lstrip(" *")] = digest
-    there = {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
+    for manifest, inside in (("manifest-sha256.txt", True), ("tagmanifest-sha256.txt", False)):
+        for line in (root / manifest).read_text(encoding="utf-8").splitlines():
+            digest, path = line.split(None, 1)
+            if path in named or path.startswith("data/") is not inside:
+                wrong.append(f"{manifest}: {path} is not its to name")
+            else:
+                named[path] = digest
+    there = {
+        path.relative_to(root).as_posix()
+        for path in root.rglob("*")
+        if path.is_symlink() or not path.is_dir()
+    }
     there -= {"tagmanifest-sha256.txt"}
     wrong += [f"{path}: no manifest names it" for path in sorted(there - named.keys())]
     for path, digest in sorted(named.items()):
-        if path not in there:
-            wrong.append(f"{path}: it is missing")
+        if path not in there or (root / path).is_symlink():
+            wrong.append(f"{path}: it is missing, or no file")
         elif hashlib.sha256((root / path).read_bytes()).hexdigest() != digest:
             wrong.append(f"{path}: it is not the file that the manifest names")
     return len(named)
@@ -80,7 +88,8 @@ def check_manifests(root: Path, wrong: list[str]) -> int:
 def check_statements(root: Path, keys: dict[str, bytes], wrong: list[str]) -> int:
     """The signature of every envelope; the pack's own must be about its manifest, others about the genome here."""
     count = 0
-    digests = {"manifest-sha256.txt": hashlib.sha256((root / "manifest-sha256.txt").read_bytes()).hexdigest()}
+    tags = ("manifest-sha256.txt", "bag-info.txt", "bagit.txt")
+    digests = {name: hashlib.sha256((root / name).read_bytes()).hexdigest() for name in tags}
     genome = root / "data" / "genome.json"
     if genome.exists():
         digests["genome.json"] = hashlib.sha256(genome.read_bytes()).hexdigest()
@@ -99,8 +108,11 @@ def check_statements(root: Path, keys: dict[str, bytes], wrong: list[str]) -> in
         elif not openssl(keys[one["keyid"]], signed, base64.b64decode(one["sig"])):
             wrong.append(f"{name}: its signature does not fit its payload")
         said = {one["name"]: one["digest"]["sha256"] for one in json.loads(payload)["subject"]}
-        if path in own and said.get("manifest-sha256.txt") != digests["manifest-sha256.txt"]:
-            wrong.append(f"{name}: it is about another manifest")
+        wrong += [
+            f"{name}: it is about another {tag}"
+            for tag in tags
+            if path in own and said.get(tag) != digests[tag]
+        ]
         if "genome.json" in said and said["genome.json"] != digests.get("genome.json"):
             wrong.append(f"{name}: it is about another genome")
     return count
@@ -110,11 +122,15 @@ def check_proofs(root: Path, keys: dict[str, bytes], wrong: list[str]) -> int:
     """Each record and each envelope is in the log, under a signed checkpoint (RFC 9162, 2.1.3.2)."""
     checkpoints: dict[str, bool] = {}
     proofs = sorted((root / "data" / "proofs").glob("*.tlog-proof"))
+    proven = {path.name[: -len(".tlog-proof")] for path in proofs}
+    for path in sorted((root / "data" / "changes").glob("*")):
+        if path.stem not in proven or json.loads(path.read_text(encoding="utf-8"))["id"] != path.stem:
+            wrong.append(f"{path.name}: nothing proves it, or it is another record than its name says")
     for path in proofs:
         about = path.name[: -len(".tlog-proof")]
         leaf = (root / "data" / "proofs" / f"{about}.leaf.json").read_bytes()
         held = [root / "data" / "changes" / f"{about}.json"]
-        held += list((root / "data" / "artefacts").glob(f"*.{about}.*"))
+        held += list((root / "data" / "artefacts").glob(f"*.{about}.dsse.json"))
         digests = {hashlib.sha256(one.read_bytes()).hexdigest() for one in held if one.exists()}
         if json.loads(leaf)["payload_sha256"] not in digests:
             wrong.append(f"{path.name}: its leaf names another file than {about}")

@@ -3,13 +3,14 @@
 from io import BytesIO
 
 from asn1crypto import keys, x509
-from cryptography import x509 as certificates
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric.ec import EllipticCurvePrivateKey
 from pyhanko.pdf_utils.incremental_writer import IncrementalPdfFileWriter
 from pyhanko.sign import signers
 from pyhanko.sign.fields import SigSeedSubFilter
 from pyhanko_certvalidator.registry import SimpleCertificateStore
+
+from .certificates import der
 
 FIELD = "ARM"
 
@@ -22,7 +23,7 @@ def sign(pdf: bytes, *, key: EllipticCurvePrivateKey, certificate: str, reason: 
         )
     )
     signer = signers.SimpleSigner(
-        signing_cert=x509.Certificate.load(_der(certificate)),
+        signing_cert=x509.Certificate.load(der(certificate)),
         signing_key=private,
         cert_registry=SimpleCertificateStore(),  # type: ignore[no-untyped-call]
     )
@@ -32,7 +33,3 @@ def sign(pdf: bytes, *, key: EllipticCurvePrivateKey, certificate: str, reason: 
     signed = BytesIO()
     signers.PdfSigner(about, signer=signer).sign_pdf(IncrementalPdfFileWriter(BytesIO(pdf)), output=signed)
     return signed.getvalue()
-
-
-def _der(pem: str) -> bytes:
-    return certificates.load_pem_x509_certificate(pem.encode()).public_bytes(serialization.Encoding.DER)

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from hashlib import sha256
 from io import BytesIO
 
-from asn1crypto import cms
+from asn1crypto import cms, parser
 from pyhanko.pdf_utils.misc import PdfError
 from pyhanko.pdf_utils.reader import PdfFileReader
 
 from .keys import BadSignature, PublicKey, check
 
-_RANGE = re.compile(rb"/ByteRange ?\[ ?(\d+) (\d+) (\d+) (\d+) ?\]")
+_RANGE = re.compile(rb"/ByteRange ?\[ ?(\d{1,12}) (\d{1,12}) (\d{1,12}) (\d{1,12}) ?\]")
 MAX_SIGNATURE_BYTES = 64 * 1024
 
 
@@ -30,8 +30,9 @@ class SignedPdf:
     attachments: dict[str, bytes]
 
 
-def verify(pdf: bytes, *, key: PublicKey) -> SignedPdf:
-    """What a signed PDF holds. BadPdf unless its one signature is of this key and covers the whole file.
+def verify(pdf: bytes, *, key: PublicKey, certificate: bytes = b"") -> SignedPdf:
+    """What a signed PDF holds. BadPdf unless its one signature is of this key and covers the whole file, and names this
+    `certificate` (DER, where one is known): a reader shows whose name stands in it.
 
     Not the code that signs: ranges, digest and signature are read and compared here.
     """
@@ -44,11 +45,13 @@ def verify(pdf: bytes, *, key: PublicKey) -> SignedPdf:
     if start != 0 or second + rest != len(pdf) or not 0 < length < second:
         raise BadPdf("Its signature does not cover the whole file: something was added to it.")
     gap = pdf[length:second]
-    if not re.fullmatch(rb"<[0-9a-fA-F]+>", gap) or len(gap) > 2 * MAX_SIGNATURE_BYTES:
+    if not re.fullmatch(rb"<(?:[0-9a-fA-F]{2})+>", gap) or len(gap) > 2 * MAX_SIGNATURE_BYTES:
         raise BadPdf("What its signature leaves out is more than the signature itself.")
     signed = pdf[:length] + pdf[second:]
-    certificate = _cms(bytes.fromhex(gap[1:-1].decode()), signed, key)
-    return SignedPdf(certificate, attachments(pdf))
+    found = _cms(bytes.fromhex(gap[1:-1].decode()), signed, key)
+    if certificate and found != certificate:
+        raise BadPdf("The certificate in it is not the one that was published with the key.")
+    return SignedPdf(found, attachments(pdf))
 
 
 def attachments(pdf: bytes) -> dict[str, bytes]:
@@ -67,6 +70,8 @@ def attachments(pdf: bytes) -> dict[str, bytes]:
 def _cms(blob: bytes, signed: bytes, key: PublicKey) -> bytes:
     """Check the CMS structure over the signed bytes; the certificate in it."""
     try:
+        if blob[parser.peek(blob) :].strip(b"\0"):
+            raise BadPdf("Something stands behind its signature.")
         content = cms.ContentInfo.load(blob)["content"]
         (signer,) = content["signer_infos"]
         stated = {attribute["type"].native: attribute["values"] for attribute in signer["signed_attrs"]}
@@ -74,7 +79,9 @@ def _cms(blob: bytes, signed: bytes, key: PublicKey) -> bytes:
         algorithm = signer["digest_algorithm"]["algorithm"].native
         attributes = signer["signed_attrs"].untag().dump()
         certificate: bytes = content["certificates"][0].chosen.dump()
-    except (ValueError, KeyError, TypeError, IndexError) as problem:
+    except BadPdf:
+        raise
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as problem:
         raise BadPdf("Its signature is not a CMS structure with one signer.") from problem
     if algorithm != "sha256" or digest != sha256(signed).digest():
         raise BadPdf("Its content is not what was signed: the digests differ.")

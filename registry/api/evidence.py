@@ -11,7 +11,7 @@ from rest_framework.response import Response
 
 from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
 from arm.models import SecurityEvent
-from arm.permissions import require
+from arm.permissions import allowed, require
 from arm.rights import Right
 from arm.services import note_security
 from evidence.lifecycle import ArtefactKind
@@ -96,15 +96,16 @@ class EvidenceViewSet(DirectoryViewSet[VersionEvidence]):
         file: Any = held.artefact.files.filter(kind=kind).first()
         if file is None:
             raise Http404
-        require(request.user, queries.right_to_take(file), held)
-        detail = {"artefact": held.typeid, "file": file.name, "digest": file.digest}
+        right = queries.right_to_take(file)
+        may = allowed(request.user, right, held)
         note_security(
-            SecurityEvent.Kind.EXPORTED,
-            file.name,
+            SecurityEvent.Kind.EXPORTED if may else SecurityEvent.Kind.REFUSED,
+            file.name if may else f"download {file.name}",
             user=request.user,
             tenant=tenant_of(request),
-            detail=detail,
+            detail={"artefact": held.typeid, "file": file.name, "digest": file.digest},
         )
+        require(request.user, right, held)
         return HttpResponse(
             bytes(file.content),
             content_type=file.media_type,

@@ -44,7 +44,7 @@ class About:
 def agent_card(about: About, document: dict[str, Json]) -> tuple[dict[str, Any], list[Problem]]:
     """The unsigned card, and everything that keeps it from being one."""
     skills = [_skill(skill) for skill in document.get("skills", ())]
-    card = _without_empty(
+    card: dict[str, Any] = _without_empty(
         {
             "name": about.name,
             "description": about.description,
@@ -60,7 +60,7 @@ def agent_card(about: About, document: dict[str, Json]) -> tuple[dict[str, Any],
             "skills": skills,
         }
     )
-    return card, list(_problems(card, about, skills))
+    return card, list(_problems(card, about, [_without_empty(skill) for skill in skills]))
 
 
 def _skill(skill: dict[str, Json]) -> dict[str, Any]:
@@ -103,13 +103,12 @@ def _problems(card: dict[str, Any], about: About, skills: list[dict[str, Any]]) 
         )
     for number, skill in enumerate(skills):
         for name in ("id", "name", "description", "tags"):
-            if not skill[name]:
+            if name not in skill:
                 message = f"A skill of an agent card must have “{name}”."
                 yield Problem(pointer=f"/skills/{number}/{name}", code="required", message=message)
     for number, interface in enumerate(about.interfaces):
         where = f"/supportedInterfaces/{number}"
-        parts = urlsplit(interface.url)
-        if parts.scheme not in ("https", "http") or not parts.hostname:
+        if not _is_address(interface.url):
             yield Problem(
                 pointer=f"{where}/url",
                 code="invalid",
@@ -118,6 +117,17 @@ def _problems(card: dict[str, Any], about: About, skills: list[dict[str, Any]]) 
         if interface.binding not in BINDINGS:
             message = f"A binding is one of {', '.join(BINDINGS)}."
             yield Problem(pointer=f"{where}/protocolBinding", code="choice", message=message)
+        if not interface.protocol_version.strip():
+            message = "An interface says which version of the protocol it speaks."
+            yield Problem(pointer=f"{where}/protocolVersion", code="required", message=message)
+
+
+def _is_address(url: str) -> bool:
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return False
+    return parts.scheme in ("https", "http") and bool(parts.hostname)
 
 
 def _without_empty(value: Any) -> Any:

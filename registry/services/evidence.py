@@ -11,10 +11,11 @@ from arm.errors import Conflict, Invalid
 from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
-from evidence.lifecycle import ArtefactKind
+from evidence.lifecycle import A2A_KEYS, ArtefactKind
 from evidence.models import Artefact
 from evidence.services import request_artefact, retry_artefact
 
+from ..lifecycle import VersionState
 from ..models import AgentVersion, VersionEvidence
 from ..protocol.a2a import Interface, agent_card
 from ..queries import RIGHT_TO_MAKE, a2a_facts, card_statement
@@ -57,6 +58,8 @@ def publish_a2a_card(
             "A card says where its key is published: set ARM_PUBLIC_URL to the address of this server."
         )
     version = _locked(version)
+    if version.state == VersionState.RETIRED:
+        raise Conflict(f"{version} is retired; nothing is published of it any more.")
     read = read_genome(genome=version.genome)
     if not read.intact:
         raise Conflict(f"The stored genome of {version} does not match its digest; no card can be published.")
@@ -64,7 +67,12 @@ def publish_a2a_card(
     if problems:
         raise Invalid("The version cannot be said as an A2A agent card yet.", problems)
     artefact = request_artefact(
-        kind=ArtefactKind.A2A_CARD, subject=version, actor=actor, reason=reason, statement=canonical(card)
+        kind=ArtefactKind.A2A_CARD,
+        subject=version,
+        actor=actor,
+        reason=reason,
+        statement=canonical(card),
+        scratch=f"{settings.PUBLIC_URL}{A2A_KEYS}".encode(),
     )
     return _about(version, artefact)
 

@@ -17,6 +17,7 @@ from arm.services import note_security
 from arm.views import Scoped, current_tenant
 from registry import forms, queries, services
 from registry.filters import EvidenceFilter
+from registry.lifecycle import VersionState
 from registry.models import AgentVersion, VersionEvidence
 from registry.views.commands import Command
 from registry.views.cursors import CursorList
@@ -56,6 +57,7 @@ class EvidenceFile(Scoped, DetailView[VersionEvidence]):
 
     queryset = VersionEvidence.objects.for_list()
     view_right = Right.READ_EVIDENCE
+    http_method_names = ("get",)  # a HEAD takes nothing away
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         held = self.get_object()
@@ -126,9 +128,16 @@ def a2a_card(request: HttpRequest, pk: UUID) -> HttpResponse:
     """A published agent card, for A2A clients, which have no account here. Others' caches may keep it for a minute."""
     with db.tenants(db.all_tenants()):
         file = queries.published_card(pk)
+        retired = file is not None and AgentVersion.objects.filter(pk=pk, state=VersionState.RETIRED).exists()
     if file is None:
         raise Http404
-    answer = HttpResponse(bytes(file.content), content_type="application/json")
+    if retired:
+        return HttpResponse(
+            "This version is retired.\n", status=410, content_type="text/plain; charset=utf-8"
+        )
+    known = request.headers.get("If-None-Match") == f'"{file.digest}"'
+    answer = HttpResponse(b"" if known else bytes(file.content), status=304 if known else 200)
+    answer["Content-Type"] = "application/json"
     answer["ETag"] = f'"{file.digest}"'
     answer["Cache-Control"] = "public, max-age=60"
     answer["Access-Control-Allow-Origin"] = "*"

@@ -3,9 +3,11 @@
 import json
 import re
 import subprocess
+from datetime import timedelta
 from hashlib import sha256
 from io import BytesIO
 from pathlib import Path
+from random import Random
 from xml.etree import ElementTree
 
 import pytest
@@ -13,15 +15,20 @@ from django.db import DatabaseError, transaction
 from django_q.models import OrmQ
 from pyhanko.pdf_utils.reader import PdfFileReader
 
+from arm import clock, pdf
 from arm.crypto import digest
 from arm.errors import Conflict, NotAllowed
 from arm.models import ChangeRecord
 from arm.rights import Right
 from evidence.lifecycle import ArtefactState
 from evidence.models import Artefact, ArtefactFile, Leaf, PendingLeaf, SigningKey
-from evidence.queries.checks import checks_of
+from evidence.queries import published
+from evidence.queries.checks import _pdf, checks_of
+from evidence.services import unsealed
 from evidence.services.steps import take_step
-from evidence.signing import dsse, signed_pdfs
+from evidence.signing import checking, dsse, pades, signed_pdfs
+from evidence.signing.certificates import self_signed
+from evidence.signing.checking import Check
 from evidence.signing.keys import from_jwk, pem
 from registry import services
 from registry.models import Genome, VersionEvidence
@@ -175,8 +182,8 @@ def test_poppler_finds_the_signature_valid_and_the_envelope_inside_byte_for_byte
 def test_the_pdf_says_that_it_is_pdf_a_3u_and_carries_its_data_as_such() -> None:
     held = issued()
     issuing.finish(held.artefact)
-    pdf = content(held.artefact, ArtefactFile.Kind.PDF)
-    root = PdfFileReader(BytesIO(pdf)).root
+    card = content(held.artefact, ArtefactFile.Kind.PDF)
+    root = PdfFileReader(BytesIO(card)).root
     said = ElementTree.fromstring(root["/Metadata"].data.decode())
     facts = {name.rpartition("}")[2]: value for one in said.iter() for name, value in one.attrib.items()}
     facts |= {one.tag.rpartition("}")[2]: one.text for one in said.iter() if one.text}
@@ -205,22 +212,22 @@ def test_the_commands_of_the_documentation_verify_a_card_and_refuse_a_changed_on
 @pytest.mark.parametrize("what", ["content", "appended", "other key", "no PDF", "second signature"])
 def test_a_pdf_that_was_changed_or_is_of_another_key_is_refused(what: str) -> None:
     artefact = issuing.finish(issued().artefact)
-    pdf = content(artefact, ArtefactFile.Kind.PDF)
+    data = content(artefact, ArtefactFile.Kind.PDF)
     key = from_jwk(SigningKey.objects.get(purpose="pdf").jwk)
-    assert signed_pdfs.verify(pdf, key=key).attachments
+    assert signed_pdfs.verify(data, key=key).attachments
     match what:
         case "content":
-            pdf = pdf[:900] + bytes([pdf[900] ^ 1]) + pdf[901:]
+            data = data[:900] + bytes([data[900] ^ 1]) + data[901:]
         case "appended":
-            pdf += b"\n% and one more thing\n"
+            data += b"\n% and one more thing\n"
         case "other key":
             key = from_jwk(SigningKey.objects.get(purpose="evidence").jwk)
         case "no PDF":
-            pdf = b"hello"
+            data = b"hello"
         case "second signature":
-            pdf += b"/ByteRange [0 1 2 3]"
+            data += b"/ByteRange [0 1 2 3]"
     with pytest.raises(signed_pdfs.BadPdf):
-        signed_pdfs.verify(pdf, key=key)
+        signed_pdfs.verify(data, key=key)
 
 
 def test_files_and_what_was_verified_never_change() -> None:
@@ -250,3 +257,105 @@ def test_without_the_signers_key_the_step_fails_says_why_and_is_tried_later(sett
     settings.KEY_ENCRYPTION_KEY = "of the signer alone"
     assert issuing.finish(artefact).state == "verified"
     assert Artefact.objects.get(pk=held.pk).problem == ""
+
+
+def ring_of(artefact: Artefact, **more: str) -> checking.Keyring:
+    """The keys as published; `more` is written into each entry."""
+    listed = published(SigningKey.objects.filter(tenant=artefact.tenant_id))
+    return checking.keyring(json.dumps({"keys": [entry | more for entry in listed["keys"]]}).encode())
+
+
+def wrong(checks: list[Check]) -> list[str]:
+    return [check.name for check in checks if not check.ok]
+
+
+def test_a_key_that_is_marked_compromised_is_not_believed() -> None:
+    artefact = issuing.finish(issued().artefact)
+    envelope = content(artefact, ArtefactFile.Kind.ENVELOPE)
+    assert not wrong(checking.examine(envelope, ring_of(artefact)))
+    assert wrong(checking.examine(envelope, ring_of(artefact, status="compromised"))) == ["envelope"]
+
+
+def test_a_pdf_under_another_certificate_of_the_same_key_is_refused() -> None:
+    """Its reader would show another name."""
+    artefact = issuing.finish(issued().artefact)
+    key = SigningKey.objects.get(purpose="pdf")
+    private = unsealed(key)
+    evil = self_signed(private, name="Evil notary", organisation="Evil", since=key.not_before)
+    bare = signed_with(artefact, evil, {"card.dsse.json": content(artefact, ArtefactFile.Kind.ENVELOPE)})
+    assert "certificate" in checking.examine(bare, ring_of(artefact))[0].detail
+    assert signed_pdfs.verify(bare, key=private.public_key()).attachments  # the signature itself is good
+
+
+def signed_with(artefact: Artefact, certificate: str, files: dict[str, bytes]) -> bytes:
+    made = pdf.render(
+        "<html lang=en><title>x</title>", files=files, identifier=b"x", at=artefact.requested_at
+    )
+    return pades.sign(
+        made, key=unsealed(SigningKey.objects.get(purpose="pdf")), certificate=certificate, reason="x"
+    )
+
+
+@pytest.mark.parametrize("count", [0, 2])
+def test_a_pdf_carries_one_statement_exactly(count: int) -> None:
+    artefact = issuing.finish(issued().artefact)
+    envelope = content(artefact, ArtefactFile.Kind.ENVELOPE)
+    files = {f"{number}.dsse.json": envelope for number in range(count)}
+    made = signed_with(artefact, SigningKey.objects.get(purpose="pdf").certificate, files)
+    assert wrong(checking.examine(made, ring_of(artefact))) == ["embedded statement"]
+
+
+def test_a_pdf_that_carries_another_genuine_statement_is_not_this_cards() -> None:
+    held = issued()
+    artefact = issuing.finish(held.artefact)
+    alice = make.everything(make.user("al", member_of=held.tenant), held.tenant)
+    other = issuing.finish(issuing.card(held.version, alice).artefact)
+    ring = ring_of(artefact)
+    own, others = (content(one, ArtefactFile.Kind.ENVELOPE) for one in (artefact, other))
+    assert not wrong(list(_pdf(content(artefact, ArtefactFile.Kind.PDF), own, ring)))
+    assert wrong(list(_pdf(content(artefact, ArtefactFile.Kind.PDF), others, ring))) == ["embedded statement"]
+
+
+def test_the_second_library_is_asked() -> None:
+    artefact = issuing.finish(issued().artefact)
+    envelope = json.loads(content(artefact, ArtefactFile.Kind.ENVELOPE))
+    key = from_jwk(SigningKey.objects.get(purpose="evidence").jwk)
+    kid = envelope["signatures"][0]["keyid"]
+    assert checking.second_opinion(json.dumps(envelope).encode(), key, kid).ok
+    envelope["payload"] = "AAAA"
+    assert not checking.second_opinion(json.dumps(envelope).encode(), key, kid).ok
+
+
+def test_no_changed_byte_of_a_card_makes_the_verifier_stumble() -> None:
+    artefact = issuing.finish(issued().artefact)
+    ring, random = ring_of(artefact), Random(7)
+    for kind in (ArtefactFile.Kind.PDF, ArtefactFile.Kind.ENVELOPE):
+        data = content(artefact, kind)
+        for _ in range(150):
+            changed = bytearray(data)
+            changed[random.randrange(len(changed))] ^= random.randrange(1, 256)
+            assert checking.examine(bytes(changed), ring)
+
+
+def test_one_that_keeps_failing_is_given_up_after_a_day_and_makes_room_for_a_new_one(settings) -> None:
+    settings.KEY_ENCRYPTION_KEY = ""
+    held = issued()
+    with clock.at(clock.now() + timedelta(hours=25)):
+        take_step(artefact_id=held.pk, step=ArtefactState.SIGNED)
+    artefact = Artefact.objects.get(pk=held.pk)
+    assert artefact.problem and artefact.retry_at is None
+    settings.KEY_ENCRYPTION_KEY = "of the signer alone"
+    alice = make.everything(make.user("al", member_of=held.tenant), held.tenant)
+    newer = issuing.card(held.version, alice)
+    artefact.refresh_from_db()
+    assert (artefact.shown_state, newer.artefact.state) == ("superseded", "requested")
+    assert take_step(artefact_id=held.pk, step=ArtefactState.SIGNED) == "nothing to do"
+    assert issuing.finish(newer.artefact).state == "verified"
+
+
+def test_a_name_with_control_characters_makes_a_card_like_any_other() -> None:
+    version = issuing.version(
+        template=make.template("odd", name="Re\x01funds \ufffe", intended_use="x", out_of_scope="y")
+    )
+    alice = make.everything(make.user("alice", member_of=version.tenant), version.tenant)
+    assert issuing.finish(issuing.card(version, alice).artefact).state == "verified"

@@ -141,6 +141,10 @@ def test_who_reads_evidence_takes_cards_but_no_packs_and_the_refusal_is_in_the_s
     assert f"/registry/evidence/{pack.typeid}/pack/" not in page
     assert rita.get(f"/registry/evidence/{pack.typeid}/pack/").status_code == 403
     assert SecurityEvent.objects.get(kind="refused").label.startswith("download audit-pack.")
+    api = rita.get(f"/api/v1/registry/evidence/{pack.typeid}/files/pack/")
+    assert (api.status_code, SecurityEvent.objects.filter(kind="refused").count()) == (403, 2)
+    assert rita.head(f"/registry/evidence/{pack.typeid}/envelope/").status_code == 405
+    assert not SecurityEvent.objects.filter(kind="exported").exists()
     assert rita.get(f"/registry/evidence/{pack.typeid}/envelope/").status_code == 200
 
 
@@ -288,5 +292,6 @@ def test_a_card_that_is_not_finished_after_a_quarter_of_an_hour_opens_one_incide
         with clock.at(clock.now() + timedelta(minutes=minutes)):
             tasks.tend_artefacts()
     incident = Incident.objects.get()
+    assert Artefact.objects.get().overdue_at is not None  # told once: who settles it is not told again
     assert (incident.version_id, incident.severity) == (version.pk, "s3")
     assert "is not finished" in incident.title

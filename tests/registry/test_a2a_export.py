@@ -15,8 +15,12 @@ from jwt import PyJWK
 from arm.errors import Conflict, Invalid, NotAllowed
 from arm.models import User
 from arm.rights import Right
-from evidence.models import ArtefactFile
+from evidence.lifecycle import ArtefactState
+from evidence.models import ArtefactFile, SigningKey
+from evidence.queries import keyring_of
 from evidence.queries.checks import checks_of
+from evidence.services.steps import take_step
+from evidence.signing import agent_cards
 from registry import services
 from registry.models import AgentVersion, VersionEvidence
 from registry.protocol.a2a import GOVERNANCE, About, Interface, agent_card
@@ -169,12 +173,15 @@ def test_only_a_verified_card_is_served_the_newest_one_with_its_digest_as_etag()
     address = f"/a2a/versions/{of.typeid}/agent-card.json"
     assert Client().get(address).status_code == 404
     held = services.publish_a2a_card(version=of, interfaces=[HERE], actor=person, reason="first")
-    assert Client().get(address).status_code == 404
+    take_step(artefact_id=held.pk, step=ArtefactState.SIGNED)
+    assert Client().get(address).status_code == 404  # signed is not verified
     issuing.finish(held.artefact)
     first = Client().get(address)
     file = ArtefactFile.objects.get(kind="card")
     assert (first.content, first["ETag"]) == (bytes(file.content), f'"{file.digest}"')
     assert "max-age" in first["Cache-Control"]
+    again = Client().get(address, headers={"If-None-Match": first["ETag"]})
+    assert (again.status_code, again.content) == (304, b"")
     services.publish_a2a_card(
         version=of, interfaces=[Interface("https://two.example.com")], actor=person, reason="second"
     )
@@ -235,3 +242,46 @@ def test_a_description_of_the_version_goes_before_that_of_the_agent_and_modes_ha
     )
     assert card["defaultInputModes"] == ["text/plain"]
     assert [problem["pointer"] for problem in problems] == ["/description"]
+
+
+def test_a_required_member_that_is_empty_inside_is_missing() -> None:
+    skill = {"id": "x", "name": "X", "description": "d", "tags": [""]}
+    about = About("A", "d", "1", "Acme", "https://a", [Interface("http://[", "JSONRPC", "")], {})
+    _, problems = agent_card(about, {"skills": [skill]})
+    assert {problem["pointer"] for problem in problems} == {
+        "/skills/0/tags", "/supportedInterfaces/0/url", "/supportedInterfaces/0/protocolVersion",
+    }  # fmt: skip
+
+
+def test_a_retired_version_is_published_no_more() -> None:
+    of = version()
+    person = alice(of)
+    published(of, person)
+    type(of).objects.filter(pk=of.pk).update(state="retired")
+    assert Client().get(f"/a2a/versions/{of.typeid}/agent-card.json").status_code == 410
+    with pytest.raises(Conflict, match="retired"):
+        services.publish_a2a_card(version=of, interfaces=[HERE], actor=person, reason="too late")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: '{"supportedInterfaces":[],' + text[1:],
+        lambda text: text[:-1] + ',"x":NaN}',
+        lambda text: text[:-1] + ',"x":1e999}',
+        lambda text: text[:-1] + ',"x":"\\ud800"}',
+        lambda text: text[:-1] + ',"x":' + "[" * 5000 + "]" * 5000 + "}",
+        lambda text: json.dumps(json.loads(text) | {"signatures": [{"protected": "W10", "signature": "AA"}]}),
+        lambda text: json.dumps(json.loads(text) | {"signatures": 7}),
+    ],
+)
+def test_a_card_that_others_could_read_otherwise_is_refused_and_nothing_stumbles(
+    change: Callable[[str], str],
+) -> None:
+    of = version()
+    held = published(of, alice(of))
+    text = bytes(held.artefact.files.get().content).decode()
+    keys = keyring_of(SigningKey.objects.all()).of("a2a")
+    assert agent_cards.verify(text.encode(), keys)
+    with pytest.raises(agent_cards.BadCard):
+        agent_cards.verify(change(text).encode(), keys)

@@ -8,7 +8,7 @@ from django.core.management import BaseCommand, CommandError, CommandParser
 from arm import db
 from evidence.models import SigningKey
 from evidence.queries import keyring_of
-from evidence.signing import checking, packing
+from evidence.signing import checking, unpacking
 
 
 class Command(BaseCommand):
@@ -27,7 +27,9 @@ class Command(BaseCommand):
         for file in files:
             data = self._read(file)
             checks = (
-                list(packing.examine(data, ring)) if packing.is_zip(data) else checking.examine(data, ring)
+                list(unpacking.examine(data, ring))
+                if unpacking.is_zip(data)
+                else checking.examine(data, ring)
             )
             for check in checks:
                 self.stdout.write(f"{file}: {'ok  ' if check.ok else 'FAIL'} {check.name}: {check.detail}")
