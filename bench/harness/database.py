@@ -7,10 +7,9 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
+from django.core.management import call_command
 from django.db import connections
 from psycopg import sql
-
-from arm.management.commands.prepare import prepare
 
 VACUUM_SECONDS = 60
 TEMPLATE, NAME = "arm_bench_template", "arm_bench"
@@ -61,7 +60,7 @@ def template(url: str) -> Iterator[None]:
     """Migrate once for all benches of this run; `url` is the owner's on the user's database."""
     recreate(url, TEMPLATE)
     point_django_at(named(url, TEMPLATE))
-    prepare("owner", verbosity=0)
+    call_command("prepare", verbosity=0)  # by name: its module needs the models, before there are settings
     connections.close_all()
     try:
         yield

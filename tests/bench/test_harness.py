@@ -1,6 +1,9 @@
 """The harness judges, prints and keeps figures; the benches themselves run by `./run bench`, not here."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -8,6 +11,7 @@ import pytest
 
 from bench.__main__ import main, names
 from bench.harness import Figure, percentile, report
+from bench.harness.cpu import Meter
 
 
 @pytest.fixture
@@ -67,6 +71,29 @@ def test_an_unknown_bench_is_refused_with_the_known_ones(capsys: pytest.CaptureF
     with pytest.raises(SystemExit):
         main(["no_such_bench"])
     assert f"there is no bench no_such_bench; there are {', '.join(names())}" in capsys.readouterr().err
+
+
+def test_benches_start_from_a_bare_environment() -> None:
+    """As `./run bench` starts them: nothing has set Django up yet."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("DJANGO")}
+    said = subprocess.run(
+        [sys.executable, "-m", "bench", "--help"],
+        cwd=Path(__file__).parents[2], env=environment, capture_output=True, text=True, check=False, timeout=60,
+    )  # fmt: skip
+    assert said.returncode == 0, said.stderr
+    assert all(name in said.stdout for name in names())
+
+
+@pytest.mark.django_db
+def test_cpu_is_counted_of_what_runs_below_this_process() -> None:
+    meter = Meter()
+    burn = "import time\nwhile time.process_time() < 0.3: pass\nprint(flush=True)\ninput()"
+    with subprocess.Popen(
+        [sys.executable, "-c", burn], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as child:
+        assert child.stdout is not None and child.stdout.readline()
+        assert 0.2 < meter.seconds().ours < 2
+        child.kill()
 
 
 def test_the_page_in_the_repository_is_the_one_the_kept_figures_give(
