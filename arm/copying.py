@@ -24,15 +24,16 @@ CHUNK = 64 * 1024
 
 
 @contextmanager
-def writing(alias: str, tenant_id: UUID) -> Iterator["psycopg.Cursor[Any]"]:
+def writing(alias: str, tenant_id: UUID, *, durable: bool = True) -> Iterator["psycopg.Cursor[Any]"]:
     """A transaction inside the wall of one tenant, which waits for nobody long, with a cursor of psycopg's own.
 
     Beginning it, the wall and the limits are one message to the server; a connection that was lost meanwhile is made anew.
+    Not `durable`: its commit may be lost with the machine a moment later, which spares everybody the wait for the disk.
     Raises what psycopg raises; RuntimeError inside a transaction of Django's, which this one would end.
     """
     begin = (
         f"BEGIN; SET LOCAL {db.SETTING} = '{{{tenant_id}}}'; SET LOCAL lock_timeout = '3s';"
-        " SET LOCAL statement_timeout = '20s'"
+        " SET LOCAL statement_timeout = '20s'" + ("" if durable else "; SET LOCAL synchronous_commit = off")
     ).encode()
     connection = connections[alias]
     if connection.in_atomic_block:

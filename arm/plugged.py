@@ -139,4 +139,6 @@ LANES: dict[str, str] = {
     "/api/v1/policy/decide": "policy.gateway.decide",
     "/api/v1/policy/decide/batch": "policy.gateway.decide_batch",
     "/api/v1/policy/decide/approval": "policy.gateway.approval",
+    "/federation/v1/sessions/*/heartbeat": "federation.gateway.lane.heartbeat",
+    "/federation/v1/poll": "federation.gateway.lane.poll",
 }  # path: dotted path of a WSGI callable in front of Django

@@ -65,16 +65,7 @@ class Heartbeat(ProtocolView):
     def post(self, request: Request, pk: UUID) -> Response:
         said = body(request, "heartbeat")
         beat = services.heartbeat(client=client_of(request), session=pk, said=said)
-        return Response(
-            {
-                "server_time": moment(clock.now()),
-                "recv_at": moment(beat.received_at),
-                "gap_ms": beat.gap_ms,
-                "late": beat.late,
-                "flags": list(beat.flags),
-                "pending": beat.pending,
-            }
-        )
+        return Response(answer_of(beat))
 
 
 class Poll(ProtocolView):
@@ -131,6 +122,18 @@ class Attestations(ProtocolView):
             said = wrong.detail if wrong else ""
             record(session.client, row.code, said, attestation=row.typeid)
         return Response(_checked(row), status=201 if fresh and row.ok else 200)
+
+
+def answer_of(beat: services.Beat) -> dict[str, Any]:
+    """What a heartbeat is answered with, by the view and by the lane."""
+    return {
+        "server_time": moment(clock.now()),
+        "recv_at": moment(beat.received_at),
+        "gap_ms": beat.gap_ms,
+        "late": beat.late,
+        "flags": list(beat.flags),
+        "pending": beat.pending,
+    }
 
 
 def _item(row: Desired) -> dict[str, Any]:
