@@ -2,6 +2,9 @@
 
 Each function does what its namesake in `sessions` or `delivery` would do and leaves the same rows, or returns None and
 has written nothing: then somebody is to be refused, told or asked for something, and that is the namesake's to do.
+
+Their commits do not wait for the disk. What a machine forgets that fails in that moment is said again within seconds; a
+number that is missing then asks for the full inventory, as any gap does.
 """
 
 from collections.abc import Mapping
@@ -98,7 +101,7 @@ def heartbeat(*, bearer: Bearer, session: UUID, said: Mapping[str, Any]) -> Beat
         return None
     given = _given(bearer, session) | {"epoch": said["epoch"], "last": said["seq"] - 1}
     inventory = said["inventory"]
-    with writing("default", bearer.tenant_id) as cursor:
+    with writing("default", bearer.tenant_id, durable=False) as cursor:
         rows = _run(cursor, FLEET, given)
         lines = [(ids.encode("ins", row[2]) if row[2] else row[3], *row[4:]) for row in rows if row[1]]
         if not rows or (inventory["count"], inventory["digest"]) != (len(lines), fleet_digest(lines)):
@@ -129,7 +132,6 @@ def poll(*, bearer: Bearer, session: UUID, said: Mapping[str, Any]) -> bool:
     """True where the current session has nothing to say and nothing waits for it."""
     if said.get("ack") or said.get("setErrs"):
         return False
-    # That somebody asked may be lost with the machine; nobody was told anything.
     with writing("default", bearer.tenant_id, durable=False) as cursor:
         return bool(_run(cursor, POLLED, _given(bearer, session) | {"now": clock.now()}))
 
