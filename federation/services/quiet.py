@@ -9,14 +9,12 @@ number that is missing then asks for the full inventory, as any gap does.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
-import psycopg
-
 from arm import clock, db, ids
-from arm.copying import writing
+from arm.copying import Prepared, writing
 
 from ..models import AccessToken, ProviderClient
 from ..models.clients import LATE_AFTER
@@ -25,21 +23,25 @@ from ..queries.credentials import token_by_digest
 from .sessions import Beat, offset_ms
 
 REMEMBERED: Final = 10_000
+EPOCH: Final = datetime.fromtimestamp(0, UTC)
 
 _SESSION: Final = """s.id = %(session)s AND s.client_id = %(client)s AND s.closed_at IS NULL AND EXISTS (
     SELECT FROM federation_accesstoken t JOIN federation_providerclient c ON c.id = t.client_id
     WHERE t.id = %(token)s AND t.revoked_at IS NULL AND c.status = 'registered')"""
 """The session, while it is its client's current one and the token counts."""
-FLEET: Final = """
-SELECT coalesce(s.heartbeat_at, s.opened_at), r.id IS NOT NULL, r.instance_id, r.external_id, r.version_id, r.state,
+FLEET: Final = Prepared(
+    """
+SELECT (extract(epoch FROM coalesce(s.heartbeat_at, s.opened_at)) * 1000000)::bigint, r.id, r.instance_id, r.external_id, r.version_id, r.state,
   r.generation
 FROM federation_adaptersession s
 LEFT JOIN federation_instancereport r ON r.provider_id = %(provider)s AND NOT r.missing
 WHERE s.epoch = %(epoch)s AND s.seq = %(last)s AND {session}
 """.replace("{session}", _SESSION)
-CONFIRM: Final = """
+)
+CONFIRM: Final = Prepared(
+    """
 WITH beat AS (
-  UPDATE federation_adaptersession s SET seq = %(last)s + 1, heartbeat_at = %(now)s, agrees = true, full_wanted = false,
+  UPDATE federation_adaptersession s SET seq = %(last)s::bigint + 1, heartbeat_at = %(now)s, agrees = true, full_wanted = false,
     said_count = %(count)s, said_digest = %(digest)s, health = %(health)s, health_message = %(message)s,
     offset_ms = %(offset)s
   WHERE s.seq = %(last)s AND {session} RETURNING id
@@ -52,13 +54,16 @@ WITH beat AS (
 SELECT (SELECT count(*) FROM federation_command c
         WHERE c.provider_id = %(provider)s AND c.state IN ('available', 'delivered')) FROM beat
 """.replace("{session}", _SESSION)
+)
 """Only where the session still stands as FLEET has seen it: two may send the same number at once, and one counts."""
-POLLED: Final = """
+POLLED: Final = Prepared(
+    """
 UPDATE federation_adaptersession s SET polled_at = %(now)s WHERE {session} AND NOT EXISTS (
   SELECT FROM federation_command c WHERE c.provider_id = %(provider)s AND c.state IN ('available', 'delivered')
     AND (c.lease_until IS NULL OR c.lease_until <= %(now)s)
 ) RETURNING true
 """.replace("{session}", _SESSION)
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,8 @@ def heartbeat(*, bearer: Bearer, session: UUID, said: Mapping[str, Any]) -> Beat
     given = _given(bearer, session) | {"epoch": said["epoch"], "last": said["seq"] - 1}
     inventory = said["inventory"]
     with writing("default", bearer.tenant_id, durable=False) as cursor:
-        rows = _run(cursor, FLEET, given)
-        lines = [(ids.encode("ins", row[2]) if row[2] else row[3], *row[4:]) for row in rows if row[1]]
+        rows = FLEET.rows(cursor.connection, given)
+        lines = [_line(*row[2:]) for row in rows if row[1]]
         if not rows or (inventory["count"], inventory["digest"]) != (len(lines), fleet_digest(lines)):
             return None
         now = clock.now()
@@ -115,10 +120,11 @@ def heartbeat(*, bearer: Bearer, session: UUID, said: Mapping[str, Any]) -> Beat
             "message": said["health"].get("message", ""),
             "offset": offset_ms(now, said["sent_at"], said.get("rtt_ms", 0)),
         }
-        done = _run(cursor, CONFIRM, given)
+        done = CONFIRM.rows(cursor.connection, given)
     if not done:
         return None
-    pending, gap = done[0][0], now - rows[0][0]
+    pending = int(done[0][0] or 0)
+    gap = now - (EPOCH + timedelta(microseconds=int(rows[0][0] or 0)))
     return Beat(
         received_at=now,
         gap_ms=round(gap.total_seconds() * 1000),
@@ -133,16 +139,15 @@ def poll(*, bearer: Bearer, session: UUID, said: Mapping[str, Any]) -> bool:
     if said.get("ack") or said.get("setErrs"):
         return False
     with writing("default", bearer.tenant_id, durable=False) as cursor:
-        return bool(_run(cursor, POLLED, _given(bearer, session) | {"now": clock.now()}))
+        return bool(POLLED.rows(cursor.connection, _given(bearer, session) | {"now": clock.now()}))
 
 
-def _run(cursor: "psycopg.Cursor[Any]", statement: str, values: Mapping[str, Any]) -> list[Any]:
-    """The rows of a statement that this connection prepares once."""
-    cursor.connection.prepare_threshold = 0  # Django sets None, with which nothing is ever prepared
-    try:
-        return cursor.execute(statement.encode(), values, prepare=True).fetchall()
-    finally:
-        cursor.connection.prepare_threshold = None
+def _line(
+    instance: str | None, name: str | None, version: str | None, state: str | None, generation: str | None
+) -> tuple[str, str, str, int]:
+    """A report as the fleet's digest has it."""
+    shown = ids.encode("ins", UUID(instance)) if instance else name or ""
+    return shown, version or "", state or "", int(generation or 0)
 
 
 def _given(bearer: Bearer, session: UUID) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from django.db import connections, transaction
 from psycopg.pq import ConnStatus, TransactionStatus
 
 from arm import db
-from arm.copying import writing
+from arm.copying import Prepared, writing
 
 pytestmark = pytest.mark.usefixtures("committed")
 TENANT = uuid.uuid4()
@@ -90,3 +90,41 @@ def test_a_beginning_that_fails_leaves_no_transaction_open(monkeypatch):
 def test_it_does_not_end_a_transaction_of_somebody_else():
     with transaction.atomic(using="ingest"), pytest.raises(RuntimeError, match="already"):
         settings()
+
+
+def test_a_prepared_statement_is_prepared_once_for_each_connection():
+    twice = Prepared("SELECT %(n)s::bigint + 1, %(word)s::text, %(n)s::bigint, NULL, true")
+    for number in (2**40, 2):
+        with writing("ingest", TENANT) as cursor:
+            said = twice.rows(cursor.connection, {"n": number, "word": "it's naïve; --", "more": 1})
+        assert said == [[str(number + 1), "it's naïve; --", str(number), None, "t"]]
+    with connections["ingest"].cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_prepared_statements WHERE name = %s", [twice.name.decode()])
+        assert cursor.fetchone() == (1,)
+    kill_the_session()
+    with writing("ingest", TENANT) as cursor:
+        assert twice.rows(cursor.connection, {"n": 1, "word": ""}) == [["2", "", "1", None, "t"]]
+
+
+def test_a_prepared_statement_that_fails_raises_what_psycopg_raises_and_may_be_used_again():
+    divided = Prepared("SELECT 1 / %(n)s::int")
+    with pytest.raises(psycopg.errors.DivisionByZero), writing("ingest", TENANT) as cursor:
+        divided.rows(cursor.connection, {"n": 0})
+    assert is_idle()
+    with writing("ingest", TENANT) as cursor:
+        assert divided.rows(cursor.connection, {"n": 1}) == [["1"]]
+    with pytest.raises(psycopg.errors.SyntaxError), writing("ingest", TENANT) as cursor:
+        Prepared("SELECT FROM FROM").rows(cursor.connection, {})
+
+
+def test_a_text_with_a_nul_is_refused_and_not_cut_short():
+    with pytest.raises(psycopg.DataError), writing("ingest", TENANT) as cursor:
+        Prepared("SELECT %(word)s::text").rows(cursor.connection, {"word": "a\0b"})
+    assert is_idle()
+
+
+def test_what_need_not_be_durable_does_not_wait_for_the_disk():
+    asked = Prepared("SELECT current_setting('synchronous_commit')")
+    for durable, said in ((True, "on"), (False, "off")):
+        with writing("ingest", TENANT, durable=durable) as cursor:
+            assert asked.rows(cursor.connection, {}) == [[said]]

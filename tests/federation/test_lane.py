@@ -271,14 +271,13 @@ def test_two_equal_heartbeats_at_once_count_once(cloud):
 def test_of_two_that_saw_the_same_number_the_second_writes_nothing(cloud, monkeypatch):
     """Another process takes the number between the lane's look and its word."""
     assert not cloud.heartbeat().viewed
-    run = quiet._run
+    rows_of = quiet.CONFIRM.rows
 
-    def overtaken(cursor, statement, values):
-        if statement is quiet.CONFIRM:
-            thread = threading.Thread(target=overtake)
-            thread.start()
-            thread.join()
-        return run(cursor, statement, values)
+    def overtaken(raw, values):
+        thread = threading.Thread(target=overtake)
+        thread.start()
+        thread.join()
+        return rows_of(raw, values)
 
     def overtake():
         try:
@@ -287,7 +286,7 @@ def test_of_two_that_saw_the_same_number_the_second_writes_nothing(cloud, monkey
         finally:
             connections.close_all()
 
-    monkeypatch.setattr(quiet, "_run", overtaken)
+    monkeypatch.setattr(quiet.CONFIRM, "rows", overtaken)
     before = rows(cloud)
     answer = cloud.heartbeat()
     assert (answer.viewed, answer.status_code) == (True, 200)
