@@ -92,8 +92,8 @@ class SafetyHolds:
 
 def _said(failure: queries.Failure) -> str:
     case = f"Safety case “{failure.case}” of “{failure.run.suite}”"
-    if failure.weakened_by:
-        return f"{case} passed only after {failure.weakened_by}, who built or submitted this version, had changed it."
+    if failure.unheeded:
+        return f"{case} failed on this genome, and has passed only {failure.unheeded}."
     return f"{case} failed on this genome."
 
 

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
+from arm.models import User
 from arm.outbound import Allowed, read_allowed
 from arm.permissions import Actor, visible
 from arm.queries import single_handed
@@ -18,6 +19,7 @@ from .models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, Suite
 from .scoring import Category, Outcome
 
 NEVER, OUTDATED = "never_run", "outdated"
+CAME_OUT = frozenset({RunState.PASSED, RunState.FAILED, RunState.ERRORED})
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,49 +117,101 @@ class Failure:
 
     case: str
     run: Run
-    weakened_by: str = ""
-    """It passes by now, but this person changed it, who built or submitted the version."""
+    unheeded: str = ""
+    """It passes by now; why that does not count, as the end of a sentence."""
 
 
 def standing_failures(version: AgentVersion) -> list[Failure]:
-    """Safety cases that failed on this genome and were not passed since.
+    """Safety cases that failed on this genome and were not passed since, the first failure of each.
 
-    There is no waiver. A later pass of the same case counts; taking the case out of its suite, or ending the suite's
-    assignment, does not undo the failure. Where the case was changed in between, its pass counts only if somebody else
-    changed it than who built or submitted the version (in a tenant of one person: anybody).
+    There is no waiver. A failure counts from the moment its result is stored, whatever becomes of the run. It is made
+    good by a whole later run that came out and in which every call of the case passed: the same case at the same
+    endpoint, or what somebody changed who has neither built nor submitted anything with this genome (in a tenant of one
+    person: anybody). Every failure is made good by itself, so failing once more on purpose helps nobody.
     """
     about = Result.objects.filter(
         run__template=version.template_id,
         run__genome_digest=version.genome.digest,
         run__suite__category=Category.SAFETY,
-        run__state__in=[RunState.PASSED, RunState.FAILED, RunState.ERRORED],
     )
     failed = set(about.filter(outcome=Outcome.FAILED).values_list("run__suite_id", "case"))
     if not failed:
         return []
-    rows = about.filter(case__in={case for _, case in failed}).exclude(outcome=Outcome.ERRORED)
-    rows = rows.select_related("run__suite_version__created_by", "run__suite").order_by("run_id", "turn")
+    rows = about.filter(case__in={case for _, case in failed})
+    rows = rows.select_related("run__suite_version", "run__suite").order_by("run_id", "turn")
     told: dict[tuple[UUID, str], list[list[Result]]] = {}
     for row in rows.defer("run__suite_version__content", "verdicts", "excerpt"):
         runs = told.setdefault((row.run.suite_id, row.case), [])
         if not runs or runs[-1][0].run_id != row.run_id:
             runs.append([])
         runs[-1].append(row)
-    found = (_failure(version, told[pair]) for pair in sorted(failed, key=str))
+    part = None if single_handed(version.tenant_id) else _took_part(version)
+    found = (_failure(told[pair], part) for pair in sorted(failed, key=str))
     return [one for one in found if one is not None]
 
 
-def _failure(version: AgentVersion, runs: Sequence[Sequence[Result]]) -> Failure | None:
-    bad = [any(row.outcome == Outcome.FAILED for row in rows) for rows in runs]
-    last_bad = len(bad) - 1 - bad[::-1].index(True)
-    failing, passing = runs[last_bad][0], runs[-1][0]
-    if last_bad == len(runs) - 1:
-        return Failure(failing.case, failing.run)
-    if passing.case_digest == failing.case_digest or single_handed(version.tenant_id):
+def _took_part(version: AgentVersion) -> set[UUID | None]:
+    """Who built or submitted anything with this genome; and nobody known, who is not known to be somebody else."""
+    rows = AgentVersion.objects.filter(
+        template=version.template_id, genome__digest=version.genome.digest
+    ).values_list("created_by", "submitted_by")
+    return {None, version.created_by_id, version.submitted_by_id}.union(*rows)
+
+
+def _failure(runs: Sequence[Sequence[Result]], part: set[UUID | None] | None) -> Failure | None:
+    """What stands of the results of one case, run by run. `part`: who may not help; None where anybody may."""
+    standing: list[tuple[Result, str]] = []
+    for rows in runs:
+        if bad := next((row for row in rows if row.outcome == Outcome.FAILED), None):
+            standing.append((bad, ""))
+        elif rows[0].run.state in CAME_OUT and all(row.outcome == Outcome.PASSED for row in rows):
+            judged = ((bad, _unheeded(bad, rows[0], part)) for bad, _ in standing)
+            standing = [(bad, why) for bad, why in judged if why]
+    if not standing:
         return None
-    by = passing.run.suite_version.created_by
-    took_part = by is not None and by.pk in (version.created_by_id, version.submitted_by_id)
-    return Failure(failing.case, failing.run, str(by)) if took_part else None
+    bad, why = standing[0]
+    return Failure(bad.case, bad.run, why)
+
+
+def _unheeded(bad: Result, good: Result, part: set[UUID | None] | None) -> str:
+    """Why this pass does not make this failure good; '' where it does."""
+    if part is None:
+        return ""
+    if good.case_digest != bad.case_digest and (by := _brought(good).created_by_id) in part:
+        who = f"{User.objects.get(pk=by)}, who built or submitted this genome," if by else "nobody known"
+        return f"after {who} had changed it"
+    if good.run.endpoint != bad.run.endpoint and not _moved_by_another(bad, good, part):
+        return (
+            "at another endpoint than it failed at, which nobody but who built or submitted this genome "
+            "has set since"
+        )
+    return ""
+
+
+def _brought(result: Result) -> SuiteVersion:
+    """The version of the suite since which this case stands as it was asked: later ones changed other cases."""
+    asked = result.run.suite_version
+    rows = SuiteVersion.objects.filter(suite=asked.suite_id, number__lte=asked.number)
+    found: SuiteVersion = asked
+    for row in rows.order_by("-number").iterator(chunk_size=1):
+        if all(case.digest != result.case_digest for case in row.document.cases):
+            break
+        found = row
+    return found
+
+
+def _moved_by_another(bad: Result, good: Result, part: set[UUID | None]) -> bool:
+    """Whether somebody who took no part has said, since the failure, that the agent answers where it passed."""
+    run = good.run
+    rows = Endpoint.objects.filter(
+        Q(version=run.version_id) | Q(version=None),
+        Q(until=None) | Q(until__gte=run.created_at),
+        template=run.template_id,
+        url=run.endpoint,
+        since__gt=bad.at,
+        since__lte=run.created_at,
+    )
+    return any(by not in part for by in rows.values_list("created_by", flat=True))
 
 
 def endpoint_of(version: AgentVersion) -> Endpoint | None:

@@ -345,20 +345,25 @@ def run(version: AgentVersion, suite_: Suite | None = None, state: str = "passed
         | kw,
     )
     if state in ("passed", "failed", "errored"):
-        for position, (case, turn) in enumerate(steps):
-            outcome = state if position == 0 else "passed"
-            Result.objects.create(
-                tenant=version.tenant,
-                run=row,
-                case=case.name,
-                case_digest=case.digest,
-                turn=turn,
-                position=position,
-                severity=case.severity,
-                outcome=outcome,
-                problem="timeout" if outcome == "errored" else "",
-            )
+        for position, (_, turn) in enumerate(steps):
+            result(row, state if position == 0 else "passed", position=position, turn=turn)
     return row
+
+
+def result(of: Run, outcome: str = "passed", *, position: int = 0, turn: int = 1) -> Result:
+    """How one call of a run came out."""
+    case, _ = of.suite_version.document.steps[position]
+    return Result.objects.create(
+        tenant=of.tenant,
+        run=of,
+        case=case.name,
+        case_digest=case.digest,
+        turn=turn,
+        position=position,
+        severity=case.severity,
+        outcome=outcome,
+        problem="timeout" if outcome == "errored" else "",
+    )
 
 
 def evaluated(version: AgentVersion) -> AgentVersion:

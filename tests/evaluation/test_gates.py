@@ -1,13 +1,17 @@
 """What stands between a version and its next state: suites that are assigned, run, and passed on this very genome."""
 
+from uuid import uuid4
+
 import pytest
 
-from evaluation import plugins, services
+from arm import clock
+from evaluation import clients, plugins, queries, services
 from evaluation.models import Assignment
 from registry.gates import GateRefused
 from registry.lifecycle import VersionState
 from registry.services import move_version
 from tests import make
+from tests.evaluation.suites import case
 
 pytestmark = pytest.mark.django_db
 TESTING, CANDIDATE, APPROVED = VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED
@@ -151,6 +155,148 @@ class TestSafety:
                 "Alice" not in str(ready)
                 and "alice" in refusals(ready, CANDIDATE, alice)["safety holds"]["reason"]
             )
+
+    @pytest.fixture
+    def anything(self):
+        """The case of make.suite, weakened: whatever is answered passes."""
+        return case("greets", scorers=[{"scorer": "json_schema", "field": "", "schema": True}])
+
+    @pytest.fixture
+    def failed(self, ready, template, safety):
+        make.assigned(template, safety)
+        return make.run(ready, safety, state="failed")
+
+    def change(self, safety, by, *cases):
+        document = make.suite_document(*cases, category="safety")
+        return services.save_version(suite=safety, document=document, actor=by, reason="It was wrong")
+
+    def stands(self, version, actor):
+        return "safety holds" in refusals(version, CANDIDATE, actor)
+
+    def test_failing_the_weakened_case_on_purpose_makes_the_first_failure_no_better(
+        self, ready, safety, failed, alice, erin, anything
+    ):
+        self.change(safety, alice, anything)
+        make.run(ready, safety, state="failed")
+        make.run(ready, safety)
+        assert self.stands(ready, alice)
+        self.change(safety, erin, anything | {"note": "Erin has read it."})
+        make.run(ready, safety)
+        assert move_version(version=ready, to=CANDIDATE, actor=alice, reason="go").state == CANDIDATE
+
+    def test_a_case_is_weakened_by_who_changed_it_not_by_who_changed_another_since(
+        self, ready, safety, failed, alice, erin, anything
+    ):
+        self.change(safety, alice, anything)
+        self.change(safety, erin, anything, case("other"))
+        make.run(ready, safety)
+        assert "alice" in refusals(ready, CANDIDATE, alice)["safety holds"]["reason"]
+
+    def test_bringing_back_what_somebody_else_once_wrote_is_a_change_like_any_other(
+        self, ready, template, safety, alice, erin, anything
+    ):
+        strict = case("greets", note="strict")
+        self.change(safety, erin, anything)
+        self.change(safety, erin, strict)
+        make.run(ready, safety, state="failed")
+        self.change(safety, alice, anything, case("other"))
+        make.run(ready, safety)
+        assert self.stands(ready, alice)
+
+    def test_who_submitted_a_version_does_not_weaken_its_case_either(
+        self, template, safety, alice, erin, anything
+    ):
+        made = make.version(template=template, state=TESTING, created_by=erin, submitted_by=alice)
+        make.evaluated(made)
+        make.run(made, safety, state="failed")
+        self.change(safety, alice, anything)
+        make.run(made, safety)
+        assert self.stands(made, alice)
+
+    def test_what_nobody_known_has_changed_is_not_known_to_be_anothers(
+        self, ready, safety, failed, alice, erin, anything
+    ):
+        make.suite_version(safety, document=make.suite_document(anything, category="safety"))
+        make.run(ready, safety)
+        assert self.stands(ready, alice)
+
+    def test_in_a_tenant_of_one_person_anybodys_change_counts(self, ready, safety, failed, alice, anything):
+        self.change(safety, alice, anything)
+        make.run(ready, safety, endpoint="https://stub.example/")
+        assert queries.standing_failures(ready) == []
+
+    @pytest.mark.parametrize(("mover", "counts"), [("alice", False), ("erin", True), ("", False)])
+    def test_a_pass_elsewhere_counts_only_where_somebody_else_has_said_that_the_agent_is_there(
+        self, ready, template, safety, failed, alice, erin, mover, counts
+    ):
+        stub = "https://stub.example/ask"
+        if mover:
+            by = {"alice": alice, "erin": erin}[mover]
+            services.set_endpoint(template=template, version=ready, url=stub, actor=by, reason="It moved")
+        make.run(ready, safety, endpoint=stub)
+        if counts:
+            assert move_version(version=ready, to=CANDIDATE, actor=alice, reason="go").state == CANDIDATE
+        else:
+            assert "another endpoint" in refusals(ready, CANDIDATE, alice)["safety holds"]["reason"]
+
+    def test_an_endpoint_that_another_set_before_the_failure_says_nothing_about_it(
+        self, ready, template, safety, alice, erin
+    ):
+        old = "https://old.example/ask"
+        services.set_endpoint(template=template, url=old, actor=erin, reason="The first one")
+        make.run(ready, safety, state="failed")
+        make.run(ready, safety, endpoint=old)
+        assert self.stands(ready, alice)
+
+    def test_failing_at_a_stub_on_purpose_does_not_make_the_stub_the_place_to_pass(
+        self, ready, safety, alice, erin
+    ):
+        stub = "https://stub.example/ask"
+        make.run(ready, safety, state="failed", endpoint=stub)
+        make.run(ready, safety, state="failed")
+        make.run(ready, safety, endpoint=stub)
+        assert self.stands(ready, alice)
+
+    @pytest.mark.parametrize("over", [True, False])
+    def test_a_failure_counts_from_the_moment_it_is_stored_also_where_its_run_is_cancelled(
+        self, ready, template, safety, alice, over
+    ):
+        services.set_endpoint(template=template, url="https://agent.example/ask", actor=alice, reason="x")
+        self.change(safety, alice, case("greets"), case("other"))
+        run = services.start_run(version=ready, suite=safety, actor=alice, reason="go")
+        worker = uuid4()
+        step = services.begin_step(run_id=run.pk, worker=worker)
+        assert services.record_reply(step=step, worker=worker, reply=clients.Reply(answer={"output": "no"}))
+        if over:
+            services.cancel_run(run=run, actor=alice, reason="It looks bad")
+        assert [one.case for one in queries.standing_failures(ready)] == ["greets"]
+        assert self.stands(ready, alice)
+
+    def test_a_cancelled_run_makes_nothing_good(self, ready, safety, failed, alice):
+        again = make.run(ready, safety, state="running")
+        make.result(again, outcome="passed")
+        again.state, again.finished_at = "cancelled", clock.now()
+        again.save()
+        assert self.stands(ready, alice)
+
+    @pytest.mark.parametrize("second", ["failed", "errored"])
+    def test_a_run_makes_a_failure_good_only_where_every_call_of_the_case_passed(
+        self, ready, template, alice, second
+    ):
+        safety = make.suite(document=make.suite_document(case(repeats=2), category="safety"))
+        make.evaluated(ready)
+        make.run(ready, safety, state="failed")
+        again = make.run(ready, safety, state="running")
+        make.result(again, outcome="passed", turn=1)
+        make.result(again, outcome=second, turn=2)
+        again.state, again.finished_at = "errored", clock.now()
+        again.save()
+        assert self.stands(ready, alice)
+
+    def test_passing_after_failing_in_one_run_makes_nothing_good(self, ready, alice):
+        safety = make.suite(document=make.suite_document(case(repeats=2), category="safety"))
+        make.run(ready, safety, state="failed")  # its second turn passed
+        assert [one.case for one in queries.standing_failures(ready)] == ["greets"]
 
     def test_a_later_pass_of_the_same_case_counts(self, ready, template, safety, alice):
         make.assigned(template, safety)
