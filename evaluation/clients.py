@@ -2,7 +2,7 @@
 a peer does."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -12,7 +12,7 @@ from arm.outbound import MOST, Allowed, Failed, Resolver, send, system_resolver
 from registry import genome
 
 from .models import EXCERPT
-from .scoring import count
+from .scoring import Verdict, count
 from .scoring.values import Json
 
 MOST_VALUES: Final = 20_000
@@ -43,6 +43,8 @@ class Reply:
     latency_ms: int | None = None
     digest: str = ""
     excerpt: str = ""
+    verdicts: Sequence[Verdict] | None = None
+    """What the scorers of its case said; None where they were not asked yet."""
 
 
 Asker = Callable[[Question], Reply]

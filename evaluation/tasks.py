@@ -27,7 +27,7 @@ def work_off(*, tenant_id: UUID, run_id: str, **_: Any) -> int:
             step = services.begin_step(run_id=run, worker=worker)
         if step is None:
             return done
-        reply = clients.ask(step.question)  # no transaction is open here
+        reply = services.scored(step.case, clients.ask(step.question))  # no transaction is open here
         with db.tenants([tenant_id]):
             if not services.record_reply(step=step, worker=worker, reply=reply):
                 return done

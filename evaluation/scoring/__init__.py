@@ -5,6 +5,7 @@ from .scorers import COMPARISONS, SCORERS, Verdict, score
 from .terms import SCHEMA, Category, Outcome, Severity
 from .values import count, short
 from .verdicts import Judgement, judge
+from .watch import OutOfTime
 
 __all__ = [
     "COMPARISONS",
@@ -15,6 +16,7 @@ __all__ = [
     "Case",
     "Category",
     "Judgement",
+    "OutOfTime",
     "Outcome",
     "Severity",
     "Suite",

@@ -13,12 +13,21 @@ from registry import genome
 from . import scorers
 from .scorers import Verdict, score, wanted
 from .terms import SCHEMA, Category, Severity
-from .values import Json
+from .values import Json, count
+from .watch import within
 
 MOST_BYTES: Final = 1024 * 1024
 MOST_CASES: Final = 500
 MOST_REPEATS: Final = 10
 MOST_SCORERS: Final = 20
+MOST_PATTERNS: Final = 200
+MOST_PATHS: Final = 1000
+MOST_OF_SCHEMAS: Final = 20_000
+"""Of all cases together: regular expressions, JSONPaths, and JSON values in schemas. Reading them takes the most time."""
+ENOUGH: Final = 100
+"""Problems after which no further case is looked at."""
+SCORING: Final = 5.0
+"""Seconds for scoring one answer."""
 DEADLINE: Final = 30
 LONGEST_DEADLINE: Final = 120
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._:-]{0,79}")
@@ -44,7 +53,9 @@ class Case:
         return [(one["field"], wanted(one)) for one in self.scorers]
 
     def judge(self, answer: Json) -> list[Verdict]:
-        return [score(one, answer) for one in self.scorers]
+        """OutOfTime where that takes longer than it may: then nobody knows how the answer is."""
+        with within(SCORING):
+            return [score(one, answer) for one in self.scorers]
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,12 +147,52 @@ def problems(document: Json) -> list[Problem]:
         if "cases" in document:
             found.add("/cases", "size", f"Must be a list of 1 to {MOST_CASES} cases.")
         return found.problems
+    if heavy := _too_heavy(cases):
+        found.add("/cases", "too_large", heavy)
+        return found.problems
     seen: dict[str, int] = {}
     for number, case in enumerate(cases):
         found.case(case, number, seen)
+        if len(found.problems) >= ENOUGH:
+            return found.problems
     if all(isinstance(case, dict) and case.get("severity") == Severity.INFO for case in cases):
         found.add("/cases", "info", "At least one case must count: “info” is reported only.")
     return found.problems
+
+
+def _too_heavy(cases: list[Json]) -> str:
+    """What there is too much of to be read in one request, before any of it is read; '' where nothing is."""
+    patterns = paths = values = 0
+    for case in cases:
+        listed = case.get("scorers") if isinstance(case, dict) else None
+        for one in listed if isinstance(listed, list) else ():
+            if not isinstance(one, dict):
+                continue
+            patterns += "pattern" in one
+            paths += "path" in one
+            if "schema" in one:
+                patterns += _patterns(one["schema"])
+                values += count(one["schema"], MOST_OF_SCHEMAS)
+    for much, most, what in (
+        (patterns, MOST_PATTERNS, "regular expressions"),
+        (paths, MOST_PATHS, "JSONPaths"),
+        (values, MOST_OF_SCHEMAS, "JSON values in its schemas"),
+    ):
+        if much > most:
+            return f"A suite has at most {most:,} {what} in all its cases together."
+    return ""
+
+
+def _patterns(value: Json) -> int:
+    waiting, found = [value], 0
+    while waiting:
+        one = waiting.pop()
+        if isinstance(one, dict):
+            found += "pattern" in one
+            waiting.extend(one.values())
+        elif isinstance(one, list):
+            waiting.extend(one)
+    return found
 
 
 class _Found:

@@ -13,10 +13,12 @@ from jsonschema.validators import extend
 
 from arm.errors import Problem
 
-from .values import Json, pattern
+from .values import Json, count, pattern, same, short
 
 LARGEST: Final = 300
 """Subschemas that an answer is held to, with every $ref written out."""
+MOST_VALUES: Final = 2000
+"""JSON values in a schema, those of every `enum` and `required` among them: each may be compared with each of an answer."""
 ONE: Final = frozenset(
     [
         "additionalProperties",
@@ -82,8 +84,14 @@ def _unique(validator: Any, wanted: bool, found: Json, schema: Json) -> Iterator
         yield ValidationError("has non-unique elements")
 
 
+def _enum(validator: Any, wanted: list[Json], found: Json, schema: Json) -> Iterator[ValidationError]:
+    """The library writes all of the list into its message, for every item that an answer has."""
+    if not (found in wanted if isinstance(found, str) else any(same(one, found) for one in wanted)):
+        yield ValidationError(f"{short(found, 100)} is not one of {short(wanted[:20], 100)}")
+
+
 _Validator: Any = extend(  # type: ignore[no-untyped-call]
-    Draft202012Validator, {"pattern": _pattern, "uniqueItems": _unique}
+    Draft202012Validator, {"enum": _enum, "pattern": _pattern, "uniqueItems": _unique}
 )
 
 
@@ -102,6 +110,9 @@ def problems(schema: Json, at: str) -> list[Problem]:
     """Everything that keeps this schema from being used, by pointer below `at`."""
     if not isinstance(schema, dict | bool):
         return [Problem(pointer=at, code="type", message="A schema is an object, true or false.")]
+    if count(schema, MOST_VALUES) > MOST_VALUES:
+        message = f"A schema holds at most {MOST_VALUES:,} values, those of every enum among them."
+        return [Problem(pointer=at, code="too_large", message=message)]
     try:
         Draft202012Validator.check_schema(schema)
     except SchemaError as problem:

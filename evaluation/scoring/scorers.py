@@ -3,6 +3,7 @@
 A field that is not there is never a pass, negated or not: an agent that says nothing has not shown anything.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from itertools import islice
@@ -18,6 +19,9 @@ from .values import MISSING, Json, find, pattern, pointer_problem, same, short
 
 LONGEST_PATH: Final = 200
 MOST_NODES: Final = 10_000
+MOST_COMMAS: Final = 4
+"""Further selectors in the brackets of a path: each may double how often a value is looked at."""
+QUOTED: Final = re.compile(r"'(?:[^'\\]|\\.)*'|" + r'"(?:[^"\\]|\\.)*"')
 LONGEST_TEXT: Final = 10_000
 
 
@@ -141,6 +145,9 @@ def _path_wrong(settings: Mapping[str, Json], at: str) -> list[Problem]:
         wrong("path", "type", f"Must be a JSONPath (RFC 9535) of at most {LONGEST_PATH} characters.")
     elif path.count("..") > 1 or path.count("$") > 1:
         wrong("path", "json_path", "A path descends (..) at most once, and names its root ($) once.")
+    elif QUOTED.sub("", path).count(",") > MOST_COMMAS:
+        message = f"In all its brackets together a path has at most {MOST_COMMAS} commas."
+        wrong("path", "json_path", message)
     else:
         try:
             PATHS.compile(path)

@@ -9,6 +9,8 @@ Json = Any
 MISSING: Final = object()
 SHOWN: Final = 300
 LONGEST_PATTERN: Final = 1000
+PATTERN_MEMORY: Final = 512 * 1024
+"""Bytes that a compiled pattern may take: also a pattern that is refused costs the time to get there."""
 LONGEST_POINTER: Final = 500
 
 
@@ -80,6 +82,7 @@ def pattern(text: object) -> Any:
         raise ValueError(f"A pattern has at most {LONGEST_PATTERN} characters.")
     options = re2.Options()
     options.log_errors = False
+    options.max_mem = PATTERN_MEMORY
     try:
         return re2.compile(text, options)
     except re2.error as problem:

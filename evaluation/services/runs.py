@@ -6,7 +6,7 @@ goes on with the call that has no result.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -29,7 +29,7 @@ from ..clients import Question, Reply
 from ..lifecycle import GRACE, LIVE, TRIES, RunState, Trigger
 from ..models import Result, Run, Suite
 from ..queries import NEVER, ORDER, OUTDATED, allowed_of, endpoint_of, newest_version, standings
-from ..scoring import Case, Outcome, Verdict, judge
+from ..scoring import Case, Outcome, OutOfTime, Verdict, judge
 
 WORK: Final = "evaluation.tasks.work_off"
 RUNS_ON: Final = frozenset(
@@ -49,6 +49,7 @@ class Step:
     run_id: UUID
     position: int
     question: Question
+    case: Case
 
 
 @transaction.atomic
@@ -143,7 +144,7 @@ def begin_step(*, run_id: UUID, worker: UUID) -> Step | None:
             run.tries += 1
             run.save()
             question = Question(run.endpoint, key_of(run, case, turn), case.input, document.deadline, allowed)
-            return Step(run.pk, run.done, question)
+            return Step(run.pk, run.done, question, case)
         _store(run, case, turn, why)
     return None
 
@@ -162,9 +163,22 @@ def _unasked(run: Run) -> Reply | None:
     return None
 
 
+def scored(case: Case, reply: Reply) -> Reply:
+    """The reply with what the case's scorers say of it. It touches no database: nothing has to be locked meanwhile."""
+    if reply.answer is None or reply.verdicts is not None:
+        return reply
+    try:
+        return replace(reply, verdicts=tuple(case.judge(reply.answer)))
+    except (OutOfTime, ValueError) as problem:
+        why = str(problem) or "scoring it took longer than it may"
+        return replace(
+            reply, answer=None, problem="unscored", detail=f"The answer was not scored: {why}."[:500]
+        )
+
+
 @transaction.atomic
 def record_reply(*, step: Step, worker: UUID, reply: Reply) -> bool:
-    """Score a reply and store it. False, and nothing stored, where the run is no longer this worker's."""
+    """Store a reply, scored if it is not yet (`scored`). False, and nothing stored, where the run is no longer this worker's."""
     run = _locked(step.run_id)
     if not run.live or run.worker != worker or run.done != step.position:
         return False
@@ -233,7 +247,8 @@ def _locked(run_id: UUID) -> Run:
 
 def _store(run: Run, case: Case, turn: int, reply: Reply) -> None:
     """One result; the last one brings the run to its end, in the same transaction."""
-    verdicts = [] if reply.answer is None else case.judge(reply.answer)
+    reply = scored(case, reply)
+    verdicts = reply.verdicts or ()
     Result.objects.create(
         tenant_id=run.tenant_id,
         run=run,

@@ -1,6 +1,7 @@
 """A suite is taken whole or refused whole, with every problem named."""
 
 import json
+import time
 
 import pytest
 
@@ -74,6 +75,47 @@ def test_every_problem_of_a_suite_is_named_at_once():
 )
 def test_what_is_no_suite_is_refused_with_its_pointer(document, expected):
     assert refused(document) == expected
+
+
+def many(count, per_case=20, **scorer):
+    """A suite with this many scorers, each with its number in the place of {n}."""
+
+    def numbered(value, n):
+        if isinstance(value, dict):
+            return {name: numbered(inner, n) for name, inner in value.items()}
+        if isinstance(value, list):
+            return [numbered(inner, n) for inner in value]
+        return value.replace("{n}", str(n)) if isinstance(value, str) else value
+
+    listed = [{"field": "", **numbered(scorer, n)} for n in range(count)]
+    return suite(*(case(f"c{at}", scorers=listed[at : at + per_case]) for at in range(0, count, per_case)))
+
+
+@pytest.mark.parametrize(
+    ("document", "taken"),
+    [
+        (many(200, scorer="regex", pattern="^a{n}$"), True),
+        (many(201, scorer="regex", pattern="^a{n}$"), False),
+        (many(201, scorer="json_schema", schema={"items": {"pattern": "^a{n}$"}}), False),
+        (many(1001, scorer="json_path", path="$.a{n}"), False),
+        (many(11, scorer="json_schema", schema={"enum": [*range(1900), "{n}"]}), False),
+    ],
+)
+def test_a_suite_that_would_take_too_long_to_read_is_refused_before_it_is_read(document, taken):
+    began = time.monotonic()
+    if taken:
+        assert read_suite(document).content
+    else:
+        assert refused(document) == {("/cases", "too_large")}
+    assert time.monotonic() - began < 2
+
+
+def test_patterns_that_take_long_to_refuse_do_not_keep_a_request_busy():
+    slow = many(200, scorer="regex", pattern=r"(\pL|\pN|\pS){300}{n}")
+    began = time.monotonic()
+    found = refused(slow)
+    assert {code for _, code in found} == {"regex"} and 100 <= len(found) < 120
+    assert time.monotonic() - began < 5  # all of them, at the usual memory, take half a minute
 
 
 def results(**cases):

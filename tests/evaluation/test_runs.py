@@ -1,6 +1,7 @@
 """Runs against a real HTTP server: what an agent answers is scored, what it does to the caller is an error, never a pass."""
 
 import json
+import time
 from datetime import timedelta
 from uuid import uuid4
 
@@ -8,13 +9,14 @@ import pytest
 from django.db import DatabaseError, transaction
 from django_q.models import OrmQ
 
-from arm import clock
+from arm import clock, db
 from arm.errors import Conflict, Invalid, NotAllowed
 from arm.models import ChangeRecord
 from arm.rights import Right
 from evaluation import clients, queries, services, tasks
 from evaluation.lifecycle import Trigger
 from evaluation.models import Assignment, Endpoint, Result, Run
+from evaluation.scoring import documents, score
 from registry.lifecycle import VersionState
 from registry.services import move_version
 from tests import make
@@ -163,6 +165,31 @@ def test_a_silent_endpoint_is_not_called_to_the_end(version, at, alice, work_off
     run.refresh_from_db()
     assert (run.state, run.errored, len(agent.asked)) == ("errored", 40, 5)
     assert set(run.results.values_list("problem", flat=True)) == {"connection", "skipped"}
+
+
+def test_an_answer_that_takes_too_long_to_score_makes_the_case_errored_and_is_scored_outside_any_transaction(
+    version, at, alice, agent, work_off, monkeypatch
+):
+    at("/good")
+    monkeypatch.setattr(documents, "SCORING", 0.2)
+    run = started(version, alice, suite(case("slow"), case("quick")))
+    inside = []
+
+    def slow(settings, answer):
+        inside.append(db.current())
+        while answer == {"output": "Please: slow"}:
+            time.sleep(0.001)
+        return score(settings, answer)
+
+    monkeypatch.setattr(documents, "score", slow)
+    work_off()
+    run.refresh_from_db()
+    late, good = run.results.all()
+    assert (late.outcome, late.problem, late.verdicts) == ("errored", "unscored", [])
+    assert late.excerpt and "longer" in late.detail
+    assert (run.state, good.outcome) == ("errored", "passed")
+    # A transaction of the worker sees its tenant alone; this test sees the neighbour, too.
+    assert len(inside) == 2 and all("," in seen for seen in inside)
 
 
 def test_a_run_that_is_cancelled_comes_to_no_result(version, at, alice, work_off, agent):

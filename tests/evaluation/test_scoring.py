@@ -1,12 +1,18 @@
 """What passes and what does not: every scorer against answers that are right, wrong, and wrong in a clever way."""
 
 import itertools
+import sys
 import time
 
 import pytest
 
-from evaluation.scoring import score
+from evaluation.scoring import OutOfTime, Severity, documents, score
 from evaluation.scoring.scorers import problems
+from evaluation.scoring.watch import within
+
+NESTED = 1
+for _ in range(18):
+    NESTED = [NESTED]
 
 
 def judged(scorer, answer, **settings):
@@ -43,6 +49,7 @@ def judged(scorer, answer, **settings):
             [[None]],
             [[1]],
         ),
+        ("json_schema", {"schema": {"enum": ["a", 1, None, [1]]}}, ["a", 1.0, None, [1.0]], ["b", True, "1", [True], []]),
         ("json_schema", {"schema": False, "negate": True}, ["anything", None], []),
         ("json_path", {"path": "$[*].price"}, [[{"price": 1}]], [[{}], [], "price"]),
         ("json_path", {"path": "$.sum", "compare": "equals", "value": 3}, [{"sum": 3.0}], [{"sum": "3"}, {}]),
@@ -119,6 +126,13 @@ def test_a_field_is_found_by_its_pointer_and_by_nothing_else(pointer, there):
         ({"scorer": "json_path", "field": "", "path": "items["}, {"/path"}),
         ({"scorer": "json_path", "field": "", "path": "$[?search(@.a, '(a+)+$')]"}, {"/path"}),
         ({"scorer": "json_path", "field": "", "path": "$..*..*"}, {"/path"}),
+        ({"scorer": "json_path", "field": "", "path": "$" + "[*,*,*,*]" * 18 + ".nope"}, {"/path"}),
+        ({"scorer": "json_path", "field": "", "path": "$[0,0,0,0][0,0,0]"}, {"/path"}),
+        ({"scorer": "json_path", "field": "", "path": "$[?@[*,*][*,*][*,*][*,*][*,*]]"}, {"/path"}),
+        ({"scorer": "json_path", "field": "", "path": "$[',',\"'\"][*,*,*,*,'\\',']"}, {"/path"}),
+        ({"scorer": "json_path", "field": "", "path": "$['a','b,c,d,e,f'][?@.x == ',,,,,,']"}, set()),
+        ({"scorer": "json_schema", "field": "", "schema": {"contains": {"enum": [f"x{n}" for n in range(60_000)]}}}, {"/schema"}),
+        ({"scorer": "json_schema", "field": "", "schema": {"required": [f"x{n}" for n in range(2_000)]}}, {"/schema"}),
         ({"scorer": "json_path", "field": "", "path": "$.a", "compare": ["x"]}, {"/compare"}),
         ({"scorer": "json_path", "field": "", "path": "$.a", "compare": "equals"}, {"/value"}),
         ({"scorer": "json_path", "field": "", "path": "$.a", "value": 1}, {"/value"}),
@@ -158,17 +172,49 @@ def test_a_schema_that_doubles_with_every_reference_is_refused():
         ("regex", {"pattern": r"^(a+)+$"}, "a" * 50_000 + "!"),
         ("json_schema", {"schema": {"pattern": r"^(a+)+$"}}, "a" * 50_000 + "!"),
         ("json_schema", {"schema": {"uniqueItems": True}}, [{"n": n} for n in range(19_999)] + [{"n": 0}]),
-        ("json_path", {"path": "$" + "[*,*]" * 30, "compare": "count", "value": 1}, 30),
+        ("json_path", {"path": "$" + "[*,*]" * 4 + "[*]" * 14 + ".nope"}, NESTED),
+        ("json_path", {"path": "$" + "[*,*]" * 4, "compare": "count", "value": 1}, NESTED),
+        ("json_schema", {"schema": {"contains": {"enum": [f"x{n}" for n in range(1900)]}}}, ["y"] * 19_000),
     ],
 )
 def test_no_answer_keeps_a_scorer_busy(scorer, settings, answer):
-    if answer == 30:
-        answer = 1
-        for _ in range(30):
-            answer = [answer]
     began = time.monotonic()
     assert not judged(scorer, {"output": answer}, **settings)
     assert time.monotonic() - began < 5
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"scorer": "json_path", "path": "$" + "[*,*,*,*]" * 18 + ".nope"},
+        {"scorer": "json_path", "path": "$" + "[*]" + "[?@" + "[*,*,*,*]" * 17 + ".nope]", "negate": True},
+        {
+            "scorer": "json_schema",
+            "schema": {"allOf": [{"contains": {"enum": [[n] for n in range(60_000)]}}] * 2},
+        },
+    ],
+)
+def test_scoring_ends_at_its_deadline_whatever_was_stored_before_it_was_refused(settings, monkeypatch):
+    monkeypatch.setattr(documents, "SCORING", 0.2)
+    case = documents.Case("slow", Severity.BLOCKER, 1, ({"field": "/output", **settings},), 1, "", "")
+    answer = {"output": [["y"]] * 19_000 if "schema" in settings else NESTED}
+    began = time.monotonic()
+    with pytest.raises(OutOfTime):
+        case.judge(answer)
+    assert time.monotonic() - began < 2
+    assert sys.getprofile() is None  # what runs here next is not watched
+
+
+def test_what_caught_the_deadline_itself_has_still_missed_it():
+    def stubborn():
+        try:
+            while True:
+                time.monotonic()
+        except OutOfTime:
+            return "done"
+
+    with pytest.raises(OutOfTime), within(0.05):
+        assert stubborn() == "done"
 
 
 def test_a_verdict_says_what_was_expected_and_found_and_is_bounded():
