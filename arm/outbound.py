@@ -26,9 +26,22 @@ PIECE: Final = 64 * 1024
 EMBEDDING: Final = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"), IPv6Network("::/96"))
 """Prefixes whose last 32 bits are an IPv4 address: NAT64 (RFC 6052, RFC 8215) and IPv4-compatible addresses."""
 NEVER: Final = frozenset(
-    map(ipaddress.ip_address, ("169.254.169.254", "fd00:ec2::254", "100.100.100.200", "192.0.0.192"))
+    map(
+        ipaddress.ip_address,
+        (
+            "169.254.169.254",
+            "fd00:ec2::254",
+            "fd20:ce::254",
+            "100.100.100.200",
+            "192.0.0.192",
+            "168.63.129.16",
+        ),
+    )
 )
-"""Metadata services of clouds: they hand out the machine's own credentials. No list opens them."""
+"""Metadata services of clouds: they hand out the machine's own credentials. No list opens them. The last one is Azure's,
+and looks like any public address."""
+NOT_PUBLIC: Final = (IPv6Network("3fff::/20"), IPv4Network("192.88.99.0/24"))
+"""Documentation (RFC 9637) and the relays of 6to4 (RFC 7526), which the standard library takes for public."""
 
 
 class Failed(Exception):
@@ -115,7 +128,12 @@ def refusal(address: Address, host: str, allowed: Allowed = NOTHING) -> str:
         return ""
     if address.is_loopback:
         return f"{address} is a loopback address, and is not on the list of allowed hosts and networks."
-    if not address.is_global or address.is_reserved or (address.version == 6 and address.is_site_local):
+    if (
+        not address.is_global
+        or address.is_reserved
+        or (address.version == 6 and address.is_site_local)
+        or any(address in network for network in NOT_PUBLIC)
+    ):
         return f"{address} is not a public address, and is not on the list of allowed hosts and networks."
     return ""
 

@@ -97,7 +97,8 @@ def test_loopback_is_called_only_where_the_list_says_so(server):
         "100.64.0.1", "192.0.2.1", "224.0.0.1", "240.0.0.1", "255.255.255.255", "100.100.100.200", "198.18.0.1",
         "::1", "::", "fc00::1", "fd00:ec2::254", "fe80::1", "fec0::1", "ff02::1", "2001:db8::1",
         "::ffff:127.0.0.1", "::ffff:10.0.0.1", "::7f00:1", "2002:7f00:1::", "2002:c0a8:101::1",
-        "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1", "2001:0:4136:e378:8000:63bf:80ff:fffe",
+        "168.63.129.16", "::ffff:168.63.129.16", "64:ff9b::a83f:8110", "fd20:ce::254", "192.88.99.1", "3fff::1",
+        "3fff:fff:ffff::1", "64:ff9b::7f00:1", "64:ff9b::a9fe:a9fe", "64:ff9b:1::a00:1", "2001:0:4136:e378:8000:63bf:80ff:fffe",
     ],
 )  # fmt: skip
 def test_an_address_that_is_not_public_is_refused_however_it_is_written(address):
@@ -110,15 +111,29 @@ def test_an_address_that_is_not_public_is_refused_however_it_is_written(address)
 
 @pytest.mark.parametrize(
     "address",
-    ["93.184.216.34", "2606:2800:220:1::1", "::ffff:8.8.8.8", "64:ff9b::808:808", "2002:808:808::1"],
+    [
+        "93.184.216.34",
+        "168.63.129.17",
+        "192.88.98.1",
+        "192.88.100.1",
+        "2606:4700::1",
+        "2606:2800:220:1::1",
+        "::ffff:8.8.8.8",
+        "64:ff9b::808:808",
+        "2002:808:808::1",
+    ],
 )
 def test_a_public_address_is_called(address):
     assert not refusal(ipaddress.ip_address(address), "agent.example")
 
 
 @pytest.mark.parametrize(
-    "address", ["169.254.169.254", "fe80::1", "fd00:ec2::254", "::ffff:169.254.169.254", "0.0.0.0"]
-)
+    "address",
+    [
+        "169.254.169.254", "fe80::1", "fd00:ec2::254", "::ffff:169.254.169.254", "0.0.0.0", "168.63.129.16",
+        "fd20:ce::254", "2002:a83f:8110::1",
+    ],
+)  # fmt: skip
 def test_no_list_opens_metadata_link_local_or_no_address(address):
     everything = read_allowed(["0.0.0.0/0", "::/0", "metadata.internal"])
     assert refusal(ipaddress.ip_address(address), "metadata.internal", everything)
