@@ -241,6 +241,19 @@ class TestInterrupted:
         assert len(agent.asked) == 2  # the first reply was kept, and is not asked for again
         assert ChangeRecord.objects.filter(verb="evaluation.run.finished").count() == 1
 
+    def test_a_reply_counts_only_from_the_worker_that_holds_the_run(self, run):
+        lost, holder = uuid4(), uuid4()
+        step = services.begin_step(run_id=run.pk, worker=lost)
+        with clock.at(clock.now() + timedelta(seconds=60)):
+            again = services.begin_step(run_id=run.pk, worker=holder)
+            assert again.position == step.position  # the very call that both were asked to make
+            reply = clients.Reply(answer={"output": "late"})
+            assert not services.record_reply(step=step, worker=lost, reply=reply)
+            assert not run.results.exists()
+            reply = clients.Reply(answer={"output": "Please: a"})
+            assert services.record_reply(step=again, worker=holder, reply=reply)
+        assert run.results.get().outcome == "passed"
+
     def test_the_same_question_has_the_same_key_when_it_is_asked_again(self, run):
         lost = services.begin_step(run_id=run.pk, worker=uuid4())
         with clock.at(clock.now() + timedelta(seconds=60)):
