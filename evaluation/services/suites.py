@@ -1,21 +1,27 @@
 """Suites: make, change by another version, assign to agents and end that."""
 
-from typing import Any
+from typing import Any, Final
 
 from django.db import transaction
+from django.db.models import Q
 
 from arm import changes, clock, tasks
-from arm.errors import Conflict
+from arm.errors import Conflict, NotAllowed
 from arm.models import Tenant, User
 from arm.permissions import require
+from arm.queries import single_handed
 from arm.rights import Right
-from registry.models import AgentTemplate
+from registry.lifecycle import VersionState
+from registry.models import AgentTemplate, AgentVersion
 from registry.services.asking import Duplicate, refuse, require_reason, require_same_tenant
 
 from ..models import Assignment, Suite, SuiteVersion
 from ..queries import newest_version
+from ..scoring import Category, read_suite
 from ..scoring import Suite as Document
-from ..scoring import read_suite
+
+ON_ITS_WAY: Final = [VersionState.DRAFT, VersionState.TESTING, VersionState.CANDIDATE]
+"""From a draft on: a version goes back there in one step, and comes again when the suite is gone."""
 
 
 @transaction.atomic
@@ -89,7 +95,8 @@ def _add(suite: Suite, read: Document, number: int, actor: User, reason: str) ->
 def assign_suite(
     *, suite: Suite, template: AgentTemplate, actor: User, reason: str, mandatory: bool = True
 ) -> Assignment:
-    """Ask the suite of an agent's versions from now on. An assignment in force is replaced where it said otherwise."""
+    """Ask the suite of an agent's versions from now on. An assignment in force is replaced where it said otherwise; a
+    mandatory safety suite becomes optional only by somebody who has no version of the agent on its way."""
     require(actor, Right.EDIT_SUITE, template)
     require_reason(reason)
     require_same_tenant(suite=suite, template=template)
@@ -100,6 +107,7 @@ def assign_suite(
         raise Duplicate(f"{suite} is already assigned to {template}, as {how}.", held)
     now = clock.now()
     if held is not None:
+        _require_another(held, actor)
         Assignment.objects.filter(pk=held.pk).update(until=now)
     made = Assignment.objects.create(
         tenant_id=suite.tenant_id,
@@ -123,12 +131,14 @@ def assign_suite(
 
 @transaction.atomic
 def end_assignment(*, assignment: Assignment, actor: User, reason: str) -> Assignment:
-    """The suite is asked of the agent no more. What has failed of it stays failed."""
+    """The suite is asked of the agent no more. What has failed of it stays failed. Of a mandatory safety suite this takes
+    somebody who has no version of the agent on its way."""
     require(actor, Right.EDIT_SUITE, assignment)
     require_reason(reason)
     assignment = Assignment.objects.select_for_update().get(pk=assignment.pk)
     if assignment.until is not None:
         raise Conflict("This assignment has already ended.")
+    _require_another(assignment, actor)
     assignment.until = clock.now()
     assignment.save(update_fields=["until"])
     changes.record(
@@ -140,3 +150,15 @@ def end_assignment(*, assignment: Assignment, actor: User, reason: str) -> Assig
         links=[assignment.suite.typeid, assignment.template.typeid],
     )
     return assignment
+
+
+def _require_another(held: Assignment, actor: User) -> None:
+    """Nobody lets a safety suite go that still stands before a version which they built or submitted themselves."""
+    if not held.mandatory or held.suite.category != Category.SAFETY:
+        return
+    versions = AgentVersion.objects.filter(template=held.template_id, state__in=ON_ITS_WAY)
+    own = versions.filter(Q(created_by=actor) | Q(submitted_by=actor)).select_related("template").first()
+    if own is not None and not single_handed(held.tenant_id):
+        part = "built" if own.created_by_id == actor.pk else "submitted"
+        message = f"You {part} {own}, which “{held.suite}” still stands before; somebody else lets it go."
+        raise NotAllowed(message, right=Right.EDIT_SUITE.value)

@@ -5,6 +5,7 @@ from uuid import uuid4
 import pytest
 
 from arm import clock
+from arm.errors import NotAllowed
 from evaluation import clients, plugins, queries, services
 from evaluation.models import Assignment
 from registry.gates import GateRefused
@@ -123,6 +124,46 @@ class TestSafety:
         held = Assignment.objects.get(suite=safety)
         services.end_assignment(assignment=held, actor=alice, reason="It is in the way")
         assert set(refusals(ready, CANDIDATE, alice)) == {"safety holds"}
+
+    @pytest.mark.parametrize("state", ["draft", "testing", "candidate"])
+    @pytest.mark.parametrize("part", ["created_by", "submitted_by"])
+    def test_who_has_a_version_on_its_way_does_not_let_a_mandatory_safety_suite_go(
+        self, template, safety, alice, erin, state, part
+    ):
+        people = {"created_by": erin, "submitted_by": erin} | {part: alice}
+        make.version(template=template, state=state, **people)
+        held = make.assigned(template, safety)
+        with pytest.raises(NotAllowed):
+            services.end_assignment(assignment=held, actor=alice, reason="It is in the way")
+        with pytest.raises(NotAllowed):
+            services.assign_suite(
+                suite=safety, template=template, mandatory=False, actor=alice, reason="In the way"
+            )
+        assert list(Assignment.objects.filter(suite=safety, until=None)) == [held]
+
+    def test_somebody_who_took_no_part_lets_a_safety_suite_go_and_anybody_another_one(
+        self, ready, template, safety, alice, erin
+    ):
+        held = make.assigned(template, safety)
+        services.end_assignment(assignment=held, actor=erin, reason="It asks for another agent")
+        optional = make.assigned(template, safety, mandatory=False)
+        services.end_assignment(assignment=optional, actor=alice, reason="No use")
+        other = make.assigned(template)
+        services.end_assignment(assignment=other, actor=alice, reason="No safety suite")
+        assert not Assignment.objects.filter(pk__in=[held.pk, optional.pk, other.pk], until=None).exists()
+
+    def test_a_version_that_is_no_longer_on_its_way_binds_nobody_and_neither_does_being_alone(
+        self, template, safety, alice
+    ):
+        held = make.assigned(template, safety)
+        draft = make.version(template=template, created_by=alice)
+        services.end_assignment(assignment=held, actor=alice, reason="I am the only one here")
+        make.user("bob", member_of=template.tenant)
+        held = make.assigned(template, safety)
+        with pytest.raises(NotAllowed):
+            services.end_assignment(assignment=held, actor=alice, reason="In the way")
+        move_version(version=draft, to=VersionState.RETIRED, actor=alice, reason="Given up")
+        services.end_assignment(assignment=held, actor=alice, reason="Nothing is on its way")
 
     def test_taking_the_case_out_of_the_suite_waives_nothing(self, ready, template, safety, alice, erin):
         make.assigned(template, safety)
