@@ -155,7 +155,7 @@ def _took_part(version: AgentVersion) -> set[UUID | None]:
     rows = AgentVersion.objects.filter(
         template=version.template_id, genome__digest=version.genome.digest
     ).values_list("created_by", "submitted_by")
-    return {None, version.created_by_id, version.submitted_by_id}.union(*rows)
+    return {None}.union(*rows)
 
 
 def _failure(runs: Sequence[Sequence[Result]], part: set[UUID | None] | None) -> Failure | None:

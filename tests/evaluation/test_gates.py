@@ -254,6 +254,17 @@ class TestSafety:
         make.run(made, safety)
         assert self.stands(made, alice)
 
+    def test_who_built_the_same_genome_as_another_version_has_taken_part(
+        self, ready, template, safety, alice, erin, anything
+    ):
+        again = make.version(
+            template=template, genome=ready.genome, state=TESTING, created_by=erin, submitted_by=erin
+        )
+        make.run(ready, safety, state="failed")
+        self.change(safety, alice, anything)
+        make.run(again, safety)
+        assert self.stands(again, erin)
+
     def test_what_nobody_known_has_changed_is_not_known_to_be_anothers(
         self, ready, safety, failed, alice, erin, anything
     ):
@@ -313,12 +324,13 @@ class TestSafety:
         assert [one.case for one in queries.standing_failures(ready)] == ["greets"]
         assert self.stands(ready, alice)
 
-    def test_a_cancelled_run_makes_nothing_good(self, ready, safety, failed, alice):
+    @pytest.mark.parametrize("state", ["cancelled", "running"])
+    def test_a_run_that_has_not_come_out_makes_nothing_good(self, ready, safety, failed, state):
         again = make.run(ready, safety, state="running")
         make.result(again, outcome="passed")
-        again.state, again.finished_at = "cancelled", clock.now()
+        again.state, again.finished_at = state, clock.now() if state == "cancelled" else None
         again.save()
-        assert self.stands(ready, alice)
+        assert [one.run for one in queries.standing_failures(ready)] == [failed]
 
     @pytest.mark.parametrize("second", ["failed", "errored"])
     def test_a_run_makes_a_failure_good_only_where_every_call_of_the_case_passed(
