@@ -27,6 +27,11 @@ def stale_session(message: str) -> Refused:
     return Refused("stale-session", 409, message, retryable=False)
 
 
+def client_revoked() -> Refused:
+    """401: who was registered a moment ago is so no more."""
+    return Refused("client-revoked", 401, "This client speaks for its provider no more.", recorded=True)
+
+
 def bad_assertion(code: str, message: str) -> Refused:
     """401 `invalid_client` of RFC 6749; the code says which check failed."""
     return Refused(code, 401, message, recorded=True, error="invalid_client")

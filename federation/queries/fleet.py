@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from uuid import UUID
 
+from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, Provider
 
 from ..models import Desired, InstanceReport
@@ -11,7 +12,7 @@ from ..protocol.states import TO_DIRECTORY, RunState
 
 def certainties(instances: Sequence[AgentInstance]) -> dict[UUID, str]:
     """For instances of federated providers: `attested` where the provider has proven what is wanted now, `reported`
-    where it only says so; where a stop above the instance holds it, that is said as well."""
+    where it only says so; where a stop above the instance is to hold it, that is said as well, and whether it does."""
     federated = [row.pk for row in instances if row.provider.kind == Provider.Kind.FEDERATED]
     if not federated:
         return {}
@@ -26,6 +27,7 @@ def certainties(instances: Sequence[AgentInstance]) -> dict[UUID, str]:
 
 def _word(report: InstanceReport, desired: Desired, instance: AgentInstance) -> str:
     proven = report.attested_generation == desired.generation and report.state == desired.run_state
-    word = "attested" if proven else "reported"
-    held = proven and TO_DIRECTORY[RunState(desired.run_state)] != instance.state
-    return f"{desired.run_state} by a stop, {word}" if held else word
+    above = bool(desired.run_state) and TO_DIRECTORY[RunState(desired.run_state)] != instance.state
+    if above and instance.state != InstanceState.PROVISIONING:
+        return f"{desired.run_state} by a stop, {'attested' if proven else 'not proven'}"
+    return "attested" if proven else "reported"

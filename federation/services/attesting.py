@@ -15,6 +15,7 @@ from ..protocol.attesting import Check, Expected, first_failure, judge, subject_
 from ..protocol.commands import CommandEvent, after
 from ..protocol.reading import fitting
 from ..protocol.refusals import Refused
+from .fencing import hold_session
 from .orders import hold
 from .reports import weigh
 
@@ -26,6 +27,7 @@ def take_attestation(*, session: AdapterSession, envelope: bytes) -> tuple[Attes
     One that convinces enforces its command and implies the acknowledgement. Refused `envelope-malformed` (400), or
     Invalid, only for what cannot be read at all.
     """
+    hold_session(session)
     client = session.client
     digest = crypto.digest(envelope)
     statement, signed = _read(envelope, client)

@@ -22,7 +22,8 @@ from ..protocol.commands import CommandEvent, after
 from ..protocol.metadata import MANDATORY, SCOPES, invalid_metadata, keys_of
 from ..protocol.refusals import Refused
 from .keys import control_key
-from .orders import decide
+from .mishaps import not_carried_out
+from .orders import decide, hold
 
 INVITED_FOR = timedelta(hours=24)
 Status = ProviderClient.Status
@@ -178,10 +179,14 @@ def revoke_client(*, client: ProviderClient, actor: User, reason: str) -> Provid
     client.save(update_fields=["status", "revoked_by", "revoked_at"])
     AccessToken.objects.filter(client=client, revoked_at=None).update(revoked_at=now)
     AdapterSession.objects.filter(client=client, closed_at=None).update(closed_at=now)
-    for command in Command.objects.select_for_update().filter(provider=client.provider_id).open():
+    hold(AgentInstance.objects.filter(provider=client.provider_id))
+    open_ = Command.objects.select_for_update(of=("self",)).filter(provider=client.provider_id).open()
+    for command in open_.select_related("instance", "provider").order_by("pk"):
         command.state, command.finished_at = after(command.state, CommandEvent.SUPERSEDE), now
         command.error_code, command.error_text = "client_revoked", "The provider's client was revoked."
         command.save(update_fields=["state", "finished_at", "error_code", "error_text"])
+        if command.restrictive:
+            not_carried_out(command)
     record = changes.record(
         actor,
         "federation.client.revoked",

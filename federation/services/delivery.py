@@ -12,14 +12,17 @@ from django.db.models import Q
 
 from arm import clock, ids
 from arm.errors import NotFound
+from registry.models import AgentInstance
 
 from ..models import AdapterSession, Command, ProviderClient
 from ..protocol.assertions import signed_event
 from ..protocol.commands import CommandEvent, CommandState, after
 from ..protocol.documents import moment, set_claims
 from ..protocol.refusals import stale_session
+from .fencing import hold_session
 from .keys import control_key
 from .mishaps import not_carried_out
+from .orders import hold
 
 LEASE = timedelta(seconds=15)
 MOST_EVENTS = 50
@@ -48,6 +51,7 @@ def poll(
 ) -> Batch:
     """RFC 8936: take what was acknowledged or refused, then hand out what waits, each under a lease of 15 s so that two
     pollers never hold one. What is not acknowledged is handed out again."""
+    hold_session(session)
     client, now = session.client, clock.now()
     _settle(client, set(acks), dict(errors or {}), now)
     AdapterSession.objects.filter(pk=session.pk).update(polled_at=now)
@@ -74,6 +78,7 @@ def poll(
 @transaction.atomic
 def take_status(*, session: AdapterSession, command: UUID, said: Mapping[str, Any]) -> Command:
     """The provider applies a command, or has failed for good. What has ended stays as it ended and is answered."""
+    hold_session(session)
     row = (
         Command.objects.select_for_update(of=("self",))
         .select_related("instance")
@@ -110,6 +115,7 @@ def _settle(
 ) -> None:
     """Identifiers that are not this provider's, or whose command has ended, change nothing."""
     rows = Command.objects.filter(provider=client.provider_id, jti__in=acks | errors.keys()).order_by("pk")
+    hold(AgentInstance.objects.filter(pk__in=rows.open().values("instance")))
     for command in rows.open().select_for_update(of=("self",)).select_related("instance"):
         refused = errors.get(command.jti)
         before = command.state

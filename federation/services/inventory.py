@@ -18,6 +18,7 @@ from registry.services.locking import locked
 from ..models import AdapterSession, InstanceReport, ProviderClient, Snapshot, SnapshotPage
 from ..protocol.documents import fleet_digest
 from ..protocol.refusals import Refused, stale_session
+from .fencing import hold_session
 from .reports import Said, take
 
 HELD_FROM = 5
@@ -29,6 +30,7 @@ State = Snapshot.State
 @transaction.atomic
 def open_snapshot(*, session: AdapterSession) -> Snapshot:
     """A new inventory; an unfinished one of this session is thrown away."""
+    hold_session(session)
     Snapshot.objects.filter(session=session, state=State.OPEN).delete()
     return Snapshot.objects.create(tenant_id=session.tenant_id, session=session)
 
@@ -38,6 +40,7 @@ def put_page(
     *, session: AdapterSession, snapshot: UUID, number: int, instances: Sequence[Mapping[str, Any]]
 ) -> None:
     """One page; sent again, it replaces itself."""
+    hold_session(session)
     row = _open(session, snapshot)
     SnapshotPage.objects.update_or_create(
         snapshot=row,
@@ -49,11 +52,12 @@ def put_page(
 @transaction.atomic
 def commit_snapshot(*, session: AdapterSession, snapshot: UUID, said: Mapping[str, Any]) -> Snapshot:
     """Take the inventory as a whole. Committed again, it is answered as it was. 422 where count or digest do not fit."""
+    hold_session(session)
+    AdapterSession.objects.select_for_update().get(pk=session.pk)  # heartbeats wait
     row = Snapshot.objects.select_for_update().filter(session__client=session.client_id, pk=snapshot).first()
     if row is not None and row.state != State.OPEN:
         return row
     row = _open(session, snapshot)
-    AdapterSession.objects.select_for_update().get(pk=session.pk)  # heartbeats wait
     items = [one for page in row.pages.order_by("number") for one in page.instances]
     lines = [
         (one.get("id") or one["external_id"], one["version_id"], one["state"], one["generation"])
@@ -84,6 +88,8 @@ def release_snapshot(*, snapshot: Snapshot, actor: User, reason: str) -> Snapsho
     """A person has looked: what the held inventory leaves out is missing indeed."""
     require(actor, Right.APPROVE_PROVIDER, snapshot)
     require_reason(reason)
+    ProviderClient.objects.select_for_update().only("pk").get(sessions=snapshot.session_id)  # handshakes wait
+    AdapterSession.objects.select_for_update().get(pk=snapshot.session_id)
     row = locked(Snapshot.objects.select_related("session__client"), snapshot.pk)
     if row.state != State.HELD:
         raise Conflict(f"This inventory is {row.get_state_display().lower()}; there is nothing to release.")

@@ -1,6 +1,7 @@
 """What is done where a provider will not do what is wanted."""
 
 from arm import changes, ports
+from registry.models import AgentInstance
 
 from ..models import Command
 
@@ -19,3 +20,16 @@ def not_carried_out(command: Command) -> None:
             subject_id=command.instance_id,
             facts={"command": command.typeid, "code": command.error_code, "said": command.error_text},
         )
+
+
+def nobody_told(instance: AgentInstance, to_state: str) -> None:
+    """A restriction of an instance for whose provider no client speaks: people must see to it."""
+    ports.incidents().open(
+        tenant_id=instance.tenant_id,
+        kind="enforcement_failure",
+        severity="s1",
+        title=f"No client speaks for {instance.provider}: {instance} {to_state} is told to nobody",
+        subject_kind="registry.agentinstance",
+        subject_id=instance.pk,
+        facts={"wanted": to_state, "provider": instance.provider.typeid},
+    )

@@ -13,13 +13,15 @@ from arm.models import User
 from policy.engine import Mode
 from policy.models import Posture
 from policy.models.targets import STOPPABLE
+from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, Provider
 
-from ..models import Command, Desired, ProviderClient
+from ..models import Command, Desired, InstanceReport, ProviderClient
 from ..protocol.commands import CommandEvent, CommandState, after
 from ..protocol.documents import desired_document
 from ..protocol.states import NEEDS, RunState, wanted
-from .mishaps import not_carried_out
+from .mishaps import nobody_told, not_carried_out
+from .showing import forget, proves, show_proven
 
 ACK_WITHIN = timedelta(seconds=30)
 ENFORCE_WITHIN = timedelta(seconds=60)
@@ -31,8 +33,8 @@ def decide(
     """A new generation for each of these instances of which something else is wanted now than was: its document and
     the command that says so. `again`: also where nothing else is wanted, for who must hear or prove it once more.
 
-    Instances of local providers, and of those for whom no client is registered, are passed over. The caller's
-    transaction holds the change, so that neither is without the other.
+    Instances of local providers are passed over. Where no client is registered nobody can be told: an incident says so
+    of every restriction. The caller's transaction holds the change, so that neither is without the other.
     """
     rows = AgentInstance.objects.filter(pk__in=instances, provider__kind=Provider.Kind.FEDERATED)
     if not hold(rows):
@@ -44,6 +46,10 @@ def decide(
             provider__in={row.provider_id for row in found}
         )
     }
+    stops = _stops_in_force({row.tenant_id for row in found})
+    for row in found:
+        if row.provider_id not in clients:
+            _deaf(row, stops)
     found = [row for row in found if row.provider_id in clients]
     new = [Desired(tenant_id=row.tenant_id, instance=row) for row in found]
     Desired.objects.bulk_create(new, ignore_conflicts=True)
@@ -51,10 +57,11 @@ def decide(
         row.instance_id: row
         for row in Desired.objects.select_for_update().filter(instance__in=found).order_by("pk")
     }
-    stops = _stops_in_force({row.tenant_id for row in found})
+    reports = {row.instance_id: row for row in InstanceReport.objects.filter(instance__in=found)}
     made = []
     for row in found:
-        one = _decide(row, known[row.pk], clients[row.provider_id], stops, actor, reason_code, again)
+        report = reports.get(row.pk)
+        one = _decide(row, known[row.pk], report, clients[row.provider_id], stops, actor, reason_code, again)
         made += [one] if one else []
     return made
 
@@ -68,7 +75,8 @@ def hold(rows: QuerySet[AgentInstance]) -> int:
 def drifted(tenant_id: UUID) -> list[UUID]:
     """Instances of which something else is wanted than their document says: stops end by time, without anybody's act."""
     stops = _stops_in_force({tenant_id})
-    rows = Desired.objects.filter(tenant=tenant_id, instance__provider__kind=Provider.Kind.FEDERATED)
+    told = ProviderClient.objects.registered().filter(tenant=tenant_id).values("provider")
+    rows = Desired.objects.filter(tenant=tenant_id, instance__provider__in=told)
     found = []
     for row in rows.select_related("instance").exclude(instance__state="retired", run_state=RunState.RETIRED):
         state, allow = wanted(row.instance.state, _over(row.instance, stops))
@@ -80,6 +88,7 @@ def drifted(tenant_id: UUID) -> list[UUID]:
 def _decide(
     instance: AgentInstance,
     desired: Desired,
+    report: InstanceReport | None,
     client: ProviderClient,
     stops: Sequence[Posture],
     actor: User | None,
@@ -88,7 +97,9 @@ def _decide(
 ) -> Command | None:
     state, allow = wanted(instance.state, _over(instance, stops))
     if not again and _says(desired, state, allow, instance):
+        show_proven(instance, report, desired)
         return None
+    held = proves(report, desired) and RunState(desired.run_state).severity >= state.severity
     now, pk = clock.now(), ids.uuid7()
     before = RunState(desired.run_state) if desired.run_state else None
     generation = max(desired.generation + 1, instance.generation)
@@ -107,9 +118,9 @@ def _decide(
     desired.generation, desired.run_state, desired.decided_at = generation, state.value, now
     desired.document, desired.sha256 = document, sha256_of(document)
     desired.save(update_fields=["generation", "run_state", "document", "sha256", "decided_at"])
+    forget(instance, report)
     lacking = NEEDS.get(state, "")
     lacking = "" if lacking in client.capabilities else lacking
-    restrictive = state.severity > (before.severity if before else 0)
     command = Command.objects.create(
         id=pk,
         tenant_id=instance.tenant_id,
@@ -120,7 +131,7 @@ def _decide(
         sha256=desired.sha256,
         from_state=before or "Unknown",
         to_state=state,
-        restrictive=restrictive,
+        restrictive=state is not RunState.ACTIVE and not held,
         reason_code=reason_code,
         initiated_by=str(actor.pk) if actor else "arm",
         initiating_entity="user" if actor else "policy",
@@ -137,6 +148,19 @@ def _decide(
     if lacking:
         not_carried_out(command)
     return command
+
+
+def _deaf(instance: AgentInstance, stops: Sequence[Posture]) -> None:
+    """No client is registered for its provider: what is wanted reaches nobody, and proves nothing."""
+    state, allow = wanted(instance.state, _over(instance, stops))
+    desired = Desired.objects.filter(instance=instance).first() or Desired(instance=instance)
+    report = InstanceReport.objects.filter(instance=instance).first()
+    if _says(desired, state, allow, instance) and proves(report, desired):
+        return
+    forget(instance, report)
+    waits = instance.state == InstanceState.PROVISIONING and state is RunState.PAUSED  # it has not begun
+    if state is not RunState.ACTIVE and not waits:
+        nobody_told(instance, state)
 
 
 def sha256_of(document: bytes) -> str:

@@ -9,11 +9,12 @@ from django.db.models import Q
 
 from arm import ids, ports
 from arm.errors import Problem
-from registry.models import AgentInstance, InstanceStatus
+from registry.models import AgentInstance
 
 from ..models import Desired, InstanceReport, ProviderClient
-from ..protocol.states import TO_DIRECTORY, RunState, credible
+from ..protocol.states import RunState
 from .orders import decide, hold
+from .showing import show
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,26 +79,6 @@ def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datet
         if report.instance is not None:
             weigh(report, desired.get(report.instance.pk), now)
     return problems
-
-
-def show(report: InstanceReport, desired: Desired | None, now: datetime) -> None:
-    """Write what pages may say of the instance: at work when it says so, held back when it was proven. Until then it is
-    what it was; it is unknown where the provider does not know, or where what it was has been disproved."""
-    instance = report.instance
-    if instance is None:
-        return
-    told: dict[str, Any] = {
-        "generation": min(report.generation, 2**31 - 1),
-        "reported_at": now,
-        "heartbeat_at": now,
-    }
-    proven = report.attested_state if desired and report.attested_generation == desired.generation else ""
-    if credible(report.state, proven):
-        as_wanted = desired is not None and report.state == desired.run_state
-        told["state"] = instance.state if as_wanted else TO_DIRECTORY[RunState(report.state)].value
-    elif report.state not in set(RunState) or report.regressed_at == now:
-        told["state"] = ""
-    InstanceStatus.objects.filter(instance=instance).update(**told)
 
 
 def _write(report: InstanceReport, one: Said, epoch: int, now: datetime) -> None:

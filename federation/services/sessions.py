@@ -7,17 +7,22 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import OuterRef, QuerySet, Subquery
 
 from arm import clock, ids
 from arm.errors import NotFound
 from registry.models import InstanceStatus
 
-from ..models import AdapterSession, Command, InstanceReport, ProviderClient
+from ..models import AdapterSession, Command, Desired, InstanceReport, ProviderClient
 from ..models.clients import LATE_AFTER
 from ..protocol import VERSION
+from ..protocol.commands import CommandState
 from ..protocol.documents import fleet_digest
 from ..protocol.metadata import MANDATORY
-from ..protocol.refusals import Refused, stale_session
+from ..protocol.refusals import Refused, client_revoked, stale_session
+from ..protocol.states import NEEDS, RunState
+from .fencing import ENDED, hold_client
+from .orders import decide
 from .reports import Said, take
 
 FULL_EVERY_SECONDS = 86_400
@@ -40,6 +45,8 @@ def open_session(*, client: ProviderClient, said: Mapping[str, Any], issuer: str
     if VERSION not in said["protocol_versions"]:
         raise Refused("unsupported-version", 400, "This installation speaks 1.0.", supported=[VERSION])
     client = ProviderClient.objects.select_for_update().get(pk=client.pk)
+    if client.status != ProviderClient.Status.REGISTERED:
+        raise client_revoked()
     if said["attest_kid"] != client.attest_kid:
         raise Refused(
             "attest-key-unknown", 400, "This is not the attest key that was registered.", recorded=True
@@ -51,7 +58,7 @@ def open_session(*, client: ProviderClient, said: Mapping[str, Any], issuer: str
     client.epoch += 1
     client.capabilities = sorted(set(said["capabilities"]))
     client.save(update_fields=["epoch", "capabilities"])
-    return AdapterSession.objects.create(
+    session = AdapterSession.objects.create(
         tenant_id=client.tenant_id,
         client=client,
         epoch=client.epoch,
@@ -62,6 +69,8 @@ def open_session(*, client: ProviderClient, said: Mapping[str, Any], issuer: str
         opened_at=now,
         offset_ms=offset_ms(now, said["sent_at"]),
     )
+    _tell_again(client)
+    return session
 
 
 def current_session(client: ProviderClient, pk: UUID, *, lock: bool = False) -> AdapterSession:
@@ -72,7 +81,7 @@ def current_session(client: ProviderClient, pk: UUID, *, lock: bool = False) -> 
     if session is None:
         raise NotFound("There is no such session of this client.")
     if session.closed_at is not None:
-        raise stale_session("This session has ended: another handshake was made, or it said goodbye.")
+        raise stale_session(ENDED)
     return session
 
 
@@ -82,6 +91,7 @@ def heartbeat(*, client: ProviderClient, session: UUID, said: Mapping[str, Any])
 
     Where the digests agree, every state that ARM holds of this provider is confirmed in one statement.
     """
+    hold_client(client)
     row = current_session(client, session, lock=True)
     if said["epoch"] != row.epoch:
         raise stale_session(f"The epoch of this session is {row.epoch}.")
@@ -105,6 +115,7 @@ def heartbeat(*, client: ProviderClient, session: UUID, said: Mapping[str, Any])
 @transaction.atomic
 def close_session(*, client: ProviderClient, session: UUID) -> None:
     """A clean goodbye. Repeated, it changes nothing; what ran is unknown from now on."""
+    ProviderClient.objects.select_for_update().only("pk").get(pk=client.pk)  # who writes has written
     row = AdapterSession.objects.select_for_update().filter(client=client, pk=session).first()
     if row is None:
         raise NotFound("There is no such session of this client.")
@@ -137,6 +148,18 @@ def confirm_all(client: ProviderClient, now: datetime) -> None:
 def offset_ms(received: datetime, sent: str, rtt_ms: int = 0) -> int:
     """Our clock less theirs, half a round trip taken off; recorded, never used to judge."""
     return round((received - datetime.fromisoformat(sent)).total_seconds() * 1000 - rtt_ms / 2)
+
+
+def _tell_again(client: ProviderClient) -> None:
+    """What could not be told for want of a capability is told now, if the adapter has it by now."""
+    rows = Command.objects.filter(provider=client.provider_id, state=CommandState.UNDELIVERABLE)
+    newest = rows.filter(generation=Subquery(_generation_wanted()))
+    able = [row.instance_id for row in newest if NEEDS.get(RunState(row.to_state), "") in client.capabilities]
+    decide(instances=able, actor=None, reason_code="capability_declared", again=True)
+
+
+def _generation_wanted() -> QuerySet[Desired, int]:
+    return Desired.objects.filter(instance=OuterRef("instance")).values_list("generation", flat=True)
 
 
 def _beat(client: ProviderClient, row: AdapterSession, said: Mapping[str, Any], now: datetime) -> None:

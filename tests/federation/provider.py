@@ -49,6 +49,7 @@ class Adapter:
         self.client: ProviderClient | None = None
         self.token, self.session, self.epoch, self.seq, self.beat = "", "", 0, 0, 0
         self.fleet: dict[str, tuple[str, str, int]] = {}
+        self.one: Any = None
 
     # --- the way in
 
@@ -261,6 +262,20 @@ def adapter(tenant: Tenant | None = None) -> Adapter:
     """A provider's adapter whose client is registered, approved and signed in, with a session."""
     tenant = tenant or make.tenant("acme")
     return Adapter(federated(tenant=tenant), *people(tenant)).connected()
+
+
+def settled() -> Adapter:
+    """A connected adapter that runs one instance (`one`), which is at work, as is wanted and proven."""
+    tenant = make.tenant("acme")
+    made = Adapter(federated(tenant=tenant), *people(tenant))
+    version = make.approved(template=make.template(tenant=tenant))
+    made.one = make.instance(provider=made.provider, version=version, name="one")
+    made.connected()
+    made.runs(made.one)
+    made.inventory()
+    made.prove(newest(made.one))
+    made.poll()
+    return made
 
 
 def signed_jwt(claims: Mapping[str, Any], key: Any) -> str:

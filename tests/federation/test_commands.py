@@ -24,23 +24,14 @@ from registry.models import AgentInstance, InstanceStatus
 from telemetry.models import Incident
 from tests import make
 
-from .provider import Adapter, federated, newest, people
+from .provider import Adapter, newest, settled
 
 pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
 def cloud() -> Adapter:
-    tenant = make.tenant("acme")
-    made = Adapter(federated(tenant=tenant), *people(tenant))
-    template = make.template(tenant=tenant)
-    made.one = make.instance(provider=made.provider, version=make.approved(template=template), name="one")
-    made.connected()
-    made.runs(made.one)
-    made.inventory()
-    made.prove(newest(made.one))
-    made.poll()
-    return made
+    return settled()
 
 
 def stop(
