@@ -67,7 +67,7 @@ def connect(demo: Demo) -> None:
     with db.tenants([demo.tenant.pk]):
         provider = Provider.objects.get(tenant=demo.tenant, slug=SLUG)
         _write(place / "instances.json", {"instances": [_running(one) for one in _instances(provider)]})
-        _write(place / "adapter.json", _configuration(settings.GATEWAY_URL, place))
+        _write(place / "adapter.json", _configuration(settings.GATEWAY_URL))
         invited = services.invite_provider(
             provider=provider, actor=demo.people["judy"], reason="Their adapter is ready"
         )
@@ -104,14 +104,14 @@ def _running(instance: AgentInstance) -> dict[str, str]:
     }
 
 
-def _configuration(gateway: str, place: Path) -> dict[str, object]:
+def _configuration(gateway: str) -> dict[str, object]:
     return {
         "url": gateway,
         "state": "state",
         "runtime": "arm_adapter.simulated:SimulatedRuntime",
         "client_name": f"{NAME} adapter",
         "contacts": ["ops@northwind.example"],
-        "options": {"file": str(place / "instances.json")},
+        "options": {"file": "instances.json"},
     }
 
 

@@ -30,6 +30,7 @@ from arm_adapter import config, crypto
 from arm_adapter.connection import Connection
 from arm_adapter.runtime import Instance
 from arm_adapter.store import Order, Store
+from arm_adapter.trust import Trust
 
 POLL = 0.5
 
@@ -258,7 +259,8 @@ def test_a_forged_proof_leaves_quarantining(running, facts, bob, cloud):
     move(running, facts, two, "quarantined")
     settings = config.read(cloud.config)
     keys = crypto.Keys(settings.state)
-    link = Connection(settings, keys, Store(settings.state / "store.sqlite").fact("client_id"))
+    store = Store(settings.state / "store.sqlite")
+    link = Connection(settings, keys, store.fact("client_id"), Trust(store))
     link.discover()
     link.handshake()
     said = link.http.get(

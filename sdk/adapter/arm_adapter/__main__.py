@@ -4,6 +4,7 @@ import argparse
 import logging
 import os
 import signal
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from .connection import Connection
 from .crypto import Keys, thumbprint
 from .http import Refused, Unreachable
 from .store import Store
+from .trust import NotTrusted, Trust
 
 TOKEN = "ARM_REGISTRATION_TOKEN"  # noqa: S105 - the name of a variable
 
@@ -35,7 +37,23 @@ def main(arguments: list[str] | None = None) -> int:
         if asked.command == "register":
             return _register(config, keys, store)
         return _run(config, keys, store)
-    except (configuration.BadConfig, Refused, Unreachable, OSError, TypeError, ValueError) as problem:
+    except sqlite3.Error as problem:
+        print(f"The store {config.state / 'store.sqlite'} cannot be used: {problem}", file=sys.stderr)
+        return 1
+    except LookupError as problem:
+        print(
+            f"What answers at {config.url} does not speak as ARM does: {problem} is missing.", file=sys.stderr
+        )
+        return 1
+    except (
+        configuration.BadConfig,
+        Refused,
+        Unreachable,
+        NotTrusted,
+        OSError,
+        TypeError,
+        ValueError,
+    ) as problem:
         print(problem, file=sys.stderr)
         return 1
 
@@ -48,10 +66,11 @@ def _show(keys: Keys) -> int:
 def _register(config: configuration.Config, keys: Keys, store: Store) -> int:
     """The token is read from the environment or from stdin: on a command line, others could read it."""
     token = os.environ.get(TOKEN) or sys.stdin.readline()
-    said = Connection(config, keys, "").register(token.strip())
-    store.keep("client_id", said["client_id"])
+    link = Connection(config, keys, "", Trust(store))
+    store.keep("client_id", link.register(token.strip())["client_id"])
+    link.trust.begin(config.url, link.places["issuer"], link.listed())
     print(
-        f"Registered as {said['client_id']}; it waits for approval. Whoever approves compares these thumbprints:"
+        f"Registered as {store.fact('client_id')}; it waits for approval. Whoever approves compares these thumbprints:"
     )
     return _show(keys)
 
@@ -61,7 +80,7 @@ def _run(config: configuration.Config, keys: Keys, store: Store) -> int:
     if not client_id:
         print("Not registered yet: run `register` with the token of the invitation.", file=sys.stderr)
         return 1
-    link = Connection(config, keys, client_id)
+    link = Connection(config, keys, client_id, Trust(store))
     adapter = Adapter(
         link, store, config.make_runtime(), poll_s=config.poll_s, heartbeat_s=config.heartbeat_s
     )

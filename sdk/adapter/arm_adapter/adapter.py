@@ -3,20 +3,24 @@
 import hashlib
 import logging
 import random
+import sqlite3
 import threading
 import time
 from collections.abc import Callable
+from typing import Any
 
 from . import connection, crypto
 from .connection import Connection
 from .http import Refused, Unreachable
 from .runtime import CannotApply, Instance, Runtime
 from .store import Order, Store
+from .trust import NotTrusted
 
 CHANGED = "https://arm.example/secevent/event-type/desired-state-changed"
 MOST_CHANGED = 200
 LONGEST_WAIT = 30.0
 FULL_EVERY = 86_400.0
+MOST_JUMP = 1_000_000
 log = logging.getLogger("arm_adapter")
 
 
@@ -55,10 +59,21 @@ class Adapter:
             if refusal.status in (401, 403, 404, 409):
                 self.link.session = ""  # another handshake; until then nothing is written
             return False
+        except NotTrusted as problem:
+            log.error("arm_not_trusted: %s", problem)
+            self.link.session = ""
+            return False
+        except sqlite3.Error as problem:
+            log.error("the store cannot be used: %s", problem)
+            return False
+        except Exception:
+            # A runtime or an answer that is not as it should be: the next turn may find it mended.
+            log.exception("this turn failed; another follows")
+            return False
         return True
 
     def _connect(self) -> None:
-        self.link.discover()
+        self.link.meet()
         said = self.link.handshake()
         self.poll_s = min(self.poll_s, said["poll"]["max_interval_s"])
         self.heartbeat_s = min(self.heartbeat_s, said["heartbeat"]["interval_s"])
@@ -90,7 +105,7 @@ class Adapter:
         try:
             self.link.goodbye()
             log.info("said goodbye")
-        except (Refused, Unreachable) as problem:
+        except Exception as problem:  # noqa: BLE001 - it ends either way
             log.warning("no goodbye: %s", problem)
 
     # --- what it says
@@ -157,6 +172,7 @@ class Adapter:
         sha256 = hashlib.sha256(crypto.canonical(desired)).hexdigest()
         if sha256 != event.get("desired_sha256") or desired.get("generation") != event.get("generation"):
             raise crypto.NotGenuine("invalid_request", "The document is not the one that it names.")
+        self._plausible(desired)
         return Order(
             desired["instance_id"],
             desired["generation"],
@@ -167,6 +183,17 @@ class Adapter:
             False,
             False,
         )
+
+    def _plausible(self, desired: dict[str, Any]) -> None:
+        """A generation far beyond all others would make the adapter deaf to every true order that follows."""
+        name, generation = desired.get("instance_id"), desired.get("generation")
+        if not isinstance(name, str) or not isinstance(generation, int) or isinstance(generation, bool):
+            raise crypto.NotGenuine("invalid_request", "The document names no instance or no generation.")
+        stands = self.store.generation(name)
+        if generation > stands + MOST_JUMP:
+            raise crypto.NotGenuine(
+                "invalid_request", f"Generation {generation} is too far beyond {stands}, which stands."
+            )
 
     # --- what it does
 

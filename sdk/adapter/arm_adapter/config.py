@@ -17,7 +17,7 @@ class BadConfig(ValueError):
 @dataclass(frozen=True, slots=True)
 class Config:
     """`url`: where ARM's gateway (or web) answers. `state`: a directory of the adapter's own, for keys and its store.
-    `runtime`: `module:Class`, made with `options`. Seconds: how often it polls and beats; ARM says the most."""
+    `runtime`: `module:Class`, made with `options`, of which `file` is found from where the configuration lies. Seconds: how often it polls and beats; ARM says the most."""
 
     url: str
     state: Path
@@ -52,8 +52,15 @@ def read(file: Path) -> Config:
     for name in ("poll_s", "heartbeat_s"):
         if not isinstance(said.get(name, 1), int | float) or said.get(name, 1) <= 0:
             raise BadConfig(f"{file}: {name} is a number of seconds above zero.")
+    if not isinstance(said.get("options", {}), dict):
+        raise BadConfig(f"{file}: options are a table.")
     if not said["url"].startswith(("https://", "http://")):
         raise BadConfig(f"{file}: url begins with https:// (or http://, for trying out).")
     state = file.parent / said["state"]
+    options = dict(said.get("options", {}))
+    if isinstance(options.get("file"), str):
+        options["file"] = str(file.parent / options["file"])
     contacts = tuple(said.get("contacts", Config.__dataclass_fields__["contacts"].default))
-    return Config(**said | {"url": said["url"].rstrip("/"), "state": state, "contacts": contacts})
+    return Config(
+        **said | {"url": said["url"].rstrip("/"), "state": state, "contacts": contacts, "options": options}
+    )

@@ -11,6 +11,7 @@ from .config import Config
 from .crypto import Keys, thumbprint
 from .http import Http, Refused
 from .runtime import Instance
+from .trust import Trust
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 SCOPE = "federation:control inventory:write attest:write"
@@ -31,9 +32,11 @@ def fleet_digest(lines: list[tuple[str, str, str, int]]) -> str:
 
 
 class Connection:
-    """Everything that is asked of ARM. Raises Refused and Unreachable; a token that has ended is renewed once."""
+    """Everything that is asked of ARM. Raises Refused, Unreachable and NotTrusted; a token that has ended is renewed
+    once."""
 
-    def __init__(self, config: Config, keys: Keys, client_id: str) -> None:
+    def __init__(self, config: Config, keys: Keys, client_id: str, trust: Trust) -> None:
+        self.trust = trust
         self.config, self.keys, self.client_id, self.http = config, keys, client_id, Http()
         self.uid = str(uuid.uuid4())
         self.places: dict[str, Any] = {}
@@ -44,7 +47,18 @@ class Connection:
     # --- the way in
 
     def discover(self) -> None:
+        """Where everything is."""
         self.places = self.http.get(f"{self.config.url}/.well-known/arm-federation")
+
+    def meet(self) -> None:
+        """As discover, of the ARM that is known, whose keys are read as well. NotTrusted."""
+        self.discover()
+        self.trust.meet(self.config.url, self.places["issuer"])
+        self._read_keys()
+
+    def listed(self) -> list[dict[str, Any]]:
+        """The signing keys that ARM lists now."""
+        return list(self.http.get(self.places["jwks_uri"])["keys"])
 
     def register(self, token: str) -> dict[str, Any]:
         self.discover()
@@ -96,10 +110,17 @@ class Connection:
             self._send("DELETE", f"{self.places['session_endpoint']}/{self.session}", b"")
 
     def key(self, kid: str) -> dict[str, Any] | None:
-        """ARM's public key of this name; the list is fetched anew once where it is not known."""
+        """ARM's public key of this name; the list is fetched anew once where it is not known. NotTrusted where the list
+        has nothing in common with what is known."""
         if kid not in self.jwks:
-            self.jwks = {one["kid"]: one for one in self.http.get(self.places["jwks_uri"])["keys"]}
+            self._read_keys()
         return self.jwks.get(kid)
+
+    def _read_keys(self) -> None:
+        self.jwks = {}
+        keys = self.listed()
+        self.trust.renew(keys)
+        self.jwks = {one["kid"]: one for one in keys}
 
     # --- messages
 

@@ -2,6 +2,7 @@
 acknowledged. SQLite, committed before anybody is told."""
 
 import json
+import os
 import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,8 @@ class Order:
 
 class Store:
     def __init__(self, file: Path) -> None:
+        os.close(os.open(file, os.O_WRONLY | os.O_CREAT, 0o600))  # the files beside it take its mode
+        file.chmod(0o600)
         self.base = sqlite3.connect(file, isolation_level=None)
         self.base.execute("PRAGMA journal_mode = WAL")
         self.base.execute("PRAGMA synchronous = FULL")
@@ -47,6 +50,11 @@ class Store:
 
     def keep(self, name: str, value: str) -> None:
         self.base.execute("INSERT OR REPLACE INTO facts VALUES (?, ?)", [name, value])
+
+    def generation(self, instance: str) -> int:
+        """Of the newest order for the instance, 0 where there is none."""
+        row = self.base.execute("SELECT generation FROM orders WHERE instance = ?", [instance]).fetchone()
+        return int(row[0]) if row else 0
 
     def take(self, jti: str, order: Order) -> bool:
         """Keep the order and that it is to be acknowledged, in one transaction. False where a newer one stands."""
