@@ -88,8 +88,11 @@ class ProtocolView(APIView):
 
     def handle_exception(self, exc: Exception) -> Response:
         if isinstance(exc, Refused) and exc.recorded:
-            record(self.known_client(), exc.code, exc.message)
+            self.record(exc)
         return super().handle_exception(exc)
+
+    def record(self, refusal: Refused) -> None:
+        record(self.known_client(), refusal.code, refusal.message)
 
     def known_client(self) -> ProviderClient | None:
         """Whom a refusal is about, where that is known."""

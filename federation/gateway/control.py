@@ -15,6 +15,7 @@ from ..models import Attestation, Command, Desired
 from ..models.clients import LATE_AFTER, LOST_AFTER
 from ..protocol import VERSION
 from ..protocol.documents import moment
+from ..protocol.refusals import Refused
 from .base import ProtocolView, body, client_of, envelope, issuer_of, record, session_of
 
 POLL_SECONDS = 10
@@ -115,8 +116,13 @@ class Attestations(ProtocolView):
     scope = "attest:write"
 
     def post(self, request: Request) -> Response:
-        session = session_of(request)
-        row, fresh = services.take_attestation(session=session, envelope=envelope(request))
+        data = envelope(request)
+        try:
+            session = session_of(request)
+            row, fresh = services.take_attestation(session=session, envelope=data)
+        except Refused as refusal:  # a claim is on the record even where it is too late to be checked
+            refusal.recorded = True
+            raise
         if fresh and not row.ok:
             wrong = services.failed(row)
             said = wrong.detail if wrong else ""

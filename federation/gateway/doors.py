@@ -8,10 +8,12 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from arm import crypto, db, ids
+from arm import services as core
 from arm.errors import Invalid
+from arm.models import SecurityEvent, Tenant
 
 from .. import services
-from ..models import ControlKey, ProviderClient
+from ..models import ControlKey, Invite, ProviderClient
 from ..protocol import VERSION, reading
 from ..protocol.assertions import claims_of
 from ..protocol.metadata import CAPABILITIES, SCOPES, invalid_metadata
@@ -100,6 +102,7 @@ class Register(ProtocolView):
 
     authentication_classes = []
     permission_classes = [AllowAny]
+    invite: Invite | None = None
 
     def post(self, request: Request) -> Response:
         token = bearer(request, "armr_")
@@ -109,6 +112,7 @@ class Register(ProtocolView):
             raise _unknown(str(problem)) from problem
         if invite is None:
             raise _unknown("This registration token is unknown.")
+        self.invite = invite
         try:
             said = body(request, "register")
         except Invalid as problem:
@@ -124,6 +128,17 @@ class Register(ProtocolView):
             "key_thumbprints": {"auth": client.auth_kid, "attest": client.attest_kid},
         }
         return Response(answer, status=201, headers={"Cache-Control": "no-store"})
+
+    def record(self, refusal: Refused) -> None:
+        """There may be no client yet, but whose invitation it is, is known."""
+        invite = self.invite
+        if invite is not None:
+            core.note_security(
+                SecurityEvent.Kind.REFUSED,
+                f"federation {refusal.code}: {invite}",
+                tenant=Tenant.objects.get(pk=invite.tenant_id),
+                detail={"code": refusal.code, "said": refusal.message, "invite": invite.typeid},
+            )
 
     def get_authenticate_header(self, request: Request) -> str:
         return 'Bearer realm="arm"'

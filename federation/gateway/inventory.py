@@ -6,9 +6,12 @@ from uuid import UUID
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from arm.errors import NotFound
+
 from .. import services
 from ..models import Snapshot
 from ..protocol.reading import PAGE_BYTES
+from ..protocol.schemas import MOST_COUNT
 from .base import ProtocolView, body, session_of
 
 
@@ -26,6 +29,8 @@ class Page(InventoryView):
     prefix = Snapshot.prefix
 
     def put(self, request: Request, pk: UUID, number: int) -> Response:
+        if not 0 <= number <= MOST_COUNT:
+            raise NotFound(f"Pages have numbers of up to {MOST_COUNT}.")
         said = body(request, "snapshot-page", PAGE_BYTES)
         services.put_page(
             session=session_of(request), snapshot=pk, number=number, instances=said["instances"]

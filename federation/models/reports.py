@@ -69,6 +69,7 @@ class Snapshot(TenantRow):
         OPEN = "open", "Open"
         COMMITTED = "committed", "Committed"
         HELD = "held", "Held"
+        ENDED = "ended", "Held, until a later one came"
 
     application_may = db.DELETES
 

@@ -14,6 +14,7 @@ from joserfc.jwk import ECKey
 from evidence.signing.keys import BadSignature, PrivateKey, check, from_jwk
 
 from .documents import SET_TYPE
+from .reading import writable
 from .refusals import bad_assertion
 
 ALGORITHMS = {"OKP": ("EdDSA", "Ed25519"), "EC": ("ES256",)}
@@ -31,6 +32,8 @@ def claims_of(token: str) -> dict[str, Any]:
         raise bad_assertion("assertion-malformed", "The assertion is no JWT.") from problem
     if not isinstance(said, dict):
         raise bad_assertion("assertion-malformed", "The claims of the assertion are no object.")
+    if not writable(said):
+        raise bad_assertion("assertion-malformed", "A claim holds NUL or half a surrogate pair.")
     return said
 
 

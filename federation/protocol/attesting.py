@@ -6,6 +6,7 @@ from typing import Any
 from evidence.signing.dsse import Statement
 
 from .documents import ENFORCEMENT
+from .reading import plain
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,17 +39,20 @@ def subject_instance(statement: Statement) -> str:
     return name.removeprefix("instances/") if not more and name.startswith("instances/") else ""
 
 
-def judge(statement: Statement, *, signed: bool, expected: Expected | None) -> list[Check]:
-    """`expected` None: the instance is unknown at this provider, and nothing further can be checked."""
+def judge(statement: Statement, *, signed: bool, expected: Expected | None, wrong: str = "") -> list[Check]:
+    """`expected` None: the instance is unknown at this provider; `wrong`: what the predicate gets wrong. Then nothing
+    further can be checked."""
     said = statement.predicate
     checks = [
         Check("signature", signed, "The attest key of this client signed it." if signed else "It is not signed by the attest key of this client.", "signature-invalid"),
         _same("predicate_type", statement.predicate_type, ENFORCEMENT, "predicate-unknown"),
         Check("subject_known", expected is not None, "The instance runs at this provider." if expected else "No instance of this provider is its subject.", "subject-unknown"),
     ]  # fmt: skip
-    if expected is None:
+    if checks[1].ok and wrong:
+        checks.append(Check("predicate", False, plain(wrong), "predicate-malformed"))
+    if expected is None or wrong:
         return checks
-    digest = statement.subjects[f"instances/{expected.instance_id}"]
+    digest = statement.subjects.get(f"instances/{expected.instance_id}", "")
     return [
         *checks,
         _same("epoch", said["adapter"]["epoch"], expected.epoch, "stale-session"),
@@ -70,5 +74,5 @@ def _same(name: str, said: object, wanted: object, code: str) -> Check:
 
 def _short(value: object) -> str:
     """Digests by their first figures, as people compare them; the rest stands in the envelope."""
-    text = str(value)
+    text = plain(str(value))[:200]
     return f"{text[:12]}…" if len(text) == 64 else text

@@ -14,6 +14,7 @@ from .states import OBSERVED, RunState
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 BASE = "https://arm.example/schemas/federation/v1/"
 MOST_INTEGER = 2**53 - 1
+MOST_COUNT = 2**31 - 1
 
 
 def _object(required: list[str], **properties: Any) -> dict[str, Any]:
@@ -30,7 +31,12 @@ def _typeid(prefix: str) -> dict[str, Any]:
 
 _NUMBER = {"type": "integer", "minimum": 0, "maximum": MOST_INTEGER}
 _POSITIVE = _NUMBER | {"minimum": 1}
-_TIME = {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$"}
+_COUNT = {"type": "integer", "minimum": 0, "maximum": MOST_COUNT}
+_TIME = {
+    "type": "string",
+    "format": "date-time",
+    "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$",
+}
 _DIGEST = {"type": "string", "pattern": "^sha256:[0-9a-f]{64}$"}
 _HEX = {"type": "string", "pattern": "^[0-9a-f]{64}$"}
 _STATE = {"enum": list(OBSERVED)}
@@ -42,7 +48,7 @@ _CHANGED = _object(
 _INSTANCE = _object(
     ["external_id", "state", "generation", "version_id", "observed_at", "seq"],
     external_id=_text(200), id=_typeid("ins"), state=_STATE, generation=_NUMBER, version_id=_text(80),
-    environment=_text(80), observed_at=_TIME, seq=_NUMBER, in_flight=_NUMBER,
+    environment=_text(80), observed_at=_TIME, seq=_NUMBER, in_flight=_COUNT,
 )  # fmt: skip
 
 SCHEMAS: dict[str, dict[str, Any]] = {
@@ -66,12 +72,12 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "heartbeat": _object(
         ["epoch", "seq", "sent_at", "inventory", "health"],
         epoch=_POSITIVE, seq=_POSITIVE, sent_at=_TIME, rtt_ms=_NUMBER,
-        inventory=_object(["count", "digest"], count=_NUMBER, digest=_DIGEST),
+        inventory=_object(["count", "digest"], count=_COUNT, digest=_DIGEST),
         instances_changed={"type": "array", "maxItems": 200, "items": _CHANGED},
         health=_object(["status"], status={"enum": ["ok", "degraded", "failing"]}, message=_text(500, 0)),
     ),
     "snapshot-page": _object(["instances"], instances={"type": "array", "maxItems": 500, "items": _INSTANCE}),
-    "snapshot-commit": _object(["count", "digest"], count=_NUMBER, digest=_DIGEST),
+    "snapshot-commit": _object(["count", "digest"], count=_COUNT, digest=_DIGEST),
     "poll": _object(
         [],
         maxEvents={"type": "integer", "minimum": 0, "maximum": 1000}, returnImmediately={"type": "boolean"},
@@ -82,7 +88,7 @@ SCHEMAS: dict[str, dict[str, Any]] = {
     "command-status": _object(
         ["epoch", "seq", "status"],
         epoch=_POSITIVE, seq=_NUMBER, status={"enum": ["applying", "failed"]},
-        progress={"type": "integer", "minimum": 0, "maximum": 100}, in_flight=_NUMBER,
+        progress={"type": "integer", "minimum": 0, "maximum": 100}, in_flight=_COUNT,
         reason=_object(["code", "message"], code=_text(60), message=_text(500)),
     ) | {"if": {"properties": {"status": {"const": "failed"}}}, "then": {"required": ["reason"]}},
     "enforcement": _object(

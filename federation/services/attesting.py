@@ -6,6 +6,7 @@ from uuid import UUID
 from django.db import transaction
 
 from arm import changes, clock, crypto, ids
+from arm.errors import Invalid
 from evidence.signing import dsse
 from evidence.signing.keys import from_jwk
 from registry.models import AgentInstance
@@ -13,7 +14,7 @@ from registry.models import AgentInstance
 from ..models import AdapterSession, Attestation, Command, Desired, InstanceReport, ProviderClient
 from ..protocol.attesting import Check, Expected, first_failure, judge, subject_instance
 from ..protocol.commands import CommandEvent, after
-from ..protocol.reading import fitting
+from ..protocol.reading import fitting, writable
 from ..protocol.refusals import Refused
 from .fencing import hold_session
 from .orders import hold
@@ -24,13 +25,14 @@ from .reports import weigh
 def take_attestation(*, session: AdapterSession, envelope: bytes) -> tuple[Attestation, bool]:
     """The attestation, kept with every check whether or not it convinced; False where it had come before.
 
-    One that convinces enforces its command and implies the acknowledgement. Refused `envelope-malformed` (400), or
-    Invalid, only for what cannot be read at all.
+    One that convinces enforces its command and implies the acknowledgement. Refused `envelope-malformed` (400) only for
+    what cannot be read at all.
     """
     hold_session(session)
     client = session.client
     digest = crypto.digest(envelope)
     statement, signed = _read(envelope, client)
+    misfit = _misfit(statement)
     known = Attestation.objects.filter(client=client, digest=digest).first()
     if known is not None:
         return known, False
@@ -49,7 +51,7 @@ def take_attestation(*, session: AdapterSession, envelope: bytes) -> tuple[Attes
         expected = Expected(
             desired.instance.typeid, desired.generation, desired.sha256, desired.run_state, session.epoch
         )
-    checks = judge(statement, signed=signed, expected=expected)
+    checks = judge(statement, signed=signed, expected=expected, wrong=misfit)
     wrong = first_failure(checks)
     command = (
         Command.objects.select_for_update()
@@ -92,12 +94,23 @@ def _read(envelope: bytes, client: ProviderClient) -> tuple[dsse.Statement, bool
         statement = dsse.read_statement(read.payload)
     except dsse.BadEnvelope as problem:
         raise Refused("envelope-malformed", 400, str(problem), pointer=problem.where) from problem
-    fitting(statement.predicate, "enforcement")
     try:
         dsse.verify(envelope, {client.attest_kid: from_jwk(client.attest_jwk)})
     except dsse.BadEnvelope:
         return statement, False
     return statement, True
+
+
+def _misfit(statement: dsse.Statement) -> str:
+    """The first member of the predicate that is wrong, in a sentence; empty where it fits its schema."""
+    if not writable(statement.predicate):
+        return "A text holds NUL or half a surrogate pair."
+    try:
+        fitting(statement.predicate, "enforcement")
+    except Invalid as problem:
+        first = problem.errors[0]
+        return f"{first['pointer'] or '/'}: {first['message']}"
+    return ""
 
 
 def _instance(text: str) -> UUID | None:

@@ -93,7 +93,10 @@ def take_status(*, session: AdapterSession, command: UUID, said: Mapping[str, An
         return row
     now = clock.now()
     failed = said["status"] == "failed"
-    row.state = after(row.state, CommandEvent.FAIL if failed else CommandEvent.APPLY)
+    to = after(row.state, CommandEvent.FAIL if failed else CommandEvent.APPLY)
+    if to == row.state != CommandState.APPLYING:
+        return row  # it was never handed out: nobody can be at it
+    row.state = to
     row.acked_at = row.acked_at or now  # who applies it has it
     row.applying_at = row.applying_at or now
     row.progress, row.in_flight = said.get("progress", row.progress), said.get("in_flight", row.in_flight)

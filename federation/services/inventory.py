@@ -80,6 +80,8 @@ def commit_snapshot(*, session: AdapterSession, snapshot: UUID, said: Mapping[st
     if not held:
         row.rejected = _apply(row, items, session.client)
     row.save()
+    earlier = Snapshot.objects.filter(session__client=session.client_id, state=State.HELD).exclude(pk=row.pk)
+    earlier.update(state=State.ENDED)
     return row
 
 
@@ -91,6 +93,8 @@ def release_snapshot(*, snapshot: Snapshot, actor: User, reason: str) -> Snapsho
     ProviderClient.objects.select_for_update().only("pk").get(sessions=snapshot.session_id)  # handshakes wait
     AdapterSession.objects.select_for_update().get(pk=snapshot.session_id)
     row = locked(Snapshot.objects.select_related("session__client"), snapshot.pk)
+    if row.state == State.ENDED:
+        raise Conflict("The provider has sent a later inventory, which counts.")
     if row.state != State.HELD:
         raise Conflict(f"This inventory is {row.get_state_display().lower()}; there is nothing to release.")
     if row.session.closed_at is not None:
@@ -122,10 +126,16 @@ def _open(session: AdapterSession, pk: UUID) -> Snapshot:
 
 
 def _absent(client: ProviderClient, items: Sequence[Mapping[str, Any]]) -> Any:
+    """Known instances that the inventory leaves out. A name that now stands for another instance is not the one it was."""
     here = InstanceReport.objects.filter(provider=client.provider_id).present()
-    names = {one["external_id"] for one in items}
     shown = {one["id"] for one in items if one.get("id")}
-    gone = [row.pk for row in here if row.external_id not in names and row.shown_id not in shown]
+    nameless = {one["external_id"] for one in items if not one.get("id")}
+    names = {one["external_id"] for one in items}
+    gone = [
+        row.pk
+        for row in here
+        if row.shown_id not in shown and row.external_id not in (nameless if row.instance_id else names)
+    ]
     return InstanceReport.objects.filter(pk__in=gone)
 
 

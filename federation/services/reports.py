@@ -1,7 +1,7 @@
 """The last word about each instance, in the order it was said, and what the pages may show for it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -44,7 +44,8 @@ def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datet
         row.instance_id: row
         for row in Desired.objects.select_for_update().filter(instance__in=wanted.values()).order_by("pk")
     }
-    about = Q(instance__in=wanted.values()) | Q(external_id__in={one.external_id for one in said})
+    names = {one.external_id for one in said} | {one.id for one in said}
+    about = Q(instance__in=wanted.values()) | Q(external_id__in=names)
     mine = InstanceReport.objects.filter(about, provider=client.provider_id).order_by("pk")
     rows = mine.select_for_update(of=("self",)).select_related("instance")
     by_name = {row.external_id: row for row in rows}
@@ -55,8 +56,13 @@ def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datet
         if one.id and instance is None:
             text = f"No instance {one.id} of ARM runs at this provider."
             problems.append(Problem(pointer=f"/{place}/id", code="unknown", message=text))
+            _keep_line(by_name, client, one, epoch, now)
             continue
-        report = (by_instance.get(instance.pk) if instance else None) or by_name.get(one.external_id)
+        report = (
+            (by_instance.get(instance.pk) if instance else None)
+            or by_name.get(one.external_id)
+            or (by_name.get(one.id) if one.id else None)
+        )
         if report is None:
             report = InstanceReport(
                 tenant_id=client.tenant_id,
@@ -71,19 +77,38 @@ def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datet
         elif instance is not None and report.instance_id not in (None, instance.pk):
             text = f"“{one.external_id}” was another instance of ARM before."
             problems.append(Problem(pointer=f"/{place}/id", code="taken", message=text))
+            _keep_line(by_name, client, one, epoch, now)
             continue
         report.instance = instance or report.instance
         if report.instance_id:
             by_instance[report.instance_id] = report
-        _write(report, one, epoch, now)
+        _write(report, one, epoch, now, by_name)
         if report.instance is not None:
             weigh(report, desired.get(report.instance.pk), now)
     return problems
 
 
-def _write(report: InstanceReport, one: Said, epoch: int, now: datetime) -> None:
-    if one.external_id != one.id:
+def _keep_line(
+    by_name: dict[str, InstanceReport], client: ProviderClient, one: Said, epoch: int, now: datetime
+) -> None:
+    """What was rejected still runs there: it is kept as unregistered, by the identifier that was said, so that the digest
+    of all the others is not disproved by this one for ever."""
+    known = by_name.get(one.id)
+    if known is not None and (known.instance_id is not None or (known.epoch, known.seq) >= (epoch, one.seq)):
+        return
+    report = known or InstanceReport(
+        tenant_id=client.tenant_id, provider_id=client.provider_id, external_id=one.id, first_at=now
+    )
+    by_name[one.id] = report
+    _write(report, replace(one, external_id=one.id), epoch, now, by_name)
+
+
+def _write(
+    report: InstanceReport, one: Said, epoch: int, now: datetime, by_name: dict[str, InstanceReport]
+) -> None:
+    if one.external_id != one.id and by_name.get(one.external_id) in (None, report):
         report.external_id = one.external_id
+        by_name[one.external_id] = report
     report.state, report.generation, report.version_id = one.state, one.generation, one.version_id
     report.epoch, report.seq, report.missing = epoch, one.seq, False
     report.reported_at = report.confirmed_at = now

@@ -23,7 +23,7 @@ from psycopg import Cursor, errors
 from arm import clock, db, ports
 from arm.copying import copy_in, writing
 from arm.errors import Unavailable
-from registry.models import InstanceStatus
+from registry.models import InstanceStatus, Provider
 
 from ..facts import Booking, Ledger
 from ..models import ROOM
@@ -260,10 +260,13 @@ def _hear(tenant_id: UUID, belongings: Iterable[Belonging | None], now: float) -
     _heard[tenant_id] = set()
     together = list(waiting | heard)  # a copy: another thread may still add to it
     # Locked in one order, so that two processes wait for each other instead of locking each other out.
-    rows = InstanceStatus.objects.filter(pk__in=together).order_by("pk").select_for_update()
+    rows = InstanceStatus.objects.filter(pk__in=together).order_by("pk").select_for_update(of=("self",))
     with db.tenants([tenant_id]):
         at = clock.now()
-        InstanceStatus.objects.filter(pk__in=rows.values("pk")).update(telemetry_at=at, heartbeat_at=at)
+        InstanceStatus.objects.filter(pk__in=rows.values("pk")).update(telemetry_at=at)
+        # What a provider's adapter must say, no span says for it: a dead adapter would look alive.
+        local = rows.exclude(instance__provider__kind=Provider.Kind.FEDERATED)
+        InstanceStatus.objects.filter(pk__in=list(local.values_list("pk", flat=True))).update(heartbeat_at=at)
     _seen.update(dict.fromkeys(together, now + SEEN_EVERY_SECONDS))
 
 

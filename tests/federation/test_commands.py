@@ -264,12 +264,35 @@ def test_what_is_no_envelope_is_malformed_and_not_kept(cloud, bad):
     assert Attestation.objects.count() == kept
 
 
-def test_a_predicate_with_wrong_members_is_named(cloud):
+@pytest.mark.parametrize(
+    ("members", "said"),
+    [
+        ({"observed": {}}, "runState"),
+        ({"appliedAt": "2026-99-99T00:00:00Z"}, "/appliedAt"),
+        ({"appliedAt": "0001-01-01T00:00:00+23:59"}, "/appliedAt"),
+        ({"method": ["a\x00b"]}, "NUL"),
+        ({"method": ["a\ud800b"]}, "surrogate"),
+    ],
+)
+def test_a_proof_whose_predicate_is_wrong_is_kept_recorded_and_named(cloud, members, said):
     command = stop(cloud)
     statement = json.loads(cloud.statement(command))
-    del statement["predicate"]["observed"]
+    statement["predicate"] |= members
     answer = cloud.send_proof(dsse.sign(json.dumps(statement).encode(), key=cloud.attest))
-    assert answer.status_code == 422
+    assert (answer.status_code, answer.json()["code"]) == (200, "predicate-malformed")
+    assert said in answer.json()["checks"][-1]["detail"]
+    assert Attestation.objects.get(ok=False).command_id == command.pk
+    assert SecurityEvent.objects.get(kind="refused").detail["code"] == "predicate-malformed"
+    assert newest(cloud.one).state == "available"
+
+
+@pytest.mark.parametrize("bad", ["x\x00y", "x\ud800y"])
+def test_texts_that_nobody_can_store_are_written_as_escapes_where_they_are_kept(cloud, bad):
+    command = stop(cloud)
+    statement = json.loads(cloud.statement(command)) | {"predicateType": bad}
+    answer = cloud.send_proof(dsse.sign(json.dumps(statement).encode(), key=cloud.attest))
+    assert answer.json()["code"] == "predicate-unknown"
+    assert "x\\u" in Attestation.objects.get(ok=False).checks[1]["detail"]
 
 
 def test_a_proof_of_what_was_wanted_before_proves_nothing_now(cloud):

@@ -140,7 +140,8 @@ def test_an_identifier_of_another_provider_is_refused_by_its_place_and_the_rest_
     bad = item("x", "v", "Active", 1, 1, id=elsewhere.typeid)
     answer = cloud.inventory([bad, *cloud.items()])
     assert [p["pointer"] for p in answer.json()["rejected"]] == ["/0/id"]
-    assert InstanceReport.objects.get().instance == mine
+    assert InstanceReport.objects.exclude(instance=None).get().instance == mine
+    assert InstanceReport.objects.unregistered().get().external_id == elsewhere.typeid
 
 
 def test_a_commit_whose_digest_does_not_fit_stores_nothing(cloud):

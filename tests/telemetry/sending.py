@@ -87,13 +87,13 @@ def calls(number: int = 1, **more: Any) -> Callable[[Tracer], None]:
     return make_spans
 
 
-def sender(slug: str = "") -> tuple[AgentInstance, str]:
+def sender(slug: str = "", kind: str = "local") -> tuple[AgentInstance, str]:
     """An instance in a tenant of its own, and an ingest key of its provider and environment."""
     owner = make.tenant(slug or f"t-{uuid.uuid4().hex[:8]}")
     version = make.approved(
         template=make.template(tenant=owner),
     )
-    instance = make.instance(version=version)
+    instance = make.instance(version=version, provider=make.provider(kind=kind, tenant=owner))
     return instance, make.ingest_token(instance.environment, instance.provider)
 
 

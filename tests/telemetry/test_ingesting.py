@@ -104,6 +104,15 @@ def test_an_instance_that_sends_is_seen():
     status = InstanceStatus.objects.get(instance=instance)
     assert status.telemetry_at is not None
     assert clock.now() - status.telemetry_at < timedelta(seconds=30)
+    assert status.heartbeat_at == status.telemetry_at
+
+
+def test_an_instance_of_a_federated_provider_that_sends_gives_no_sign_of_life_for_its_adapter():
+    instance, token = sender(kind="federated")
+    send(a_batch(instance), token)
+    status = InstanceStatus.objects.get(instance=instance)
+    assert status.telemetry_at is not None
+    assert status.heartbeat_at is None
 
 
 def test_the_tenant_is_the_keys_and_never_the_payloads():
