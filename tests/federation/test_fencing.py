@@ -69,30 +69,34 @@ def committed_cloud() -> tuple[Tenant, Adapter]:
     tenant = make.tenant()
     alice, bob = (make.everything(make.user(member_of=tenant), tenant) for _ in range(2))
     cloud = Adapter(make.provider(kind="federated", tenant=tenant), alice, bob)
-    make.instance(provider=cloud.provider, version=make.approved(template=make.template(tenant=tenant)))
+    version = make.approved(template=make.template(tenant=tenant))
+    for _ in range(2):
+        make.instance(provider=cloud.provider, version=version)
     cloud.approved()
     return tenant, cloud
 
 
 @pytest.mark.usefixtures("committed")
-def test_a_revocation_takes_instances_before_their_commands_like_everybody():
+def test_a_revocation_and_a_stop_of_the_whole_provider_do_not_lock_each_other_out():
     tenant, cloud = committed_cloud()
-    held = Event()
+    first, second = Command.objects.filter(provider=cloud.provider).order_by("pk")
+    begun = Event()
 
     def stop() -> object:
+        """As `decide` goes: the instances, then the command of one after the other."""
         hold(AgentInstance.objects.filter(provider=cloud.provider))
-        held.set()
+        Command.objects.select_for_update(of=("self",)).get(pk=first.pk)
+        begun.set()
         sleep(0.5)  # the revocation comes as far as it does
-        commands = Command.objects.filter(provider=cloud.provider)
-        return len(commands.select_for_update(nowait=True, of=("self",)))
+        return Command.objects.select_for_update(of=("self",)).get(pk=second.pk).state
 
     def revoke() -> object:
-        held.wait(10)
+        begun.wait(10)
         return services.revoke_client(
             client=cloud.client, actor=cloud.approver, reason="Its key leaked."
         ).status
 
-    assert at_once(tenant, stop, revoke) == [1, "revoked"]
+    assert at_once(tenant, stop, revoke) == ["available", "revoked"]
 
 
 @pytest.mark.usefixtures("committed")
