@@ -15,6 +15,7 @@ from arm.rights import Right
 from arm.views import FilteredList
 from costs.models import CapBreach
 from costs.views import SpendPage
+from federation.models import InstanceReport
 from registry.models import DirectoryRules, Project
 from tests import make
 from tests.test_architecture import PART, routes
@@ -109,6 +110,9 @@ def test_the_admin_exports_for_who_may_and_for_nobody_else(name, client, acme, a
         amount_picos=1,
         incident_id=rows["inc"].pk,
         restricted=False,
+    )
+    InstanceReport.objects.create(
+        tenant=acme, provider=rows["prov"], external_id="one", state="Active", generation=1, epoch=1, seq=1
     )
     url = reverse(f"admin:{name}_changelist")
     for person, may in ((vera, False), (alice, True)):

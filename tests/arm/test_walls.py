@@ -104,6 +104,10 @@ READ_ONLY = [
     "django_migrations",
 ]
 DELETABLE = {
+    "federation_accesstoken",  # what has ended is gone a day later
+    "federation_assertion",
+    "federation_snapshot",
+    "federation_snapshotpage",
     "evidence_pendingleaf",
     "arm_tenantgroupgrant",
     "arm_tenantusergrant",

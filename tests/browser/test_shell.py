@@ -111,7 +111,7 @@ def test_the_first_tab_stop_skips_to_the_content(window: Open, house: House) -> 
 def test_on_a_phone_the_navigation_unfolds(window: Open, house: House) -> None:
     page = window(width=390, height=844).sign_in(house.hire("dan", "fleet_operator"))
     expect(page.get_by_role("heading", level=1)).to_have_text("Fleet")
-    expect(page.get_by_role("link", name="Versions")).to_be_hidden()
+    expect(page.get_by_role("link", name="Versions", exact=True)).to_be_hidden()
     page.get_by_text("Menu").click()
-    page.get_by_role("link", name="Versions").click()
+    page.get_by_role("link", name="Versions", exact=True).click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Versions")
