@@ -73,6 +73,7 @@ def measure(options: argparse.Namespace, url: str) -> int:
             print(f"{name} …", file=sys.stderr, flush=True)
             try:
                 with database.fresh_database(url):
+                    importlib.import_module("tests.make").forget()  # tenants of the bench before
                     figures += importlib.import_module(f"bench.{name}").run(options.quick)
             except Exception:  # noqa: BLE001 - one failed bench does not hide the others
                 traceback.print_exc()
