@@ -34,6 +34,9 @@ def test_a_page_links_only_to_what_is_there(page: Path) -> None:
 
 
 FLOORS = {
+    "adapters_cpu",
+    "adapters_delivery",
+    "card_whole",
     "commit_rate",
     "decide_rate",
     "decide_p99_half",
