@@ -20,6 +20,21 @@ def canonical(value: Any) -> bytes:
         raise ValueError(f"Not canonical JSON: {problem}") from problem
 
 
+def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """For `json.loads(object_pairs_hook=…)`: readers differ about which of two equal members counts, so there are none."""
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"the member “{name[:80]}” stands there twice")
+        found[name] = value
+    return found
+
+
+def no_number(text: str) -> Any:
+    """For `json.loads(parse_constant=…)`: NaN and Infinity are Python's, not JSON's."""
+    raise ValueError(f"{text} is not a JSON number")
+
+
 def digest(data: bytes) -> str:
     """`sha256:` and 64 hexadecimal digits."""
     return "sha256:" + hashlib.sha256(data).hexdigest()

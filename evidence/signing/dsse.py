@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from arm.crypto import canonical
+from arm.crypto import canonical, no_number, once
 
 from .keys import BadSignature, PrivateKey, PublicKey, check, key_id, make_signature
 
@@ -174,23 +174,12 @@ def read_statement(payload: bytes, *, kid: str = "") -> Statement:
 def read_object(data: bytes, where: str) -> dict[str, Any]:
     """A JSON object in UTF-8 whose members stand in it once. BadEnvelope with `where`."""
     try:
-        said = json.loads(data.decode(), object_pairs_hook=_once, parse_constant=_no_number)
+        said = json.loads(data.decode(), object_pairs_hook=once, parse_constant=no_number)
     except (ValueError, RecursionError) as problem:
         raise BadEnvelope(where, f"It is not JSON: {problem}"[:300]) from problem
     if not isinstance(said, dict):
         raise BadEnvelope(where, "It is not an object.")
     return said
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member stands twice in one object")
-    return found
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number of JSON")
 
 
 def _members(said: Mapping[str, Any], where: str, wanted: set[str]) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from jsonschema import Draft202012Validator, FormatChecker
 from referencing import Registry, Resource
 
+from arm.crypto import no_number, once
 from arm.errors import Invalid, Problem, TooLarge
 
 from .refusals import Refused
@@ -41,9 +42,7 @@ def read(data: bytes, name: str, most: int = CONTROL_BYTES) -> dict[str, Any]:
     if len(data) > most:
         raise TooLarge(f"At most {most} bytes are taken here.")
     try:
-        said = json.loads(
-            data.decode(), object_pairs_hook=_once, parse_constant=_no_number, parse_int=_integer
-        )
+        said = json.loads(data.decode(), object_pairs_hook=once, parse_constant=no_number, parse_int=_integer)
     except (ValueError, RecursionError) as problem:
         raise Refused("malformed", 400, f"The body is not JSON: {problem}"[:300]) from problem
     if not writable(said):
@@ -85,14 +84,3 @@ def _integer(text: str) -> int:
     if len(text) > 17 or abs(int(text)) > MOST_INTEGER:
         raise ValueError("a number is beyond 2^53-1")
     return int(text)
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a member stands twice in one object")
-    return found
-
-
-def _no_number(text: str) -> Any:
-    raise ValueError(f"{text} is no number of JSON")

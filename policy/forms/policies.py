@@ -6,6 +6,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from arm.crypto import no_number, once
 from arm.forms import ReasonForm
 from arm.permissions import visible
 from arm.rights import Right
@@ -26,27 +27,13 @@ class DocumentField(forms.CharField):
     def clean(self, value: Any) -> Any:
         text = super().clean(value)
         try:
-            return json.loads(text, object_pairs_hook=read_once, parse_constant=refuse_constant)
+            return json.loads(text, object_pairs_hook=once, parse_constant=no_number)
         except json.JSONDecodeError as problem:
             raise ValidationError(
                 f"This is not JSON: {problem.msg} in line {problem.lineno}, column {problem.colno}."
             ) from problem
         except (ValueError, RecursionError) as problem:
             raise ValidationError(f"This is not JSON that can be relied on: {problem}.") from problem
-
-
-def read_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Two members of one name mean different things to different readers."""
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"the member “{twice}” stands there twice")
-    return found
-
-
-def refuse_constant(text: str) -> Any:
-    raise ValueError(f"{text} is not a JSON number")
 
 
 class DraftForm(ReasonForm):

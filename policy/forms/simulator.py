@@ -8,13 +8,13 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from arm import ids
+from arm.crypto import no_number, once
 from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right
 from registry.models import AgentInstance, AgentVersion, Environment
 
 from ..models import PolicyVersion
-from .policies import read_once, refuse_constant
 
 
 class WhatIfForm(forms.Form):
@@ -85,7 +85,7 @@ class AskForm(forms.Form):
         if not text:
             return {}
         try:
-            value = json.loads(text, object_pairs_hook=read_once, parse_constant=refuse_constant)
+            value = json.loads(text, object_pairs_hook=once, parse_constant=no_number)
         except (ValueError, RecursionError) as problem:
             raise ValidationError(f"This is not JSON that can be relied on: {problem}.") from problem
         if not isinstance(value, dict):
