@@ -19,7 +19,7 @@ import psycopg
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from .product import Product, product, wait_for
+from .product import Product, wait_for
 from .setting import PASSWORD
 
 pytestmark = pytest.mark.processes
@@ -53,13 +53,6 @@ class Browser:
         said = urlencode(hidden | members).encode()
         answer = self.opener.open(Request(self.url + path, said, {"Referer": self.url + path}), timeout=30)
         return answer.read().decode()
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Product]:
-    with product() as found:
-        found.start()
-        yield found
 
 
 @pytest.fixture(scope="module")

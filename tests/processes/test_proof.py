@@ -12,7 +12,6 @@ import subprocess
 import sys
 import time
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 from urllib.request import OpenerDirector, urlopen
@@ -29,27 +28,13 @@ from securesystemslib.signer import SSlibKey
 
 from evidence.signing.keys import from_jwk, pem
 
-from .product import Product, parents, product, sign_in, wait_for
+from .product import Product, parents, sign_in, wait_for
 from .setting import PASSWORD
 from .test_story import call, database
 
 pytestmark = pytest.mark.processes
 WITHIN = 60
 """Seconds that a document may take from its request to being verified: it takes two, on a machine that is idle."""
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Product]:
-    with product() as found:
-        found.start()
-        yield found
-
-
-@pytest.fixture(scope="module")
-def facts(running: Product) -> dict[str, Any]:
-    said = running.manage("shell", "-c", "from tests.processes.setting import build; build()")
-    found: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
-    return found
 
 
 def made(running: Product, token: str, body: dict[str, Any]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ from arm import ids
 from tests.hostile import Hostile, hostile
 from tests.make import suite_document
 
-from .product import Product, product, wait_for
+from .product import Product, wait_for
 from .setting import PASSWORD, _genome
 
 pytestmark = pytest.mark.processes
@@ -44,21 +44,6 @@ CALLS = ((1000, 400, 200), (2000, 0, 100), (500, 500, 40))
 BY_HAND = Decimal("0.004") + Decimal("0.006") + Decimal("0.001025")
 """gpt-4o lists 2.50 USD a million tokens in, 1.25 cached, 10.00 out:
 600 × 2.5 + 400 × 1.25 + 200 × 10 = 4,000 millionths; 2000 × 2.5 + 100 × 10 = 6,000; 500 × 1.25 + 40 × 10 = 1,025."""
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Product]:
-    with product() as found:
-        found.start()
-        yield found
-
-
-@pytest.fixture(scope="module")
-def facts(running: Product) -> dict[str, Any]:
-    """Who and what there is: identifiers and secrets."""
-    said = running.manage("shell", "-c", "from tests.processes.setting import build; build()")
-    found: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
-    return found
 
 
 def call(url: str, token: str, body: Any = None, *, method: str = "") -> tuple[int, Any]:

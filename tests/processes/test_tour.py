@@ -3,25 +3,17 @@
 import json
 import re
 import subprocess
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from arm.management.local import ROOT
 
-from .product import ADMIN_PASSWORD, Product, product
+from .product import ADMIN_PASSWORD, Product
 
 pytestmark = pytest.mark.processes
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 END = "--- end of block"
-
-
-@pytest.fixture(scope="module")
-def running() -> Iterator[Product]:
-    with product() as found:
-        found.start()
-        yield found
 
 
 def answers_of(said: str) -> list[Any]:
