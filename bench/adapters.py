@@ -17,7 +17,7 @@ from uuid import UUID
 
 from django.db.models import Count, Q, Sum
 
-from arm import clock, crypto, db, ids
+from arm import clock, crypto, db, ids, statistics
 from arm.models import Tenant, User
 from federation.models import AccessToken, AdapterSession, InstanceReport, Invite, ProviderClient
 from federation.protocol.documents import fleet_digest, moment
@@ -85,6 +85,7 @@ def run(quick: bool) -> list[Figure]:
     count, seconds, warm, stops = (100, 6.0, 2.0, 1) if quick else (ADAPTERS, 25.0, 8.0, 5)
     with db.tenants([tenant.pk]):
         root, adapters = _adapters(tenant, count + stops)
+    statistics.collect()  # as every start does, and every ten minutes: tables have come at once
     resting, stopped = adapters[:count], adapters[count:]
     rate = BEATS + POLLS
     # One worker, as many threads as it needs: what is measured is work, not waiting.
