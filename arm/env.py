@@ -1,6 +1,7 @@
 """Values from the environment, typed; a wrong or missing one stops the start with the fix."""
 
 import os
+import re
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -29,3 +30,14 @@ def env_int(name: str, default: int) -> int:
 
 def env_list(name: str, default: str) -> list[str]:
     return [item.strip() for item in os.environ.get(name, default).split(",") if item.strip()]
+
+
+def env_map(name: str, *, keys: str, values: str) -> dict[str, str]:
+    """`key=value,key=value`; both are held against their patterns, and no key comes twice."""
+    found: dict[str, str] = {}
+    for item in env_list(name, ""):
+        key, _, value = (part.strip() for part in item.partition("="))
+        if not re.fullmatch(keys, key) or not re.fullmatch(values, value) or key in found:
+            raise ImproperlyConfigured(f"{name} holds “{item}”; write each name once, as name=value.")
+        found[key] = value
+    return found

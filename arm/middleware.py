@@ -7,8 +7,10 @@ from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
+from django.core.exceptions import DisallowedHost
 from django.db import OperationalError, transaction
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponsePermanentRedirect
+from django.http.request import split_domain_port
 from django.shortcuts import redirect
 from django.urls import is_valid_path, reverse
 
@@ -61,6 +63,31 @@ class SecurityHeaders:
         if getattr(request, "user", None) is not None and request.user.is_authenticated:
             response.setdefault("Cache-Control", "private, no-store")
         return response
+
+
+AGENT_CARD = "/.well-known/agent-card.json"
+
+
+def agent_host(request: HttpRequest) -> str:
+    """The name of the host that was asked, without its port."""
+    return split_domain_port(request.get_host())[0]
+
+
+class AgentHosts:
+    """Under the name of an agent (`ARM_AGENT_HOSTS`) its card is served and nothing else: no console, no sign-in."""
+
+    def __init__(self, get_response: Next) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponse:
+        if settings.AGENT_HOSTS and request.path_info != AGENT_CARD:
+            try:
+                hidden = agent_host(request) in settings.AGENT_HOSTS
+            except DisallowedHost:
+                hidden = False  # refused further in, with its page
+            if hidden:
+                return HttpResponse("Not found.\n", status=404, content_type="text/plain; charset=utf-8")
+        return self.get_response(request)
 
 
 class BothSlashForms:

@@ -8,7 +8,7 @@ import django_stubs_ext
 from django.core.exceptions import ImproperlyConfigured
 
 from arm import pg
-from arm.env import env, env_bool, env_int, env_list
+from arm.env import env, env_bool, env_int, env_list, env_map
 from arm.pg.url import database
 from arm.plugged import *
 from arm.theme import UNFOLD  # noqa: F401 - one of the settings
@@ -22,6 +22,8 @@ def local_secret() -> str:
     return made or "not-a-secret-for-checks-and-tests-only-0123456789"
 
 
+HOST_NAME = r"[a-z0-9-]+(\.[a-z0-9-]+)*"
+TEMPLATE_ID = r"tpl_[0-7][0-9a-hjkmnp-tv-z]{25}"
 BASE_DIR = Path(__file__).resolve().parent.parent
 VERSION = "0.1.0"
 
@@ -40,6 +42,11 @@ if PRODUCTION and not ALLOWED_HOSTS:
     raise ImproperlyConfigured(
         "Set ARM_ALLOWED_HOSTS to the names this server answers to, separated by commas."
     )
+AGENT_HOSTS = env_map("ARM_AGENT_HOSTS", keys=HOST_NAME, values=TEMPLATE_ID)
+ALLOWED_HOSTS = [
+    *ALLOWED_HOSTS,
+    *AGENT_HOSTS,
+]  # `arm.middleware.AgentHosts` shows them the cards, and no console
 CLOCK_MAY_BE_SET = not PRODUCTION or env_bool("ARM_DEMO", False)
 if PRODUCTION and CLOCK_MAY_BE_SET:
     raise ImproperlyConfigured(
@@ -124,6 +131,7 @@ INSTALLED_APPS = [
 MIDDLEWARE = [
     "arm.middleware.RequestId",
     "arm.middleware.SecurityHeaders",
+    "arm.middleware.AgentHosts",
     "arm.middleware.BothSlashForms",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

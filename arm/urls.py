@@ -42,7 +42,7 @@ urlpatterns = [
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
     path("api/v1/people/", include("arm.endpoints")),
     path("registry/", include("registry.urls")),
-    path("a2a/", include("registry.urls_a2a")),
+    path("", include("registry.urls_a2a")),  # /a2a/, /.well-known/agent-card.json
     path("api/v1/registry/", include("registry.api")),
     path("", include("policy.urls")),  # /approvals/, /stop/, /policy/
     path("api/v1/policy/", include("policy.api")),

@@ -1,6 +1,6 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
-from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, published_card
+from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, current_card, published_card
 from .evidence import (
     RIGHT_TO_MAKE,
     Coverage,
@@ -63,6 +63,7 @@ __all__ = [
     "card_statement",
     "compare",
     "coverage",
+    "current_card",
     "evidence_page",
     "fleet",
     "genome_view",

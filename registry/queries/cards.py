@@ -18,6 +18,7 @@ from evidence.signing import dsse
 
 from .. import genome
 from ..genome import Json
+from ..lifecycle import VersionState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot
 from ..protocol.a2a import About, Interface
 from ..sections import CardSection
@@ -162,3 +163,16 @@ def published_card(version_id: UUID) -> ArtefactFile | None:
         kind=ArtefactFile.Kind.CARD, artefact__subject_id=version_id, artefact__state=ArtefactState.VERIFIED
     )
     return files.order_by("-artefact_id").first()
+
+
+def current_card(template_id: UUID) -> ArtefactFile | None:
+    """The card that speaks for a template: the newest verified one of its approved versions, else of its deprecated ones.
+    A version that is still tested speaks for nobody but itself."""
+    for state in (VersionState.APPROVED, VersionState.DEPRECATED):
+        versions = AgentVersion.objects.filter(template_id=template_id, state=state)
+        files = ArtefactFile.objects.filter(
+            kind=ArtefactFile.Kind.CARD, artefact__subject_id__in=versions.values("pk"), artefact__state=ArtefactState.VERIFIED
+        )  # fmt: skip
+        if found := files.order_by("-artefact_id").first():
+            return found
+    return None

@@ -9,6 +9,8 @@ from registry.views.evidence import (
     PublishA2ACard,
     RetryEvidence,
     a2a_card,
+    a2a_card_of_host,
+    a2a_card_of_template,
 )
 from registry.views.instances import (
     InstanceDetail,
@@ -94,4 +96,6 @@ __all__ = [
     "VersionDiff",
     "VersionList",
     "a2a_card",
+    "a2a_card_of_host",
+    "a2a_card_of_template",
 ]

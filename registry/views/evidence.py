@@ -3,18 +3,21 @@
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib.auth.decorators import login_not_required
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.views.decorators.http import require_safe
 from django.views.generic import DetailView
 
-from arm import db
+from arm import db, ids
+from arm.middleware import agent_host
 from arm.models import SecurityEvent, User
 from arm.permissions import allowed, held_on
 from arm.rights import Right
 from arm.services import note_security
 from arm.views import Scoped, current_tenant
+from evidence.models import ArtefactFile
 from registry import forms, queries, services
 from registry.filters import EvidenceFilter
 from registry.lifecycle import VersionState
@@ -129,12 +132,35 @@ def a2a_card(request: HttpRequest, pk: UUID) -> HttpResponse:
     with db.tenants(db.all_tenants()):
         file = queries.published_card(pk)
         retired = file is not None and AgentVersion.objects.filter(pk=pk, state=VersionState.RETIRED).exists()
-    if file is None:
-        raise Http404
     if retired:
         return HttpResponse(
             "This version is retired.\n", status=410, content_type="text/plain; charset=utf-8"
         )
+    return _card(request, file)
+
+
+@login_not_required
+@require_safe
+def a2a_card_of_template(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """The card that speaks for an agent now: an address that stays when its versions change."""
+    with db.tenants(db.all_tenants()):
+        file = queries.current_card(pk)
+    return _card(request, file)
+
+
+@login_not_required
+@require_safe
+def a2a_card_of_host(request: HttpRequest) -> HttpResponse:
+    """`/.well-known/agent-card.json`: the card of the agent whose name was asked for (`ARM_AGENT_HOSTS`)."""
+    template = settings.AGENT_HOSTS.get(agent_host(request))
+    if template is None:
+        raise Http404
+    return a2a_card_of_template(request, ids.decode("tpl", template))
+
+
+def _card(request: HttpRequest, file: ArtefactFile | None) -> HttpResponse:
+    if file is None:
+        raise Http404
     known = request.headers.get("If-None-Match") == f'"{file.digest}"'
     answer = HttpResponse(b"" if known else bytes(file.content), status=304 if known else 200)
     answer["Content-Type"] = "application/json"

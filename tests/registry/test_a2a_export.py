@@ -285,3 +285,52 @@ def test_a_card_that_others_could_read_otherwise_is_refused_and_nothing_stumbles
     assert agent_cards.verify(text.encode(), keys)
     with pytest.raises(agent_cards.BadCard):
         agent_cards.verify(change(text).encode(), keys)
+
+
+def test_an_agents_address_serves_the_newest_card_of_what_is_approved() -> None:
+    of = version()
+    person = alice(of)
+    address = f"/a2a/templates/{of.template.typeid}/agent-card.json"
+    assert Client().get(address).status_code == 404
+    published(of, person)
+    type(of).objects.filter(pk=of.pk).update(state="testing")
+    assert Client().get(address).status_code == 404  # what is tested speaks for nobody but itself
+    type(of).objects.filter(pk=of.pk).update(state="approved")
+    first = Client().get(address)
+    assert first.json()["version"] == of.label and "max-age" in first["Cache-Control"]
+    assert Client().get(address, headers={"If-None-Match": first["ETag"]}).status_code == 304
+    newer = make.genome(template=of.template, members={"skills": SKILLS, "x_serial": "b"})
+    later = issuing.version(template=of.template, genome=newer, label="2.2.0")
+    published(later, person)
+    type(of).objects.filter(pk=later.pk).update(state="candidate")
+    assert Client().get(address).json()["version"] == of.label  # the later one is not approved yet
+    type(of).objects.filter(pk=later.pk).update(state="approved")
+    assert Client().get(address).json()["version"] == later.label
+    type(of).objects.filter(pk=later.pk).update(state="deprecated")
+    assert Client().get(address).json()["version"] == of.label
+    type(of).objects.filter(pk=of.pk).update(state="retired")
+    assert Client().get(address).json()["version"] == later.label  # deprecated is better than silence
+    type(of).objects.filter(pk=later.pk).update(state="retired")
+    assert Client().get(address).status_code == 404
+
+
+def test_the_well_known_address_answers_by_the_name_that_was_asked_and_shows_no_console_there(
+    settings,
+) -> None:
+    of = version()
+    published(of, alice(of))
+    type(of).objects.filter(pk=of.pk).update(state="approved")
+    well_known = "/.well-known/agent-card.json"
+    assert Client().get(well_known).status_code == 404  # this installation's own name is no agent's
+    settings.AGENT_HOSTS = {"agents.example.com": of.template.typeid}
+    settings.ALLOWED_HOSTS = ["testserver", *settings.AGENT_HOSTS]
+    assert Client().get(well_known).status_code == 404
+    agents = Client(headers={"Host": "Agents.Example.com:443"})
+    card = agents.get(well_known)
+    assert card.json()["version"] == of.label and card["Access-Control-Allow-Origin"] == "*"
+    for console in ("/", "/sign-in/", "/admin/", "/api/v1/registry/templates/", "/ready/", "/a2a/x"):
+        assert agents.get(console).status_code == 404
+        assert agents.get(console)["Content-Type"] == "text/plain; charset=utf-8"
+    assert Client().get("/sign-in/").status_code == 200
+    assert Client(headers={"Host": "elsewhere.example"}).get(well_known).status_code == 400
+    assert Client(headers={"Host": "elsewhere.example"}).get("/sign-in/").status_code == 400
