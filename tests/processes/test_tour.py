@@ -3,13 +3,14 @@
 import json
 import re
 import subprocess
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from arm.management.local import ROOT
 
-from .product import ADMIN_PASSWORD, Product
+from .product import ADMIN_PASSWORD, Product, product
 
 pytestmark = pytest.mark.processes
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -19,6 +20,13 @@ END = "--- end of block"
 def answers_of(said: str) -> list[Any]:
     """Every JSON document that a block printed, in order."""
     return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+
+
+@pytest.fixture(scope="module")
+def running() -> Iterator[Product]:
+    with product() as found:
+        found.start()
+        yield found
 
 
 @pytest.fixture(scope="module")

@@ -1,13 +1,11 @@
-"""The proof, told to the real processes and checked by other people's software: openssl, securesystemslib, poppler, bagit,
-the SDK of A2A. Each also gets a copy that was tampered with, and refuses it."""
+"""The proof, checked by other people's software: openssl, securesystemslib, poppler, bagit, the SDK of A2A. Each also
+gets a copy that was tampered with, and refuses it."""
 
 import asyncio
 import base64
 import io
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
 import time
@@ -28,23 +26,23 @@ from securesystemslib.signer import SSlibKey
 
 from evidence.signing.keys import from_jwk, pem
 
-from .product import Product, parents, sign_in, wait_for
+from ..product import sign_in, wait_for
 from .setting import PASSWORD
-from .test_story import call, database
+from .stage import SIGNER, WORKER, Stage
 
-pytestmark = pytest.mark.processes
 WITHIN = 60
 """Seconds that a document may take from its request to being verified: it takes two, on a machine that is idle."""
+EVIDENCE = "registry/evidence/"
 
 
-def made(running: Product, token: str, body: dict[str, Any]) -> dict[str, Any]:
+def made(stage: Stage, by: str, **body: Any) -> dict[str, Any]:
     """Ask for a document, and wait until it is verified."""
-    status, asked = call(f"{running.url}/api/v1/registry/evidence/", token, body)
+    status, asked = stage.api(EVIDENCE, by, body)
     assert status == 201, asked
     shown: dict[str, Any] = {}
 
     def verified() -> bool:
-        shown.update(call(f"{running.url}{asked['url']}", token)[1])
+        shown.update(stage.api(f"{EVIDENCE}{asked['id']}/", by)[1])
         assert not shown["problem"], shown
         return bool(shown["state"] == "verified")
 
@@ -52,12 +50,12 @@ def made(running: Product, token: str, body: dict[str, Any]) -> dict[str, Any]:
     return shown
 
 
-def taken(running: Product, session: OpenerDirector, document: dict[str, Any], kind: str, at: Path) -> Path:
+def taken(stage: Stage, session: OpenerDirector, document: dict[str, Any], kind: str) -> Path:
     """Download a file of it as a person does, under the name that it comes with."""
-    answer = session.open(f"{running.url}/registry/evidence/{document['id']}/{kind}/", timeout=20)
+    answer = session.open(f"{stage.url}/registry/evidence/{document['id']}/{kind}/", timeout=20)
     name = re.search(r'filename="([^"]+)"', answer.headers["Content-Disposition"])
     assert name is not None
-    file = at / name[1]
+    file = stage.place / name[1]
     file.write_bytes(answer.read())
     return file
 
@@ -66,32 +64,26 @@ def said(*command: str, at: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=at, capture_output=True, text=True, check=False)
 
 
-def test_an_auditor_takes_the_proof_away_and_verifies_it_without_arm(
-    running: Product, facts: dict[str, Any], tmp_path: Path
-) -> None:
-    version = facts["version"]
-    card = made(
-        running, facts["tokens"]["grace"], {"kind": "agent_card", "version": version, "reason": "of record"}
-    )
+def an_auditor_takes_the_proof_away_and_verifies_it_without_arm(stage: Stage) -> None:
+    version, at = stage.facts["version"], stage.place
+    card = made(stage, "grace", kind="agent_card", version=version, reason="of record")
     assert set(card["times"]) == {"requested", "signed", "rendered", "pdf_signed", "logged", "verified"}
-    ute = sign_in(running.url, "ute", PASSWORD)
-    envelope = taken(running, ute, card, "envelope", tmp_path)
-    pdf = taken(running, ute, card, "pdf", tmp_path)
-    keys = json.loads(urlopen(f"{running.url}/.well-known/arm-keys.json", timeout=10).read())["keys"]
+    ute = sign_in(stage.url, "ute", PASSWORD)
+    envelope = taken(stage, ute, card, "envelope")
+    pdf = taken(stage, ute, card, "pdf")
+    keys = json.loads(urlopen(f"{stage.url}/.well-known/arm-keys.json", timeout=10).read())["keys"]
     key = next(from_jwk(one["jwk"]) for one in keys if one["kid"] == card["kid"])
 
-    _openssl(envelope, pem(key), tmp_path)
+    _openssl(envelope, pem(key), at)
     _securesystemslib(envelope, SSlibKey.from_crypto(key, keyid=card["kid"]))
-    _poppler(pdf, envelope, tmp_path)
-    assert running.manage("verify_artifact", str(envelope), str(pdf)).count(" ok ") >= 8
+    _poppler(pdf, envelope, at)
+    assert stage.running.manage("verify_artifact", str(envelope), str(pdf)).count(" ok ") >= 8
 
-    pack = made(
-        running, facts["tokens"]["ute"], {"kind": "audit_pack", "version": version, "reason": "audit"}
-    )
-    _pack(taken(running, ute, pack, "pack", tmp_path), keys, tmp_path)
+    pack = made(stage, "ute", kind="audit_pack", version=version, reason="audit")
+    _pack(taken(stage, ute, pack, "pack"), keys, at)
 
     lines = "SELECT count(*) FROM arm_securityevent e JOIN arm_user u ON u.id = e.user_id WHERE u.username = 'ute' AND e.kind = 'exported'"
-    assert database(running, lines) == 3
+    assert stage.database(lines) == 3
 
 
 def _openssl(envelope: Path, key: str, at: Path) -> None:
@@ -153,62 +145,49 @@ def _pack(pack: Path, keys: list[dict[str, Any]], at: Path) -> None:
     assert refused.returncode == 1 and "WRONG  data/genome.json" in refused.stdout
 
 
-def test_the_sdk_of_a2a_fetches_the_published_card_and_verifies_it(
-    running: Product, facts: dict[str, Any]
-) -> None:
-    body = {
-        "kind": "a2a_card",
-        "version": facts["version"],
-        "reason": "for the partners",
-        "interfaces": [{"url": "https://agents.example.com/refunds"}],
-    }
-    made(running, facts["tokens"]["alice"], body)
+def the_sdk_of_a2a_fetches_the_published_card_and_verifies_it(stage: Stage) -> None:
+    where = [{"url": "https://agents.example.com/refunds"}]
+    made(
+        stage,
+        "alice",
+        kind="a2a_card",
+        version=stage.facts["version"],
+        reason="for the partners",
+        interfaces=where,
+    )
 
-    async def fetched() -> Any:
+    async def fetched(address: str) -> Any:
         async with httpx.AsyncClient() as client:
-            resolver = A2ACardResolver(
-                client, running.url, agent_card_path=f"/a2a/versions/{facts['version']}/agent-card.json"
-            )
-            return await resolver.get_agent_card()
+            return await A2ACardResolver(client, stage.url, agent_card_path=address).get_agent_card()
 
     def key(kid: str | None, jku: str | None) -> PyJWK:
-        assert jku is not None and jku.startswith(running.url)
+        assert jku is not None and jku.startswith(stage.url)
         with urlopen(jku, timeout=10) as answer:  # as a client follows it
             return PyJWK(next(one for one in json.loads(answer.read())["keys"] if one["kid"] == kid))
 
     verify = create_signature_verifier(key, ["ES256"])
-    card = asyncio.run(fetched())
-    verify(card)
-    assert card.name == "Refund desk"
-    card.description = "Pays anybody anything."
-    with pytest.raises(InvalidSignaturesError):
+    addresses = f"versions/{stage.facts['version']}", f"templates/{stage.facts['template']}"
+    for address in addresses:
+        card = asyncio.run(fetched(f"/a2a/{address}/agent-card.json"))
         verify(card)
+        assert card.name == "Refund desk"
+        card.description = "Pays anybody anything."
+        with pytest.raises(InvalidSignaturesError):
+            verify(card)
 
 
-def test_what_was_asked_for_while_signer_and_worker_are_away_is_made_when_they_are_back(
-    running: Product, facts: dict[str, Any]
-) -> None:
-    stopped = [running.pid(words) for words in ("qcluster --name signer", "qcluster --name arm")]
-    everyone = [pid for pid in running.every_pid() if _below(pid, stopped)]
-    for pid in everyone:
-        os.kill(pid, signal.SIGSTOP)
-    try:
-        body = {"kind": "agent_card", "version": facts["version"], "reason": "while nobody signs"}
-        status, asked = call(f"{running.url}/api/v1/registry/evidence/", facts["tokens"]["grace"], body)
+def what_was_asked_for_while_signer_and_worker_are_away_is_made_when_they_are_back(stage: Stage) -> None:
+    with stage.asleep(SIGNER, WORKER):
+        body = {"kind": "agent_card", "version": stage.facts["version"], "reason": "while nobody signs"}
+        status, asked = stage.api(EVIDENCE, "grace", body)
         assert status == 201
         time.sleep(2)
-        assert call(f"{running.url}{asked['url']}", facts["tokens"]["grace"])[1]["state"] == "requested"
-    finally:
-        for pid in everyone:
-            os.kill(pid, signal.SIGCONT)
-    shown = f"{running.url}{asked['url']}"
-    wait_for(lambda: call(shown, facts["tokens"]["grace"])[1]["state"] == "verified", WITHIN)
+        assert stage.api(f"{EVIDENCE}{asked['id']}/", "grace")[1]["state"] == "requested"
+    wait_for(lambda: stage.api(f"{EVIDENCE}{asked['id']}/", "grace")[1]["state"] == "verified", WITHIN)
 
 
-def _below(pid: int, tops: list[int]) -> bool:
-    known = parents()
-    while pid in known:
-        if pid in tops:
-            return True
-        pid = known[pid]
-    return False
+STEPS = [
+    an_auditor_takes_the_proof_away_and_verifies_it_without_arm,
+    the_sdk_of_a2a_fetches_the_published_card_and_verifies_it,
+    what_was_asked_for_while_signer_and_worker_are_away_is_made_when_they_are_back,
+]

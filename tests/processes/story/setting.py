@@ -6,20 +6,23 @@ Run inside an installation by `manage.py shell -c`; prints one line of JSON.
 import json
 from typing import Any
 
+from django.utils import timezone
+
 from arm import db, services
 from arm.models import ApiKey, Membership, Tenant, User
 from evaluation import services as evaluation
 from evaluation.tasks import work_off
 from policy import services as policy
 from registry import services as registry
-from registry.lifecycle import VersionState
-from registry.models import AgentTemplate, AgentVersion, Environment, Provider
+from registry.lifecycle import InstanceState, VersionState
+from registry.models import AgentInstance, AgentTemplate, AgentVersion, Environment, InstanceStatus, Provider
 from tests.hostile import hostile
 from tests.make import suite_document
 
 PASSWORD = "a long enough password for the story"
 PEOPLE = {
     "alice": "author",
+    "bob": "tenant_admin",
     "carol": "release_manager",
     "dan": "fleet_operator",
     "erin": "approver",
@@ -66,7 +69,7 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
         reason="the story",
     )
     version = registry.create_version(
-        template=template, genome=_genome(template.typeid), actor=people["alice"], reason="built"
+        template=template, genome=genome(template.typeid), actor=people["alice"], reason="built"
     )
     evaluated(
         tenant, template, version, author=people["alice"], manager=people["carol"], admin=people["judy"]
@@ -96,6 +99,7 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
         actor=people["dan"],
         reason="the story",
     )
+    cloud, elsewhere = _federated(tenant, version, people)
     personal = {
         name: services.issue_key(
             tenant=tenant,
@@ -111,6 +115,8 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
         "version": version.typeid,
         "instance": instance.typeid,
         "template": template.typeid,
+        "provider": cloud.typeid,
+        "elsewhere": [one.typeid for one in elsewhere],
         "tokens": personal,
         "ingest": registry.issue_ingest_key(
             environment=prod, provider=local, name="collector", actor=None, reason="the story"
@@ -119,6 +125,26 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
             instance=instance, name="agent", actor=None, reason="the story"
         ).token,
     }
+
+
+def _federated(
+    tenant: Tenant, version: AgentVersion, people: dict[str, User]
+) -> tuple[Provider, list[AgentInstance]]:
+    """A provider that nobody speaks for yet, and two instances that run there."""
+    cloud = registry.create_provider(
+        tenant=tenant, slug="cloud", name="Cloud", kind=Provider.Kind.FEDERATED, heartbeat_seconds=4,
+        actor=people["judy"], reason="the story",
+    )  # fmt: skip
+    instances = []
+    for number in (1, 2):
+        one = registry.provision_instance(
+            version=version, environment=Environment.objects.get(slug="dev"), provider=cloud,
+            name=f"desk-{number}", actor=people["dan"], reason="the story",
+        )  # fmt: skip
+        InstanceStatus.objects.filter(instance=one).update(telemetry_at=timezone.now())
+        registry.move_instance(instance=one, to=InstanceState.ACTIVE, actor=people["dan"], reason="the story")
+        instances.append(one)
+    return cloud, instances
 
 
 def evaluated(
@@ -162,7 +188,7 @@ def _theirs(admin: User) -> dict[str, Any]:
     return {"mallory": key.token}
 
 
-def _genome(template: str) -> dict[str, Any]:
+def genome(template: str) -> dict[str, Any]:
     return {
         "schema": "arm.genome/v1",
         "template": template,
