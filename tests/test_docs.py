@@ -7,7 +7,7 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 READ = re.compile(
-    r"""(?:\benv(?:_bool|_int|_list)?\(|environ(?:\.get\(|\[))\s*"((?:ARM_|DATABASE_URL)[A-Z_]*)\""""
+    r"""(?:\benv(?:_bool|_int|_list|_map)?\(|environ(?:\.get\(|\[))\s*"((?:ARM_|DATABASE_URL)[A-Z_]*)\""""
 )
 OURS = {"ARM_ROOT_URLCONF", "ARM_GATEWAY_PORT"}
 """Said by one process of the product to another."""

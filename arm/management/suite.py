@@ -59,7 +59,18 @@ def checks() -> Iterator[tuple[str, list[str], Mapping[str, str]]]:
 
 def tests(*, fast: bool, chosen: list[str]) -> list[str]:
     """pytest on both cores; a whole run also holds the coverage floor."""
-    command = [sys.executable, "-m", "pytest", "-n", "2", "--dist", "loadgroup", "-p", "no:cacheprovider"]
+    command = [
+        sys.executable,
+        "-m",
+        "pytest",
+        "-n",
+        "2",
+        "--dist",
+        "loadfile",
+        "--no-loadscope-reorder",
+        "-p",
+        "no:cacheprovider",
+    ]
     if chosen:
         return [sys.executable, "-m", "pytest", *chosen]
     if fast:

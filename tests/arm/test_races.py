@@ -32,9 +32,12 @@ def tenant_of(person: User) -> Tenant:
 
 
 def waiting() -> bool:
-    """Whether a statement waits for another transaction to end."""
+    """Whether a statement of this database waits for another transaction to end."""
     with connections["owner"].cursor() as cursor:
-        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted AND locktype = 'transactionid'")
+        cursor.execute(
+            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+            " AND wait_event = 'transactionid'"
+        )
         return bool(cursor.fetchone()[0])
 
 

@@ -35,8 +35,9 @@ FLAGS = [
 _n = count(1)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
+    """Ended with these tests: while it lives, its loop runs in this thread, and nothing that others start can."""
     path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     assert path, "These tests need Chromium: apt-get install chromium (./test does it where it may)."
     expect.set_options(timeout=10_000)  # the default of five seconds is short for two busy cores

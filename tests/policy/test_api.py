@@ -1,6 +1,7 @@
 """The policy API: approvals that agents poll and people decide, stops, drafts, bindings, the simulator."""
 
 import json
+import time
 from datetime import timedelta
 
 import pytest
@@ -322,7 +323,9 @@ def test_a_subject_that_names_nothing_is_422(as_, subject):
 
 
 def test_decisions_are_read_newest_first_with_their_digests(as_, instance):
-    older, newer = make.decision(instance), make.decision(instance, tool="search", risk=0)
+    older = make.decision(instance)
+    time.sleep(0.002)  # identifiers of one millisecond are in no order
+    newer = make.decision(instance, tool="search", risk=0)
     rows = as_("vera").get(f"decisions/?instance={instance.typeid}").json()["results"]
     assert [row["id"] for row in rows] == [newer.typeid, older.typeid]
     assert rows[1]["action_digest"] == f"sha256:{(b'a' * 32).hex()}" and rows[1]["decision"] == "allow"

@@ -12,7 +12,7 @@ from ..product import product
 from . import conduct, federation, kills, proof, work
 from .stage import Cloud, Stage
 
-pytestmark = [pytest.mark.processes, pytest.mark.xdist_group("story")]
+pytestmark = pytest.mark.processes
 STEPS = [*work.STEPS, *conduct.STEPS, *proof.STEPS, *federation.STEPS, *kills.STEPS]
 
 
