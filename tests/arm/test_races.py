@@ -31,13 +31,17 @@ def tenant_of(person: User) -> Tenant:
     return Tenant.objects.get(pk=db.tenants_of(person.pk)[0])
 
 
+WAITING = """
+SELECT count(*) FROM pg_locks w WHERE NOT w.granted AND w.locktype = 'transactionid' AND EXISTS (
+  SELECT FROM pg_locks held JOIN pg_database d ON d.oid = held.database
+  WHERE held.pid = w.pid AND d.datname = current_database())
+"""
+
+
 def waiting() -> bool:
     """Whether a statement of this database waits for another transaction to end."""
     with connections["owner"].cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            " AND wait_event = 'transactionid'"
-        )
+        cursor.execute(WAITING)
         return bool(cursor.fetchone()[0])
 
 
