@@ -25,6 +25,11 @@ def stamp(moment: datetime) -> str:
     return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def exactly(moment: datetime) -> str:
+    """As records keep a moment that must be found again to the microsecond: RFC 3339 in UTC."""
+    return moment.astimezone(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
 @contextmanager
 def at(moment: datetime) -> Iterator[None]:
     """Let the services inside believe it is `moment` (aware). Refused where production checks are on."""

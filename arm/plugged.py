@@ -84,6 +84,10 @@ PACK_SECTIONS: list[str] = [
     "registry.plugins.VersionPack",
     "evaluation.plugins.PackEvaluation",
 ]  # whose files an Audit Pack holds
+PAST_FACTS: list[str] = [
+    "policy.plugins.PolicyThen",
+    "policy.plugins.ApprovalsThen",
+]  # who says what held for an instance at a moment that has passed (registry.sections)
 NAVIGATION: list[str] = [
     "arm.panels.Navigation",
     "registry.plugins.Navigation",

@@ -7,6 +7,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from arm import ids
+from arm.forms import MomentInput
 from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right, Risk
@@ -183,6 +184,13 @@ class MoveVersionForm(ReasonForm):
 
     def clean_to(self) -> VersionState:
         return VersionState(self.cleaned_data["to"])
+
+
+class PastStateForm(ReasonForm):
+    """What an instance was, from a moment that has passed."""
+
+    state = forms.TypedChoiceField(choices=InstanceState.choices, coerce=InstanceState)
+    since = forms.DateTimeField(label="From (UTC)", widget=MomentInput())
 
 
 class MoveInstanceForm(ReasonForm):

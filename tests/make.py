@@ -250,7 +250,10 @@ def instance(**kw: Any) -> AgentInstance:
         **{"name": f"instance-{next(_n)}", "state": InstanceState.ACTIVE} | kw,
     )
     InstanceStatus.objects.create(instance=row, tenant=build.tenant)
-    InstanceInterval.objects.create(tenant=build.tenant, instance=row, version=build, state=row.state)
+    now = clock.now()
+    InstanceInterval.objects.create(
+        tenant=build.tenant, instance=row, version=build, state=row.state, since=now, known_from=now
+    )
     return row
 
 

@@ -1,5 +1,6 @@
 """Requests for a second person's decision, bound to the digest of exactly what is asked for."""
 
+from datetime import datetime
 from typing import Self
 
 from django.conf import settings
@@ -16,6 +17,13 @@ from ..lifecycle import OPEN, WAITING, ApprovalKind, ApprovalState
 class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
     def waiting(self) -> Self:
         return self.filter(state__in=WAITING)
+
+    def usable_at(self, then: datetime) -> Self:
+        """What had been approved by then, and was neither used, ended nor past its time."""
+        approved = ~Q(state__in=[ApprovalState.DENIED, *WAITING]) & Q(
+            decided_at__lte=then, expires_at__gt=then
+        )
+        return self.filter(approved, Q(closed_at=None) | Q(closed_at__gt=then))
 
     def for_list(self) -> Self:
         return self.select_related("instance__template", "instance__environment", "requested_by").order_by(

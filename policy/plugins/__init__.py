@@ -12,10 +12,12 @@ from .panels import (
     StopsInForce,
     StopsRequested,
 )
+from .past import ApprovalsThen, PolicyThen
 from .witness import DecisionsSeen
 
 __all__ = [
     "Approvals",
+    "ApprovalsThen",
     "ApprovalsVoided",
     "ApprovalsWaiting",
     "CardPolicy",
@@ -27,6 +29,7 @@ __all__ = [
     "Navigation",
     "PolicyBound",
     "PolicyInForce",
+    "PolicyThen",
     "PolicyValidates",
     "SlotHasPolicy",
     "StopsInForce",

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -18,6 +19,7 @@ from ..engine.wording import Difference, Section, differences, sections
 from ..lifecycle import PolicyState
 from ..models import Binding, Policy, PolicyVersion, ToolRisk
 from .people import holders
+from .reach import what_stands_above
 
 SHOWN = 10
 
@@ -144,20 +146,27 @@ def with_target(bindings: QuerySet[Binding]) -> QuerySet[Binding]:
 
 def bound_to(subject: AgentVersion | AgentInstance) -> tuple[Bound, ...]:
     """The policies that hold for an instance, or for a version wherever it runs, widest first."""
-    about = Q(whole_tenant=True) | Q(template=subject.template_id)
     if isinstance(subject, AgentVersion):
-        about |= Q(version=subject.pk)
+        about = Q(whole_tenant=True) | Q(template=subject.template_id) | Q(version=subject.pk)
+        about &= Q(tenant=subject.tenant_id)
     else:
-        about |= (
-            Q(version=subject.version_id) | Q(environment=subject.environment_id) | Q(instance=subject.pk)
-        )
-        if subject.role_id:
-            about |= Q(role=subject.role_id)
-        if subject.slot_id:
-            about |= Q(slot=subject.slot_id)
-    found = with_target(Binding.objects.in_force().filter(about, tenant=subject.tenant_id)).order_by("since")
+        about = what_stands_above(subject)
+    found = with_target(Binding.objects.in_force().filter(about)).order_by("since")
     bindings = list(found)
     active = _active(binding.policy_id for binding in bindings)
+    return tuple(Bound(binding, active.get(binding.policy_id)) for binding in bindings)
+
+
+def bound_at(instance: AgentInstance, version_id: UUID, then: datetime) -> tuple[Bound, ...]:
+    """The policies that held for an instance at a moment that has passed, each with the version that was active."""
+    held = Q(since__lte=then) & (Q(until=None) | Q(until__gt=then))
+    found = Binding.objects.filter(held, what_stands_above(instance, version_id))
+    bindings = list(with_target(found).order_by("since"))
+    was_active = Q(activated_at__lte=then) & (Q(ended_at=None) | Q(ended_at__gt=then))
+    rows = PolicyVersion.objects.filter(was_active, policy__in={one.policy_id for one in bindings})
+    active = {
+        row.policy_id: row for row in rows.select_related("policy").defer("content").order_by("activated_at")
+    }
     return tuple(Bound(binding, active.get(binding.policy_id)) for binding in bindings)
 
 

@@ -1,8 +1,9 @@
 """What a stop would reach, in numbers: shown before the click and kept with the posture."""
 
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 
 from arm import clock
 from arm.models import Tenant, TenantRow
@@ -22,6 +23,22 @@ def instances_below(scope: Tenant | TenantRow) -> QuerySet[AgentInstance]:
         return live.filter(pk=scope.pk)
     (name,) = Posture.members_for(scope)
     return live.filter(**{name: scope})
+
+
+def what_stands_above(instance: AgentInstance, version_id: UUID | None = None) -> Q:
+    """The condition on a binding or a stop that reaches this agent, with the version that it runs or ran."""
+    about = (
+        Q(whole_tenant=True)
+        | Q(environment=instance.environment_id)
+        | Q(template=instance.template_id)
+        | Q(version=version_id or instance.version_id)
+        | Q(instance=instance.pk)
+    )
+    if instance.role_id:
+        about |= Q(role=instance.role_id)
+    if instance.slot_id:
+        about |= Q(slot=instance.slot_id)
+    return about & Q(tenant=instance.tenant_id)
 
 
 def numbers(instances: QuerySet[AgentInstance]) -> dict[str, Any]:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, TypeVar
+from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
 
@@ -19,7 +21,7 @@ from ..models.targets import Stop
 from . import lifting, restricting
 from .people import SHOWN as NAMES
 from .people import holders
-from .reach import instances_below, numbers
+from .reach import instances_below, numbers, what_stands_above
 from .restricting import Way
 
 S = TypeVar("S", bound=Stop)
@@ -165,19 +167,22 @@ def preview(
 
 def reaching(instance: AgentInstance) -> QuerySet[Posture]:
     """The postures in force on this agent or anything above it, widest first as they were set."""
-    about = (
-        Q(whole_tenant=True)
-        | Q(environment=instance.environment_id)
-        | Q(template=instance.template_id)
-        | Q(version=instance.version_id)
-        | Q(provider=instance.provider_id)
-        | Q(instance=instance.pk)
+    return with_scope(Posture.objects.in_force().filter(_reach(instance))).order_by("set_at")
+
+
+def stops_at(instance: AgentInstance, version_id: UUID, then: datetime) -> QuerySet[Posture]:
+    """The postures that stood on the agent at a moment that has passed, with the version that it ran."""
+    stood = (
+        Q(set_at__lte=then)
+        & (Q(lifted_at=None) | Q(lifted_at__gt=then))
+        & (Q(until=None) | Q(until__gt=then))
     )
-    if instance.role_id:
-        about |= Q(role=instance.role_id)
-    if instance.slot_id:
-        about |= Q(slot=instance.slot_id)
-    return with_scope(Posture.objects.in_force().filter(about, tenant=instance.tenant_id)).order_by("set_at")
+    return with_scope(Posture.objects.filter(stood, _reach(instance, version_id))).order_by("set_at")
+
+
+def _reach(instance: AgentInstance, version_id: UUID | None = None) -> Q:
+    at_provider = Q(provider=instance.provider_id, tenant=instance.tenant_id)
+    return what_stands_above(instance, version_id) | at_provider
 
 
 def with_scope(rows: QuerySet[S]) -> QuerySet[S]:

@@ -21,6 +21,7 @@ from registry.api.fleet import (
     RoleViewSet,
     SlotViewSet,
 )
+from registry.api.history import FleetAtViewSet
 
 router = routers.SimpleRouter()
 for noun, viewset in (
@@ -30,6 +31,7 @@ for noun, viewset in (
     ("prompts", PromptViewSet),
     ("evidence", EvidenceViewSet),
     ("instances", InstanceViewSet),
+    ("fleet-at", FleetAtViewSet),
     ("slots", SlotViewSet),
     ("roles", RoleViewSet),
     ("environments", EnvironmentViewSet),

@@ -15,6 +15,7 @@ from registry import filters, gates, queries, services
 from registry.api import serializers as words
 from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created
 from registry.api.directory import row_of, step_out
+from registry.api.history import MOMENT, PastOut, TellPastIn, ToldOut, asked_moment, past_out
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition
 
@@ -67,6 +68,24 @@ class InstanceViewSet(DirectoryViewSet[AgentInstance]):
         )
         return Response({"request": ids.encode(gates.APPROVAL, asked)}, status=202)
 
+    @extend_schema(request=TellPastIn, responses={201: ToldOut})
+    @action(detail=True, methods=["post"])
+    def past(self, request: Request, id: str) -> Response:
+        """Tell what it was from a moment that has passed, for the history; its present stays as it is."""
+        instance = self.get_object()
+        body = validated(TellPastIn, request)
+        if "version" in body:
+            body["version"] = row_of(AgentVersion, "/version", request, pk=body["version"])
+        told = services.tell_past(instance=instance, actor=request.user, **body)
+        return Response(ToldOut(told).data, status=201)
+
+    @extend_schema(parameters=MOMENT, responses=PastOut)
+    @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
+    def at(self, request: Request, id: str) -> Response:
+        """What it was at `at`, as told by `known`, and what held for it then. 404 where it was not known yet."""
+        instance, moment = self.get_object(), asked_moment(request)
+        return Response(past_out(queries.past_page(instance, moment, request.user), moment))
+
     @extend_schema(responses=words.StepOut(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
     def steps(self, request: Request, id: str) -> Response:
@@ -98,7 +117,10 @@ class Heartbeat(APIView):
 
 def _beat(instance: AgentInstance, body: dict[str, Any]) -> Any:
     told = services.heartbeat(
-        instance=instance, state=body.get("state", ""), generation=body.get("generation")
+        instance=instance,
+        state=body.get("state", ""),
+        generation=body.get("generation"),
+        observed_at=body.get("observed_at"),
     )
     return words.HeartbeatOut(told).data
 

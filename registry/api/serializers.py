@@ -325,6 +325,7 @@ class MoveInstanceIn(Reasoned):
 class HeartbeatIn(StrictSerializer):
     state = serializers.ChoiceField(InstanceState.choices, required=False)
     generation = serializers.IntegerField(min_value=0, max_value=2**31 - 1, required=False)
+    observed_at = serializers.DateTimeField(required=False, help_text="Since when it is in this state.")
 
 
 class HeartbeatOut(serializers.Serializer[Any]):

@@ -12,6 +12,7 @@ from .agents import (
     VersionParent,
 )
 from .evidence import VersionEvidence
+from .history import Observation
 from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
 from .places import (
     Environment,
@@ -40,6 +41,7 @@ __all__ = [
     "InstanceInterval",
     "InstanceStatus",
     "KeyScope",
+    "Observation",
     "Ownership",
     "Project",
     "Prompt",

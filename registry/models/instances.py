@@ -129,6 +129,7 @@ class InstanceStatus(models.Model):
     state = models.CharField(max_length=12, blank=True)
     generation = models.PositiveIntegerField(null=True)
     reported_at = models.DateTimeField(null=True)
+    observed_at = models.DateTimeField(null=True, help_text="Since when it is so, if who told it said that.")
     heartbeat_at = models.DateTimeField(null=True)
     telemetry_at = models.DateTimeField(null=True, help_text="When its last linked event was received.")
 
@@ -150,12 +151,16 @@ class InstanceInterval(TenantRow):
     version = models.ForeignKey("registry.AgentVersion", models.PROTECT, related_name="+")
     since = models.DateTimeField(default=clock.now)
     until = models.DateTimeField(null=True)
-    known_from = models.DateTimeField(auto_now_add=True, help_text="When ARM was told: the second clock.")
+    known_from = models.DateTimeField(default=clock.now, help_text="When ARM was told: the second clock.")
 
     class Meta:
         constraints = [
-            models.UniqueConstraint(fields=["instance"], condition=Q(until=None), name="one_current_interval")
+            models.UniqueConstraint(
+                fields=["instance"], condition=Q(until=None), name="one_current_interval"
+            ),
+            models.CheckConstraint(condition=Q(known_from__gte=F("since")), name="told_after_it_was_so"),
         ]
+        indexes = [models.Index(fields=["instance", "-since", "-known_from"], name="interval_at")]
 
     def __str__(self) -> str:
         return f"{self.instance}: {self.state}"

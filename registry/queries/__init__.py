@@ -11,6 +11,7 @@ from .evidence import (
     right_to_take,
 )
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back, live_users
+from .history import COUNTED, Moment, PastPage, counts, difference, past_page, seen_then
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
 from .places import (
     PlacePage,
@@ -42,6 +43,7 @@ from .versions import (
 __all__ = [
     "AGENT_CARD",
     "COLUMNS",
+    "COUNTED",
     "RIGHT_TO_MAKE",
     "SHOWN",
     "Comparison",
@@ -51,6 +53,8 @@ __all__ = [
     "FleetRow",
     "GenomeView",
     "InstancePage",
+    "Moment",
+    "PastPage",
     "PlacePage",
     "Reach",
     "SlotPage",
@@ -62,8 +66,10 @@ __all__ = [
     "card_predicate",
     "card_statement",
     "compare",
+    "counts",
     "coverage",
     "current_card",
+    "difference",
     "evidence_page",
     "fleet",
     "genome_view",
@@ -74,6 +80,7 @@ __all__ = [
     "moves_of",
     "newest_of_each",
     "owners",
+    "past_page",
     "place_page",
     "predecessor",
     "provider_counts",
@@ -81,6 +88,7 @@ __all__ = [
     "reach_of",
     "releases_of",
     "right_to_take",
+    "seen_then",
     "slot_page",
     "stored_document",
     "template_page",

@@ -3,6 +3,7 @@
 from .asking import Duplicate
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .genomes import ReadGenome, read_genome, store_prompt
+from .history import tell_past
 from .instances import (
     ApprovalNeeded,
     heartbeat,
@@ -65,5 +66,6 @@ __all__ = [
     "save_genome",
     "set_owners",
     "store_prompt",
+    "tell_past",
     "update_template",
 ]

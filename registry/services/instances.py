@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import F
 
 from arm import changes, clock, tasks
 from arm import services as core
@@ -29,9 +30,11 @@ from ..models import (
     RoleDefinition,
 )
 from .asking import refuse, require_in_person, require_on_any, require_reason, require_same_tenant
+from .history import note_late
 from .locking import locked
 
 QUARANTINE_BEFORE_RETIREMENT = timedelta(hours=24)
+MAY_BE_AHEAD = timedelta(seconds=60)
 RESTRICTED = "registry.instance.restricted"
 
 
@@ -165,8 +168,15 @@ def request_instance_release(*, instance: AgentInstance, to: InstanceState, acto
 
 
 @transaction.atomic
-def heartbeat(*, instance: AgentInstance, state: str = "", generation: int | None = None) -> AgentInstance:
-    """The instance says that it lives, which state it is in and which generation of its orders it follows.
+def heartbeat(
+    *,
+    instance: AgentInstance,
+    state: str = "",
+    generation: int | None = None,
+    observed_at: datetime | None = None,
+) -> AgentInstance:
+    """The instance says that it lives, which state it is in (since `observed_at`, if it says so) and which generation of
+    its orders it follows. A report of what was before something that is known already counts in its history only.
 
     Telemetry, not governance: no change record, and what ARM wants of the instance is untouched. Conflict where a
     provider speaks for it: a state there counts when its adapter has proven it, not when the instance says so.
@@ -178,9 +188,12 @@ def heartbeat(*, instance: AgentInstance, state: str = "", generation: int | Non
     if state and state not in InstanceState.values:
         refuse("/state", "enum", f"Must be one of {', '.join(InstanceState.values)}.")
     now = clock.now()
+    if observed_at is not None and observed_at > now + MAY_BE_AHEAD:
+        refuse("/observed_at", "future", "That moment has not come yet; set the clock right.")
     told: dict[str, Any] = {"heartbeat_at": now}
-    if state:
-        told |= {"state": state, "generation": generation, "reported_at": now}
+    at = min(observed_at or now, now)
+    if state and not note_late(instance, state, generation, at):
+        told |= {"state": state, "generation": generation, "reported_at": now, "observed_at": at}
     InstanceStatus.objects.filter(instance=instance).update(**told)
     return AgentInstance.objects.select_related("status").get(pk=instance.pk)
 
@@ -223,7 +236,10 @@ def _release_rule(instance: AgentInstance, to: InstanceState) -> tuple[Release, 
         raise Conflict(f"{instance} is {instance.get_state_display()}; it cannot be released to {to.label}.")
     states: list[str] = []
     since = instance.state_since
-    for interval in InstanceInterval.objects.filter(instance=instance).order_by("-since", "-pk"):
+    timely = InstanceInterval.objects.filter(
+        instance=instance, known_from=F("since")
+    )  # no late word loosens it
+    for interval in timely.order_by("-since", "-pk"):
         if states and instance_move(interval.state, states[-1]) is not Move.RESTRICTION:
             break
         if interval.state != InstanceState.ACTIVE:
@@ -340,6 +356,7 @@ def _open_interval(instance: AgentInstance, since: datetime) -> None:
         state=instance.state,
         version_id=instance.version_id,
         since=since,
+        known_from=since,
     )
 
 

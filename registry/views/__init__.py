@@ -12,6 +12,7 @@ from registry.views.evidence import (
     a2a_card_of_host,
     a2a_card_of_template,
 )
+from registry.views.history import FleetAt, FleetChanged, InstancePast, TellPast
 from registry.views.instances import (
     InstanceDetail,
     InstanceList,
@@ -63,10 +64,13 @@ __all__ = [
     "EvidenceFile",
     "EvidenceList",
     "ExportPack",
+    "FleetAt",
+    "FleetChanged",
     "GenomeDownload",
     "ImportVersion",
     "InstanceDetail",
     "InstanceList",
+    "InstancePast",
     "IssueCard",
     "IssueWorkloadToken",
     "MoveInstance",
@@ -85,6 +89,7 @@ __all__ = [
     "SlotCreate",
     "SlotDetail",
     "SlotList",
+    "TellPast",
     "TemplateCreate",
     "TemplateDetail",
     "TemplateEdit",

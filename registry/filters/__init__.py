@@ -14,8 +14,8 @@ from arm.panels import seen_by_visitor
 from arm.rights import Right, Risk
 from evidence.lifecycle import ArtefactKind, ArtefactState
 
-from .lifecycle import InstanceState, VersionState
-from .models import (
+from ..lifecycle import InstanceState, VersionState
+from ..models import (
     AgentInstance,
     AgentTemplate,
     AgentVersion,

@@ -1,0 +1,198 @@
+"""Endpoints of the past: `fleet-at/`, two instants compared, and what one instance was."""
+
+from typing import Any
+
+from django.http import Http404
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from arm.api import Request, ScopedViewSet, TypeIDField
+from arm.errors import Invalid, Problem
+from arm.rights import Right
+from registry import queries
+from registry.api.serializers import Reasoned
+from registry.filters.past import PastFilter
+from registry.lifecycle import InstanceState
+from registry.models import AgentInstance
+
+MOMENT = [
+    OpenApiParameter("at", OpenApiTypes.DATETIME, description="The moment; now where it is left out."),
+    OpenApiParameter("known", OpenApiTypes.DATETIME, description="As ARM had been told by then; now where it is left out."),
+]  # fmt: skip
+BOTH = [
+    OpenApiParameter(name, OpenApiTypes.DATETIME, required=needed)
+    for name, needed in (("from", True), ("to", True), ("from_known", False), ("to_known", False))
+]
+
+
+class TellPastIn(Reasoned):
+    state = serializers.ChoiceField(InstanceState.choices)
+    since = serializers.DateTimeField()
+    version = TypeIDField("ver", required=False)
+
+    def validate_state(self, value: str) -> InstanceState:
+        return InstanceState(value)
+
+
+class ToldOut(serializers.Serializer[Any]):
+    """One part of an instance's history: from when until when by the first clock, and when ARM was told."""
+
+    instance = TypeIDField("ins", source="instance_id")
+    state = serializers.CharField()
+    version = TypeIDField("ver", source="version_id")
+    since = serializers.DateTimeField()
+    until = serializers.DateTimeField(allow_null=True)
+    known_from = serializers.DateTimeField()
+
+
+class ObservedThenOut(serializers.Serializer[Any]):
+    state = serializers.CharField(help_text="Empty: unknown.", allow_blank=True)
+    generation = serializers.IntegerField(allow_null=True)
+    at = serializers.DateTimeField()
+    told_at = serializers.DateTimeField()
+
+
+class ThenOut(serializers.Serializer[Any]):
+    """An instance as it was. `observed` is null where nothing had been reported of it."""
+
+    id = TypeIDField("ins", source="instance.pk")
+    name = serializers.CharField(source="instance.name")
+    template = TypeIDField("tpl", source="instance.template_id")
+    environment = serializers.CharField(source="instance.environment.slug")
+    provider = serializers.CharField(source="instance.provider.slug")
+    state = serializers.CharField()
+    version = TypeIDField("ver", source="version.pk")
+    since = serializers.DateTimeField()
+    told = serializers.DateTimeField()
+    observed = ObservedThenOut(allow_null=True)
+    slot = TypeIDField("slt", source="binding.slot_id", default=None)
+    slot_version = TypeIDField("ver", source="binding.version_id", default=None)
+
+
+class SideOut(serializers.Serializer[Any]):
+    state = serializers.CharField()
+    version = TypeIDField("ver")
+    observed = serializers.CharField(allow_blank=True)
+
+
+class ChangedOut(serializers.Serializer[Any]):
+    """An instance that was otherwise; a side is null where it was not there, or retired."""
+
+    id = TypeIDField("ins")
+    name = serializers.CharField()
+    words = serializers.CharField()
+    before = SideOut(allow_null=True)
+    after = SideOut(allow_null=True)
+
+
+class LineOut(serializers.Serializer[Any]):
+    label = serializers.CharField()  # type: ignore[assignment]
+    text = serializers.CharField()
+    url = serializers.CharField(allow_blank=True)
+    since = serializers.DateTimeField(allow_null=True)
+
+
+class SectionOut(serializers.Serializer[Any]):
+    title = serializers.CharField()
+    lines = LineOut(many=True)
+
+
+class PastOut(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    known = serializers.DateTimeField()
+    then = ThenOut()
+    genome = serializers.CharField()
+    owners = serializers.ListField(child=serializers.CharField())
+    sections = SectionOut(many=True)
+
+
+def asked_moment(request: Request) -> queries.Moment:
+    """The moment of the query; Invalid names what is wrong with it."""
+    return _valid(
+        PastFilter(request.query_params, queryset=AgentInstance.objects.none(), request=request)
+    ).moment
+
+
+def _valid(asked: PastFilter, **renamed: str) -> PastFilter:
+    if not asked.is_valid():
+        wrong = [
+            Problem(pointer=f"/{renamed.get(name, name)}", code="invalid", message=str(message))
+            for name, messages in asked.form.errors.items()
+            for message in messages
+        ]
+        raise Invalid("The question has wrong members.", wrong)
+    return asked
+
+
+def past_out(page: queries.PastPage, moment: queries.Moment) -> dict[str, Any]:
+    if page.then is None:
+        raise Http404
+    answer: dict[str, Any] = PastOut(
+        {
+            "at": moment.at,
+            "known": moment.known,
+            "then": page.then,
+            "genome": page.then.version.genome.digest,
+            "owners": [person.username for person in page.owners],
+            "sections": page.sections,
+        }
+    ).data
+    return answer
+
+
+class FleetAtViewSet(ScopedViewSet[AgentInstance]):
+    """Which instances there were at `at`, as ARM had been told by `known`. Give both for an answer that stays."""
+
+    queryset = AgentInstance.objects.select_related("template", "environment", "provider")
+    view_right = Right.READ_DIRECTORY
+    serializer_class = ThenOut
+    filterset_class = PastFilter
+    prefix = "ins"
+
+    def list(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """Instances that were not retired, unless `state` asks for these; newest first."""
+        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        asked = PastFilter(request.query_params, queryset=AgentInstance.objects.none(), request=request)
+        return self.get_paginated_response(ThenOut(queries.seen_then(asked.moment, rows), many=True).data)
+
+    @extend_schema(parameters=BOTH, responses=ChangedOut(many=True))
+    @action(detail=False, methods=["get"], pagination_class=None, filterset_class=None)
+    def changed(self, request: Request) -> Response:
+        """What was otherwise at `to` than at `from`; `environment`, `provider`, `template` and `version` narrow it."""
+        first, second = (self._side(request, name) for name in ("from", "to"))
+        found = queries.difference((first.moment, first.qs), (second.moment, second.qs))
+        if found is None:
+            message = f"More than {queries.COUNTED:,} instances: narrow the question."
+            raise Invalid(message, [Problem(pointer="", code="too_many", message=message)])
+        return Response(
+            ChangedOut(
+                [
+                    {
+                        "id": one.instance.pk,
+                        "name": one.instance.name,
+                        "words": one.words,
+                        "before": _side_out(one.before),
+                        "after": _side_out(one.after),
+                    }
+                    for one in found
+                ],
+                many=True,
+            ).data
+        )
+
+    def _side(self, request: Request, name: str) -> PastFilter:
+        query = request.query_params.copy()
+        if not query.get(name):
+            message = f"Say “{name}”."
+            raise Invalid(message, [Problem(pointer=f"/{name}", code="required", message=message)])
+        query["at"], query["known"] = query.get(name, ""), query.get(f"{name}_known", "")
+        query.pop("state", None)
+        asked = PastFilter(query, queryset=self.get_queryset(), request=request)
+        return _valid(asked, at=name, known=f"{name}_known")
+
+
+def _side_out(side: tuple[str, Any, str] | None) -> dict[str, Any] | None:
+    return None if side is None else {"state": side[0], "version": side[1].pk, "observed": side[2]}

@@ -1,0 +1,82 @@
+"""The questions that the fleet at an instant answers: for the page, the comparison, the CSV and the API."""
+
+from datetime import datetime
+from typing import Any
+
+import django_filters
+from django import forms
+from django.db.models import QuerySet
+
+from arm import clock
+from arm.forms import MomentInput
+
+from ..lifecycle import InstanceState
+from ..models import AgentInstance
+from ..queries.history import Moment, instances_at
+from . import SearchSet, SlugFilter, TypeIDFilter, environments, providers
+
+AHEAD = "That moment has not come yet."
+
+
+class PastForm(forms.Form):
+    """Two clocks that make sense together."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned: dict[str, Any] = super().clean() or self.cleaned_data
+        now = clock.now()
+        for name in ("at", "known"):
+            if (moment := cleaned.get(name)) is not None and moment > now:
+                self.add_error(name, AHEAD)
+        at, known = cleaned.get("at"), cleaned.get("known")
+        if known is not None and known < (at or now):
+            self.add_error("known", "What was so at a moment cannot have been told before it.")
+        return cleaned
+
+
+def _moment(label: str) -> django_filters.IsoDateTimeFilter:
+    return django_filters.IsoDateTimeFilter(method="kept", label=label, widget=MomentInput())
+
+
+class PastFilter(SearchSet):
+    """Instances as they were at `at`, as far as ARM had been told by `known`. Retired ones only if asked for."""
+
+    searched = ("name",)
+
+    at = _moment("At (UTC)")
+    known = _moment("As told by (UTC)")
+    state = django_filters.MultipleChoiceFilter(
+        field_name="then_state", choices=InstanceState.choices, widget=forms.CheckboxSelectMultiple, distinct=False, label="State then"
+    )  # fmt: skip
+    environment = SlugFilter(
+        field_name="environment__slug", label="Environment", queryset=environments, to_field_name="slug",
+        widget=forms.CheckboxSelectMultiple, distinct=False,
+    )  # fmt: skip
+    provider = SlugFilter(
+        field_name="provider__slug", label="Provider", queryset=providers, to_field_name="slug",
+        widget=forms.CheckboxSelectMultiple, distinct=False,
+    )  # fmt: skip
+    template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
+    version = TypeIDFilter("ver", field_name="then_version", label="Version then (ver_…)")
+
+    class Meta:
+        model = AgentInstance
+        form = PastForm
+        fields: list[str] = []
+
+    def kept(self, rows: QuerySet[Any], name: str, value: datetime) -> QuerySet[Any]:
+        """Both clocks are read by `filter_queryset`, before any other filter."""
+        return rows
+
+    @property
+    def moment(self) -> Moment:
+        """The moment that is asked for; now, the same now throughout, where it is left out."""
+        if not hasattr(self, "_at"):
+            told = self.form.cleaned_data if self.is_valid() else {}
+            self._at = Moment.of(told.get("at"), told.get("known"))
+        return self._at
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().filter_queryset(instances_at(self.moment, queryset))
+        if not self.form.cleaned_data.get("state"):
+            rows = rows.exclude(then_state=InstanceState.RETIRED)
+        return rows

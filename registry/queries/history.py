@@ -1,0 +1,262 @@
+"""The fleet at any instant, by two clocks: what was so at `at`, as far as ARM had been told by `known`."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from urllib.parse import urlencode
+from uuid import UUID
+
+from django.db.models import CharField, DateTimeField, OuterRef, Q, QuerySet, Subquery, UUIDField, Value
+
+from arm import clock
+from arm.models import User
+from arm.ports import implementations
+
+from ..lifecycle import InstanceState
+from ..models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    InstanceInterval,
+    Observation,
+    Ownership,
+    SlotBinding,
+)
+from ..sections import PastFact, PastSection
+
+COUNTED = 20_000
+"""Instances up to which the page counts by state and compares two instants; beyond, it asks for a filter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """An instant by both clocks (aware, UTC). `known` is not before `at`."""
+
+    at: datetime
+    known: datetime
+
+    @classmethod
+    def of(cls, at: datetime | None, known: datetime | None) -> "Moment":
+        """What is not said is now; `known` is now unless it is said, so that what was told later counts."""
+        now = clock.now()
+        return cls(at or now, known or now)
+
+    @property
+    def encoded(self) -> str:
+        return urlencode(self.query)
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The moment as a permalink's parameters."""
+        return {"at": clock.exactly(self.at), "known": clock.exactly(self.known)}
+
+
+@dataclass(frozen=True, slots=True)
+class Then:
+    """One instance as it was. `observed` is None where nothing had been reported, and its state empty for “unknown”."""
+
+    instance: AgentInstance
+    state: str
+    version: AgentVersion
+    since: datetime
+    told: datetime
+    observed: Observation | None
+    binding: SlotBinding | None
+
+    @property
+    def state_label(self) -> str:
+        return str(InstanceState(self.state).label)
+
+    @property
+    def told_late(self) -> bool:
+        return self.told > self.since
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether something else was reported than was wanted."""
+        return self.observed is not None and self.observed.state != self.state
+
+
+def intervals_at(moment: Moment) -> QuerySet[InstanceInterval]:
+    """Of each instance the row that counts, first: the latest that had begun, and of two the one told last."""
+    rows = InstanceInterval.objects.filter(since__lte=moment.at, known_from__lte=moment.known)
+    return rows.order_by("-since", "-known_from", "-pk")
+
+
+def instances_at(moment: Moment, rows: QuerySet[AgentInstance]) -> QuerySet[Any]:
+    """Those of `rows` that there were, each with `then_id`, `then_state` and `then_version`."""
+    then = intervals_at(moment).filter(instance=OuterRef("pk"))
+    return rows.annotate(
+        then_id=Subquery(then.values("pk")[:1], output_field=UUIDField()),
+        then_state=Subquery(then.values("state")[:1], output_field=CharField()),
+        then_version=Subquery(then.values("version")[:1], output_field=UUIDField()),
+        then_at=Value(moment.at, output_field=DateTimeField()),
+        then_known=Value(moment.known, output_field=DateTimeField()),
+    ).exclude(then_id=None)
+
+
+def seen_then(moment: Moment, instances: Sequence[Any]) -> list[Then]:
+    """These rows of `instances_at` with what else was so, in three statements however many there are."""
+    held = InstanceInterval.objects.filter(pk__in=[row.then_id for row in instances])
+    intervals = {row.instance_id: row for row in held.select_related("version__template", "version__genome")}
+    observed = observed_at(moment, [row.pk for row in instances])
+    bound = bound_at(moment, {row.slot_id for row in instances if row.slot_id is not None})
+    return [
+        Then(
+            instance=row,
+            state=intervals[row.pk].state,
+            version=intervals[row.pk].version,
+            since=intervals[row.pk].since,
+            told=intervals[row.pk].known_from,
+            observed=observed.get(row.pk),
+            binding=bound.get(row.slot_id) if row.slot_id else None,
+        )
+        for row in instances
+    ]
+
+
+def observed_at(moment: Moment, instances: Iterable[UUID]) -> dict[UUID, Observation]:
+    """The last word about each, of what had been said by then."""
+    rows = Observation.objects.filter(
+        instance__in=list(instances), at__lte=moment.at, told_at__lte=moment.known
+    )
+    latest = rows.order_by("instance_id", "-at", "-told_at", "-pk").distinct("instance_id")
+    return {row.instance_id: row for row in latest}
+
+
+def bound_at(moment: Moment, slots: Iterable[UUID]) -> dict[UUID, SlotBinding]:
+    """What each slot was bound to; bindings are decided here, so what had been told by a moment had happened by it."""
+    by_then = min(moment.at, moment.known)
+    rows = SlotBinding.objects.filter(slot__in=list(slots), since__lte=by_then)
+    latest = rows.order_by("slot_id", "-since", "-pk").distinct("slot_id")
+    named = latest.select_related("version__template", "slot__environment", "slot__role", "slot__provider")
+    return {row.slot_id: row for row in named}
+
+
+def owners_at(moment: Moment, template: AgentTemplate) -> tuple[User, ...]:
+    """Who answered for the agent."""
+    by_then = min(moment.at, moment.known)
+    rows = Ownership.objects.filter(template=template, since__lte=by_then)
+    held = rows.filter(Q(until=None) | Q(until__gt=by_then)).select_related("user").order_by("since")
+    return tuple(row.user for row in held)
+
+
+# counted and compared
+
+
+@dataclass(frozen=True, slots=True)
+class Count:
+    """How many instances were in a state, in one environment."""
+
+    environment: str
+    states: Mapping[str, int]
+
+    @property
+    def total(self) -> int:
+        return sum(self.states.values())
+
+    @property
+    def numbers(self) -> tuple[int, ...]:
+        """By state, in the order of the lifecycle."""
+        return tuple(self.states.get(state, 0) for state in InstanceState)
+
+
+def counts(rows: QuerySet[Any]) -> tuple[Count, ...] | None:
+    """Rows of `instances_at` by environment and state, in channel order; None where there are too many to count now."""
+    found = list(
+        rows.order_by().values_list("environment__position", "environment__slug", "then_state")[: COUNTED + 1]
+    )
+    if len(found) > COUNTED:
+        return None
+    by_place: dict[tuple[int, str], dict[str, int]] = {}
+    for position, slug, state in found:
+        held = by_place.setdefault((position, slug), {})
+        held[state] = held.get(state, 0) + 1
+    return tuple(Count(slug, states) for (_, slug), states in sorted(by_place.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Differs:
+    """One instance that was otherwise. A side that did not exist yet, or is told to have retired, is None."""
+
+    instance: AgentInstance
+    before: tuple[str, AgentVersion, str] | None
+    after: tuple[str, AgentVersion, str] | None
+
+    @property
+    def words(self) -> str:
+        if self.before is None:
+            return "began"
+        if self.after is None:
+            return "ended"
+        said = []
+        (state, version, report), (state_after, version_after, report_after) = self.before, self.after
+        if state != state_after:
+            said.append(f"{InstanceState(state).label} → {InstanceState(state_after).label}")
+        if version != version_after:
+            said.append(f"{version.short_name} → {version_after.short_name}")
+        if report != report_after:
+            said.append(f"reported {report or 'unknown'} → {report_after or 'unknown'}")
+        return ", ".join(said)
+
+
+def difference(
+    first: tuple[Moment, QuerySet[Any]], second: tuple[Moment, QuerySet[Any]]
+) -> list[Differs] | None:
+    """What was otherwise at the second moment than at the first, by name; None where there are too many to compare now."""
+    sides = []
+    for moment, rows in (first, second):
+        live = rows.exclude(then_state=InstanceState.RETIRED).order_by()
+        found = {pk: (state, version) for pk, state, version in live.values_list("pk", "then_state", "then_version")[: COUNTED + 1]}  # fmt: skip
+        if len(found) > COUNTED:
+            return None
+        reports = {pk: row.state for pk, row in observed_at(moment, found).items()}
+        sides.append({pk: (*told, reports.get(pk, "")) for pk, told in found.items()})
+    before, after = sides
+    other = [pk for pk in before.keys() | after.keys() if before.get(pk) != after.get(pk)]
+    versions = AgentVersion.objects.select_related("template").in_bulk(
+        {side[pk][1] for pk in other for side in sides if pk in side}
+    )
+    rows = AgentInstance.objects.select_related("template", "environment", "provider").filter(pk__in=other)
+
+    def told(side: Mapping[UUID, tuple[str, UUID, str]], pk: UUID) -> tuple[str, AgentVersion, str] | None:
+        if pk not in side:
+            return None
+        state, version, report = side[pk]
+        return state, versions[version], report
+
+    return [Differs(row, told(before, row.pk), told(after, row.pk)) for row in rows.order_by("name", "pk")]
+
+
+# one instance
+
+
+@dataclass(frozen=True, slots=True)
+class PastPage:
+    """One instance at a moment: what it was, who answered for it, and what the apps above say of it then."""
+
+    then: Then | None
+    owners: tuple[User, ...]
+    sections: tuple[PastSection, ...]
+    later: InstanceInterval | None
+    earlier: InstanceInterval | None
+
+
+def past_page(instance: AgentInstance, moment: Moment, actor: User) -> PastPage:
+    """For `actor`, who may see the instance."""
+    rows = AgentInstance.objects.select_related("template", "environment", "provider").filter(pk=instance.pk)
+    row = instances_at(moment, rows).first()
+    then = seen_then(moment, [row])[0] if row is not None else None
+    ports: Sequence[PastFact] = implementations("PAST_FACTS") if then is not None else ()
+    said = (port.past(instance, then.version, moment.at, moment.known, actor) for port in ports if then)
+    known = InstanceInterval.objects.filter(instance=instance, known_from__lte=moment.known)
+    return PastPage(
+        then=then,
+        owners=owners_at(moment, instance.template),
+        sections=tuple(section for section in said if section is not None),
+        later=known.filter(since__gt=moment.at).order_by("since", "-known_from", "-pk").first(),
+        earlier=known.filter(since__lt=then.since).order_by("-since", "-known_from", "-pk").first()
+        if then
+        else None,
+    )

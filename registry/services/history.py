@@ -1,0 +1,88 @@
+"""What was so before ARM was told: history that arrives late, by both clocks."""
+
+from datetime import datetime
+
+from django.db import transaction
+
+from arm import changes, clock
+from arm.errors import Conflict
+from arm.models import User
+from arm.permissions import require
+from arm.rights import Right
+
+from ..lifecycle import InstanceState
+from ..models import AgentInstance, AgentVersion, InstanceInterval, Observation
+from .asking import refuse, require_reason, require_same_tenant
+from .locking import locked
+
+
+@transaction.atomic
+def tell_past(
+    *,
+    instance: AgentInstance,
+    state: InstanceState,
+    since: datetime,
+    actor: User,
+    reason: str,
+    version: AgentVersion | None = None,
+) -> InstanceInterval:
+    """Write down what an instance was from `since` (aware) until the next thing that is known of it, told only now.
+
+    What it is now is untouched, and so is who may release it. Invalid for a moment that has not come; Conflict where
+    that is no past (it is the present, which `move_instance` changes) or says nothing new.
+    """
+    require(actor, Right.MANAGE_DIRECTORY, instance)
+    require_reason(reason)
+    now = clock.now()
+    if since > now:
+        refuse("/since", "future", "That moment has not come yet.")
+    instance = locked(AgentInstance.objects.select_related("version__template"), instance.pk)
+    rows = InstanceInterval.objects.filter(instance=instance)
+    follows = rows.filter(since__gt=since).order_by("since", "known_from", "pk").first()
+    if follows is None:
+        raise Conflict(
+            f"{instance} has been {instance.get_state_display()} since {instance.state_since:%Y-%m-%d %H:%M:%S} UTC: what it"
+            " became after that is its present. Move it instead."
+        )
+    before = rows.filter(since__lte=since).order_by("-since", "-known_from", "-pk").first()
+    version = version or (before or follows).version
+    require_same_tenant(instance=instance, version=version)
+    if version.template_id != instance.template_id:
+        refuse("/version", "template", f"{version} is a version of another agent.")
+    if before is not None and (before.state, before.version_id) == (state, version.pk):
+        raise Conflict(f"{instance} is known to have been {state.label} with {version} at that moment.")
+    if before is not None:
+        rows.filter(pk=before.pk).update(until=since)
+    told = InstanceInterval.objects.create(
+        tenant_id=instance.tenant_id,
+        instance=instance,
+        state=state,
+        version=version,
+        since=since,
+        until=follows.since,
+        known_from=now,
+    )
+    changes.record(
+        actor,
+        "registry.instance.past_told",
+        instance,
+        before={"state": before.state, "version": before.version.typeid} if before else {},
+        after={
+            "state": state,
+            "version": version.typeid,
+            "since": clock.exactly(since),
+            "until": clock.exactly(follows.since),
+        },
+        reason=reason,
+    )
+    return told
+
+
+def note_late(instance: AgentInstance, state: str, generation: int | None, at: datetime) -> bool:
+    """Keep a report of what an instance was at `at`, if something later is known of it already. Whether it was late."""
+    if not Observation.objects.filter(instance=instance, at__gt=at).exists():
+        return False
+    Observation.objects.create(
+        tenant_id=instance.tenant_id, instance=instance, state=state, generation=generation, at=at
+    )
+    return True
