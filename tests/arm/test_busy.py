@@ -16,7 +16,7 @@ from arm.models import ApiKey, ChangeRecord, Tenant, User
 from registry.models import AgentTemplate
 from tests import make
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture(autouse=True)

@@ -24,7 +24,7 @@ from tests import make
 
 from .provider import Adapter, federated
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 NULL = "fse_00000000000000000000000000"
 
 
