@@ -35,7 +35,7 @@ HOUR = timedelta(hours=1)
 
 
 def run(quick: bool) -> list[Figure]:
-    """p95 over rounds of each address, the slowest address alone counts."""
+    """p95 over rounds: of the slowest of the addresses that show one moment, and of the comparison of two."""
     bob = build(200 if quick else 5000)
     at = clock.exactly(clock.now() - 2.5 * HOUR)
     asked = {
@@ -44,7 +44,9 @@ def run(quick: bool) -> list[Figure]:
         "changed": f"{reverse('registry:fleet_changed')}?{urlencode({'from': at, 'to': clock.exactly(clock.now())})}",
         "api": f"/api/v1/registry/fleet-at/?{urlencode({'at': at, 'page_size': 200})}",
     }
-    now, taken, reference = reverse("registry:instance_list"), {name: [] for name in asked}, []
+    now = reverse("registry:instance_list")
+    taken: dict[str, list[float]] = {name: [] for name in asked}
+    reference: list[float] = []
     with serving("arm.wsgi:application", workers=1) as url:
         place = urlsplit(url)
         link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=60)
@@ -58,8 +60,15 @@ def run(quick: bool) -> list[Figure]:
         link.close()
     for name, samples in taken.items():
         print(f"  {name:<8} p95 {percentile(samples, 0.95):6.0f} ms", file=sys.stderr)
-    slowest = max(percentile(samples, 0.95) for samples in taken.values())
-    return [Figure("fleet_at_p95", slowest, "ms", LIMIT_MS, slowest / percentile(reference, 0.95))]
+    p95, beside = (
+        {name: percentile(samples, 0.95) for name, samples in taken.items()},
+        percentile(reference, 0.95),
+    )
+    changed, slowest = p95.pop("changed"), max(p95.values())
+    return [
+        Figure("fleet_at_p95", slowest, "ms", LIMIT_MS, slowest / beside),
+        Figure("fleet_changed_p95", changed, "ms", 2 * LIMIT_MS, changed / beside),
+    ]
 
 
 def build(instances: int) -> User:

@@ -1,6 +1,5 @@
 """The questions that the fleet at an instant answers: for the page, the comparison, the CSV and the API."""
 
-from datetime import datetime
 from typing import Any
 
 import django_filters
@@ -15,6 +14,7 @@ from ..models import AgentInstance
 from ..queries.history import Moment, instances_at
 from . import SearchSet, SlugFilter, TypeIDFilter, environments, providers
 
+LIVE = [state for state in InstanceState if state is not InstanceState.RETIRED]
 AHEAD = "That moment has not come yet."
 
 
@@ -45,7 +45,7 @@ class PastFilter(SearchSet):
     at = _moment("At (UTC)")
     known = _moment("As told by (UTC)")
     state = django_filters.MultipleChoiceFilter(
-        field_name="then_state", choices=InstanceState.choices, widget=forms.CheckboxSelectMultiple, distinct=False, label="State then"
+        method="kept", choices=InstanceState.choices, widget=forms.CheckboxSelectMultiple, distinct=False, label="State then"
     )  # fmt: skip
     environment = SlugFilter(
         field_name="environment__slug", label="Environment", queryset=environments, to_field_name="slug",
@@ -63,8 +63,8 @@ class PastFilter(SearchSet):
         form = PastForm
         fields: list[str] = []
 
-    def kept(self, rows: QuerySet[Any], name: str, value: datetime) -> QuerySet[Any]:
-        """Both clocks are read by `filter_queryset`, before any other filter."""
+    def kept(self, rows: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
+        """Both clocks and the state are read by `filter_queryset`."""
         return rows
 
     @property
@@ -77,6 +77,4 @@ class PastFilter(SearchSet):
 
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
         rows: QuerySet[Any] = super().filter_queryset(instances_at(self.moment, queryset))
-        if not self.form.cleaned_data.get("state"):
-            rows = rows.exclude(then_state=InstanceState.RETIRED)
-        return rows
+        return rows.filter(then_state__in=self.form.cleaned_data.get("state") or LIVE)

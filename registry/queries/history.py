@@ -85,7 +85,10 @@ def intervals_at(moment: Moment) -> QuerySet[InstanceInterval]:
 
 
 def instances_at(moment: Moment, rows: QuerySet[AgentInstance]) -> QuerySet[Any]:
-    """Those of `rows` that there were, each with `then_id`, `then_state` and `then_version`."""
+    """`rows` with `then_id`, `then_state` and `then_version`, None where there was no such instance yet.
+
+    Whoever narrows them asks once and for states alone: each mention in a condition is a probe for every instance.
+    """
     then = intervals_at(moment).filter(instance=OuterRef("pk"))
     return rows.annotate(
         then_id=Subquery(then.values("pk")[:1], output_field=UUIDField()),
@@ -93,7 +96,7 @@ def instances_at(moment: Moment, rows: QuerySet[AgentInstance]) -> QuerySet[Any]
         then_version=Subquery(then.values("version")[:1], output_field=UUIDField()),
         then_at=Value(moment.at, output_field=DateTimeField()),
         then_known=Value(moment.known, output_field=DateTimeField()),
-    ).exclude(then_id=None)
+    )
 
 
 def seen_then(moment: Moment, instances: Sequence[Any]) -> list[Then]:
@@ -204,10 +207,11 @@ class Differs:
 def difference(
     first: tuple[Moment, QuerySet[Any]], second: tuple[Moment, QuerySet[Any]]
 ) -> list[Differs] | None:
-    """What was otherwise at the second moment than at the first, by name; None where there are too many to compare now."""
+    """What was otherwise at the second moment than at the first, by name; None where there are too many to compare now.
+    The rows are without the retired ones."""
     sides = []
     for moment, rows in (first, second):
-        live = rows.exclude(then_state=InstanceState.RETIRED).order_by()
+        live = rows.order_by()
         found = {pk: (state, version) for pk, state, version in live.values_list("pk", "then_state", "then_version")[: COUNTED + 1]}  # fmt: skip
         if len(found) > COUNTED:
             return None
@@ -246,7 +250,7 @@ class PastPage:
 def past_page(instance: AgentInstance, moment: Moment, actor: User) -> PastPage:
     """For `actor`, who may see the instance."""
     rows = AgentInstance.objects.select_related("template", "environment", "provider").filter(pk=instance.pk)
-    row = instances_at(moment, rows).first()
+    row = instances_at(moment, rows).exclude(then_id=None).first()
     then = seen_then(moment, [row])[0] if row is not None else None
     ports: Sequence[PastFact] = implementations("PAST_FACTS") if then is not None else ()
     said = (port.past(instance, then.version, moment.at, moment.known, actor) for port in ports if then)

@@ -54,8 +54,8 @@ def told(instance, state, since, by, at: datetime) -> None:
 
 
 def state_at(instance, at: datetime, known: datetime | None = None) -> str | None:
-    row = instances_at(Moment(at, known or at), AgentInstance.objects.filter(pk=instance.pk)).first()
-    return row.then_state if row is not None else None
+    row = instances_at(Moment(at, known or at), AgentInstance.objects.filter(pk=instance.pk)).get()
+    return row.then_state
 
 
 def test_each_moment_has_the_state_that_began_last(alice):
