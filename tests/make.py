@@ -570,7 +570,7 @@ def policy_version(**kw: Any) -> PolicyVersion:
 
 def policy(**kw: Any) -> Policy:
     """A policy whose first version is active."""
-    return policy_version(state=PolicyState.ACTIVE, **kw).policy
+    return policy_version(**{"state": PolicyState.ACTIVE, "activated_at": clock.now()} | kw).policy
 
 
 def bound(to: Model, **members: Any) -> Policy:

@@ -52,7 +52,7 @@ class ApprovalsThen:
         then = min(at, known)
         rows = ApprovalRequest.objects.for_list().filter(instance=instance).usable_at(then)
         lines = [
-            PastLine(label=row.title, text=row.get_state_display(), url=row.get_absolute_url(), since=row.created_at)
+            PastLine(label=row.title, text=f"usable once, until {row.expires_at:%Y-%m-%d %H:%M} UTC", url=row.get_absolute_url(), since=row.decided_at)
             for row in visible(rows, actor, Right.READ_DECISIONS)[:SHOWN]
         ]  # fmt: skip
         return PastSection("Approvals then", lines, "Nothing had been approved for it.")

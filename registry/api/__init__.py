@@ -31,7 +31,6 @@ for noun, viewset in (
     ("prompts", PromptViewSet),
     ("evidence", EvidenceViewSet),
     ("instances", InstanceViewSet),
-    ("fleet-at", FleetAtViewSet),
     ("slots", SlotViewSet),
     ("roles", RoleViewSet),
     ("environments", EnvironmentViewSet),
@@ -43,6 +42,12 @@ urlpatterns = [
     path("heartbeat/", Heartbeat.as_view(), name="heartbeat"),
     path("imports/genome/", ImportGenome.as_view(), name="import-genome"),
     path("imports/agent-card/", ImportAgentCard.as_view(), name="import-agent-card"),
+    path("fleet-at/", FleetAtViewSet.as_view({"get": "list"}), name="fleet-at"),
+    path(
+        "fleet-at/changed/",
+        FleetAtViewSet.as_view({"get": "changed"}, pagination_class=None, filterset_class=None),
+        name="fleet-at-changed",
+    ),
     path("genome-schema/", GenomeSchema.as_view(), name="genome-schema"),
     *router.urls,
 ]

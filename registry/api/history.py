@@ -6,7 +6,6 @@ from django.http import Http404
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
-from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from arm.api import Request, ScopedViewSet, TypeIDField
@@ -74,15 +73,15 @@ class ThenOut(serializers.Serializer[Any]):
 
 class SideOut(serializers.Serializer[Any]):
     state = serializers.CharField()
-    version = TypeIDField("ver")
-    observed = serializers.CharField(allow_blank=True)
+    version = TypeIDField("ver", source="version.pk")
+    observed = serializers.CharField(source="report", allow_blank=True)
 
 
 class ChangedOut(serializers.Serializer[Any]):
     """An instance that was otherwise; a side is null where it was not there, or retired."""
 
-    id = TypeIDField("ins")
-    name = serializers.CharField()
+    id = TypeIDField("ins", source="instance.pk")
+    name = serializers.CharField(source="instance.name")
     words = serializers.CharField()
     before = SideOut(allow_null=True)
     after = SideOut(allow_null=True)
@@ -154,34 +153,20 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
 
     def list(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Instances that were not retired, unless `state` asks for these; newest first."""
-        rows = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        asked = PastFilter(request.query_params, queryset=AgentInstance.objects.none(), request=request)
-        return self.get_paginated_response(ThenOut(queries.seen_then(asked.moment, rows), many=True).data)
+        rows: Any = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        shown = queries.seen_then(queries.Moment(rows[0].then_at, rows[0].then_known), rows) if rows else []
+        return self.get_paginated_response(ThenOut(shown, many=True).data)
 
     @extend_schema(parameters=BOTH, responses=ChangedOut(many=True))
-    @action(detail=False, methods=["get"], pagination_class=None, filterset_class=None)
     def changed(self, request: Request) -> Response:
         """What was otherwise at `to` than at `from`; `environment`, `provider`, `template` and `version` narrow it."""
         first, second = (self._side(request, name) for name in ("from", "to"))
-        found = queries.difference((first.moment, first.qs), (second.moment, second.qs))
-        if found is None:
+        before, after = first.everyone, second.everyone
+        if before is None or after is None:
             message = f"More than {queries.COUNTED:,} instances: narrow the question."
             raise Invalid(message, [Problem(pointer="", code="too_many", message=message)])
-        return Response(
-            ChangedOut(
-                [
-                    {
-                        "id": one.instance.pk,
-                        "name": one.instance.name,
-                        "words": one.words,
-                        "before": _side_out(one.before),
-                        "after": _side_out(one.after),
-                    }
-                    for one in found
-                ],
-                many=True,
-            ).data
-        )
+        found = queries.difference((first.moment, before), (second.moment, after))
+        return Response(ChangedOut(found.rows, many=True).data)
 
     def _side(self, request: Request, name: str) -> PastFilter:
         query = request.query_params.copy()
@@ -192,7 +177,3 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
         query.pop("state", None)
         asked = PastFilter(query, queryset=self.get_queryset(), request=request)
         return _valid(asked, at=name, known=f"{name}_known")
-
-
-def _side_out(side: tuple[str, Any, str] | None) -> dict[str, Any] | None:
-    return None if side is None else {"state": side[0], "version": side[1].pk, "observed": side[2]}

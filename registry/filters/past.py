@@ -1,17 +1,18 @@
 """The questions that the fleet at an instant answers: for the page, the comparison, the CSV and the API."""
 
 from typing import Any
+from uuid import UUID
 
 import django_filters
 from django import forms
 from django.db.models import QuerySet
 
-from arm import clock
+from arm import clock, ids
 from arm.forms import MomentInput
 
 from ..lifecycle import InstanceState
 from ..models import AgentInstance
-from ..queries.history import Moment, instances_at
+from ..queries.history import Moment, Was, all_then, instances_at
 from . import SearchSet, SlugFilter, TypeIDFilter, environments, providers
 
 LIVE = [state for state in InstanceState if state is not InstanceState.RETIRED]
@@ -75,6 +76,28 @@ class PastFilter(SearchSet):
             self._at = Moment.of(told.get("at"), told.get("known"))
         return self._at
 
+    def placed(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        """What the filters leave that do not depend on the moment."""
+        for name in ("q", "environment", "provider", "template"):
+            rows = self.filters[name].filter(rows, self.form.cleaned_data[name])
+        return rows
+
     def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
-        rows: QuerySet[Any] = super().filter_queryset(instances_at(self.moment, queryset))
-        return rows.filter(then_state__in=self.form.cleaned_data.get("state") or LIVE)
+        asked = self.form.cleaned_data
+        rows: QuerySet[Any] = instances_at(self.moment, self.placed(queryset))
+        rows = self.filters["version"].filter(rows, asked["version"])
+        return rows.filter(then_state__in=asked["state"] or LIVE)
+
+    @property
+    def everyone(self) -> list[Was] | None:
+        """The same instances for counting; None where there are too many. Of a valid question."""
+        asked = self.form.cleaned_data
+        found = all_then(self.moment, self.placed(self.queryset))
+        if found is None:
+            return None
+        states = asked["state"] or LIVE
+        return [row for row in found if row.state in states and self._runs(row.version_id)]
+
+    def _runs(self, version_id: UUID) -> bool:
+        wanted = self.form.cleaned_data["version"].strip()
+        return not wanted or wanted in (ids.encode("ver", version_id), str(version_id))

@@ -1,9 +1,10 @@
 """The fleet at any instant, by two clocks: what was so at `at`, as far as ARM had been told by `known`."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
@@ -65,17 +66,8 @@ class Then:
     binding: SlotBinding | None
 
     @property
-    def state_label(self) -> str:
-        return str(InstanceState(self.state).label)
-
-    @property
     def told_late(self) -> bool:
         return self.told > self.since
-
-    @property
-    def disagrees(self) -> bool:
-        """Whether something else was reported than was wanted."""
-        return self.observed is not None and self.observed.state != self.state
 
 
 def intervals_at(moment: Moment) -> QuerySet[InstanceInterval]:
@@ -121,11 +113,14 @@ def seen_then(moment: Moment, instances: Sequence[Any]) -> list[Then]:
 
 def observed_at(moment: Moment, instances: Iterable[UUID]) -> dict[UUID, Observation]:
     """The last word about each, of what had been said by then."""
+    return {row.instance_id: row for row in _observations(moment, instances)}
+
+
+def _observations(moment: Moment, instances: Iterable[UUID]) -> QuerySet[Observation]:
     rows = Observation.objects.filter(
         instance__in=list(instances), at__lte=moment.at, told_at__lte=moment.known
     )
-    latest = rows.order_by("instance_id", "-at", "-told_at", "-pk").distinct("instance_id")
-    return {row.instance_id: row for row in latest}
+    return rows.order_by("instance_id", "-at", "-told_at", "-pk").distinct("instance_id")
 
 
 def bound_at(moment: Moment, slots: Iterable[UUID]) -> dict[UUID, SlotBinding]:
@@ -148,6 +143,25 @@ def owners_at(moment: Moment, template: AgentTemplate) -> tuple[User, ...]:
 # counted and compared
 
 
+class Was(NamedTuple):
+    """An instance at a moment, as little of it as counting and comparing take."""
+
+    instance_id: UUID
+    position: int
+    environment: str
+    state: str
+    version_id: UUID
+
+
+def all_then(moment: Moment, rows: QuerySet[AgentInstance]) -> list[Was] | None:
+    """Every one of `rows` that there was, retired or not, read in one pass; None where there are too many to do now."""
+    told = intervals_at(moment).filter(instance__in=rows.order_by().values("pk"))
+    latest = told.order_by("instance_id", "-since", "-known_from", "-pk").distinct("instance_id")
+    places = "instance__environment__position", "instance__environment__slug"
+    found = list(latest.values_list("instance_id", *places, "state", "version_id")[: COUNTED + 1])
+    return [Was(*row) for row in found] if len(found) <= COUNTED else None
+
+
 @dataclass(frozen=True, slots=True)
 class Count:
     """How many instances were in a state, in one environment."""
@@ -165,18 +179,21 @@ class Count:
         return tuple(self.states.get(state, 0) for state in InstanceState)
 
 
-def counts(rows: QuerySet[Any]) -> tuple[Count, ...] | None:
-    """Rows of `instances_at` by environment and state, in channel order; None where there are too many to count now."""
-    found = list(
-        rows.order_by().values_list("environment__position", "environment__slug", "then_state")[: COUNTED + 1]
-    )
-    if len(found) > COUNTED:
-        return None
-    by_place: dict[tuple[int, str], dict[str, int]] = {}
-    for position, slug, state in found:
-        held = by_place.setdefault((position, slug), {})
-        held[state] = held.get(state, 0) + 1
+def counts(rows: Iterable[Was]) -> tuple[Count, ...]:
+    """By environment and state, in channel order."""
+    by_place: dict[tuple[int, str], Counter[str]] = {}
+    for row in rows:
+        by_place.setdefault((row.position, row.environment), Counter())[row.state] += 1
     return tuple(Count(slug, states) for (_, slug), states in sorted(by_place.items()))
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What an instance was at one of two moments; `report` is empty where it was unknown."""
+
+    state: str
+    version: AgentVersion
+    report: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,53 +201,62 @@ class Differs:
     """One instance that was otherwise. A side that did not exist yet, or is told to have retired, is None."""
 
     instance: AgentInstance
-    before: tuple[str, AgentVersion, str] | None
-    after: tuple[str, AgentVersion, str] | None
+    before: Side | None
+    after: Side | None
 
     @property
     def words(self) -> str:
-        if self.before is None:
+        before, after = self.before, self.after
+        if before is None:
             return "began"
-        if self.after is None:
+        if after is None:
             return "ended"
         said = []
-        (state, version, report), (state_after, version_after, report_after) = self.before, self.after
-        if state != state_after:
-            said.append(f"{InstanceState(state).label} → {InstanceState(state_after).label}")
-        if version != version_after:
-            said.append(f"{version.short_name} → {version_after.short_name}")
-        if report != report_after:
-            said.append(f"reported {report or 'unknown'} → {report_after or 'unknown'}")
+        if before.state != after.state:
+            said.append(f"{InstanceState(before.state).label} → {InstanceState(after.state).label}")
+        if before.version != after.version:
+            said.append(f"{before.version.short_name} → {after.version.short_name}")
+        if before.report != after.report:
+            said.append(f"reported {before.report or 'unknown'} → {after.report or 'unknown'}")
         return ", ".join(said)
 
 
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """How many were otherwise, and those that were asked for, by name."""
+
+    total: int
+    rows: tuple[Differs, ...]
+
+
 def difference(
-    first: tuple[Moment, QuerySet[Any]], second: tuple[Moment, QuerySet[Any]]
-) -> list[Differs] | None:
-    """What was otherwise at the second moment than at the first, by name; None where there are too many to compare now.
-    The rows are without the retired ones."""
-    sides = []
-    for moment, rows in (first, second):
-        live = rows.order_by()
-        found = {pk: (state, version) for pk, state, version in live.values_list("pk", "then_state", "then_version")[: COUNTED + 1]}  # fmt: skip
-        if len(found) > COUNTED:
-            return None
-        reports = {pk: row.state for pk, row in observed_at(moment, found).items()}
-        sides.append({pk: (*told, reports.get(pk, "")) for pk, told in found.items()})
-    before, after = sides
+    first: tuple[Moment, Sequence[Was]], second: tuple[Moment, Sequence[Was]], shown: int | None = None
+) -> Difference:
+    """What was otherwise at the second moment than at the first, at most `shown` of it."""
+    before, after = (_told(*side) for side in (first, second))
     other = [pk for pk in before.keys() | after.keys() if before.get(pk) != after.get(pk)]
-    versions = AgentVersion.objects.select_related("template").in_bulk(
-        {side[pk][1] for pk in other for side in sides if pk in side}
-    )
-    rows = AgentInstance.objects.select_related("template", "environment", "provider").filter(pk__in=other)
+    placed = AgentInstance.objects.select_related("template", "environment", "provider")
+    rows = placed.filter(pk__in=other).order_by("name", "pk")[:shown]
+    keys = {side[row.pk][1] for row in rows for side in (before, after) if row.pk in side}
+    versions = AgentVersion.objects.select_related("template").in_bulk(keys)
 
-    def told(side: Mapping[UUID, tuple[str, UUID, str]], pk: UUID) -> tuple[str, AgentVersion, str] | None:
-        if pk not in side:
+    def side(told: Mapping[UUID, tuple[str, UUID, str]], pk: UUID) -> Side | None:
+        if pk not in told:
             return None
-        state, version, report = side[pk]
-        return state, versions[version], report
+        state, version, report = told[pk]
+        return Side(state, versions[version], report)
 
-    return [Differs(row, told(before, row.pk), told(after, row.pk)) for row in rows.order_by("name", "pk")]
+    return Difference(
+        len(other), tuple(Differs(row, side(before, row.pk), side(after, row.pk)) for row in rows)
+    )
+
+
+def _told(moment: Moment, rows: Sequence[Was]) -> dict[UUID, tuple[str, UUID, str]]:
+    """State, version and report of each that was not retired."""
+    live = [row for row in rows if row.state != InstanceState.RETIRED]
+    said = _observations(moment, [row.instance_id for row in live]).values_list("instance_id", "state")
+    reports = dict(said)
+    return {row.instance_id: (row.state, row.version_id, reports.get(row.instance_id, "")) for row in live}
 
 
 # one instance

@@ -22,6 +22,8 @@ ASKED = (
     ("from_known", "First as told by"),
     ("to_known", "Second as told by"),
 )
+SHOWN = 200
+"""Rows of a comparison on its page; the API has all of them."""
 PLACED = AgentInstance.objects.select_related("template", "environment", "provider")
 
 
@@ -50,8 +52,9 @@ class FleetAt(CursorList):
         moment = past.moment
         context["moment"] = moment
         context["rows"] = queries.seen_then(moment, context["object_list"])
-        rows: Any = self.object_list
-        context["counts"] = queries.counts(rows) if past.is_valid() else ()
+        everyone = past.everyone if past.is_valid() else []
+        context["counts"] = None if everyone is None else queries.counts(everyone)
+        context["limit"] = queries.COUNTED
         context["columns"] = [(state.value, state.label) for state in InstanceState]
         context["permalink"] = _with(self.request.GET, moment.query)
         context["compare"] = _with(
@@ -70,13 +73,14 @@ class FleetChanged(FilteredList):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         first, second = (self._side(name) for name in ("from", "to"))
-        valid = first.is_valid() and second.is_valid()
-        changes = None
-        if valid:
-            changes = queries.difference((first.moment, first.qs), (second.moment, second.qs))
+        asked = bool(self.request.GET.get("from")) and first.is_valid() and second.is_valid()
+        before, after = (first.everyone, second.everyone) if asked else (None, None)
+        changed = None
+        if before is not None and after is not None:
+            changed = queries.difference((first.moment, before), (second.moment, after), shown=SHOWN)
         names = [((name, self.request.GET.get(name, "")), label) for name, label in ASKED]
         return super().get_context_data(
-            sides=(first, second), changes=changes, valid=valid, names=names, **kwargs
+            sides=(first, second), changed=changed, asked=asked, names=names, limit=queries.COUNTED, **kwargs
         )
 
     def _side(self, name: str) -> PastFilter:

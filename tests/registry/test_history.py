@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from hypothesis import given, settings
@@ -209,7 +209,7 @@ def test_each_change_of_what_is_reported_is_kept_by_the_database_itself(alice):
         InstanceStatus.objects.filter(instance=desk).update(state=state, reported_at=NOON + minute * MINUTE)
     kept = Observation.objects.filter(instance=desk).order_by("pk").values_list("state", "at", "told_at")
     assert list(kept) == [(state, NOON + m * MINUTE, NOON + m * MINUTE) for m, state in ((1, "active"), (3, "paused"), (4, ""))]  # fmt: skip
-    with pytest.raises(Exception, match=r"append-only|permission denied"), connection.cursor() as cursor:
+    with pytest.raises(DatabaseError, match=r"append-only|permission denied"), connection.cursor() as cursor:
         cursor.execute("DELETE FROM registry_observation")
 
 
@@ -255,7 +255,8 @@ def story(alice):
 def test_the_page_of_a_moment_shows_who_was_there_with_state_version_and_permalink(alice, story):
     client = signed_in(alice)
     page = client.get("/registry/fleet/?at=2026-03-01T12:07:00Z").content.decode()
-    assert "Read only" in page and "told" in page
+    row = page.split("<tbody>")[-1]
+    assert "Read-only" in row and "told" in row and "Paused" not in row
     assert f"/registry/instances/{story.typeid}/at/?at=2026-03-01T12%3A07%3A00.000000Z&amp;known=" in page
     before = client.get(
         "/registry/fleet/?at=2026-03-01T12:07:00Z&known=2026-03-01T12:59:00Z"
@@ -273,6 +274,31 @@ def test_the_page_of_a_moment_shows_who_was_there_with_state_version_and_permali
     assert story.name not in mallory.get("/registry/fleet/?at=2026-03-01T12:07:00Z").content.decode()
 
 
+def test_the_page_counts_by_environment_and_state_until_there_are_too_many(alice, story, monkeypatch):
+    provisioned(alice, name="second", version=story.version, environment=story.environment)
+    client, address = signed_in(alice), "/registry/fleet/?at=2026-03-01T12:07:00Z"
+    counted = [count.states for count in client.get(address).context["counts"]]
+    assert counted == [{"read_only": 1, "provisioning": 1}]
+    only = client.get(f"{address}&state=read_only").context["counts"]
+    assert [count.states for count in only] == [{"read_only": 1}]
+    monkeypatch.setattr(queries.history, "COUNTED", 1)
+    assert "Too many to count by state" in client.get(address).content.decode()
+    many = client.get("/registry/fleet/changed/?from=2026-03-01T12:07:00Z").content.decode()
+    assert "Too many to compare" in many
+    refused = client.get(
+        "/api/v1/registry/fleet-at/changed/?from=2026-03-01T12:07:00Z&to=2026-03-01T12:08:00Z"
+    )
+    assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too_many")
+
+
+def test_a_long_comparison_is_cut_on_its_page_and_says_so(alice, story, monkeypatch):
+    provisioned(alice, name="aaa", version=story.version, environment=story.environment)
+    monkeypatch.setattr("registry.views.history.SHOWN", 1)
+    page = signed_in(alice).get("/registry/fleet/changed/?from=2026-03-01T10:00:00Z&to=2026-03-01T12:20:00Z")
+    assert "these are the first 1 by name" in page.content.decode()
+    assert [row.instance.name for row in page.context["changed"].rows] == ["aaa"]
+
+
 def test_a_retired_instance_is_shown_then_and_not_after(alice, story):
     moved(story, S.QUARANTINED, alice, NOON + 70 * MINUTE)
     moved(story, S.RETIRED, alice, NOON + timedelta(days=2))
@@ -283,17 +309,56 @@ def test_a_retired_instance_is_shown_then_and_not_after(alice, story):
 
 
 def test_the_page_of_an_instance_then_leads_to_genome_policy_version_and_owners(alice, story):
-    make.bound(story.template)
+    policy = make.bound(story.template)
+    (active,) = policy.versions.all()
+    services.set_owners(template=story.template, owners=[alice], actor=alice, reason="she answers for it")
     page = signed_in(alice).get(f"/registry/instances/{story.typeid}/at/").content.decode()
-    assert story.version.genome.digest in page and "Policy then" in page and "/policy/" in page
+    assert story.version.genome.digest in page
+    assert active.get_absolute_url() in page and f"version {active.number}, on" in page
+    owners = page.split("Owners")[1].split("Before")[0]
+    assert alice.username in owners
     early = (
         signed_in(alice)
         .get(f"/registry/instances/{story.typeid}/at/?at=2026-03-01T12:07:00Z")
         .content.decode()
     )
     assert "No policy held for it." in early  # it was bound later
+    assert alice.username not in early.split("Owners")[1].split("Before")[0]
     absent = signed_in(alice).get(f"/registry/instances/{story.typeid}/at/?at=2026-01-01T00:00:00Z")
     assert "It was not there" in absent.content.decode()
+
+
+def test_an_instance_then_is_shown_with_the_stops_that_stood_and_what_was_approved(alice, story):
+    """A pause of 12:15 to 12:30, and a call that was approved at 12:15, until 12:45, and used at 12:40."""
+    make.posture(
+        story.template,
+        mode="paused",
+        set_at=NOON + 15 * MINUTE,
+        lifted_at=NOON + 30 * MINUTE,
+        reason="Looked into",
+    )
+    make.approval(
+        story, title="Pay the invoice", state="consumed", decided_at=NOON + 15 * MINUTE, expires_at=NOON + 45 * MINUTE, closed_at=NOON + 40 * MINUTE,
+    )  # fmt: skip
+    make.approval(
+        story,
+        title="Delete all",
+        state="denied",
+        decided_at=NOON + 15 * MINUTE,
+        expires_at=NOON + 45 * MINUTE,
+    )
+    client = signed_in(alice)
+
+    def said(minute: int) -> str:
+        at = clock.exactly(NOON + minute * MINUTE)
+        answer = client.get(f"/api/v1/registry/instances/{story.typeid}/at/", {"at": at}).json()
+        return str([line["label"] for section in answer["sections"] for line in section["lines"]])
+
+    assert said(14) == "[]"
+    assert "Stop: Paused" in said(20) and "Pay the invoice" in said(20)
+    assert "Stop" not in said(30) and "Pay the invoice" in said(30)
+    assert "Pay the invoice" not in said(40)
+    assert "Delete all" not in said(20)
 
 
 def test_two_moments_are_compared_by_page_and_api(alice, story):
@@ -306,6 +371,11 @@ def test_two_moments_are_compared_by_page_and_api(alice, story):
         "/api/v1/registry/fleet-at/changed/?from=2026-03-01T10:00:00Z&to=2026-03-01T12:20:00Z"
     ).json()
     assert began[0]["before"] is None and began[0]["after"]["state"] == "paused"
+    blank = client.get("/registry/fleet/changed/").content.decode()
+    assert "Nothing changed" not in blank and "Instances that were otherwise" not in blank
+    narrowed = f"{asked}&version={make.approved().typeid}"
+    assert client.get(f"/api/v1/registry/fleet-at/changed/?{narrowed}").json() == []
+    assert client.get(f"/api/v1/registry/fleet-at/{story.typeid}/?at=2026-03-01T12:07:00Z").status_code == 404
     wrong = client.get("/api/v1/registry/fleet-at/changed/?from=2026-03-01T10:00:00Z")
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/to")
     wrong = client.get("/api/v1/registry/fleet-at/changed/?from=x&to=2026-03-01T10:00:00Z")
