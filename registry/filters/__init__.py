@@ -1,5 +1,6 @@
 """One filter set per list: the page, the API, the CSV and a saved view ask the same questions."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -47,6 +48,18 @@ def _seen(rows: QuerySet[Any], request: Any) -> QuerySet[Any]:
 @extend_schema_field(OpenApiTypes.STR)
 class SlugFilter(django_filters.ModelMultipleChoiceFilter):  # type: ignore[misc]
     """Any of several rows, each named by its slug."""
+
+
+def among(place: str, rows: Callable[[Any], QuerySet[Any]]) -> SlugFilter:
+    """Any of the environments, or providers, that the visitor may see."""
+    return SlugFilter(
+        field_name=f"{place}__slug",
+        label=place.title(),
+        queryset=rows,
+        to_field_name="slug",
+        widget=forms.CheckboxSelectMultiple,
+        distinct=False,
+    )
 
 
 class TypeIDFilter(django_filters.CharFilter):  # type: ignore[misc]
@@ -192,22 +205,8 @@ class InstanceFilter(SearchSet):
     state = django_filters.MultipleChoiceFilter(
         choices=InstanceState.choices, widget=forms.CheckboxSelectMultiple, distinct=False
     )
-    environment = SlugFilter(
-        field_name="environment__slug",
-        label="Environment",
-        queryset=environments,
-        to_field_name="slug",
-        widget=forms.CheckboxSelectMultiple,
-        distinct=False,
-    )
-    provider = SlugFilter(
-        field_name="provider__slug",
-        label="Provider",
-        queryset=providers,
-        to_field_name="slug",
-        widget=forms.CheckboxSelectMultiple,
-        distinct=False,
-    )
+    environment = among("environment", environments)
+    provider = among("provider", providers)
     heartbeat = django_filters.MultipleChoiceFilter(
         method="heard", choices=Heartbeat.choices, widget=forms.CheckboxSelectMultiple, label="Heartbeat"
     )
@@ -247,22 +246,8 @@ class DependencyFilter(SearchSet):
 class SlotFilter(SearchSet):
     searched = ("role__name", "role__slug")
 
-    environment = SlugFilter(
-        field_name="environment__slug",
-        label="Environment",
-        queryset=environments,
-        to_field_name="slug",
-        widget=forms.CheckboxSelectMultiple,
-        distinct=False,
-    )
-    provider = SlugFilter(
-        field_name="provider__slug",
-        label="Provider",
-        queryset=providers,
-        to_field_name="slug",
-        widget=forms.CheckboxSelectMultiple,
-        distinct=False,
-    )
+    environment = among("environment", environments)
+    provider = among("provider", providers)
     version = TypeIDFilter("ver", field_name="current_version", label="Bound version (ver_…)")
 
     class Meta:

@@ -13,7 +13,7 @@ from arm.forms import MomentInput
 from ..lifecycle import InstanceState
 from ..models import AgentInstance
 from ..queries.history import Moment, Was, all_then, instances_at
-from . import SearchSet, SlugFilter, TypeIDFilter, environments, providers
+from . import SearchSet, TypeIDFilter, among, environments, providers
 
 LIVE = [state for state in InstanceState if state is not InstanceState.RETIRED]
 AHEAD = "That moment has not come yet."
@@ -48,14 +48,8 @@ class PastFilter(SearchSet):
     state = django_filters.MultipleChoiceFilter(
         method="kept", choices=InstanceState.choices, widget=forms.CheckboxSelectMultiple, distinct=False, label="State then"
     )  # fmt: skip
-    environment = SlugFilter(
-        field_name="environment__slug", label="Environment", queryset=environments, to_field_name="slug",
-        widget=forms.CheckboxSelectMultiple, distinct=False,
-    )  # fmt: skip
-    provider = SlugFilter(
-        field_name="provider__slug", label="Provider", queryset=providers, to_field_name="slug",
-        widget=forms.CheckboxSelectMultiple, distinct=False,
-    )  # fmt: skip
+    environment = among("environment", environments)
+    provider = among("provider", providers)
     template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
     version = TypeIDFilter("ver", field_name="then_version", label="Version then (ver_…)")
 
