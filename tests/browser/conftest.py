@@ -1,7 +1,6 @@
 """A real Chromium against a real server on a database of its own, and the people who sit before it."""
 
 import os
-import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import count
@@ -15,6 +14,7 @@ from pytest_django.live_server_helper import LiveServer
 from arm import db, services
 from arm.models import Tenant, User
 from registry.models import AgentInstance
+from tests import chromium as chromium_
 from tests import make
 
 os.environ.setdefault("DJANGO_ALLOW_ASYNC_UNSAFE", "1")  # playwright's loop runs in the tests' own thread
@@ -23,26 +23,15 @@ IMAGES = Path(__file__).parents[2] / "docs/images"
 SCREENSHOTS = os.environ.get("ARM_SCREENSHOTS", "").rstrip("/")
 """The address of a demo that runs: pictures are taken of it."""
 PASSWORD = "correct horse battery"
-FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 _n = count(1)
 
 
 @pytest.fixture(scope="package")
 def chromium() -> Iterator[Browser]:
     """Ended with these tests: while it lives, its loop runs in this thread, and nothing that others start can."""
-    path = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    assert path, "These tests need Chromium: apt-get install chromium (./test does it where it may)."
     expect.set_options(timeout=10_000)  # the default of five seconds is short for two busy cores
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=chromium_.path(), args=chromium_.FLAGS)
         yield browser
         browser.close()
 

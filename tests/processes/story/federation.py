@@ -135,7 +135,7 @@ def a_forged_proof_leaves_quarantining(stage: Stage) -> None:
     assert (answer["ok"], answer["code"]) == (False, "signature-invalid")
     running = Instance("job-1", two, stage.facts["version"], "Active")
     link.heartbeat([], [(running, number - 1)], ("ok", ""))
-    assert "Quarantining" in shown(stage, two, "Quarantining")
+    shown(stage, two, "Quarantining")
     assert "signature-invalid" in Forms(stage.url, "bob").see(f"/registry/instances/{two}/")
     refused = "SELECT count(*) FROM arm_securityevent WHERE kind = 'refused' AND label LIKE 'federation%%' AND detail->>'code' = %s"
     assert stage.database(refused, "signature-invalid")

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ from urllib.request import HTTPCookieProcessor, Request, build_opener, urlopen
 import psycopg
 from playwright.sync_api import Page, sync_playwright
 
+from tests import chromium
 from tests.hostile import Hostile
 
 from ..product import Product, parents, wait_for
@@ -183,19 +183,11 @@ class Forms:
         return " ".join(re.sub(r"<[^>]+>", " ", head).split())
 
 
-CHROMIUM = [
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
-
-
 @contextmanager
 def signed_in(url: str, name: str) -> Iterator[Page]:
     """A page of a browser of its own, with this person's session."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=shutil.which("chromium") or shutil.which("chromium-browser"), args=CHROMIUM
-        )
+        browser = playwright.chromium.launch(executable_path=chromium.path(), args=chromium.FLAGS)
         page = browser.new_page()
         page.goto(f"{url}/sign-in/")
         page.get_by_label("Username").fill(name)
