@@ -76,15 +76,17 @@ class Product:
         return done.stdout
 
     def pid(self, words: str) -> int:
-        """The master process whose command line has these words."""
+        """The master process whose command line has these words; one that has died is waited for until it is back."""
+        wait_for(lambda: len(self._masters(words)) == 1, 60)
+        return self._masters(words)[0]
+
+    def _masters(self, words: str) -> list[int]:
         assert self.process is not None
-        found = [
+        return [
             pid
             for pid, parent in parents().items()
             if parent == self.process.pid and words in command_of(pid)
         ]
-        assert len(found) == 1, f"{words}: {found}"
-        return found[0]
 
     @property
     def superuser_url(self) -> str:
@@ -127,10 +129,7 @@ class Product:
 
     def runs(self, words: str) -> bool:
         """Whether a master with these words lives: false between its death and its successor."""
-        assert self.process is not None
-        return any(
-            parent == self.process.pid and words in command_of(pid) for pid, parent in parents().items()
-        )
+        return bool(self._masters(words))
 
     def stop(self) -> tuple[int, float]:
         """SIGTERM; the exit code and the seconds it took."""
