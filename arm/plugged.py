@@ -55,6 +55,7 @@ PROVIDER_PANELS: list[str] = ["federation.plugins.ClientOfProvider"]
 TEMPLATE_PANELS: list[str] = ["evaluation.plugins.TemplateSuites", "telemetry.plugins.TemplateIncidents"]
 VERSION_PANELS: list[str] = [
     "registry.plugins.VersionEvidenceList",
+    "registry.plugins.VersionExports",
     "evaluation.plugins.VersionEvaluation",
     "telemetry.plugins.VersionIncidents",
     "telemetry.plugins.Activity",

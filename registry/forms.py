@@ -126,7 +126,13 @@ class FileForm(ReasonForm):
 
 
 class ImportForm(FileForm):
-    KINDS = (("genome", "Genome (JSON or YAML)"), ("agent_card", "A2A agent card (JSON)"))
+    KINDS = (
+        ("genome", "Genome (JSON or YAML)"),
+        ("agent_card", "A2A agent card (JSON)"),
+        ("cyclonedx", "CycloneDX ML-BOM (JSON)"),
+        ("oasf", "OASF record (JSON)"),
+        ("mcp_server", "MCP server.json: changes the tools of a version"),
+    )
 
     kind = forms.ChoiceField(choices=KINDS, widget=forms.RadioSelect, initial="genome")
     template = TypeIDField(
@@ -137,15 +143,28 @@ class ImportForm(FileForm):
         label="Agent",
         help_text="Identifier (tpl_…) of the agent that it is a version of. Empty: what the file says, or a new one.",
     )
+    version = TypeIDField(
+        "ver",
+        AgentVersion.objects.select_related("template", "genome"),
+        Right.CREATE_VERSION,
+        required=False,
+        help_text="Identifier (ver_…) of the version whose tools an MCP server.json changes.",
+    )
     name = forms.CharField(
         max_length=200, required=False, label="Name of a new agent", help_text="Where the file names none."
     )
     label = forms.CharField(max_length=80, required=False, label="Version label", help_text="Such as 2.4.1.")
-    field_order = ["kind", "file", "text", "template", "name", "label"]
+    field_order = ["kind", "file", "text", "template", "version", "name", "label"]
 
-    def clean_template(self) -> AgentTemplate | None:
-        value = self.cleaned_data["template"]
-        field: Any = self.fields["template"]
+    def clean_template(self) -> Any:
+        return self._named("template")
+
+    def clean_version(self) -> Any:
+        return self._named("version")
+
+    def _named(self, name: str) -> Any:
+        value = self.cleaned_data[name]
+        field: Any = self.fields[name]
         return field.found(value, self.actor) if value else None
 
 

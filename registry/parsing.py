@@ -1,14 +1,12 @@
 """An A2A agent card, 0.2 to 1.0, as the draft of a genome. Pure; a card says little, and this adds nothing to it."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from arm.errors import Problem
 from registry import genome
 from registry.genome import Json
-
-MAX_LIST = 256
+from registry.genome.members import Members
 
 
 @dataclass(frozen=True)
@@ -54,76 +52,7 @@ def read_a2a_card(data: bytes) -> Imported:
     return Imported(name, description, label, draft, skills, interfaces, notes, tuple(problems))
 
 
-@dataclass
-class _Card:
-    document: dict[str, Json]
-    problems: list[Problem] = field(default_factory=list)
-
-    def wrong(self, path: tuple[str | int, ...], message: str, code: str = "type") -> None:
-        self.problems.append(Problem(pointer=genome.pointer(path), code=code, message=message))
-
-    def text(
-        self,
-        within: dict[str, Json],
-        name: str,
-        at: tuple[str | int, ...] = (),
-        *,
-        required: bool = False,
-        most: int = 2048,
-    ) -> str:
-        value = within.get(name)
-        if value is None or value == "":
-            if required:
-                self.wrong((*at, name), f"“{name}” is required here.", "required")
-            return ""
-        if not isinstance(value, str):
-            self.wrong((*at, name), "Must be a string.")
-        elif len(value) > most:
-            self.wrong((*at, name), f"Must have at most {most:,} characters.", "maxLength")
-        else:
-            return value
-        return ""
-
-    def texts(self, within: dict[str, Json], name: str, at: tuple[str | int, ...] = ()) -> list[str]:
-        found = []
-        for path, text in self._items(within, name, at, str, "a string"):
-            if len(text) > 128:
-                self.wrong(path, "Must have at most 128 characters.", "maxLength")
-            elif text and text not in found:
-                found.append(text)
-        return found
-
-    def objects(
-        self, within: dict[str, Json], name: str, at: tuple[str | int, ...] = ()
-    ) -> list[tuple[tuple[str | int, ...], dict[str, Json]]]:
-        return list(self._items(within, name, at, dict, "an object"))
-
-    def _items(
-        self, within: dict[str, Json], name: str, at: tuple[str | int, ...], kind: type, called: str
-    ) -> Iterator[tuple[tuple[str | int, ...], Any]]:
-        value = within.get(name)
-        if value is None:
-            return
-        if not isinstance(value, list):
-            self.wrong((*at, name), "Must be a list.")
-        elif len(value) > MAX_LIST:
-            self.wrong((*at, name), f"Must have at most {MAX_LIST} items.", "maxItems")
-        else:
-            for index, item in enumerate(value):
-                if isinstance(item, kind):
-                    yield (*at, name, index), item
-                else:
-                    self.wrong((*at, name, index), f"Must be {called}.")
-
-    def mapping(self, name: str) -> dict[str, Json]:
-        value = self.document.get(name)
-        if value is None:
-            return {}
-        if isinstance(value, dict):
-            return value
-        self.wrong((name,), "Must be an object.")
-        return {}
-
+class _Card(Members):
     def interfaces(self) -> Iterator[Interface]:
         """1.0 lists them all; before, the card itself was the preferred one."""
         for at, entry in self.objects(self.document, "supportedInterfaces"):

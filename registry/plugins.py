@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from urllib.parse import urlencode
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
@@ -27,6 +28,7 @@ from .models import (
     Heartbeat,
     Provider,
 )
+from .protocol.mcp import servers
 
 FOUND = 20
 
@@ -133,6 +135,29 @@ class VersionEvidenceList:
             "complete": complete,
         }
         return Panel("Evidence", "registry/_panel_evidence.html", context, anchor="evidence", flush=True)
+
+
+class VersionExports:
+    """On the page of a version: the files of other formats that it can leave as."""
+
+    def panel(self, request: HttpRequest, subject: AgentVersion) -> Panel | None:
+        document = queries.stored_document(subject)
+        formats = {
+            "genome": "Genome, JSON",
+            "genome-yaml": "Genome, YAML",
+            "cyclonedx-1.7": "CycloneDX 1.7",
+            "cyclonedx-1.6": "CycloneDX 1.6",
+            "oasf": "OASF record",
+        }
+        url = reverse("registry:version_export", args=[subject.typeid])
+        files = [(label, f"{url}?{urlencode({'format': format})}") for format, label in formats.items()]
+        files += [
+            (f"MCP {name}", f"{url}?{urlencode({'format': 'mcp-server', 'server': name})}")
+            for name in servers(document)[: self.shown]
+        ]
+        return Panel("Export", "registry/_panel_exports.html", {"files": files}, anchor="export")
+
+    shown = 20
 
 
 class VersionPack:

@@ -20,6 +20,7 @@ urlpatterns = [
     path("versions/import/", views.ImportVersion.as_view(), name="version_import"),
     path("versions/<ver:pk>/", views.VersionDetail.as_view(), name="version_detail"),
     path("versions/<ver:pk>/genome.json", views.GenomeDownload.as_view(), name="version_download"),
+    path("versions/<ver:pk>/export/", views.VersionExport.as_view(), name="version_export"),
     path("versions/<ver:pk>/diff/", views.VersionDiff.as_view(), name="version_diff"),
     path("versions/<ver:pk>/move/", views.MoveVersion.as_view(), name="version_move"),
     path("versions/<ver:pk>/genome/", views.SaveGenome.as_view(), name="version_genome"),

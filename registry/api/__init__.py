@@ -6,8 +6,6 @@ from rest_framework import routers
 from registry.api.directory import (
     GenomeSchema,
     GenomeViewSet,
-    ImportAgentCard,
-    ImportGenome,
     PromptViewSet,
     TemplateViewSet,
     VersionViewSet,
@@ -22,6 +20,13 @@ from registry.api.fleet import (
     SlotViewSet,
 )
 from registry.api.history import FleetAtViewSet
+from registry.api.imports import (
+    ImportAgentCard,
+    ImportBom,
+    ImportGenome,
+    ImportRecord,
+    ImportServer,
+)
 
 router = routers.SimpleRouter()
 for noun, viewset in (
@@ -42,6 +47,9 @@ urlpatterns = [
     path("heartbeat/", Heartbeat.as_view(), name="heartbeat"),
     path("imports/genome/", ImportGenome.as_view(), name="import-genome"),
     path("imports/agent-card/", ImportAgentCard.as_view(), name="import-agent-card"),
+    path("imports/cyclonedx/", ImportBom.as_view(), name="import-cyclonedx"),
+    path("imports/mcp-server/", ImportServer.as_view(), name="import-mcp-server"),
+    path("imports/oasf/", ImportRecord.as_view(), name="import-oasf"),
     path("fleet-at/", FleetAtViewSet.as_view({"get": "list"}), name="fleet-at"),
     path(
         "fleet-at/changed/",

@@ -1,7 +1,7 @@
-"""Endpoints of templates, versions, genomes, prompts and imports."""
+"""Endpoints of templates, versions, genomes and prompts."""
 
 from dataclasses import asdict
-from typing import Any, ClassVar
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Model, Prefetch, QuerySet
@@ -9,31 +9,24 @@ from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.decorators import action
-from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from arm import ids
 from arm.api import Request, tenant_of, validated
-from arm.errors import Conflict, Invalid, Problem
+from arm.errors import Invalid, Problem
 from arm.models import User
 from arm.permissions import require, visible
 from arm.rights import Right, Risk
 from registry import filters, queries, services
 from registry.api import serializers as words
-from registry.api.base import Bytes, DirectoryViewSet, ShowsExisting, created
-from registry.genome.reading import MAX_BYTES
+from registry.api.base import DirectoryViewSet, created
+from registry.api.exports import Exports
 from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion, Genome, Ownership, Prompt, VersionParent
 
 CURRENT_OWNERS = Prefetch("ownerships", Ownership.objects.filter(until=None).select_related("user"))
 EDGES = Prefetch("parents", VersionParent.objects.only("version_id", "parent_id").order_by("pk"))
-
-
-class Tampered(Conflict):
-    """What is stored is not what its digest says; it is not handed out."""
-
-    code = "tampered"
 
 
 def named(rows: QuerySet[Any], pointer: str, actor: User, **by: Any) -> Any:
@@ -65,7 +58,7 @@ def genome_bytes(genome: Genome) -> HttpResponse:
     """The exact stored bytes with their digest as ETag; 409 and an incident where they do not match it."""
     read = services.read_genome(genome=genome)
     if not read.intact:
-        raise Tampered(
+        raise services.Tampered(
             "The stored genome does not match its digest.", digest=genome.digest, computed=read.computed
         )
     return HttpResponse(
@@ -118,7 +111,7 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         return Response(words.TemplateOut(self.get_object()).data)
 
 
-class VersionViewSet(DirectoryViewSet[AgentVersion]):
+class VersionViewSet(Exports, DirectoryViewSet[AgentVersion]):
     """Immutable builds, their genomes and their lifecycle."""
 
     queryset = (
@@ -199,7 +192,7 @@ class VersionViewSet(DirectoryViewSet[AgentVersion]):
             return Response([])
         compared = queries.compare(version, queries.stored_document(version), other)
         if compared is None:
-            raise Tampered("One of the two genomes cannot be read as it should be.")
+            raise services.Tampered("One of the two genomes cannot be read as it should be.")
         return Response([asdict(change) for change in compared.changes])
 
 
@@ -248,89 +241,6 @@ class PromptViewSet(DirectoryViewSet[Prompt]):
             bytes(prompt.content),
             content_type="application/octet-stream",
             headers={"ETag": f'"{prompt.digest}"'},
-        )
-
-
-class _Import(ShowsExisting, APIView):
-    """One file in, one Draft out: the body itself, or the field `file` of a multipart form."""
-
-    parser_classes = [MultiPartParser, Bytes]
-    media_type: ClassVar[str] = ""
-
-    def bring_in(self, request: Request, data: bytes, media_type: str, body: dict[str, Any]) -> Any:
-        raise NotImplementedError
-
-    def import_file(self, request: Request) -> Response:
-        data, media_type, said = self._file(request)
-        checked = words.ImportIn(data={**request.query_params.dict(), **said})
-        checked.is_valid(raise_exception=True)
-        body = dict(checked.validated_data)
-        if pk := body.pop("template", None):
-            body["template"] = named(AgentTemplate.objects.all(), "/template", request.user, pk=pk)
-        imported = self.bring_in(request, data, media_type, body)
-        version = words.VersionOut(imported.version).data
-        answer = {
-            "version": version,
-            "new_template": imported.new_template,
-            "notes": list(imported.notes),
-            "url": version["url"],
-        }
-        return Response(answer, status=201, headers={"Location": version["url"]})
-
-    def _file(self, request: Request) -> tuple[bytes, str, dict[str, Any]]:
-        sent: Any = request.data
-        if isinstance(sent, bytes):
-            return sent, request.content_type or "", {}
-        upload = sent.get("file")
-        if upload is None or isinstance(upload, str):
-            message = "Send the document as the body, or as the field “file” of a multipart form."
-            raise Invalid(message, [Problem(pointer="/file", code="required", message=message)])
-        said = {name: value for name, value in sent.items() if name != "file"}
-        named_yaml = str(upload.name).lower().endswith((".yaml", ".yml"))
-        return upload.read(MAX_BYTES + 1), "application/yaml" if named_yaml else "application/json", said
-
-
-_FILE = {
-    "application/json": OpenApiTypes.OBJECT,
-    "multipart/form-data": {"type": "object", "properties": {"file": {"type": "string", "format": "binary"}}},
-}
-_AROUND = [
-    OpenApiParameter("reason", str),
-    OpenApiParameter("template", str, description="tpl_…; default: what the file says, or a new agent"),
-    OpenApiParameter("name", str, description="Name of a new agent, where the file names none"),
-    OpenApiParameter("label", str, description="What its builders call the version"),
-]
-
-
-class ImportGenome(_Import):
-    @extend_schema(
-        request={**_FILE, "application/yaml": OpenApiTypes.STR},
-        parameters=_AROUND,
-        responses={201: words.ImportedOut},
-    )
-    def post(self, request: Request) -> Response:
-        """Import a genome (JSON or YAML) as a Draft."""
-        return self.import_file(request)
-
-    def bring_in(self, request: Request, data: bytes, media_type: str, body: dict[str, Any]) -> Any:
-        return services.import_genome(
-            tenant=tenant_of(request), data=data, media_type=media_type, actor=request.user, **body
-        )
-
-
-class ImportAgentCard(_Import):
-    @extend_schema(request=_FILE, parameters=_AROUND[:2], responses={201: words.ImportedOut})
-    def post(self, request: Request) -> Response:
-        """Import an A2A agent card (0.2 to 1.0) as a Draft with its skills."""
-        return self.import_file(request)
-
-    def bring_in(self, request: Request, data: bytes, media_type: str, body: dict[str, Any]) -> Any:
-        return services.import_agent_card(
-            tenant=tenant_of(request),
-            data=data,
-            actor=request.user,
-            reason=body["reason"],
-            template=body.get("template"),
         )
 
 

@@ -272,6 +272,7 @@ class ImportIn(StrictSerializer):
 
     reason = serializers.CharField(max_length=500, default="Imported by the API.")
     template = TypeIDField("tpl", required=False)
+    version = TypeIDField("ver", required=False)
     name = serializers.CharField(max_length=200, required=False, default="")
     label = serializers.CharField(max_length=80, required=False, default="")  # type: ignore[assignment]
 

@@ -54,6 +54,23 @@ def pointer(path: Iterable[str | int]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
+def packed(data: bytes) -> str:
+    """What archive or compression the first bytes are of, or ''. Nothing is ever unpacked here: a small one can hold
+    more than any machine."""
+    return next((name for start, name in _PACKED if data.startswith(start)), "")
+
+
+_PACKED = (
+    (b"PK\x03\x04", "ZIP, or a spreadsheet file"),
+    (b"PK\x05\x06", "ZIP"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bzip2"),
+    (b"\xfd7zXZ\x00", "xz"),
+    (b"\x28\xb5\x2f\xfd", "Zstandard"),
+    (b"7z\xbc\xaf\x27\x1c", "7-Zip"),
+)
+
+
 def _refuse(where: str, code: str, message: str) -> NoReturn:
     raise Invalid("The document cannot be read.", [Problem(pointer=where, code=code, message=message)])
 
@@ -63,6 +80,8 @@ def _decoded(data: bytes | str) -> str:
         raw = data if isinstance(data, bytes) else data.encode()
         if len(raw) > MAX_BYTES:
             raise TooLarge(f"The document has {len(raw):,} bytes; at most {MAX_BYTES:,} are read.")
+        if kind := packed(raw):
+            _refuse("", "packed", f"The document is packed ({kind}); unpack it and send what is in it.")
         text = raw.decode()
     except (UnicodeDecodeError, UnicodeEncodeError) as problem:
         _refuse("", "encoding", f"The document is not UTF-8: {problem.reason} at position {problem.start}.")

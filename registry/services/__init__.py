@@ -2,6 +2,15 @@
 
 from .asking import Duplicate
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
+from .exchange import (
+    Exported,
+    Format,
+    Tampered,
+    export_version,
+    import_bom,
+    import_record,
+    import_server,
+)
 from .genomes import ReadGenome, read_genome, store_prompt
 from .history import tell_past
 from .instances import (
@@ -35,8 +44,11 @@ from .versions import (
 __all__ = [
     "ApprovalNeeded",
     "Duplicate",
+    "Exported",
+    "Format",
     "ImportedVersion",
     "ReadGenome",
+    "Tampered",
     "bind_slot",
     "create_environment",
     "create_project",
@@ -46,9 +58,13 @@ __all__ = [
     "create_version",
     "ensure_tenant_defaults",
     "export_pack",
+    "export_version",
     "heartbeat",
     "import_agent_card",
+    "import_bom",
     "import_genome",
+    "import_record",
+    "import_server",
     "issue_card",
     "issue_ingest_key",
     "issue_workload_token",

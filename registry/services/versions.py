@@ -150,14 +150,14 @@ def import_genome(
                 "The genome is not imported.",
                 [Problem(pointer="/name", code="required", message=message), *wrong],
             )
-        template, made = _template_called(tenant, name.strip(), "", actor, reason)
+        template, made = template_called(tenant, name.strip(), "", actor, reason)
     version = create_version(template=template, genome=document, actor=actor, reason=reason, label=label)
     missing = version.genome.missing
     notes = (f"Still missing before it can be tested: {', '.join(missing)}.",) if missing else ()
-    return ImportedVersion(version, made, (*notes, *_required_here(version)))
+    return ImportedVersion(version, made, (*notes, *required_here(version)))
 
 
-def _required_here(version: AgentVersion) -> tuple[str, ...]:
+def required_here(version: AgentVersion) -> tuple[str, ...]:
     """A note for each profile that this tenant requires and the imported genome lacks."""
     return tuple(
         f"Your organisation requires the profile “{problem['pointer'][1:]}”; it is missing at {problem['pointer']}."
@@ -176,7 +176,7 @@ def import_agent_card(
         raise Invalid("The agent card is not imported.", card.problems)
     made = False
     if template is None:
-        template, made = _template_called(tenant, card.name, card.description, actor, reason)
+        template, made = template_called(tenant, card.name, card.description, actor, reason)
     version = create_version(
         template=template,
         genome=card.genome_draft,
@@ -185,7 +185,7 @@ def import_agent_card(
         label=card.version_label,
         description=card.description,
     )
-    return ImportedVersion(version, made, (*card.notes, *_required_here(version)))
+    return ImportedVersion(version, made, (*card.notes, *required_here(version)))
 
 
 @transaction.atomic
@@ -246,7 +246,7 @@ def _named_template(tenant: Tenant, typeid: Json) -> AgentTemplate:
     return template
 
 
-def _template_called(
+def template_called(
     tenant: Tenant, name: str, description: str, actor: User, reason: str
 ) -> tuple[AgentTemplate, bool]:
     """The agent of this name, registered if it is not there yet: a file imported twice is one agent."""

@@ -12,6 +12,7 @@ from registry.views.evidence import (
     a2a_card_of_host,
     a2a_card_of_template,
 )
+from registry.views.exchange import VersionExport
 from registry.views.history import FleetAt, FleetChanged, InstancePast, TellPast
 from registry.views.instances import (
     InstanceDetail,
@@ -99,6 +100,7 @@ __all__ = [
     "UsesList",
     "VersionDetail",
     "VersionDiff",
+    "VersionExport",
     "VersionList",
     "a2a_card",
     "a2a_card_of_host",

@@ -157,22 +157,27 @@ class ImportVersion(Create):
     form_class = forms.ImportForm
     act_right = Right.CREATE_VERSION
     heading, submit = "Import an agent", "Import"
-    intro = "A genome file or an A2A agent card becomes a draft. A draft may lack things; what is there must be right."
+    intro = (
+        "A genome, an agent card, a BOM or a record becomes a draft. A draft may lack things; what is there must be "
+        "right, and what the file does not say is not made up."
+    )
     cancel_url = reverse_lazy("registry:version_list")  # type: ignore[assignment]
     success_message = "The draft is stored."
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> services.ImportedVersion:
-        common = {"tenant": self.object, "data": cleaned["data"], "template": cleaned["template"]}
-        if cleaned["kind"] == "agent_card":
-            return services.import_agent_card(**common, actor=actor, reason=cleaned["reason"])
-        return services.import_genome(
-            **common,
-            media_type=cleaned["media_type"],
-            name=cleaned["name"],
-            label=cleaned["label"],
-            actor=actor,
-            reason=cleaned["reason"],
-        )
+        common = {"tenant": self.object, "actor": actor, "reason": cleaned["reason"]}
+        common |= {"data": cleaned["data"], "template": cleaned["template"]}
+        match cleaned["kind"]:
+            case "agent_card":
+                return services.import_agent_card(**common)
+            case "cyclonedx":
+                return services.import_bom(**common)
+            case "oasf":
+                return services.import_record(**common)
+            case "mcp_server":
+                return services.import_server(**common, base=cleaned["version"])
+        names = {name: cleaned[name] for name in ("media_type", "name", "label")}
+        return services.import_genome(**common, **names)
 
     def form_valid(self, form: Any) -> HttpResponse:
         answer = super().form_valid(form)
