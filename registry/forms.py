@@ -349,3 +349,14 @@ class A2ACardForm(ReasonForm):
             if words:
                 found.append(Interface(*words))
         return found
+
+
+class CardKeyForm(ReasonForm):
+    url = forms.CharField(
+        max_length=500, label="Address of the keys", help_text="Exactly as cards name it in “jku”."
+    )
+    internal = forms.BooleanField(
+        required=False,
+        label="Inside our walls",
+        help_text="Its host may have an address that is not public, and speak plain http.",
+    )

@@ -47,6 +47,7 @@ class Navigation:
         Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),
         Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
         Entry("Governance", "Cards and packs", "registry:evidence_list", Right.READ_EVIDENCE, "versions"),
+        Entry("Settings", "Signers of cards", "registry:card_key_list", Right.MANAGE_TENANT, "keys"),
         Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
 

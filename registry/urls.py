@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from arm.ids import converter
 from registry import views
 
-for prefix in ("tpl", "ver", "ins", "env", "prov", "slt"):
+for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks"):
     register_converter(converter(prefix), prefix)
 
 app_name = "registry"
@@ -32,6 +32,9 @@ urlpatterns = [
     path("evidence/<evd:pk>/retry/", views.RetryEvidence.as_view(), name="evidence_retry"),
     path("evidence/<evd:pk>/<slug:kind>/", views.EvidenceFile.as_view(), name="evidence_file"),
     path("profiles/", views.ProfileSettings.as_view(), name="profiles"),
+    path("card-keys/", views.CardKeyList.as_view(), name="card_key_list"),
+    path("card-keys/new/", views.TrustCardKeys.as_view(), name="card_key_trust"),
+    path("card-keys/<cks:pk>/end/", views.EndCardKeys.as_view(), name="card_key_end"),
     path("uses/", views.UsesList.as_view(), name="uses_list"),
     path("fleet/", views.FleetAt.as_view(), name="fleet_at"),
     path("fleet/changed/", views.FleetChanged.as_view(), name="fleet_changed"),

@@ -42,6 +42,7 @@ from registry.models import (
     AgentInstance,
     AgentTemplate,
     AgentVersion,
+    CardKeySource,
     DeploymentSlot,
     Environment,
     Genome,
@@ -784,6 +785,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         cap(running),
         rate(tenant=tenant),
         card(running.version),
+        CardKeySource.objects.create(tenant=tenant, url="https://keys.example/jwks.json"),
         *evaluations(running.version),
         *of_a_provider(running),
     ]

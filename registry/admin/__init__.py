@@ -2,6 +2,7 @@
 
 from .agents import AgentTemplateAdmin, AgentVersionAdmin, GenomeAdmin, PromptAdmin
 from .evidence import VersionEvidenceAdmin
+from .exchange import CardKeySourceAdmin
 from .fleet import AgentInstanceAdmin, KeyScopeAdmin
 from .places import (
     DeploymentSlotAdmin,
@@ -17,6 +18,7 @@ __all__ = [
     "AgentInstanceAdmin",
     "AgentTemplateAdmin",
     "AgentVersionAdmin",
+    "CardKeySourceAdmin",
     "DeploymentSlotAdmin",
     "DirectoryRulesAdmin",
     "EnvironmentAdmin",

@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework import routers
 
+from registry.api.card_keys import CardKeyViewSet
 from registry.api.directory import (
     GenomeSchema,
     GenomeViewSet,
@@ -40,6 +41,7 @@ for noun, viewset in (
     ("roles", RoleViewSet),
     ("environments", EnvironmentViewSet),
     ("providers", ProviderViewSet),
+    ("card-keys", CardKeyViewSet),
 ):
     router.register(noun, viewset, basename=noun)
 

@@ -12,6 +12,7 @@ from .agents import (
     VersionParent,
 )
 from .evidence import VersionEvidence
+from .exchange import CardKeySource
 from .history import Observation
 from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
 from .places import (
@@ -30,6 +31,7 @@ __all__ = [
     "AgentInstance",
     "AgentTemplate",
     "AgentVersion",
+    "CardKeySource",
     "Dependency",
     "DeploymentSlot",
     "DirectoryRules",

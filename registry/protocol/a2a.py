@@ -44,7 +44,7 @@ class About:
 def agent_card(about: About, document: dict[str, Json]) -> tuple[dict[str, Any], list[Problem]]:
     """The unsigned card, and everything that keeps it from being one."""
     skills = [_skill(skill) for skill in document.get("skills", ())]
-    card: dict[str, Any] = _without_empty(
+    card: dict[str, Any] = without_empty(
         {
             "name": about.name,
             "description": about.description,
@@ -60,7 +60,7 @@ def agent_card(about: About, document: dict[str, Json]) -> tuple[dict[str, Any],
             "skills": skills,
         }
     )
-    return card, list(_problems(card, about, [_without_empty(skill) for skill in skills]))
+    return card, list(_problems(card, about, [without_empty(skill) for skill in skills]))
 
 
 def _skill(skill: dict[str, Json]) -> dict[str, Any]:
@@ -130,11 +130,11 @@ def _is_address(url: str) -> bool:
     return parts.scheme in ("https", "http") and bool(parts.hostname)
 
 
-def _without_empty(value: Any) -> Any:
+def without_empty(value: Any) -> Any:
     """The value without empty texts, lists and objects, at any depth."""
     if isinstance(value, dict):
-        kept = {name: _without_empty(member) for name, member in value.items()}
+        kept = {name: without_empty(member) for name, member in value.items()}
         return {name: member for name, member in kept.items() if member not in ("", [], {}, None)}
     if isinstance(value, list):
-        return [kept for item in value if (kept := _without_empty(item)) not in ("", [], {}, None)]
+        return [kept for item in value if (kept := without_empty(item)) not in ("", [], {}, None)]
     return value

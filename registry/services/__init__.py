@@ -1,6 +1,7 @@
 """Every write of the directory: one function per verb."""
 
 from .asking import Duplicate
+from .card_keys import end_card_keys, trust_card_keys
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .exchange import (
     Exported,
@@ -56,6 +57,7 @@ __all__ = [
     "create_role",
     "create_slot",
     "create_version",
+    "end_card_keys",
     "ensure_tenant_defaults",
     "export_pack",
     "export_version",
@@ -83,5 +85,6 @@ __all__ = [
     "set_owners",
     "store_prompt",
     "tell_past",
+    "trust_card_keys",
     "update_template",
 ]

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.text import slugify
 
-from arm import changes, clock, ids, tasks
+from arm import changes, clock, crypto, ids, tasks
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
 from arm.models import ChangeRecord, Tenant, User
 from arm.permissions import require
@@ -20,7 +20,8 @@ from .. import genome as genomes
 from ..genome import Json
 from ..lifecycle import VersionState, version_moves
 from ..models import AgentTemplate, AgentVersion, VersionParent
-from .asking import Duplicate, require_reason, require_same_tenant
+from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
+from .card_keys import check_signatures
 from .genomes import list_dependencies, store_genome
 from .locking import locked
 from .templates import register_template
@@ -170,10 +171,13 @@ def import_agent_card(
     *, tenant: Tenant, data: bytes, actor: User, reason: str, template: AgentTemplate | None = None
 ) -> ImportedVersion:
     """A Draft out of an A2A agent card, for `template` or for an agent of the card's name. Invalid names every
-    wrong member of the card."""
+    wrong member of the card, and a signature that does not hold by the keys at an address that this tenant has listed;
+    what other addresses sign is noted as not verified. Unavailable where a listed one does not answer."""
+    require_on_any(actor, Right.CREATE_VERSION, template or tenant)  # before somebody else is called
     card = parsing.read_a2a_card(data)
     if card.problems:
         raise Invalid("The agent card is not imported.", card.problems)
+    signed, said = check_signatures(tenant, data)
     made = False
     if template is None:
         template, made = template_called(tenant, card.name, card.description, actor, reason)
@@ -185,7 +189,13 @@ def import_agent_card(
         label=card.version_label,
         description=card.description,
     )
-    return ImportedVersion(version, made, (*card.notes, *required_here(version)))
+    if signed:
+        after = {
+            "signatures": [{"kid": one.kid, "jku": one.url} for one in signed],
+            "card": crypto.digest(data),
+        }
+        changes.record(actor, "registry.version.card_verified", version, after=after, reason=reason)
+    return ImportedVersion(version, made, (*card.notes, *said, *required_here(version)))
 
 
 @transaction.atomic

@@ -1,5 +1,6 @@
 """The console's pages of the directory."""
 
+from registry.views.card_keys import CardKeyList, EndCardKeys, TrustCardKeys
 from registry.views.evidence import (
     EvidenceDetail,
     EvidenceFile,
@@ -58,6 +59,8 @@ from registry.views.versions import (
 
 __all__ = [
     "BindSlot",
+    "CardKeyList",
+    "EndCardKeys",
     "EnvironmentCreate",
     "EnvironmentDetail",
     "EnvironmentList",
@@ -97,6 +100,7 @@ __all__ = [
     "TemplateList",
     "TemplateOwners",
     "TemplateRisk",
+    "TrustCardKeys",
     "UsesList",
     "VersionDetail",
     "VersionDiff",

@@ -1,0 +1,29 @@
+"""Whose signatures on agent cards are believed, in the admin."""
+
+from django.contrib import admin
+
+from arm.admin import AdminCommand, ReasonOnly, ScopedAdmin
+from arm.rights import Right
+
+from .. import services
+from ..models import CardKeySource
+
+
+@admin.register(CardKeySource)
+class CardKeySourceAdmin(ScopedAdmin):
+    view_right = Right.MANAGE_TENANT
+    list_display = ("url", "internal", "since", "until", "created_by")
+    list_select_related = ("created_by",)
+    list_filter = (("until", admin.EmptyFieldListFilter), "internal")
+    search_fields = ("url",)
+    fields = readonly_fields = list_display
+    export_columns = (("id", "typeid"), ("address", "url"), ("since", "since"), ("until", "until"))
+    commands = (
+        AdminCommand(
+            "end_card_keys",
+            "Believe them no more",
+            Right.MANAGE_TENANT,
+            lambda row, actor, cleaned: services.end_card_keys(source=row, actor=actor, **cleaned),
+            ReasonOnly,
+        ),
+    )

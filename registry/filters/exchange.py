@@ -1,0 +1,28 @@
+"""Filters of what is exchanged with others."""
+
+from typing import Any
+
+import django_filters
+from django.db.models import QuerySet
+
+from registry.models import CardKeySource
+
+
+class CardKeyFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """Without a choice, what is in force."""
+
+    ended = django_filters.ChoiceFilter(
+        method="over", label="Which", choices=(("ended", "Ended"), ("all", "All")), empty_label="In force"
+    )
+
+    class Meta:
+        model = CardKeySource
+        fields: list[str] = []
+
+    def over(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        return rows  # `filter_queryset` decides, also without a choice
+
+    def filter_queryset(self, queryset: QuerySet[Any]) -> QuerySet[Any]:
+        rows: QuerySet[Any] = super().filter_queryset(queryset)
+        which = self.form.cleaned_data["ended"]
+        return rows if which == "all" else rows.exclude(until=None) if which else rows.filter(until=None)
