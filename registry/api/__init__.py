@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework import routers
 
+from registry.api.bulk import BulkInstances, BulkTemplates
 from registry.api.card_keys import CardKeyViewSet
 from registry.api.directory import (
     GenomeSchema,
@@ -52,6 +53,8 @@ urlpatterns = [
     path("imports/cyclonedx/", ImportBom.as_view(), name="import-cyclonedx"),
     path("imports/mcp-server/", ImportServer.as_view(), name="import-mcp-server"),
     path("imports/oasf/", ImportRecord.as_view(), name="import-oasf"),
+    path("bulk/instances/", BulkInstances.as_view(), name="bulk-instances"),
+    path("bulk/templates/", BulkTemplates.as_view(), name="bulk-templates"),
     path("fleet-at/", FleetAtViewSet.as_view({"get": "list"}), name="fleet-at"),
     path(
         "fleet-at/changed/",

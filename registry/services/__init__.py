@@ -1,6 +1,7 @@
 """Every write of the directory: one function per verb."""
 
 from .asking import Duplicate
+from .bulk import provision_instances, refuse_many, register_templates
 from .card_keys import end_card_keys, trust_card_keys
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .exchange import (
@@ -73,9 +74,12 @@ __all__ = [
     "move_instance",
     "move_version",
     "provision_instance",
+    "provision_instances",
     "publish_a2a_card",
     "read_genome",
+    "refuse_many",
     "register_template",
+    "register_templates",
     "request_instance_release",
     "require_profiles",
     "restrict_instance",

@@ -48,7 +48,7 @@ def register_template(
         intended_use=intended_use,
         out_of_scope=out_of_scope,
         risk=risk,
-        tags=_tags(tags),
+        tags=clean_tags(tags),
         project=project,
         cost_center=cost_center or (project.cost_center if project else "") or tenant.cost_center,
     )
@@ -73,7 +73,7 @@ def update_template(*, template: AgentTemplate, actor: User, reason: str, **valu
         raise TypeError(f"update_template() does not change {', '.join(sorted(unknown))}")
     template = AgentTemplate.objects.select_for_update().get(pk=template.pk)
     if "tags" in values:
-        values["tags"] = _tags(values["tags"])
+        values["tags"] = clean_tags(values["tags"])
     changed = {name: value for name, value in values.items() if getattr(template, name) != value}
     if not changed:
         return template
@@ -147,7 +147,8 @@ def _names(people: Iterable[User]) -> list[str]:
     return sorted(person.username for person in people)
 
 
-def _tags(tags: Sequence[str]) -> list[str]:
+def clean_tags(tags: Sequence[str]) -> list[str]:
+    """Lower case, each once, in order. Invalid for too many or too long ones."""
     cleaned = sorted({tag.strip().lower() for tag in tags if tag.strip()})
     if len(cleaned) > MAX_TAGS or any(len(tag) > 60 for tag in cleaned):
         message = f"At most {MAX_TAGS} tags of at most 60 characters."

@@ -1,0 +1,218 @@
+"""Rows of templates and instances as they come in bulk, from JSON or from a table: every wrong member of every row. Pure."""
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+from uuid import UUID
+
+from arm import ids
+from arm.errors import Problem
+from arm.rights import Risk
+
+from ..genome import pointer
+
+MOST = 10_000
+MOST_PROBLEMS = 1_000
+MAX_LABELS, MAX_TAGS, MAX_OWNERS = 50, 32, 50
+SLUG = re.compile(r"[-a-zA-Z0-9_]+")
+NUMBERED = re.compile(r"([-a-zA-Z0-9_]{1,80})@([1-9][0-9]{0,8})")
+
+Version = UUID | tuple[str, int]
+"""The key of a version, or an agent's short name and the version's number."""
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """One instance to be provisioned. `at` is its place among the rows that came."""
+
+    at: int
+    version: Version
+    environment: str
+    provider: str
+    name: str
+    role: str = ""
+    cost_center: str = ""
+    labels: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class TemplateRow:
+    """One agent to be registered or, where one of this short name is there, to be described so. What is None was not
+    said."""
+
+    at: int
+    slug: str
+    name: str
+    description: str | None = None
+    intended_use: str | None = None
+    out_of_scope: str | None = None
+    risk: Risk | None = None
+    tags: Sequence[str] | None = None
+    cost_center: str | None = None
+    owners: Sequence[str] | None = None
+
+
+Row = TypeVar("Row", InstanceRow, TemplateRow)
+
+
+@dataclass(slots=True)
+class Rows(Generic[Row]):
+    """What was read: the rows that are right in themselves, and what is wrong with the others."""
+
+    rows: list[Row]
+    problems: list[Problem]
+    bad: int = 0
+
+
+def read_instances(given: Sequence[Any]) -> Rows[InstanceRow]:
+    """Rows of `version` (ver_… or short-name@number), `environment`, `provider`, `name`, and perhaps `role`,
+    `cost_center`, `labels`."""
+    return _read(
+        given, _instance, {"version", "environment", "provider", "name", "role", "cost_center", "labels"}
+    )
+
+
+def read_templates(given: Sequence[Any]) -> Rows[TemplateRow]:
+    """Rows of `slug`, `name`, and perhaps what `TemplateRow` has beside them."""
+    found = _read(given, _template, {name for name in TemplateRow.__slots__ if name != "at"})
+    seen: dict[str, int] = {}
+    for row in found.rows:
+        if row.slug in seen and len(found.problems) < MOST_PROBLEMS:
+            message = f"Row {seen[row.slug] + 1} has the same short name."
+            found.bad += 1
+            found.problems.append(Problem(pointer=f"/rows/{row.at}/slug", code="duplicate", message=message))
+        seen.setdefault(row.slug, row.at)
+    return found
+
+
+def _read(given: Sequence[Any], one: Callable[["_Member"], Row], known: set[str]) -> Rows[Row]:
+    found: Rows[Row] = Rows([], [])
+    for at, row in enumerate(given):
+        member = _Member(at, row if isinstance(row, Mapping) else {})
+        if not isinstance(row, Mapping):
+            member.wrong("", "type", "Must be an object.")
+        for name in member.row:
+            if name not in known:
+                member.wrong(str(name), "unknown", "Unknown member.")
+        made = one(member)
+        if member.problems:
+            found.bad += 1
+            found.problems += member.problems[: max(0, MOST_PROBLEMS - len(found.problems))]
+        else:
+            found.rows.append(made)
+    return found
+
+
+def _instance(member: "_Member") -> InstanceRow:
+    return InstanceRow(
+        at=member.at,
+        version=member.version(),
+        environment=member.slug("environment", 40),
+        provider=member.slug("provider", 60),
+        name=member.text("name", 160, required=True) or "",
+        role=member.slug("role", 80, required=False),
+        cost_center=member.text("cost_center", 80) or "",
+        labels=member.labels(),
+    )
+
+
+def _template(member: "_Member") -> TemplateRow:
+    return TemplateRow(
+        at=member.at,
+        slug=member.slug("slug", 80),
+        name=member.text("name", 200, required=True) or "",
+        description=member.text("description", 20_000),
+        intended_use=member.text("intended_use", 20_000),
+        out_of_scope=member.text("out_of_scope", 20_000),
+        risk=member.risk(),
+        tags=member.texts("tags", MAX_TAGS, 60),
+        cost_center=member.text("cost_center", 80),
+        owners=member.texts("owners", MAX_OWNERS, 150),
+    )
+
+
+@dataclass(slots=True)
+class _Member:
+    at: int
+    row: Mapping[str, Any]
+    problems: list[Problem] = field(default_factory=list)
+
+    def wrong(self, name: str, code: str, message: str) -> None:
+        where: list[str | int] = ["rows", self.at, *([name] if name else [])]
+        self.problems.append(Problem(pointer=pointer(where), code=code, message=message))
+
+    def text(self, name: str, most: int, *, required: bool = False) -> str | None:
+        value = self.row.get(name)
+        if value is None or (isinstance(value, str) and not value.strip()):
+            if required:
+                self.wrong(name, "required", "Must not be empty.")
+            return None if value is None else ""
+        if not isinstance(value, str):
+            self.wrong(name, "type", "Must be a string.")
+        elif len(value) > most:
+            self.wrong(name, "maxLength", f"Must have at most {most:,} characters.")
+        elif "\0" in value:
+            self.wrong(name, "text", "The text holds U+0000.")
+        else:
+            return value.strip()
+        return None
+
+    def slug(self, name: str, most: int, *, required: bool = True) -> str:
+        value = self.text(name, most, required=required) or ""
+        if value and not SLUG.fullmatch(value):
+            self.wrong(name, "pattern", "A short name has letters, digits, “-” and “_”.")
+        return value
+
+    def version(self) -> Version:
+        value = self.text("version", 100, required=True) or ""
+        if numbered := NUMBERED.fullmatch(value):
+            return numbered[1], int(numbered[2])
+        try:
+            return ids.decode("ver", value)
+        except ValueError:
+            if value:
+                self.wrong("version", "pattern", "Must be ver_…, or an agent's short name, “@” and a number.")
+            return UUID(int=0)
+
+    def risk(self) -> Risk | None:
+        value = self.text("risk", 8)
+        if not value:
+            return None
+        if value not in Risk.values:
+            self.wrong("risk", "enum", f"Must be one of {', '.join(Risk.values)}.")
+            return None
+        return Risk(value)
+
+    def labels(self) -> Mapping[str, str]:
+        value = self.row.get("labels")
+        if value is None:
+            return {}
+        if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
+            self.wrong("labels", "type", "Must be an object of strings.")
+        elif len(value) > MAX_LABELS or any(len(text) > 200 for pair in value.items() for text in pair):
+            self.wrong("labels", "maxLength", f"At most {MAX_LABELS} labels of at most 200 characters.")
+        else:
+            return dict(value)
+        return {}
+
+    def texts(self, name: str, most: int, longest: int) -> list[str] | None:
+        value = self.row.get(name)
+        if value is None:
+            return None
+        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+            self.wrong(name, "type", "Must be a list of strings.")
+        elif len(value) > most or any(len(text) > longest for text in value):
+            self.wrong(name, "maxItems", f"At most {most} of at most {longest} characters.")
+        else:
+            return [text.strip() for text in value if text.strip()]
+        return None
+
+
+def of_rows(problems: Sequence[Problem]) -> Iterator[tuple[int, str, Problem]]:
+    """(place of the row, member or '', problem) of each problem that is one of a row."""
+    for problem in problems:
+        _, _, rest = problem["pointer"].partition("/rows/")
+        place, _, member = rest.partition("/")
+        if place.isdigit():
+            yield int(place), member, problem

@@ -1,0 +1,376 @@
+"""Many templates or instances at once: judged row by row, rights asked once per scope, stored together or not at all."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Model, Prefetch, QuerySet
+
+from arm import changes, clock, tasks
+from arm.changes import Change
+from arm.errors import Invalid, NotAllowed, Problem, TooLarge
+from arm.models import Membership, Tenant, User
+from arm.permissions import allowed, visible
+from arm.rights import Right, Risk
+
+from .. import gates
+from ..lifecycle import VersionState
+from ..models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    Environment,
+    InstanceInterval,
+    InstanceStatus,
+    Ownership,
+    Provider,
+    RoleDefinition,
+)
+from ..protocol.rows import MOST, MOST_PROBLEMS, InstanceRow, TemplateRow, Version
+from .asking import require_reason
+from .templates import clean_tags, set_owners, update_template
+
+BATCH = 2_000
+MATTER = ("description", "intended_use", "out_of_scope", "risk", "tags", "cost_center")
+
+
+@dataclass(slots=True)
+class Judged:
+    """What the rows come to: for each good one what would happen, for the others why not."""
+
+    create: list[Any] = field(default_factory=list)
+    update: list[tuple[AgentTemplate, dict[str, Any], list[User]]] = field(default_factory=list)
+    problems: list[Problem] = field(default_factory=list)
+    bad: int = 0
+    outcomes: dict[int, str] = field(default_factory=dict)
+    """Place of a good row → create, update or same."""
+
+    def wrong(self, at: int, member: str, code: str, message: str) -> None:
+        if len(self.problems) < MOST_PROBLEMS:
+            where = f"/rows/{at}/{member}" if member else f"/rows/{at}"
+            self.problems.append(Problem(pointer=where, code=code, message=message))
+
+
+def refuse_many(count: int) -> None:
+    """TooLarge beyond what one transaction takes."""
+    if count > MOST:
+        raise TooLarge(f"{count:,} rows; at most {MOST:,} come at once. Send the rest in another request.")
+
+
+def refuse_wrong(judged: Judged, total: int) -> None:
+    """Invalid, naming every wrong row; NotAllowed where rights are all that is missing."""
+    if not judged.problems:
+        return
+    message = f"{judged.bad:,} of {total:,} rows are wrong; nothing is stored."
+    if all(problem["code"] == "not_allowed" for problem in judged.problems):
+        raise NotAllowed(message, errors=judged.problems)
+    raise Invalid(message, judged.problems, wrong_rows=judged.bad)
+
+
+# --- instances -----------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def provision_instances(
+    *, tenant: Tenant, rows: Sequence[InstanceRow], actor: User, reason: str, dry_run: bool = False
+) -> list[AgentInstance]:
+    """A new instance in Provisioning for every row, or Invalid with a pointer for everything wrong and none at all.
+
+    `dry_run`: the same judgement, and nothing stored. TooLarge beyond 10,000 rows.
+    """
+    require_reason(reason)
+    refuse_many(len(rows))
+    judged = judge_instances(tenant, rows, actor)
+    refuse_wrong(judged, len(rows))
+    if not dry_run:
+        store_instances(judged.create, actor, reason)
+    made: list[AgentInstance] = judged.create
+    return made
+
+
+def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) -> Judged:
+    """What each row would make, by rows that the actor may see and rights that the actor holds, in a few queries."""
+    versions = _versions(tenant, [row.version for row in rows], actor)
+    places = _by_slug(Environment, tenant, {row.environment for row in rows}, actor)
+    providers = _by_slug(Provider, tenant, {row.provider for row in rows}, actor)
+    roles = _by_slug(RoleDefinition, tenant, {row.role for row in rows if row.role}, actor)
+    found = {version.template for version in versions.values()}
+    may = {
+        held.pk
+        for scopes in (found, places.values(), providers.values())
+        for held in _held(list(scopes), actor, Right.PROVISION_INSTANCE)
+    }
+    now, judged = clock.now(), Judged()
+    for row in rows:
+        before = len(judged.problems)
+        version, place = versions.get(row.version), places.get(row.environment)
+        provider, role = providers.get(row.provider), roles.get(row.role)
+        for member, held in (("version", version), ("environment", place), ("provider", provider)):
+            if held is None:
+                judged.wrong(row.at, member, "unknown", UNKNOWN)
+        if row.role and role is None:
+            judged.wrong(row.at, "role", "unknown", UNKNOWN)
+        if version is None or place is None or provider is None or (row.role and role is None):
+            judged.bad += 1
+            continue
+        if version.state in (VersionState.DEPRECATED, VersionState.RETIRED):
+            message = f"{version} is {version.get_state_display()}; nothing new is provisioned from it."
+            judged.wrong(row.at, "version", "conflict", message)
+        if not may & {version.template_id, place.pk, provider.pk}:
+            message = f"You may not provision instance: {version.template} or {place} or {provider}."
+            judged.wrong(row.at, "", "not_allowed", message)
+        if len(judged.problems) > before:
+            judged.bad += 1
+            continue
+        judged.outcomes[row.at] = "create"
+        judged.create.append(
+            AgentInstance(
+                tenant_id=tenant.pk,
+                version=version,
+                template=version.template,
+                environment=place,
+                provider=provider,
+                role=role,
+                name=row.name,
+                cost_center=row.cost_center
+                or (role.cost_center if role else "")
+                or version.template.cost_center,
+                labels=dict(row.labels),
+                state_since=now,
+                created_at=now,
+            )
+        )
+    return judged
+
+
+UNKNOWN = "There is no such row, or it is not yours to use."
+
+
+def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> None:
+    """Write what `judge_instances` made, with a change record each. For services that have judged, in a transaction."""
+    AgentInstance.objects.bulk_create(made, batch_size=BATCH)
+    InstanceStatus.objects.bulk_create(
+        (InstanceStatus(instance=row, tenant_id=row.tenant_id) for row in made), batch_size=BATCH
+    )
+    InstanceInterval.objects.bulk_create(
+        (
+            InstanceInterval(
+                tenant_id=row.tenant_id,
+                instance=row,
+                state=row.state,
+                version_id=row.version_id,
+                since=row.state_since,
+                known_from=row.state_since,
+            )
+            for row in made
+        ),
+        batch_size=BATCH,
+    )
+    records = changes.record_all(
+        actor,
+        "registry.instance.provisioned",
+        (
+            Change(
+                row,
+                after={
+                    "version": row.version.typeid,
+                    "environment": row.environment.slug,
+                    "provider": row.provider.slug,
+                    "slot": "",
+                    "state": row.state,
+                },
+            )
+            for row in made
+        ),
+        reason=reason,
+    )
+    for record, row in zip(records, made, strict=True):
+        tasks.announce(
+            "registry.instance.moved",
+            tenant_id=row.tenant_id,
+            instance_id=str(row.pk),
+            change_id=str(record.pk),
+            state=row.state,
+        )
+    gates.tell_changed([row.pk for row in made], actor, reason)
+
+
+def _versions(tenant: Tenant, named: Iterable[Version], actor: User) -> dict[Version, AgentVersion]:
+    keys = {one for one in named if isinstance(one, UUID)}
+    numbered = {one for one in named if not isinstance(one, UUID)}
+    rows = AgentVersion.objects.filter(tenant=tenant).select_related("template")
+    seen = visible(rows, actor, Right.READ_DIRECTORY)
+    found: dict[Version, AgentVersion] = {row.pk: row for row in seen.filter(pk__in=keys)}
+    if numbered:
+        slugs, numbers = {slug for slug, _ in numbered}, {number for _, number in numbered}
+        for row in seen.filter(template__slug__in=slugs, number__in=numbers):
+            found[row.template.slug, row.number] = row
+    return found
+
+
+def _by_slug(model: type[Any], tenant: Tenant, slugs: set[str], actor: User) -> dict[str, Any]:
+    rows: QuerySet[Any] = model._default_manager.filter(tenant=tenant, slug__in=slugs)
+    return {row.slug: row for row in visible(rows, actor, Right.READ_DIRECTORY)}
+
+
+def _held(rows: Sequence[Model], actor: User, right: Right) -> list[Model]:
+    if not rows:
+        return []
+    model = type(rows[0])
+    return list(visible(model._default_manager.filter(pk__in=[row.pk for row in rows]), actor, right))
+
+
+# --- templates -----------------------------------------------------------------------------------------------
+
+
+@transaction.atomic
+def register_templates(
+    *,
+    tenant: Tenant,
+    rows: Sequence[TemplateRow],
+    actor: User,
+    reason: str,
+    dry_run: bool = False,
+    update: bool = False,
+) -> Judged:
+    """An agent for every row, or Invalid with a pointer for everything wrong and none at all.
+
+    A short name that is taken is wrong, unless `update`: then what the row says of that agent is changed, by the same
+    services and rights as one at a time. TooLarge beyond 10,000 rows.
+    """
+    require_reason(reason)
+    refuse_many(len(rows))
+    Tenant.objects.select_for_update().get(pk=tenant.pk)  # short names are given one at a time
+    judged = judge_templates(tenant, rows, actor, update=update)
+    refuse_wrong(judged, len(rows))
+    if not dry_run:
+        store_templates(judged, actor, reason)
+    return judged
+
+
+def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *, update: bool) -> Judged:
+    """What each row would make or change."""
+    judged = Judged()
+    names = {name for row in rows for name in row.owners or ()}
+    people = {
+        held.user.username: held.user
+        for held in Membership.objects.filter(
+            tenant=tenant, active=True, user__username__in=names
+        ).select_related("user")
+    }
+    now = Prefetch("ownerships", Ownership.objects.filter(until=None).select_related("user"), to_attr="owned")
+    taken = {
+        held.slug: held
+        for held in AgentTemplate.objects.filter(tenant=tenant, slug__in={row.slug for row in rows})
+        .select_related("tenant")
+        .prefetch_related(now)
+    }
+    may_create = allowed(actor, Right.CREATE_VERSION, tenant)
+    may = {
+        right: {held.pk for held in _held(list(taken.values()), actor, right)}
+        for right in (Right.READ_DIRECTORY, Right.CREATE_VERSION, Right.MANAGE_DIRECTORY)
+    }
+    for row in rows:
+        before = len(judged.problems)
+        held = taken.get(row.slug)
+        for name in row.owners or ():
+            if name not in people:
+                judged.wrong(row.at, "owners", "unknown", f"There is no such member: {name[:80]}.")
+        owners = [people[name] for name in dict.fromkeys(row.owners or ()) if name in people]
+        values: dict[str, Any] = {}
+        if held is None:
+            if not may_create:
+                judged.wrong(row.at, "", "not_allowed", f"You may not create version: {tenant}.")
+        elif not update or held.pk not in may[Right.READ_DIRECTORY]:
+            judged.wrong(row.at, "slug", "duplicate", f"There is already an agent “{row.slug}”.")
+        else:
+            values = _changes(row, held)
+            if row.owners is None or {person.pk for person in owners} == {own.user_id for own in held.owned}:
+                owners = []
+            _require_change(judged, row, held, values, owners, may)
+        if len(judged.problems) > before:
+            judged.bad += 1
+        elif held is None:
+            judged.create.append((_new(tenant, row), owners or [actor]))
+            judged.outcomes[row.at] = "create"
+        elif values or owners:
+            judged.update.append((held, values, owners))
+            judged.outcomes[row.at] = "update"
+        else:
+            judged.outcomes[row.at] = "same"
+    return judged
+
+
+def _new(tenant: Tenant, row: TemplateRow) -> AgentTemplate:
+    return AgentTemplate(
+        tenant=tenant,
+        slug=row.slug,
+        name=row.name,
+        description=row.description or "",
+        intended_use=row.intended_use or "",
+        out_of_scope=row.out_of_scope or "",
+        risk=row.risk or Risk.MEDIUM,
+        tags=clean_tags(row.tags or ()),
+        cost_center=row.cost_center or tenant.cost_center,
+    )
+
+
+def _changes(row: TemplateRow, held: AgentTemplate) -> dict[str, Any]:
+    """What the row says otherwise than the agent is; what it does not say stays."""
+    said: dict[str, Any] = {"name": row.name}
+    for name in MATTER:
+        if (value := getattr(row, name)) is not None:
+            said[name] = clean_tags(value) if name == "tags" else value
+    return {name: value for name, value in said.items() if getattr(held, name) != value}
+
+
+def _require_change(
+    judged: Judged,
+    row: TemplateRow,
+    held: AgentTemplate,
+    values: Mapping[str, Any],
+    owners: Sequence[User],
+    may: Mapping[Right, set[UUID]],
+) -> None:
+    needed = {Right.CREATE_VERSION: bool(values), Right.MANAGE_DIRECTORY: "risk" in values or bool(owners)}
+    for right, asked in needed.items():
+        if asked and held.pk not in may[right]:
+            judged.wrong(row.at, "", "not_allowed", f"You may not {right.words}: {held}.")
+
+
+def store_templates(judged: Judged, actor: User, reason: str) -> None:
+    """Write what `judge_templates` found. For services that have judged, in the transaction that holds the tenant."""
+    AgentTemplate.objects.bulk_create((made for made, _ in judged.create), batch_size=BATCH)
+    Ownership.objects.bulk_create(
+        (
+            Ownership(tenant_id=made.tenant_id, template=made, user=person)
+            for made, owners in judged.create
+            for person in owners
+        ),
+        batch_size=BATCH,
+    )
+    changes.record_all(
+        actor,
+        "registry.template.registered",
+        (
+            Change(
+                made,
+                after={
+                    "slug": made.slug,
+                    "name": made.name,
+                    "risk": made.risk,
+                    "tags": made.tags,
+                    "owners": sorted(person.username for person in owners),
+                },
+            )
+            for made, owners in judged.create
+        ),
+        reason=reason,
+    )
+    for held, values, owners in judged.update:
+        if values:
+            update_template(template=held, actor=actor, reason=reason, **values)
+        if owners:
+            set_owners(template=held, owners=owners, actor=actor, reason=reason)
