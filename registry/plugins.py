@@ -45,6 +45,7 @@ class Navigation:
         Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),
         Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
         Entry("Governance", "Cards and packs", "registry:evidence_list", Right.READ_EVIDENCE, "versions"),
+        Entry("Governance", "Integrity", "registry:integrity", Right.READ_DIRECTORY, "versions"),
         Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
 

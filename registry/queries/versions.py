@@ -1,10 +1,12 @@
 """A version as its page shows it: genome in words, next steps, differences, lineage, what runs it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models import Q
 
-from arm.errors import Invalid
+from arm.errors import Problem
 from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
 from arm.queries import single_handed
@@ -13,7 +15,7 @@ from arm.rights import Right
 from .. import gates, genome
 from ..genome import Change, Flag, Json, Summary
 from ..lifecycle import Phase, VersionState, version_moves, version_track
-from ..models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules
+from ..models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules, IntegrityFinding, Prompt
 from .related import SHOWN, changes_of, owners, with_staleness
 
 
@@ -59,6 +61,7 @@ class Comparison:
 @dataclass(frozen=True, slots=True)
 class VersionPage:
     genome: GenomeView
+    unkept: tuple[tuple[Problem, str], ...]
     profiles: tuple[tuple[str, str, str], ...]
     steps: tuple[Step, ...]
     track: tuple[dict[str, str], ...]
@@ -98,10 +101,13 @@ def genome_view(document: dict[str, Json]) -> GenomeView:
 
 def stored_document(version: AgentVersion) -> dict[str, Json]:
     """The genome's bytes as JSON; nothing where they are none any more."""
-    try:
-        return genome.read(bytes(version.genome.content), media_type="application/json").document
-    except Invalid:
-        return {}
+    return version.genome.document()
+
+
+def tampered_among(genomes: Collection[UUID]) -> frozenset[UUID]:
+    """Which of these genomes were found not to match their digest, and not seen to match since."""
+    found = IntegrityFinding.objects.filter(genome__in=genomes, restored_at=None)
+    return frozenset(found.values_list("genome_id", flat=True))
 
 
 def compare(version: AgentVersion, document: dict[str, Json], other: AgentVersion) -> Comparison | None:
@@ -131,8 +137,10 @@ def version_page(version: AgentVersion, document: dict[str, Json], actor: User) 
     running = visible(AgentInstance.objects.for_list().filter(version=version), actor, Right.READ_DIRECTORY)
     bound = DeploymentSlot.objects.filter(Q(current_version=version) | Q(previous_version=version))
     other = predecessor(version)
+    view = genome_view(document)
     return VersionPage(
-        genome=genome_view(document),
+        genome=view,
+        unkept=tuple(Prompt.objects.lacking(version.tenant_id, document)) if view.summary else (),
         profiles=_profiles(version, document),
         steps=steps,
         track=_track(version, steps),

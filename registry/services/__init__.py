@@ -12,6 +12,7 @@ from .instances import (
     request_instance_release,
     restrict_instance,
 )
+from .integrity import begin_sweep, note_tampered, sweep_on
 from .places import (
     create_environment,
     create_project,
@@ -37,6 +38,7 @@ __all__ = [
     "Duplicate",
     "ImportedVersion",
     "ReadGenome",
+    "begin_sweep",
     "bind_slot",
     "create_environment",
     "create_project",
@@ -54,6 +56,7 @@ __all__ = [
     "issue_workload_token",
     "move_instance",
     "move_version",
+    "note_tampered",
     "provision_instance",
     "publish_a2a_card",
     "read_genome",
@@ -66,6 +69,7 @@ __all__ = [
     "save_genome",
     "set_owners",
     "store_prompt",
+    "sweep_on",
     "tell_past",
     "update_template",
 ]

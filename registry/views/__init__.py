@@ -21,6 +21,7 @@ from registry.views.instances import (
     ProvisionInstance,
     RequestRelease,
 )
+from registry.views.integrity import Integrity, StorePrompt
 from registry.views.places import (
     BindSlot,
     EnvironmentCreate,
@@ -71,6 +72,7 @@ __all__ = [
     "InstanceDetail",
     "InstanceList",
     "InstancePast",
+    "Integrity",
     "IssueCard",
     "IssueWorkloadToken",
     "MoveInstance",
@@ -89,6 +91,7 @@ __all__ = [
     "SlotCreate",
     "SlotDetail",
     "SlotList",
+    "StorePrompt",
     "TellPast",
     "TemplateCreate",
     "TemplateDetail",

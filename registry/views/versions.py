@@ -44,7 +44,10 @@ class VersionList(CursorList):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may = may_anywhere(self.request, Right.CREATE_VERSION)
-        return super().get_context_data(may_create=may, **kwargs)
+        context = super().get_context_data(may_create=may, **kwargs)
+        shown = {row.genome_id for row in context["object_list"]}
+        context["tampered"] = queries.tampered_among(shown)
+        return context
 
 
 class VersionDetail(Scoped, DetailView[AgentVersion]):
