@@ -6,6 +6,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
+from arm import ids
 from arm.errors import Problem
 from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
@@ -13,9 +14,17 @@ from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates, genome
-from ..genome import Change, Flag, Json, Summary
+from ..genome import Change, Flag, Json, Operation, Summary
 from ..lifecycle import Phase, VersionState, version_moves, version_track
-from ..models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules, IntegrityFinding, Prompt
+from ..models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    DeploymentSlot,
+    DirectoryRules,
+    IntegrityFinding,
+    Prompt,
+)
 from .related import SHOWN, changes_of, owners, with_staleness
 
 
@@ -56,6 +65,7 @@ class Comparison:
 
     other: AgentVersion
     changes: tuple[Change, ...]
+    patch: tuple[Operation, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +125,30 @@ def compare(version: AgentVersion, document: dict[str, Json], other: AgentVersio
     before = stored_document(other)
     if not before or not document or genome.wrong(before) or genome.wrong(document):
         return None
-    return Comparison(other, tuple(genome.diff(before, document)))
+    return Comparison(other, tuple(genome.diff(before, document)), tuple(genome.patch(before, document)))
+
+
+def comparable(version: AgentVersion, text: str, actor: User) -> tuple[AgentVersion, ...]:
+    """Versions that the actor may see and that `text` names: by identifier, digest, label or the agent's name; without
+    a text the latest of the same agent."""
+    rows = visible(AgentVersion.objects.for_list(), actor, Right.READ_DIRECTORY).exclude(pk=version.pk)
+    text = text.strip()
+    if not text:
+        return tuple(rows.filter(template=version.template_id).order_by("-number")[:SHOWN])
+    wanted = Q(
+        template__in=AgentTemplate.objects.filter(Q(name__icontains=text) | Q(slug__icontains=text)).values(
+            "pk"
+        )
+    )
+    wanted |= Q(label__icontains=text)
+    if text.startswith("ver_"):
+        try:
+            wanted = Q(pk=ids.decode("ver", text))
+        except ValueError:
+            return ()
+    elif text.startswith("sha256:"):
+        wanted = Q(genome__digest__startswith=text)
+    return tuple(rows.filter(wanted)[: 2 * SHOWN])
 
 
 def predecessor(version: AgentVersion) -> AgentVersion | None:
