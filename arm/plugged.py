@@ -5,6 +5,8 @@ Dotted paths, like MIDDLEWARE: an app names what it offers, nobody imports upwar
 
 PROMOTION_GATES: list[str] = [
     "registry.gates.GenomeComplete",
+    "registry.gates.GenomeIntact",
+    "registry.gates.PromptsKept",
     "registry.gates.NoLiveInstance",
     "policy.plugins.PolicyValidates",
     "evaluation.plugins.SuiteAssigned",
@@ -13,12 +15,17 @@ PROMOTION_GATES: list[str] = [
 ]
 ACTIVATION_GATES: list[str] = [
     "registry.gates.VersionMayRun",
+    "registry.gates.GenomeIntact",
     "registry.gates.TelemetrySeen",
     "policy.plugins.PolicyBound",
     "costs.plugins.WithinCap",
 ]
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
-BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.SlotHasPolicy"]
+BINDING_GATES: list[str] = [
+    "registry.gates.VersionMayBeBound",
+    "registry.gates.GenomeIntact",
+    "policy.plugins.SlotHasPolicy",
+]
 RESTRICTION_EFFECTS: list[str] = [
     "policy.plugins.ApprovalsVoided"
 ]  # what else ends when an instance is stopped
@@ -105,6 +112,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
     ("caps passed", "costs.tasks.sweep_caps", 1),
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
+    ("integrity", "registry.tasks.sweep_everywhere", 30),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
     ("federation", "federation.tasks.look_everywhere", 0.25),

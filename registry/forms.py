@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from arm import ids
+from arm import crypto, ids
 from arm.forms import MomentInput
 from arm.models import User
 from arm.permissions import visible
@@ -15,7 +15,7 @@ from arm.rights import Right, Risk
 from .genome import PROFILES
 from .genome.reading import MAX_BYTES
 from .lifecycle import InstanceState, VersionState
-from .models import AgentTemplate, AgentVersion, Environment, Provider, RoleDefinition
+from .models import MAX_PROMPT_BYTES, AgentTemplate, AgentVersion, Environment, Provider, RoleDefinition
 from .protocol.a2a import BINDINGS, Interface
 
 
@@ -192,6 +192,35 @@ class ProfilesForm(ReasonForm):
         label="Required profiles",
         help_text="A version without one of them cannot be tested, proposed or approved.",
     )
+    prompts_kept = forms.BooleanField(
+        required=False,
+        label="Prompts must be stored here",
+        help_text="A genome that names a prompt which is not stored is refused; versions that have one are not promoted.",
+    )
+
+
+class PromptForm(ReasonForm):
+    """A prompt as it is, byte for byte: a text field of a browser would change its line ends."""
+
+    file = forms.FileField(help_text="UTF-8 text, at most 1 MiB; stored as it is.")
+    media_type = forms.CharField(max_length=100, initial="text/plain; charset=utf-8")
+    digest = forms.CharField(
+        max_length=71, required=False, help_text="What a genome calls it, to be sure that it is this one."
+    )
+
+    def clean_file(self) -> bytes:
+        upload = self.cleaned_data["file"]
+        if upload.size > MAX_PROMPT_BYTES:
+            raise ValidationError(f"A prompt has at most {MAX_PROMPT_BYTES:,} bytes.")
+        data: bytes = upload.read()
+        return data
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        wanted, data = cleaned.get("digest"), cleaned.get("file")
+        if wanted and data is not None and crypto.digest(data) != wanted.strip():
+            self.add_error("file", f"The digest of this file is {crypto.digest(data)}.")
+        return cleaned
 
 
 class MoveVersionForm(ReasonForm):

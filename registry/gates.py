@@ -14,18 +14,20 @@ from django.conf import settings
 from django.urls import reverse
 
 from arm import clock
-from arm.errors import Conflict, Invalid, Problem
+from arm.errors import Conflict, Problem
 from arm.models import User
 from arm.ports import implementation, implementations
 from arm.rights import Right, Risk
 
 from . import genome
 from .lifecycle import RUNNABLE, InstanceState, VersionState
-from .models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules, Environment
+from .models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules, Environment, Prompt
 
 APPROVAL = "apr"
 """How identifiers of approval requests begin, for who is told of one."""
 QUIET = timedelta(seconds=60)
+TESTED_ON = (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED)
+"""The steps of a version that ask what it is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +201,49 @@ def missing_profiles(version: AgentVersion) -> list[Problem]:
     wanted = DirectoryRules.objects.profiles_of(version.tenant_id)
     if not wanted:
         return []
-    try:
-        document = genome.read(bytes(version.genome.content), media_type="application/json").document
-    except Invalid:  # tampered: what cannot be read describes nothing
-        document = {}
+    document = version.genome.document()
     lacking = {problem["pointer"]: problem for problem in genome.missing(document, required_profiles=wanted)}
     return [lacking[f"/{name}"] for name in wanted if f"/{name}" in lacking]
+
+
+class PromptsKept:
+    """Before Testing, Candidate and Approved, where the tenant wants its prompts here: every one of them is."""
+
+    name = "prompts stored"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        if to not in TESTED_ON or not DirectoryRules.objects.prompts_kept_by(version.tenant_id):
+            said = "Asked before Testing, Candidate and Approved, where prompts must be stored here."
+            return Verdict(self.name, True, said, applies=False)
+        if lacking := Prompt.objects.lacking(version.tenant_id, version.genome.document()):
+            said = " ".join(f"{problem['message']} ({problem['pointer']})" for problem, _ in lacking)
+            mend = f"{reverse('registry:prompt_store')}?digest={lacking[0][1]}"
+            return Verdict(self.name, False, said, mend, Right.CREATE_VERSION.value)
+        return Verdict(self.name, True, "Every prompt of it is stored here.")
+
+
+class GenomeIntact:
+    """Before anything is promoted, bound or activated: the stored genome still is what its digest says."""
+
+    name = "genome intact"
+
+    def check(
+        self,
+        subject: AgentVersion | AgentInstance | DeploymentSlot,
+        to: VersionState | AgentVersion | None = None,
+    ) -> Verdict:
+        """As a gate of promotion, of activation or of binding."""
+        if isinstance(to, VersionState) and to not in TESTED_ON:
+            said = "Asked before Testing, Candidate and Approved only."
+            return Verdict(self.name, True, said, applies=False)
+        if isinstance(to, AgentVersion):
+            version = to
+        else:
+            version = subject if isinstance(subject, AgentVersion) else subject.version  # type: ignore[union-attr]
+        if not version.genome.intact:
+            said = f"The stored genome of {version} does not match its digest: it was changed behind ARM."
+            return Verdict(self.name, False, said, version.get_absolute_url())
+        return Verdict(self.name, True, "The stored genome matches its digest, recomputed just now.")
 
 
 class GenomeComplete:
@@ -214,7 +253,7 @@ class GenomeComplete:
     name = "genome complete"
 
     def check(self, version: AgentVersion, to: VersionState) -> Verdict:
-        if to not in (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED):
+        if to not in TESTED_ON:
             return Verdict(
                 self.name, True, "Asked before Testing, Candidate and Approved only.", applies=False
             )

@@ -48,6 +48,7 @@ class Navigation:
         Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
         Entry("Governance", "Cards and packs", "registry:evidence_list", Right.READ_EVIDENCE, "versions"),
         Entry("Settings", "Signers of cards", "registry:card_key_list", Right.MANAGE_TENANT, "keys"),
+        Entry("Governance", "Integrity", "registry:integrity", Right.READ_DIRECTORY, "versions"),
         Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
 

@@ -175,14 +175,22 @@ class VersionViewSet(Exports, DirectoryViewSet[AgentVersion]):
 
     @extend_schema(
         parameters=[
-            OpenApiParameter("with", str, description="The other version; default: its predecessor.")
+            OpenApiParameter("with", str, description="The other version; default: its predecessor."),
+            OpenApiParameter(
+                "as", str, enum=["changes", "patch"], description="In words, or as a JSON Patch (RFC 6902)."
+            ),
         ],
         responses=words.ChangeOut(many=True),
     )
     @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
     def diff(self, request: Request, id: str) -> Response:
-        """Field by field, from the other version to this one."""
+        """Field by field, from the other version to this one: in words, or with `as=patch` as a JSON Patch that makes
+        this version's genome of the other's."""
         version = self.get_object()
+        form = request.query_params.get("as", "changes")
+        if form not in ("changes", "patch"):
+            message = "Must be changes or patch."
+            raise Invalid(message, [Problem(pointer="/as", code="enum", message=message)])
         asked = request.query_params.get("with", "")
         other = queries.predecessor(version)
         if asked:
@@ -193,6 +201,8 @@ class VersionViewSet(Exports, DirectoryViewSet[AgentVersion]):
         compared = queries.compare(version, queries.stored_document(version), other)
         if compared is None:
             raise services.Tampered("One of the two genomes cannot be read as it should be.")
+        if form == "patch":
+            return Response(compared.patch, content_type="application/json-patch+json")
         return Response([asdict(change) for change in compared.changes])
 
 

@@ -170,6 +170,9 @@ class VersionFilter(SearchSet):
     production = django_filters.BooleanFilter(
         method="in_production", label="Runs in production", widget=forms.CheckboxInput
     )
+    tampered = django_filters.BooleanFilter(
+        method="was_tampered", label="Tampered", widget=forms.CheckboxInput
+    )
     uses = django_filters.CharFilter(method="using", label="Uses (tool, model, dataset, agent)")
     created_from = django_filters.DateFilter(
         field_name="created_at", lookup_expr="date__gte", label="Created from", widget=_date()
@@ -191,6 +194,9 @@ class VersionFilter(SearchSet):
 
     def with_card(self, rows: Any, name: str, value: str) -> Any:
         return rows.with_card(value)
+
+    def was_tampered(self, rows: Any, name: str, value: bool) -> Any:
+        return rows.tampered() if value else rows
 
     def in_production(self, rows: Any, name: str, value: bool) -> Any:
         return rows.in_production() if value else rows

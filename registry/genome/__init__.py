@@ -2,6 +2,7 @@
 
 from registry.genome.checking import Flag, check, completeness, missing, risk_flags, wrong
 from registry.genome.comparing import Change, Model, Summary, diff, summary
+from registry.genome.patching import Operation, patch
 from registry.genome.reading import Parsed, pointer, read
 from registry.genome.schema import NAME, PROFILES, REQUIRED, SCHEMA, Json
 from registry.genome.sealing import Sealed, normalise, prune, seal
@@ -15,6 +16,7 @@ __all__ = [
     "Flag",
     "Json",
     "Model",
+    "Operation",
     "Parsed",
     "Sealed",
     "Summary",
@@ -23,6 +25,7 @@ __all__ = [
     "diff",
     "missing",
     "normalise",
+    "patch",
     "pointer",
     "prune",
     "read",

@@ -114,7 +114,7 @@ def _member(
 def _items(
     old: list[Json], new: list[Json], rule: dict[str, Json], path: Path, said: str
 ) -> Iterator[Change]:
-    was, now = _keyed(old, rule["x-arm-set"]), _keyed(new, rule["x-arm-set"])
+    was, now = keyed(old, rule["x-arm-set"]), keyed(new, rule["x-arm-set"])
     for key, (index, item) in was.items():
         label = _label(said, item)
         if key not in now:
@@ -127,8 +127,8 @@ def _items(
             yield Change(pointer((*path, index)), "added", None, item, f"{_label(said, item)} added")
 
 
-def _keyed(items: list[Json], by: list[str]) -> dict[Any, tuple[int, Json]]:
-    """Items by their key in the set; several with one key (fallbacks without order) are told apart by place."""
+def keyed(items: list[Json], by: list[str]) -> dict[Any, tuple[int, Json]]:
+    """Items by their key in the set, each with its place; several with one key (fallbacks without order) are told apart by place."""
     seen: Counter[Any] = Counter()
     keyed = {}
     for index, item in enumerate(items):

@@ -1,12 +1,50 @@
-"""Values that look like secrets. Written to be right when it speaks: a refusal stops somebody's work."""
+"""Values that look like secrets. Right when it speaks: a refusal stops somebody's work.
+
+The detectors of detect-secrets for tokens of a known shape, and our own patterns beside them: for shapes that it does
+not know, and in place of its patterns that a stranger's text can make quadratic (OpenAI, npm, JWT). Its detectors of
+entropy and of words like “password” are not asked: digests and prose are full of what they report. Only
+`analyze_string` is called, which reads no settings and no network, so threads share nothing.
+"""
 
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+
+from detect_secrets.plugins.aws import AWSKeyDetector
+from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
+from detect_secrets.plugins.base import BasePlugin
+from detect_secrets.plugins.discord import DiscordBotTokenDetector
+from detect_secrets.plugins.github_token import GitHubTokenDetector
+from detect_secrets.plugins.gitlab_token import GitLabTokenDetector
+from detect_secrets.plugins.mailchimp import MailchimpDetector
+from detect_secrets.plugins.private_key import PrivateKeyDetector
+from detect_secrets.plugins.pypi_token import PypiTokenDetector
+from detect_secrets.plugins.sendgrid import SendGridDetector
+from detect_secrets.plugins.slack import SlackDetector
+from detect_secrets.plugins.square_oauth import SquareOAuthDetector
+from detect_secrets.plugins.stripe import StripeDetector
+from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
+from detect_secrets.plugins.twilio import TwilioKeyDetector
 
 from registry.genome.schema import Json
 
+_DETECTORS: tuple[tuple[str, BasePlugin], ...] = (
+    ("an AWS key", AWSKeyDetector()),
+    ("an Azure storage key", AzureStorageKeyDetector()),
+    ("a Discord token", DiscordBotTokenDetector()),
+    ("a GitHub token", GitHubTokenDetector()),
+    ("a GitLab token", GitLabTokenDetector()),
+    ("a Mailchimp key", MailchimpDetector()),
+    ("a private key", PrivateKeyDetector()),
+    ("a PyPI token", PypiTokenDetector()),
+    ("a SendGrid key", SendGridDetector()),
+    ("a Slack token", SlackDetector()),
+    ("a Square secret", SquareOAuthDetector()),
+    ("a Stripe key", StripeDetector()),
+    ("a Telegram token", TelegramBotTokenDetector()),
+    ("a Twilio key", TwilioKeyDetector()),
+)
 # every repetition before something else is bounded: the text is a stranger's and may be five mebibytes of "eyJ-eyJ-"
 _KNOWN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (what, re.compile(pattern))
@@ -37,21 +75,49 @@ _OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{16,}")
 _LEAST_ENTROPY = 3.5  # bits a character; English words stay near 3, a random base 64 key of 20 reaches 4
 
 
-def secrets_in(value: Json, path: tuple[str | int, ...] = ()) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def secrets_in(value: Json) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Where something looks like a secret, and like which kind. Never yields the value itself."""
+    held = list(_texts(value, ()))
+    # all of them at once: which detectors and patterns have anything to say, before any is asked 100,000 times
+    whole = "\n".join(text for _, text in held)
+    detectors = [(what, detector) for what, detector in _DETECTORS if _speaks(detector, whole)]
+    known = [(what, pattern) for what, pattern in _KNOWN if pattern.search(whole)]
+    for path, text in held:
+        if what := _looks_like(text, path, known, detectors):
+            yield path, what
+
+
+def secret_in(text: str) -> str | None:
+    """What kind of secret stands somewhere in a text of its own, if one does."""
+    return _looks_like(text, (), _KNOWN, _DETECTORS)
+
+
+def _texts(value: Json, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from secrets_in(inner, (*path, name))
+            yield from _texts(inner, (*path, name))
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from secrets_in(inner, (*path, index))
-    elif isinstance(value, str) and (what := _looks_like(value, path)):
-        yield path, what
+            yield from _texts(inner, (*path, index))
+    elif isinstance(value, str):
+        yield path, value
 
 
-def _looks_like(text: str, path: tuple[str | int, ...]) -> str | None:
-    for what, pattern in _KNOWN:
+def _speaks(detector: BasePlugin, text: str) -> bool:
+    return next(iter(detector.analyze_string(text)), None) is not None
+
+
+def _looks_like(
+    text: str,
+    path: tuple[str | int, ...],
+    known: Sequence[tuple[str, re.Pattern[str]]],
+    detectors: Sequence[tuple[str, BasePlugin]],
+) -> str | None:
+    for what, pattern in known:
         if pattern.search(text):
+            return what
+    for what, detector in detectors:
+        if _speaks(detector, text):
             return what
     named = next((step for step in reversed(path) if isinstance(step, str)), "")
     if _SECRET_NAME.search(_CAMEL.sub("_", named)) and _OPAQUE.fullmatch(text) and not _REFERENCE.match(text):

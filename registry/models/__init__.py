@@ -1,6 +1,7 @@
 """The directory: environments, providers, templates, versions and their genomes, instances, slots."""
 
 from .agents import (
+    MAX_PROMPT_BYTES,
     AgentTemplate,
     AgentVersion,
     Dependency,
@@ -15,6 +16,7 @@ from .evidence import VersionEvidence
 from .exchange import CardKeySource
 from .history import Observation
 from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
+from .integrity import IntegrityFinding, IntegritySweep
 from .places import (
     Environment,
     EnvironmentGroupGrant,
@@ -26,8 +28,10 @@ from .places import (
 )
 from .rules import DirectoryRules
 from .slots import DeploymentSlot, RoleDefinition, SlotBinding
+from .spawn import SpawnTerm
 
 __all__ = [
+    "MAX_PROMPT_BYTES",
     "AgentInstance",
     "AgentTemplate",
     "AgentVersion",
@@ -42,6 +46,8 @@ __all__ = [
     "Heartbeat",
     "InstanceInterval",
     "InstanceStatus",
+    "IntegrityFinding",
+    "IntegritySweep",
     "KeyScope",
     "Observation",
     "Ownership",
@@ -52,6 +58,7 @@ __all__ = [
     "ProviderUserGrant",
     "RoleDefinition",
     "SlotBinding",
+    "SpawnTerm",
     "TemplateGroupGrant",
     "TemplateUserGrant",
     "VersionEvidence",

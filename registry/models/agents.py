@@ -1,6 +1,8 @@
 """What an agent is: template, genome (immutable bytes), version, lineage and dependencies."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import Any, Self
+from uuid import UUID
 
 from django.apps import apps
 from django.conf import settings
@@ -8,11 +10,13 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
-from arm import clock, db
+from arm import clock, crypto, db
+from arm.errors import Invalid, Problem
 from arm.models import GroupGrant, TenantRow, UserGrant
 from arm.rights import PERMISSIONS, Risk
 from evidence.lifecycle import ArtefactKind, ArtefactState
 
+from .. import genome as genomes
 from ..lifecycle import VersionState
 
 
@@ -69,6 +73,28 @@ class Ownership(TenantRow):
         return f"{self.user} owns {self.template}"
 
 
+MAX_PROMPT_BYTES = 1024 * 1024
+
+
+class PromptManager(models.Manager["Prompt"]):
+    def lacking(self, tenant_id: UUID, genome: Mapping[str, Any]) -> list[tuple[Problem, str]]:
+        """The prompts that a genome names and that are not stored here: each with its pointer, and its digest."""
+        named = [prompt["digest"] for prompt in genome.get("prompts", ())]
+        held = set(self.filter(tenant=tenant_id, digest__in=named).values_list("digest", flat=True))
+        return [
+            (
+                Problem(
+                    pointer=f"/prompts/{place}/digest",
+                    code="prompt_not_stored",
+                    message=f"The prompt {digest[:19]}… is not stored here.",
+                ),
+                digest,
+            )
+            for place, digest in enumerate(named)
+            if digest not in held
+        ]
+
+
 class Prompt(TenantRow):
     """A prompt or policy text, stored once per tenant under its digest, with a right of its own to be read."""
 
@@ -80,8 +106,11 @@ class Prompt(TenantRow):
     content = models.BinaryField()
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
+    objects = PromptManager()
+
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant", "digest"], name="prompt_digest_unique")]
+        indexes = [models.Index(fields=["tenant", "id"], name="prompt_by_key")]
 
     def __str__(self) -> str:
         return self.digest[:19]
@@ -111,9 +140,22 @@ class Genome(TenantRow):
         constraints = [
             models.UniqueConstraint(fields=["template", "digest"], name="genome_once_per_template")
         ]
+        indexes = [models.Index(fields=["tenant", "id"], name="genome_by_key")]
 
     def __str__(self) -> str:
         return self.digest
+
+    @property
+    def intact(self) -> bool:
+        """Whether the stored bytes still are those of the digest, recomputed now."""
+        return crypto.digest(bytes(self.content)) == self.digest
+
+    def document(self) -> dict[str, Any]:
+        """The bytes as JSON. Nothing where they are none any more: what was tampered with describes nothing."""
+        try:
+            return genomes.read(bytes(self.content), media_type="application/json").document
+        except Invalid:
+            return {}
 
     @property
     def complete(self) -> bool:
@@ -123,6 +165,11 @@ class Genome(TenantRow):
 class AgentVersionQuerySet(models.QuerySet["AgentVersion"]):
     def for_list(self) -> Self:
         return self.select_related("template", "genome").defer("genome__content").order_by("-pk")
+
+    def tampered(self) -> Self:
+        """Those whose stored genome was found not to match its digest, and has not been seen to match since."""
+        findings = apps.get_model("registry", "IntegrityFinding")._default_manager
+        return self.filter(genome__in=findings.filter(restored_at=None).values("genome"))
 
     def in_production(self) -> Self:
         """Those that a live instance runs in a production environment."""
@@ -183,7 +230,10 @@ class AgentVersion(TenantRow):
 
 
 class VersionParent(TenantRow):
-    """An edge of the lineage: this version comes from that one."""
+    """An edge of the lineage: this version comes from that one. A trigger refuses cycles, other tenants, and any change
+    once the version has left its first Draft."""
+
+    application_may = db.DELETES
 
     class Relation(models.TextChoices):
         DERIVED = "derived", "Derived"

@@ -84,6 +84,9 @@ class AgentInstance(TenantRow):
         "registry.RoleDefinition", models.PROTECT, null=True, blank=True, related_name="+"
     )
     parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    depth = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="How many instances above it spawned one another."
+    )
     state = models.CharField(
         max_length=12, choices=InstanceState, default=InstanceState.PROVISIONING, editable=False
     )

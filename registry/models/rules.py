@@ -13,6 +13,10 @@ class DirectoryRulesManager(models.Manager["DirectoryRules"]):
         held = self.filter(tenant=tenant_id).values_list("required_profiles", flat=True).first()
         return tuple(held or ())
 
+    def prompts_kept_by(self, tenant_id: UUID) -> bool:
+        """Whether this tenant has said that its genomes only name prompts that are stored here."""
+        return self.filter(tenant=tenant_id, prompts_kept=True).exists()
+
 
 class DirectoryRules(TenantRow):
     """One row a tenant, made when somebody first sets it."""
@@ -21,6 +25,10 @@ class DirectoryRules(TenantRow):
 
     required_profiles = models.JSONField(
         default=list, blank=True, help_text="Genome profiles that a version needs before it can be tested."
+    )
+
+    prompts_kept = models.BooleanField(
+        default=False, help_text="Whether a genome may only name prompts that are stored here."
     )
 
     objects = DirectoryRulesManager()

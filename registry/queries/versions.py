@@ -1,19 +1,30 @@
 """A version as its page shows it: genome in words, next steps, differences, lineage, what runs it."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
+from uuid import UUID
 
 from django.db.models import Q
 
-from arm.errors import Invalid
+from arm import ids
+from arm.errors import Problem
 from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
 from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates, genome
-from ..genome import Change, Flag, Json, Summary
+from ..genome import Change, Flag, Json, Operation, Summary
 from ..lifecycle import Phase, VersionState, version_moves, version_track
-from ..models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules
+from ..models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    DeploymentSlot,
+    DirectoryRules,
+    IntegrityFinding,
+    Prompt,
+)
 from .related import SHOWN, changes_of, owners, with_staleness
 
 
@@ -54,11 +65,13 @@ class Comparison:
 
     other: AgentVersion
     changes: tuple[Change, ...]
+    patch: tuple[Operation, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class VersionPage:
     genome: GenomeView
+    unkept: tuple[tuple[Problem, str], ...]
     profiles: tuple[tuple[str, str, str], ...]
     steps: tuple[Step, ...]
     track: tuple[dict[str, str], ...]
@@ -98,10 +111,13 @@ def genome_view(document: dict[str, Json]) -> GenomeView:
 
 def stored_document(version: AgentVersion) -> dict[str, Json]:
     """The genome's bytes as JSON; nothing where they are none any more."""
-    try:
-        return genome.read(bytes(version.genome.content), media_type="application/json").document
-    except Invalid:
-        return {}
+    return version.genome.document()
+
+
+def tampered_among(genomes: Collection[UUID]) -> frozenset[UUID]:
+    """Which of these genomes were found not to match their digest, and not seen to match since."""
+    found = IntegrityFinding.objects.filter(genome__in=genomes, restored_at=None)
+    return frozenset(found.values_list("genome_id", flat=True))
 
 
 def compare(version: AgentVersion, document: dict[str, Json], other: AgentVersion) -> Comparison | None:
@@ -109,7 +125,30 @@ def compare(version: AgentVersion, document: dict[str, Json], other: AgentVersio
     before = stored_document(other)
     if not before or not document or genome.wrong(before) or genome.wrong(document):
         return None
-    return Comparison(other, tuple(genome.diff(before, document)))
+    return Comparison(other, tuple(genome.diff(before, document)), tuple(genome.patch(before, document)))
+
+
+def comparable(version: AgentVersion, text: str, actor: User) -> tuple[AgentVersion, ...]:
+    """Versions that the actor may see and that `text` names: by identifier, digest, label or the agent's name; without
+    a text the latest of the same agent."""
+    rows = visible(AgentVersion.objects.for_list(), actor, Right.READ_DIRECTORY).exclude(pk=version.pk)
+    text = text.strip()
+    if not text:
+        return tuple(rows.filter(template=version.template_id).order_by("-number")[:SHOWN])
+    wanted = Q(
+        template__in=AgentTemplate.objects.filter(Q(name__icontains=text) | Q(slug__icontains=text)).values(
+            "pk"
+        )
+    )
+    wanted |= Q(label__icontains=text)
+    if text.startswith("ver_"):
+        try:
+            wanted = Q(pk=ids.decode("ver", text))
+        except ValueError:
+            return ()
+    elif text.startswith("sha256:"):
+        wanted = Q(genome__digest__startswith=text)
+    return tuple(rows.filter(wanted)[: 2 * SHOWN])
 
 
 def predecessor(version: AgentVersion) -> AgentVersion | None:
@@ -131,8 +170,10 @@ def version_page(version: AgentVersion, document: dict[str, Json], actor: User) 
     running = visible(AgentInstance.objects.for_list().filter(version=version), actor, Right.READ_DIRECTORY)
     bound = DeploymentSlot.objects.filter(Q(current_version=version) | Q(previous_version=version))
     other = predecessor(version)
+    view = genome_view(document)
     return VersionPage(
-        genome=genome_view(document),
+        genome=view,
+        unkept=tuple(Prompt.objects.lacking(version.tenant_id, document)) if view.summary else (),
         profiles=_profiles(version, document),
         steps=steps,
         track=_track(version, steps),

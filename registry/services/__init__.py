@@ -23,6 +23,7 @@ from .instances import (
     request_instance_release,
     restrict_instance,
 )
+from .integrity import begin_sweep, note_tampered, sweep_on
 from .places import (
     create_environment,
     create_project,
@@ -51,6 +52,7 @@ __all__ = [
     "ImportedVersion",
     "ReadGenome",
     "Tampered",
+    "begin_sweep",
     "bind_slot",
     "create_environment",
     "create_project",
@@ -73,6 +75,7 @@ __all__ = [
     "issue_workload_token",
     "move_instance",
     "move_version",
+    "note_tampered",
     "provision_instance",
     "provision_instances",
     "publish_a2a_card",
@@ -88,6 +91,7 @@ __all__ = [
     "save_genome",
     "set_owners",
     "store_prompt",
+    "sweep_on",
     "tell_past",
     "trust_card_keys",
     "update_template",

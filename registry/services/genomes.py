@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from django.db import transaction
 
-from arm import changes, crypto, ports
+from arm import changes, crypto
 from arm.errors import Invalid, Problem
 from arm.models import Tenant, User
 from arm.permissions import require
@@ -14,10 +14,10 @@ from arm.rights import Right
 
 from .. import genome as genomes
 from ..genome import Json
-from ..models import AgentTemplate, AgentVersion, Dependency, Genome, Prompt
+from ..genome.leaks import secret_in
+from ..models import MAX_PROMPT_BYTES, AgentTemplate, AgentVersion, Dependency, DirectoryRules, Genome, Prompt
 from .asking import Duplicate, refuse
-
-MAX_PROMPT_BYTES = 1024 * 1024
+from .integrity import note_tampered
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,26 +34,11 @@ class ReadGenome:
 
 
 def read_genome(*, genome: Genome) -> ReadGenome:
-    """Recompute the digest over the stored bytes. A mismatch opens a tamper incident, and is shown."""
+    """Recompute the digest over the stored bytes. A mismatch opens a tamper incident, is marked and shown."""
     content = bytes(genome.content)
     computed = crypto.digest(content)
     if computed != genome.digest:
-        version = AgentVersion.objects.filter(genome=genome).order_by("number").first()
-        subject = version or genome.template
-        ports.incidents().open(
-            tenant_id=genome.tenant_id,
-            kind="tamper",
-            severity="s0",
-            title=f"The stored genome {genome.digest[:19]} of {subject} does not match its digest",
-            subject_kind=subject._meta.label_lower,
-            subject_id=subject.pk,
-            facts={
-                "genome": genome.typeid,
-                "stored_digest": genome.digest,
-                "computed_digest": computed,
-                "bytes": len(content),
-            },
-        )
+        note_tampered(genome, computed)
     return ReadGenome(genome, _document(content), computed)
 
 
@@ -76,6 +61,8 @@ def store_genome(template: AgentTemplate, document: dict[str, Json], actor: User
     if document["template"] != template.typeid and not any(p["pointer"] == "/template" for p in problems):
         message = f"The genome is of another template than {template}, which is {template.typeid}."
         problems.append(Problem(pointer="/template", code="template", message=message))
+    if not problems and DirectoryRules.objects.prompts_kept_by(template.tenant_id):
+        problems += [problem for problem, _ in Prompt.objects.lacking(template.tenant_id, document)]
     if problems:
         count = f"{len(problems)} members are wrong" if len(problems) > 1 else "One member is wrong"
         raise Invalid(f"The genome is not stored: {count}.", problems)
@@ -134,6 +121,12 @@ def store_prompt(*, tenant: Tenant, content: bytes, media_type: str, actor: User
         refuse("/content", "required", "The prompt is empty.")
     if len(content) > MAX_PROMPT_BYTES:
         refuse("/content", "too_large", f"A prompt has at most {MAX_PROMPT_BYTES:,} bytes.")
+    if what := secret_in(content.decode(errors="replace")):
+        refuse(
+            "/content",
+            "secret",
+            f"It holds what looks like {what}. Take it out, replace it, and refer to it.",
+        )
     digest = crypto.digest(content)
     if held := Prompt.objects.filter(tenant=tenant, digest=digest).first():
         raise Duplicate("This prompt is stored already.", held)

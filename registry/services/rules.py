@@ -1,6 +1,7 @@
 """What a tenant asks of its whole directory: which genome profiles it requires."""
 
 from collections.abc import Collection
+from typing import Any
 
 from django.db import transaction
 
@@ -17,9 +18,15 @@ from .asking import require_reason
 
 @transaction.atomic
 def require_profiles(
-    *, tenant: Tenant, profiles: Collection[str], actor: User, reason: str
+    *,
+    tenant: Tenant,
+    profiles: Collection[str],
+    actor: User,
+    reason: str,
+    prompts_kept: bool | None = None,
 ) -> DirectoryRules:
-    """From now on no version of this tenant is tested, proposed or approved without these genome profiles.
+    """From now on no version of this tenant is tested, proposed or approved without these genome profiles, and with
+    `prompts_kept` no genome is stored that names a prompt which is not stored here (None: as before).
 
     Exactly these: what is not named is no longer required. Versions keep the state they are in. Invalid names every
     profile that genomes do not have.
@@ -36,11 +43,14 @@ def require_profiles(
     Tenant.objects.select_for_update().get(pk=tenant.pk)
     rules, _ = DirectoryRules.objects.get_or_create(tenant=tenant)
     wanted = [name for name in PROFILES if name in profiles]
-    if wanted == rules.required_profiles:
+    kept = rules.prompts_kept if prompts_kept is None else prompts_kept
+    if (wanted, kept) == (rules.required_profiles, rules.prompts_kept):
         return rules
-    before, rules.required_profiles = {"profiles": rules.required_profiles}, wanted
-    rules.save(update_fields=["required_profiles"])
-    changes.record(
-        actor, "registry.profiles.required", rules, before=before, after={"profiles": wanted}, reason=reason
-    )
+    before: dict[str, Any] = {"profiles": rules.required_profiles}
+    after: dict[str, Any] = {"profiles": wanted}
+    if kept != rules.prompts_kept:
+        before["prompts_kept"], after["prompts_kept"] = rules.prompts_kept, kept
+    rules.required_profiles, rules.prompts_kept = wanted, kept
+    rules.save(update_fields=["required_profiles", "prompts_kept"])
+    changes.record(actor, "registry.profiles.required", rules, before=before, after=after, reason=reason)
     return rules

@@ -23,6 +23,7 @@ from registry.views.instances import (
     ProvisionInstance,
     RequestRelease,
 )
+from registry.views.integrity import Integrity, StorePrompt
 from registry.views.places import (
     BindSlot,
     EnvironmentCreate,
@@ -75,6 +76,7 @@ __all__ = [
     "InstanceDetail",
     "InstanceList",
     "InstancePast",
+    "Integrity",
     "IssueCard",
     "IssueWorkloadToken",
     "MoveInstance",
@@ -93,6 +95,7 @@ __all__ = [
     "SlotCreate",
     "SlotDetail",
     "SlotList",
+    "StorePrompt",
     "TellPast",
     "TemplateCreate",
     "TemplateDetail",

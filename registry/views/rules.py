@@ -23,8 +23,12 @@ class ProfileSettings(Create):
     success_message = "The required profiles are saved."
 
     def get_initial(self) -> dict[str, Any]:
-        held = DirectoryRules.objects.profiles_of(self.object.pk)
-        return {**super().get_initial(), "profiles": list(held)}
+        rules = DirectoryRules.objects
+        held = {
+            "profiles": list(rules.profiles_of(self.object.pk)),
+            "prompts_kept": rules.prompts_kept_by(self.object.pk),
+        }
+        return {**super().get_initial(), **held}
 
     def get_success_url(self) -> str:
         return reverse("registry:profiles")

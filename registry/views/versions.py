@@ -44,7 +44,10 @@ class VersionList(CursorList):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may = may_anywhere(self.request, Right.CREATE_VERSION)
-        return super().get_context_data(may_create=may, **kwargs)
+        context = super().get_context_data(may_create=may, **kwargs)
+        shown = {row.genome_id for row in context["object_list"]}
+        context["tampered"] = queries.tampered_among(shown)
+        return context
 
 
 class VersionDetail(Scoped, DetailView[AgentVersion]):
@@ -91,9 +94,13 @@ class VersionDiff(Scoped, DetailView[AgentVersion]):
         other = self._other()
         document = queries.stored_document(self.object)
         compared = queries.compare(self.object, document, other) if other else None
-        nearby = AgentVersion.objects.filter(template=self.object.template_id).exclude(pk=self.object.pk)
+        text = self.request.GET.get("q", "")[:200]
         return super().get_context_data(
-            other=other, comparison=compared, nearby=nearby.order_by("-number")[:20], **kwargs
+            other=other,
+            comparison=compared,
+            nearby=queries.comparable(self.object, text, actor_of(self.request)),
+            text=text,
+            **kwargs,
         )
 
     def _other(self) -> AgentVersion | None:

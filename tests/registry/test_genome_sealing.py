@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from registry.genome import normalise, seal, wrong
-from tests.registry.genomes import example, genomes, json_values, model, prompt, tool, words
+from tests.registry.genomes import TEMPLATE, example, genomes, json_values, model, prompt, sha, tool, words
 
 NFC, NFD = unicodedata.normalize("NFC", "Käse"), unicodedata.normalize("NFD", "Käse")
 
@@ -111,3 +111,20 @@ def test_the_bytes_are_those_that_another_implementation_of_rfc_8785_wrote():
 def test_random_orders_of_a_large_genome_agree():
     genome = example(tools=[tool(f"tool-{n}") for n in range(300)])
     assert len({seal(shuffled(genome, random.Random(seed))).digest for seed in range(5)}) == 1
+
+
+def test_genomes_that_exist_keep_their_digests():
+    """What was sealed is sealed for good: a schema that grows may not change the bytes of what it already took."""
+    assert seal(example()).digest == "sha256:96c33e3a931c3516585daf0a1ee19c67526ead15cd115630a683666f7b150c72"
+    identity = {"persona": "A clerk", "languages": ["pt-BR", "en"], "disclosure": "always"}
+    full = example(
+        identity=identity,
+        runtime={"image": sha("image"), "framework": "langgraph"},
+        memory={"kind": "vector", "retention_s": 86400, "pii": "redacted"},
+        spawn={"allowed": True, "max_depth": 2, "max_children": 3, "child_templates": [TEMPLATE]},
+        secrets=[{"name": "db", "ref": "vault://kv/agents/db"}],
+        skills=[{"id": "read", "name": "Read", "description": "Reads.", "tags": ["b", "a"]}],
+        data_sources=[{"id": "crm", "class": "internal", "access": "read"}],
+        evaluations=[{"media_type": "application/json", "digest": sha("suite"), "size": 5}],
+    )
+    assert seal(full).digest == "sha256:20cd68b562b61ec43f623361970c1143f2cd170a419ea3b9e501a0029eaded33"

@@ -1,0 +1,157 @@
+"""Whether what is stored still is what its digest says: one row at once when it is read, all of them every night."""
+
+from datetime import datetime, time, timedelta
+from typing import Final
+from uuid import UUID
+
+from django.db import connection, transaction
+from django.db.models import Q
+
+from arm import changes, clock, ports
+from arm.models import Tenant
+
+from ..models import AgentVersion, Dependency, Genome, IntegrityFinding, IntegritySweep, Prompt
+
+ROWS: Final = 2000
+OCTETS: Final = 64 * 1024 * 1024
+"""A step looks at no more rows and bytes than this; its transaction is over in a second or so."""
+NIGHTLY: Final = time(2, 0)
+"""UTC. A night that was missed is made up for as soon as somebody looks."""
+
+_PART = """
+WITH part AS (
+  SELECT id, digest, size, 'sha256:' || encode(sha256(content), 'hex') AS computed
+  FROM (
+    SELECT id, digest, content, octet_length(content) AS size,
+           sum(octet_length(content)) OVER (ORDER BY id) - octet_length(content) AS before
+    FROM (SELECT id, digest, content FROM {table}
+          WHERE tenant_id = %s AND id > %s ORDER BY id LIMIT %s) AS rows
+  ) AS weighed
+  WHERE before < %s
+)
+SELECT count(*), coalesce(sum(size), 0), (SELECT id FROM part ORDER BY id DESC LIMIT 1),
+       array_agg(id ORDER BY id) FILTER (WHERE computed <> digest),
+       array_agg(computed ORDER BY id) FILTER (WHERE computed <> digest)
+FROM part
+"""
+_PHASES = (
+    (IntegritySweep.Phase.GENOMES, Genome, "genomes"),
+    (IntegritySweep.Phase.PROMPTS, Prompt, "prompts"),
+)
+_BEFORE_ALL: Final = UUID(int=0)
+
+
+@transaction.atomic
+def begin_sweep(*, tenant_id: UUID) -> IntegritySweep | None:
+    """The round that is under way, or a new one if none has begun since the last night; None where nothing is due."""
+    Tenant.objects.select_for_update().get(pk=tenant_id)
+    held = IntegritySweep.objects.filter(tenant=tenant_id)
+    if under_way := held.filter(finished_at=None).first():
+        return under_way
+    if held.filter(began_at__gte=_last_night(clock.now())).exists():
+        return None
+    return IntegritySweep.objects.create(tenant_id=tenant_id)
+
+
+def _last_night(now: datetime) -> datetime:
+    tonight = datetime.combine(now.date(), NIGHTLY, now.tzinfo)
+    return tonight if tonight <= now else tonight - timedelta(days=1)
+
+
+@transaction.atomic
+def sweep_on(*, sweep_id: UUID) -> bool:
+    """Recompute the digests of the next rows of a round, in the database. Whether there is more to look at.
+
+    A row that does not match opens an incident and is marked; one that matches again is marked no more.
+    """
+    sweep = IntegritySweep.objects.select_for_update().get(pk=sweep_id)
+    phase = next((found for found in _PHASES if found[0] == sweep.phase), None)
+    if phase is None:
+        return False
+    _, model, counter = phase
+    with connection.cursor() as cursor:
+        cursor.execute(
+            _PART.format(table=model._meta.db_table),
+            [sweep.tenant_id, sweep.reached or _BEFORE_ALL, ROWS, OCTETS],
+        )
+        rows, octets, last, wrong, computed = cursor.fetchone()
+    found = dict(zip(wrong or (), computed or (), strict=True))
+    for row in model._default_manager.defer("content").filter(pk__in=found):
+        note_tampered(row, found[row.pk], sweep=sweep)
+    if last is not None:
+        _note_restored(model, sweep, last, found)
+    setattr(sweep, counter, getattr(sweep, counter) + rows)
+    sweep.octets += int(octets)
+    sweep.wrong += len(found)
+    sweep.reached = last
+    if last is None:
+        _next_phase(sweep)
+    sweep.save(update_fields=["genomes", "prompts", "octets", "wrong", "reached", "phase", "finished_at"])
+    return sweep.finished_at is None
+
+
+def _next_phase(sweep: IntegritySweep) -> None:
+    phases = list(IntegritySweep.Phase)
+    sweep.phase = phases[phases.index(IntegritySweep.Phase(sweep.phase)) + 1]
+    if sweep.phase == IntegritySweep.Phase.DONE:
+        sweep.finished_at = clock.now()
+
+
+def _note_restored(
+    model: type[Genome] | type[Prompt], sweep: IntegritySweep, last: UUID, wrong: dict[UUID, str]
+) -> None:
+    """Rows of this step that were marked and match again."""
+    name = model._meta.model_name
+    marked = IntegrityFinding.objects.filter(
+        Q(**{f"{name}__gt": sweep.reached or _BEFORE_ALL}),
+        Q(**{f"{name}__lte": last}),
+        tenant=sweep.tenant_id,
+        restored_at=None,
+    )
+    for finding in marked.exclude(**{f"{name}__in": wrong}).select_related(name):
+        finding.restored_at = clock.now()
+        finding.save(update_fields=["restored_at"])
+        said = "Its bytes match its digest again."
+        changes.record(None, f"registry.{name}.restored", getattr(finding, str(name)), reason=said)
+
+
+@transaction.atomic
+def note_tampered(
+    row: Genome | Prompt, computed: str, *, sweep: IntegritySweep | None = None
+) -> IntegrityFinding:
+    """Mark a row whose bytes are not those of its digest, once, and open an incident about what it defines."""
+    name = str(row._meta.model_name)
+    subject = _subject(row)
+    facts = {name: row.typeid, "stored_digest": row.digest, "computed_digest": computed}
+    ports.incidents().open(
+        tenant_id=row.tenant_id,
+        kind="tamper",
+        severity="s0",
+        title=f"The stored {name} {row.digest[:19]} of {subject} does not match its digest",
+        subject_kind=subject._meta.label_lower,
+        subject_id=subject.pk,
+        facts=facts,
+    )
+    finding, new = IntegrityFinding.objects.get_or_create(
+        **{name: row},
+        restored_at=None,
+        defaults={
+            "tenant_id": row.tenant_id,
+            "sweep": sweep,
+            "digest": row.digest,
+            "computed": computed,
+        },
+    )
+    if new:
+        said = "Its stored bytes do not match its digest."
+        changes.record(None, f"registry.{name}.tampered", row, after=facts, reason=said)
+    return finding
+
+
+def _subject(row: Genome | Prompt) -> AgentVersion | Tenant:
+    """What an incident about these bytes is about: the first version that they define, else what they belong to."""
+    versions = AgentVersion.objects.order_by("pk")
+    if isinstance(row, Genome):
+        return versions.filter(genome=row).first() or row.template  # type: ignore[return-value]
+    using = Dependency.objects.filter(tenant=row.tenant_id, kind=Dependency.Kind.PROMPT, name=row.digest)
+    return versions.filter(pk__in=using.values("version")).first() or row.tenant

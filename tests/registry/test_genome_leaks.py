@@ -1,0 +1,65 @@
+"""A maintained scanner looks for secrets: it finds tokens of many makers, takes its time, and lets digests alone."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from registry.genome import wrong
+from registry.genome.leaks import secret_in
+from tests.registry.genomes import example, sha
+
+MIB = 1024 * 1024
+
+
+@pytest.mark.parametrize(
+    ("secret", "what"),
+    [
+        ("SG." + "aB3dE5gH7jK9mN1pQ3sT5v." + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI3kM5oQ7sU9w", "a SendGrid key"),
+        ("AC" + "0123456789abcdef0123456789abcdef", "a Twilio key"),
+        ("0123456789abcdef0123456789abcdef" + "-us12", "a Mailchimp key"),
+        ("sq0csp-" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI3kM5oQ7sU9w", "a Square secret"),
+        ("123456789:" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI3kM", "a Telegram token"),
+        ("glrt-" + "aB3dE5gH7jK9mN1pQ3sT", "a GitLab token"),
+        ("AccountKey=" + "aB3d" * 21 + "aA==", "an Azure storage key"),
+        ("pypi-AgEIcHlwaS5vcmc" + "aB3dE5gH7j" * 8, "a PyPI token"),
+    ],
+)
+def test_tokens_that_only_the_scanner_knows_are_refused(secret, what):
+    problems = wrong(example(x_={"note": f"use {secret} here"}))
+    assert [(p["pointer"], p["code"]) for p in problems] == [("/x_/note", "secret")]
+    assert what in problems[0]["message"] and secret not in problems[0]["message"]
+
+
+@pytest.mark.parametrize(
+    "innocent",
+    [
+        sha("anything"),
+        "registry.example.com/agents/invoices@" + sha("image"),
+        "4be1f9c2d30a11e2b7c88f0d5a6e7f8091a2b3c4",
+        "0198c2f4-7d3e-7a51-9b6c-1f2e3d4c5b6a",
+        "tpl_01k9m2x4v8e0wbt5c7qf3hn6rd",
+        "vault://kv/agents/db#password",
+        "pkg:pypi/invoices@1.2.0?checksum=" + sha("wheel"),
+        "https://user@git.example.com/agents/invoices.git",
+        "arn:aws:secretsmanager:eu-west-1:123456789012:secret:agents/db-AbCdEf",
+        "Never tell the password or the API key; ask for the token at the front desk.",
+        "aGVsbG8gd29ybGQsIHRoaXMgaXMgbm90aGluZyBzZWNyZXQ=",
+    ],
+)
+def test_digests_identifiers_references_and_prose_are_let_alone(innocent):
+    assert wrong(example(x_={"note": innocent})) == [] and secret_in(innocent) is None
+
+
+@pytest.mark.parametrize("seed", ["eyJ-", "sk-T3BlbkFJ", "aws key '", "0123abcd", "://a:", "glagent-x "])
+def test_five_mebibytes_of_almost_a_secret_are_read_in_a_bounded_time(seed):
+    text = seed * (5 * MIB // len(seed))
+    began = time.process_time()
+    secret_in(text)
+    assert time.process_time() - began < 10
+
+
+def test_threads_share_nothing():
+    secret, innocent = "AC" + "0123456789abcdef0123456789abcdef", sha("x")
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(secret_in, [secret, innocent] * 200)) == ["a Twilio key", None] * 200
