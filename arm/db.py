@@ -43,8 +43,7 @@ def tenants(
     `limits`: settings of PostgreSQL for this transaction, e.g. how long a statement may wait for a lock.
     """
     with transaction.atomic(using=using):
-        before = current(using)
-        set_tenants(ids, using, limits=limits)
+        before = set_tenants(ids, using, limits=limits)
         yield
         if not connections[using].needs_rollback:  # a rollback takes the setting with it
             _set(before, using)
@@ -52,11 +51,12 @@ def tenants(
 
 def set_tenants(
     ids: Iterable[uuid.UUID], using: str = "default", *, limits: Mapping[str, str] | None = None
-) -> None:
-    """Name the tenants for the rest of the transaction. RuntimeError outside one: it would leak to the next."""
+) -> str:
+    """Name the tenants for the rest of the transaction; returns what the setting was. RuntimeError outside a
+    transaction: it would leak to the next."""
     if not connections[using].in_atomic_block:
         raise RuntimeError("Tenants are set for a transaction; there is none.")
-    _set("{" + ",".join(str(id) for id in ids) + "}", using, limits or {})
+    return _set("{" + ",".join(str(id) for id in ids) + "}", using, limits or {})
 
 
 def current(using: str = "default") -> str:
@@ -66,11 +66,17 @@ def current(using: str = "default") -> str:
         return str(cursor.fetchone()[0])
 
 
-def _set(value: str, using: str, limits: Mapping[str, str] = NO_LIMITS) -> None:
+_BEFORE = "WITH was AS MATERIALIZED (SELECT coalesce(current_setting(%s, true), '') AS value)"
+
+
+def _set(value: str, using: str, limits: Mapping[str, str] = NO_LIMITS) -> str:
+    """In one statement: every request begins with it. Returns what was set before, read first."""
     settings = {SETTING: value, **limits}
     calls = ", ".join(["set_config(%s, %s, true)"] * len(settings))
     with connections[using].cursor() as cursor:
-        cursor.execute(f"SELECT {calls}", [part for pair in settings.items() for part in pair])
+        parts = [SETTING, *(part for pair in settings.items() for part in pair)]
+        cursor.execute(f"{_BEFORE} SELECT was.value, {calls} FROM was", parts)  # noqa: S608 - placeholders only
+        return str(cursor.fetchone()[0])
 
 
 def tenants_of(user_id: uuid.UUID) -> list[uuid.UUID]:

@@ -2,7 +2,7 @@
 
 import django_filters
 
-from arm.models import ChangeRecord
+from arm.models import ChangeRecord, SavedView
 
 
 class ChangeFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -17,4 +17,15 @@ class ChangeFilter(django_filters.FilterSet):  # type: ignore[misc]
 
     class Meta:
         model = ChangeRecord
+        fields: list[str] = []
+
+
+class ViewFilter(django_filters.FilterSet):  # type: ignore[misc]
+    """Saved views of a list, shared or not."""
+
+    list = django_filters.CharFilter("list_name")
+    shared = django_filters.BooleanFilter()
+
+    class Meta:
+        model = SavedView
         fields: list[str] = []

@@ -146,3 +146,25 @@ class TokenForm(ReasonForm):
     name = forms.CharField(max_length=120)
     days = forms.IntegerField(min_value=1, max_value=365, initial=90, label="Valid for (days)")
     field_order = ("name", "days", "reason")
+
+
+class ViewForm(forms.Form):
+    """What a saved view is called and who may use it; `query` and `list` come from the list's page."""
+
+    name = forms.CharField(max_length=80)
+    shared = forms.BooleanField(
+        required=False,
+        label="Share it with everybody here",
+        help_text="It is a question: others see of its rows only what they may see anyway.",
+    )
+    default = forms.BooleanField(required=False, label="Open the list with it (for you alone)")
+    query = forms.CharField(required=False, max_length=4000, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, may_share: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not may_share:
+            del self.fields["shared"]
+
+
+class SaveViewForm(ViewForm):
+    list = forms.CharField(max_length=80, widget=forms.HiddenInput)

@@ -340,3 +340,52 @@ class ProcessBeat(models.Model):
 
     def __str__(self) -> str:
         return self.name
+
+
+class SavedView(TenantRow):
+    """A question to a list page, kept under a name: filters and order, never rows. Shared, it is the tenant's to ask;
+    what it answers depends on who asks."""
+
+    application_may = db.DELETES
+
+    prefix = "viw"
+
+    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    list_name = models.CharField(max_length=80, help_text="The name of the list's address.")
+    name = models.CharField(max_length=80)
+    query = models.TextField(blank=True, help_text="Filters and order, as in the list's address.")
+    shared = models.BooleanField(default=False)
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+    changed_at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "owner", "list_name", "name"], name="view_name_unique")
+        ]
+        indexes = [models.Index(fields=["tenant", "list_name"], name="view_by_list")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def get_absolute_url(self) -> str:
+        return f"{reverse(self.list_name)}?view={self.typeid}"
+
+
+class DefaultView(TenantRow):
+    """The view that a list opens with for one person."""
+
+    application_may = db.DELETES
+
+    prefix = "dvw"
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    list_name = models.CharField(max_length=80)
+    view = models.ForeignKey(SavedView, models.PROTECT, related_name="defaults")
+
+    class Meta:
+        constraints = [
+            models.UniqueConstraint(fields=["tenant", "user", "list_name"], name="one_default_view")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.view} for {self.user}"

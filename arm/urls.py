@@ -9,7 +9,7 @@ from drf_spectacular.views import SpectacularAPIView
 from arm import views
 from arm.ids import converter
 
-for _prefix in ("chg", "rob", "mem", "tea", "key", "evd"):
+for _prefix in ("chg", "rob", "mem", "tea", "key", "evd", "viw"):
     register_converter(converter(_prefix), _prefix)
 
 handler400 = "arm.views.handler400"
@@ -37,10 +37,16 @@ urlpatterns = [
     path("people/teams/add/", views.CreateTeam.as_view(), name="team_create"),
     path("people/teams/<tea:pk>/join/", views.JoinTeam.as_view(), name="team_join"),
     path("people/teams/<tea:pk>/leave/", views.LeaveTeam.as_view(), name="team_leave"),
+    path("views/", views.ViewList.as_view(), name="view_list"),
+    path("views/save/", views.SaveView.as_view(), name="view_save"),
+    path("views/<viw:pk>/change/", views.ChangeView.as_view(), name="view_change"),
+    path("views/<viw:pk>/default/", views.DefaultViewSet.as_view(), name="view_default"),
+    path("views/<viw:pk>/delete/", views.DeleteView.as_view(), name="view_delete"),
     path("search/", views.Search.as_view(), name="search"),
     path("gallery/", views.Gallery.as_view(), name="gallery"),
     path("api/schema", SpectacularAPIView.as_view(), name="api_schema"),
-    path("api/v1/people/", include("arm.endpoints")),
+    path("api/v1/people/", include("arm.endpoints.people")),
+    path("api/v1/views/", include("arm.endpoints.lists")),
     path("registry/", include("registry.urls")),
     path("", include("registry.urls_a2a")),  # /a2a/, /.well-known/agent-card.json
     path("api/v1/registry/", include("registry.api")),

@@ -15,7 +15,7 @@ from django.db import connection
 from django.db.models import F, Model
 
 from arm import changes, clock, crypto, db, ids, services
-from arm.models import ApiKey, Membership, RoleBinding, Team, Tenant, User, UserGrant
+from arm.models import ApiKey, Membership, RoleBinding, SavedView, Team, Tenant, User, UserGrant
 from arm.permissions import grant_models
 from arm.rights import Right
 from costs.models import Cap, CostModel, LedgerEntry, SpendRollup
@@ -146,6 +146,12 @@ def everything(to: User, on: Model) -> User:
     """Every right on a scope: for tests about something other than rights."""
     grant(to, on, *Right)
     return to
+
+
+def view(owner: User, **kw: Any) -> SavedView:
+    """A saved view of the agents, private unless said."""
+    defaults = {"list_name": "registry:template_list", "name": f"view-{next(_n)}", "query": "risk=high"}
+    return SavedView.objects.create(tenant=_tenant(kw), owner=owner, **defaults | kw)
 
 
 def key(kind: ApiKey.Kind, **kw: Any) -> tuple[ApiKey, str]:
@@ -770,6 +776,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         Membership.objects.get(user=everyone),
         team(tenant=tenant),
         grant(everyone, tenant, Right.READ_EVIDENCE),
+        view(everyone, tenant=tenant, shared=True),
         incident(running),
         rules.policy,
         rules,

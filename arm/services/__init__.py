@@ -10,6 +10,7 @@ from arm.services.accounts import (
     unmake_platform_admin,
 )
 from arm.services.keys import Issued, expire_key, issue_key, revoke_key
+from arm.services.lists import change_view, delete_view, may_share, save_view, set_default_view
 from arm.services.members import (
     add_member,
     add_new_member,
@@ -25,8 +26,10 @@ from arm.services.signs import beat, claim_schedule, note_security
 from arm.services.tenants import create_tenant
 
 __all__ = [
-    "BOUND_BY_ADMINS", "Account", "Issued", "add_member", "add_new_member", "beat", "bind", "claim_schedule",
-    "close_account", "create_account", "create_team", "create_tenant", "expire_key", "forget_replies", "issue_key",
-    "issue_service_token", "join_team", "leave_team", "make_platform_admin", "note_security", "recall", "remember", "remove_member",
-    "renew_bindings", "reopen_account", "reset_password", "revoke_key", "unbind", "unmake_platform_admin",
+    "Account", "BOUND_BY_ADMINS", "Issued", "add_member", "add_new_member", "beat", "bind", "change_view",
+    "claim_schedule", "close_account", "create_account", "create_team", "create_tenant", "delete_view",
+    "expire_key", "forget_replies", "issue_key", "issue_service_token", "join_team", "leave_team",
+    "make_platform_admin", "may_share", "note_security", "recall", "remember", "remove_member",
+    "renew_bindings", "reopen_account", "reset_password", "revoke_key", "save_view", "set_default_view",
+    "unbind", "unmake_platform_admin",
 ]  # fmt: skip

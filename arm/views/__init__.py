@@ -21,6 +21,7 @@ from arm.views.doors import (
     health,
     ready,
 )
+from arm.views.lists import ChangeView, DefaultViewSet, DeleteView, SaveView, ViewList
 from arm.views.pages import ChangeDetail, ChangeList, Gallery, Home, Search
 from arm.views.people import (
     AddMember,
@@ -36,9 +37,9 @@ from arm.views.people import (
 )
 
 __all__ = [
-    "AddMember", "BindRole", "ChangeDetail", "ChangeList", "ChangePassword", "ChooseTenant", "CommandView",
-    "CreateTeam", "CreateView", "FilteredList", "Gallery", "Home", "IssueToken", "JoinTeam", "LeaveTeam",
-    "MemberList", "RemoveMember", "RevokeToken", "Scoped", "Search", "ShownOnce", "SignIn", "UnbindRole",
-    "csrf_failure", "current_tenant", "export_csv", "handler400", "handler403", "handler404", "handler500",
+    "AddMember", "BindRole", "ChangeDetail", "ChangeList", "ChangePassword", "ChangeView", "ChooseTenant", "CommandView",
+    "CreateTeam", "CreateView", "DefaultViewSet", "DeleteView", "FilteredList", "Gallery", "Home", "IssueToken", "JoinTeam", "LeaveTeam",
+    "MemberList", "RemoveMember", "RevokeToken", "SaveView", "Scoped", "Search", "ShownOnce", "SignIn", "UnbindRole",
+    "ViewList", "csrf_failure", "current_tenant", "export_csv", "handler400", "handler403", "handler404", "handler500",
     "health", "ready",
 ]  # fmt: skip

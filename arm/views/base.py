@@ -11,13 +11,13 @@ from django.core.paginator import Page, Paginator
 from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.text import slugify
 from django.views.generic import FormView, ListView
 from django.views.generic.detail import SingleObjectMixin
 
-from arm import clock, services
+from arm import clock, listing, services
 from arm.conflicts import whole
 from arm.errors import DomainError
 from arm.models import SecurityEvent, Tenant, User
@@ -69,6 +69,10 @@ class FilteredList(Scoped, ListView[Any]):
     paginator_class = DeepPaginator
     columns: ClassVar[Sequence[tuple[str, str | Callable[[Any], Any]]]] = ()
     csv_limit = 100_000
+    saves_views: ClassVar[bool] = True
+    also_takes: ClassVar[Sequence[str]] = ()
+    """Parameters beside the filter set's that ask something of the rows, such as an order."""
+    saved: "listing.Menu | None" = None
     exports = False
     """Whether this answer is the file: it then holds, of what the visitor may see, what they may also take away."""
 
@@ -83,17 +87,47 @@ class FilteredList(Scoped, ListView[Any]):
         return queryset
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        self.saved = self._saved_views()
+        if self.saved is not None:
+            if problems := self._problems(self.saved):
+                context = {"saved": self.saved, "problems": problems}
+                return render(request, "arm/view_problem.html", context, status=409)
+            csv_too = "format=csv" if request.GET.get("format") == "csv" else ""
+            if address := self.saved.address(csv_too):
+                return redirect(request.path + address)
         if request.GET.get("format") == "csv" and self.columns:
             self.exports = True
             rows = self.get_queryset()[: self.csv_limit]
             return export_csv(request, rows, self.columns, type(self).__name__.lower())
         return super().get(request, *args, **kwargs)
 
+    def _saved_views(self) -> "listing.Menu | None":
+        match = self.request.resolver_match
+        return listing.menu(self.request, match.view_name) if match is not None else None
+
+    def _problems(self, saved: "listing.Menu") -> list[str]:
+        """Why the list is not shown: a filter that is gone would show more rows than the view was made for."""
+        if saved.lost:
+            return ["This view is no more, or is not shared with you."]
+        if saved.current is None:
+            return []
+        found = [
+            *listing.problems_of(saved.current),
+            *(p["message"] for p in saved.listing.unknown(saved.query)),
+        ]
+        return list(dict.fromkeys(found))
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         query = self.request.GET.copy()
         query.pop("page", None)
+        query.pop("view", None)
         return super().get_context_data(
-            filter=self.filterset, query=query.urlencode(), has_csv=bool(self.columns), **kwargs
+            filter=self.filterset,
+            query=query.urlencode(),
+            has_csv=bool(self.columns),
+            saved=self.saved,
+            clear_url=self.saved.everything if self.saved else "?",
+            **kwargs,
         )
 
 

@@ -56,6 +56,7 @@ class IncidentList(FilteredList):
     queryset = Incident.objects.for_list()
     view_right = Right.READ_INCIDENTS
     filterset_class = IncidentQueueFilter
+    also_takes = ("sort",)
     template_name = "telemetry/incident_list.html"
     columns = (
         ("id", "typeid"),

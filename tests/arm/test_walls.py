@@ -104,6 +104,8 @@ READ_ONLY = [
     "django_migrations",
 ]
 DELETABLE = {
+    "arm_savedview",  # a question that nobody wants to keep
+    "arm_defaultview",
     "federation_accesstoken",  # what has ended is gone a day later
     "federation_assertion",
     "federation_snapshot",

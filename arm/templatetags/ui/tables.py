@@ -116,6 +116,7 @@ def _may_export(context: Context) -> bool:
 def filter_bar(context: Context, form: BaseForm, csv_url: str = "", param: str = "sort") -> dict[str, Any]:
     """`{% filter_bar filter.form csv_url=… %}`: a GET form; says how many filters are on and offers to clear them.
 
+    Above it stand the saved views of the list (`arm.listing`), where it has any.
     The order of the rows survives a filter, the page does not. `csv_url` gets the same query: what is shown;
     the button is there for who may export.
     """
@@ -125,14 +126,20 @@ def filter_bar(context: Context, form: BaseForm, csv_url: str = "", param: str =
     named = {form.add_prefix(name) for name in form.fields}
     active = [name for name in named if any(query.getlist(name))]
     visible = list(form.visible_fields())
+    saved = context.get("saved")
+    kept = [(param, query[param])] if query.get(param) and param not in named else []
+    if saved is not None and saved.wanted:
+        kept.append(("view", saved.wanted))
     return {
+        "saved": saved,
+        "clear": saved.everything if saved is not None else "?",
         "form": form,
         "lead": visible[:1],
         "more": visible[1:],
         "active": len(active),
         "active_more": sum(bound.html_name in active for bound in visible[1:]),
         "folded": len(visible) > 4 or any(bound.use_fieldset for bound in visible[1:]),
-        "kept": [(param, query[param])] if query.get(param) and param not in named else [],
+        "kept": kept,
         "csv": f"{csv_url}{_csv(query)}" if csv_url and _may_export(context) else "",
     }
 

@@ -1,0 +1,1 @@
+"""Endpoints of the core: people, and saved views of lists."""
