@@ -105,6 +105,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
     ("caps passed", "costs.tasks.sweep_caps", 1),
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
+    ("table imports", "registry.tasks.sweep_tables", 1),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
     ("federation", "federation.tasks.look_everywhere", 0.25),

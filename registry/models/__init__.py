@@ -12,7 +12,7 @@ from .agents import (
     VersionParent,
 )
 from .evidence import VersionEvidence
-from .exchange import CardKeySource
+from .exchange import OUTCOMES, CardKeySource, TableImport
 from .history import Observation
 from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
 from .places import (
@@ -28,6 +28,7 @@ from .rules import DirectoryRules
 from .slots import DeploymentSlot, RoleDefinition, SlotBinding
 
 __all__ = [
+    "OUTCOMES",
     "AgentInstance",
     "AgentTemplate",
     "AgentVersion",
@@ -52,6 +53,7 @@ __all__ = [
     "ProviderUserGrant",
     "RoleDefinition",
     "SlotBinding",
+    "TableImport",
     "TemplateGroupGrant",
     "TemplateUserGrant",
     "VersionEvidence",

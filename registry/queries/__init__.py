@@ -26,6 +26,8 @@ from .places import (
     template_rows,
 )
 from .related import SHOWN, owners, with_staleness
+from .tables import SHOWN as TABLE_LINES
+from .tables import TableLine, table_lines
 from .versions import (
     Comparison,
     GenomeView,
@@ -46,6 +48,7 @@ __all__ = [
     "COUNTED",
     "RIGHT_TO_MAKE",
     "SHOWN",
+    "TABLE_LINES",
     "Comparison",
     "Coverage",
     "EvidencePage",
@@ -59,6 +62,7 @@ __all__ = [
     "Reach",
     "SlotPage",
     "Step",
+    "TableLine",
     "TemplatePage",
     "TemplateRow",
     "VersionPage",
@@ -91,6 +95,7 @@ __all__ = [
     "seen_then",
     "slot_page",
     "stored_document",
+    "table_lines",
     "template_page",
     "template_rows",
     "version_page",

@@ -33,6 +33,15 @@ from .places import (
 )
 from .rules import require_profiles
 from .slots import bind_slot, create_role, create_slot, roll_back_slot
+from .tables import (
+    TASK,
+    apply_table,
+    cancel_table,
+    next_step,
+    send_table,
+    take_table_step,
+    wake_stalled_tables,
+)
 from .templates import register_template, set_owners, update_template
 from .versions import (
     ImportedVersion,
@@ -44,6 +53,7 @@ from .versions import (
 )
 
 __all__ = [
+    "TASK",
     "ApprovalNeeded",
     "Duplicate",
     "Exported",
@@ -51,7 +61,9 @@ __all__ = [
     "ImportedVersion",
     "ReadGenome",
     "Tampered",
+    "apply_table",
     "bind_slot",
+    "cancel_table",
     "create_environment",
     "create_project",
     "create_provider",
@@ -73,6 +85,7 @@ __all__ = [
     "issue_workload_token",
     "move_instance",
     "move_version",
+    "next_step",
     "provision_instance",
     "provision_instances",
     "publish_a2a_card",
@@ -86,9 +99,12 @@ __all__ = [
     "retry_evidence",
     "roll_back_slot",
     "save_genome",
+    "send_table",
     "set_owners",
     "store_prompt",
+    "take_table_step",
     "tell_past",
     "trust_card_keys",
     "update_template",
+    "wake_stalled_tables",
 ]

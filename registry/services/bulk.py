@@ -160,7 +160,9 @@ def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> 
     """Write what `judge_instances` made, with a change record each. For services that have judged, in a transaction."""
     AgentInstance.objects.bulk_create(made, batch_size=BATCH)
     keys = [row.pk for row in made]
-    with connection.cursor() as cursor:  # by the database: as objects these rows would cost as much as the instances
+    with (
+        connection.cursor() as cursor
+    ):  # by the database: as objects these rows would cost as much as the instances
         cursor.execute(STATUSES, [keys])
         cursor.execute(INTERVALS, [[ids.uuid7() for _ in made], keys])
     records = changes.record_all(

@@ -38,6 +38,14 @@ from registry.views.places import (
     SlotList,
 )
 from registry.views.rules import ProfileSettings
+from registry.views.tables import (
+    ApplyTable,
+    CancelTable,
+    SendTable,
+    TableImportDetail,
+    TableImportList,
+    TableReport,
+)
 from registry.views.templates import (
     TemplateCreate,
     TemplateDetail,
@@ -58,7 +66,9 @@ from registry.views.versions import (
 )
 
 __all__ = [
+    "ApplyTable",
     "BindSlot",
+    "CancelTable",
     "CardKeyList",
     "EndCardKeys",
     "EnvironmentCreate",
@@ -90,9 +100,13 @@ __all__ = [
     "RoleCreate",
     "RoleList",
     "SaveGenome",
+    "SendTable",
     "SlotCreate",
     "SlotDetail",
     "SlotList",
+    "TableImportDetail",
+    "TableImportList",
+    "TableReport",
     "TellPast",
     "TemplateCreate",
     "TemplateDetail",
