@@ -6,9 +6,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from arm.api import Request, StrictSerializer, tenant_of, validated
+from arm.api import Endpoint, Request, StrictSerializer, tenant_of, validated
 from arm.errors import Invalid, Problem
 from registry import services
 from registry.api.base import StrictJSON
@@ -57,7 +56,7 @@ def refuse_unread(read: Rows[Any], total: int) -> None:
         raise Invalid(message, read.problems, wrong_rows=read.bad)
 
 
-class BulkInstances(APIView):
+class BulkInstances(Endpoint):
     """Instances in bulk."""
 
     parser_classes = [StrictJSON]
@@ -80,7 +79,7 @@ class BulkInstances(APIView):
         return _answer(body["dry_run"], len(made), 0, 0, ids)
 
 
-class BulkTemplates(APIView):
+class BulkTemplates(Endpoint):
     """Agents in bulk."""
 
     parser_classes = [StrictJSON]

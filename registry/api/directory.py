@@ -121,6 +121,10 @@ class VersionViewSet(Exports, DirectoryViewSet[AgentVersion]):
     filterset_class = filters.VersionFilter
     prefix = "ver"
 
+    def etags(self, found: AgentVersion) -> list[str]:
+        """At the address of its genome, what was read is the genome."""
+        return [f'"{found.genome.digest}"'] if self.action == "genome" else super().etags(found)
+
     @extend_schema(request=words.VersionIn, responses={201: words.VersionOut})
     def create(self, request: Request) -> Response:
         """A new Draft out of a genome. A wrong one is 422 with every pointer; the same one is 409 with what is there."""

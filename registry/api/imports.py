@@ -6,9 +6,8 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
-from arm.api import Request, tenant_of
+from arm.api import Endpoint, Request, tenant_of
 from arm.errors import Invalid, Problem
 from registry import services
 from registry.api import serializers as words
@@ -18,7 +17,7 @@ from registry.genome.reading import MAX_BYTES
 from registry.models import AgentTemplate, AgentVersion
 
 
-class FileImport(ShowsExisting, APIView):
+class FileImport(ShowsExisting, Endpoint):
     """One file in, one Draft out: the body itself, or the field `file` of a multipart form."""
 
     parser_classes = [MultiPartParser, Bytes]
