@@ -1,5 +1,6 @@
 """Every write of the directory: one function per verb."""
 
+from .applying import Line, apply_files
 from .asking import Duplicate
 from .bulk import provision_instances, refuse_many, register_templates
 from .card_keys import end_card_keys, trust_card_keys
@@ -59,8 +60,10 @@ __all__ = [
     "Exported",
     "Format",
     "ImportedVersion",
+    "Line",
     "ReadGenome",
     "Tampered",
+    "apply_files",
     "apply_table",
     "bind_slot",
     "cancel_table",
