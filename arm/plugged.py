@@ -113,6 +113,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("caps passed", "costs.tasks.sweep_caps", 1),
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
     ("integrity", "registry.tasks.sweep_everywhere", 30),
+    ("table imports", "registry.tasks.sweep_tables", 1),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
     ("federation", "federation.tasks.look_everywhere", 0.25),

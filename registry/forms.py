@@ -15,7 +15,16 @@ from arm.rights import Right, Risk
 from .genome import PROFILES
 from .genome.reading import MAX_BYTES
 from .lifecycle import InstanceState, VersionState
-from .models import MAX_PROMPT_BYTES, AgentTemplate, AgentVersion, Environment, Provider, RoleDefinition
+from .models import (
+    MAX_PROMPT_BYTES,
+    AgentTemplate,
+    AgentVersion,
+    Environment,
+    Provider,
+    RoleDefinition,
+    TableImport,
+)
+from .protocol import sheet
 from .protocol.a2a import BINDINGS, Interface
 
 
@@ -389,3 +398,28 @@ class CardKeyForm(ReasonForm):
         label="Inside our walls",
         help_text="Its host may have an address that is not public, and speak plain http.",
     )
+
+
+class TableForm(forms.Form):
+    """A table to be judged; nothing of it is stored before it is applied."""
+
+    kind = forms.ChoiceField(
+        choices=TableImport.Kind.choices, widget=forms.RadioSelect, initial="templates", label="Rows are"
+    )
+    file = forms.FileField(
+        help_text=f"CSV in UTF-8, at most {sheet.MAX_BYTES // 1024 // 1024} MiB and {sheet.MAX_ROWS:,} rows."
+    )
+
+    def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+
+    def clean_kind(self) -> TableImport.Kind:
+        return TableImport.Kind(self.cleaned_data["kind"])
+
+    def clean_file(self) -> Any:
+        upload = self.cleaned_data["file"]
+        if upload.size and upload.size > sheet.MAX_BYTES:
+            raise ValidationError(
+                f"The file has {upload.size:,} bytes; at most {sheet.MAX_BYTES:,} are read."
+            )
+        return upload

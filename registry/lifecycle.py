@@ -180,3 +180,20 @@ def release_needs(states: Iterable[str]) -> Release:
     The strictest counts: pausing what is read only must not become a way round the approver.
     """
     return max((_RELEASED_BY[InstanceState(state)] for state in states), default=Release.OPERATOR)
+
+
+class ImportState(TextChoices):
+    """How far a table that somebody sent has come."""
+
+    CHECKING = "checking", "Checking"
+    CHECKED = "checked", "Ready to apply"
+    REFUSED = "refused", "Refused"
+    APPLYING = "applying", "Applying"
+    APPLIED = "applied", "Applied"
+    FAILED = "failed", "Stopped"
+    CANCELLED = "cancelled", "Cancelled"
+
+
+GOING_ON = (ImportState.CHECKING, ImportState.APPLYING)
+MAY_APPLY = (ImportState.CHECKED, ImportState.FAILED)
+MAY_CANCEL = (ImportState.CHECKED, ImportState.REFUSED, ImportState.FAILED, ImportState.CHECKING)

@@ -42,6 +42,7 @@ class Navigation:
         Entry("Directory", "Instances", "registry:instance_list", Right.READ_DIRECTORY, "instances"),
         Entry("Directory", "Fleet at a time", "registry:fleet_at", Right.READ_DIRECTORY, "changes"),
         Entry("Directory", "Who uses what", "registry:uses_list", Right.READ_DIRECTORY, "search"),
+        Entry("Directory", "Imports", "registry:import_list", Right.READ_DIRECTORY, "plus"),
         Entry("Releases", "Slots", "registry:slot_list", Right.READ_DIRECTORY, "directory"),
         Entry("Releases", "Roles", "registry:role_list", Right.READ_DIRECTORY, "people"),
         Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),

@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from arm.ids import converter
 from registry import views
 
-for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks"):
+for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks", "tim"):
     register_converter(converter(prefix), prefix)
 
 app_name = "registry"
@@ -37,6 +37,12 @@ urlpatterns = [
     path("card-keys/<cks:pk>/end/", views.EndCardKeys.as_view(), name="card_key_end"),
     path("prompts/new/", views.StorePrompt.as_view(), name="prompt_store"),
     path("integrity/", views.Integrity.as_view(), name="integrity"),
+    path("imports/", views.TableImportList.as_view(), name="import_list"),
+    path("imports/new/", views.SendTable.as_view(), name="import_new"),
+    path("imports/<tim:pk>/", views.TableImportDetail.as_view(), name="import_detail"),
+    path("imports/<tim:pk>/report.csv", views.TableReport.as_view(), name="import_report"),
+    path("imports/<tim:pk>/apply/", views.ApplyTable.as_view(), name="import_apply"),
+    path("imports/<tim:pk>/cancel/", views.CancelTable.as_view(), name="import_cancel"),
     path("uses/", views.UsesList.as_view(), name="uses_list"),
     path("fleet/", views.FleetAt.as_view(), name="fleet_at"),
     path("fleet/changed/", views.FleetChanged.as_view(), name="fleet_changed"),

@@ -52,6 +52,7 @@ from registry.models import (
     Prompt,
     Provider,
     RoleDefinition,
+    TableImport,
     VersionEvidence,
 )
 from telemetry.lifecycle import IncidentKind, Severity
@@ -793,6 +794,18 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         rate(tenant=tenant),
         card(running.version),
         CardKeySource.objects.create(tenant=tenant, url="https://keys.example/jwks.json"),
+        TableImport.objects.create(
+            tenant=tenant,
+            kind="templates",
+            file_name="agents.csv",
+            total=1,
+            created_by=everyone,
+            content=b"slug,name\na,A\n",
+            digest="sha256:" + "0" * 64,
+            state="checked",
+            plan="c",
+            done=1,
+        ),
         *evaluations(running.version),
         *of_a_provider(running),
     ]

@@ -2,7 +2,7 @@
 
 from .agents import AgentTemplateAdmin, AgentVersionAdmin, GenomeAdmin, PromptAdmin
 from .evidence import VersionEvidenceAdmin
-from .exchange import CardKeySourceAdmin
+from .exchange import CardKeySourceAdmin, TableImportAdmin
 from .fleet import AgentInstanceAdmin, KeyScopeAdmin
 from .places import (
     DeploymentSlotAdmin,
@@ -30,5 +30,6 @@ __all__ = [
     "ReadOnlyInline",
     "ReasonedAdmin",
     "RoleDefinitionAdmin",
+    "TableImportAdmin",
     "VersionEvidenceAdmin",
 ]

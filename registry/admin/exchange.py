@@ -1,4 +1,4 @@
-"""Whose signatures on agent cards are believed, in the admin."""
+"""Whose signatures on agent cards are believed, and tables that were sent, in the admin."""
 
 from django.contrib import admin
 
@@ -6,7 +6,7 @@ from arm.admin import AdminCommand, ReasonOnly, ScopedAdmin
 from arm.rights import Right
 
 from .. import services
-from ..models import CardKeySource
+from ..models import CardKeySource, TableImport
 
 
 @admin.register(CardKeySource)
@@ -27,3 +27,16 @@ class CardKeySourceAdmin(ScopedAdmin):
             ReasonOnly,
         ),
     )
+
+
+@admin.register(TableImport)
+class TableImportAdmin(ScopedAdmin):
+    """To look at; tables are sent and applied in the console."""
+
+    view_right = Right.READ_DIRECTORY
+    list_display = ("file_name", "kind", "state", "total", "done", "bad", "created_by", "created_at")
+    list_select_related = ("created_by",)
+    list_filter = ("state", "kind")
+    search_fields = ("file_name", "digest")
+    fields = readonly_fields = (*list_display, "digest", "reason", "finished_at")
+    export_columns = (("id", "typeid"), ("file", "file_name"), ("state", "state"), ("rows", "total"))

@@ -29,6 +29,7 @@ from registry.api.imports import (
     ImportRecord,
     ImportServer,
 )
+from registry.api.tables import TableImportViewSet
 
 router = routers.SimpleRouter()
 for noun, viewset in (
@@ -43,6 +44,7 @@ for noun, viewset in (
     ("environments", EnvironmentViewSet),
     ("providers", ProviderViewSet),
     ("card-keys", CardKeyViewSet),
+    ("table-imports", TableImportViewSet),
 ):
     router.register(noun, viewset, basename=noun)
 

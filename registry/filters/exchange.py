@@ -5,7 +5,8 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 
-from registry.models import CardKeySource
+from registry.lifecycle import ImportState
+from registry.models import CardKeySource, TableImport
 
 
 class CardKeyFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -26,3 +27,12 @@ class CardKeyFilter(django_filters.FilterSet):  # type: ignore[misc]
         rows: QuerySet[Any] = super().filter_queryset(queryset)
         which = self.form.cleaned_data["ended"]
         return rows if which == "all" else rows.exclude(until=None) if which else rows.filter(until=None)
+
+
+class TableImportFilter(django_filters.FilterSet):  # type: ignore[misc]
+    state = django_filters.MultipleChoiceFilter(choices=ImportState.choices, label="State")
+    kind = django_filters.ChoiceFilter(choices=TableImport.Kind.choices, label="Of", empty_label="Everything")
+
+    class Meta:
+        model = TableImport
+        fields: list[str] = []

@@ -13,7 +13,7 @@ from .agents import (
     VersionParent,
 )
 from .evidence import VersionEvidence
-from .exchange import CardKeySource
+from .exchange import OUTCOMES, CardKeySource, TableImport
 from .history import Observation
 from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
 from .integrity import IntegrityFinding, IntegritySweep
@@ -32,6 +32,7 @@ from .spawn import SpawnTerm
 
 __all__ = [
     "MAX_PROMPT_BYTES",
+    "OUTCOMES",
     "AgentInstance",
     "AgentTemplate",
     "AgentVersion",
@@ -59,6 +60,7 @@ __all__ = [
     "RoleDefinition",
     "SlotBinding",
     "SpawnTerm",
+    "TableImport",
     "TemplateGroupGrant",
     "TemplateUserGrant",
     "VersionEvidence",

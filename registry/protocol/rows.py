@@ -53,6 +53,10 @@ class TemplateRow:
     owners: Sequence[str] | None = None
 
 
+class Unread(str):
+    """In place of a row that a table does not hold in one piece: why."""
+
+
 Row = TypeVar("Row", InstanceRow, TemplateRow)
 
 
@@ -91,7 +95,10 @@ def _read(given: Sequence[Any], one: Callable[["_Member"], Row], known: set[str]
     for at, row in enumerate(given):
         member = _Member(at, row if isinstance(row, Mapping) else {})
         if not isinstance(row, Mapping):
-            member.wrong("", "type", "Must be an object.")
+            member.wrong("", "type", str(row) if isinstance(row, Unread) else "Must be an object.")
+            found.bad += 1
+            found.problems += member.problems[: max(0, MOST_PROBLEMS - len(found.problems))]
+            continue
         for name in member.row:
             if name not in known:
                 member.wrong(str(name), "unknown", "Unknown member.")

@@ -26,6 +26,8 @@ from .places import (
     template_rows,
 )
 from .related import SHOWN, owners, with_staleness
+from .tables import SHOWN as TABLE_LINES
+from .tables import TableLine, table_lines
 from .versions import (
     Comparison,
     GenomeView,
@@ -48,6 +50,7 @@ __all__ = [
     "COUNTED",
     "RIGHT_TO_MAKE",
     "SHOWN",
+    "TABLE_LINES",
     "Comparison",
     "Coverage",
     "EvidencePage",
@@ -61,6 +64,7 @@ __all__ = [
     "Reach",
     "SlotPage",
     "Step",
+    "TableLine",
     "TemplatePage",
     "TemplateRow",
     "VersionPage",
@@ -94,6 +98,7 @@ __all__ = [
     "seen_then",
     "slot_page",
     "stored_document",
+    "table_lines",
     "tampered_among",
     "template_page",
     "template_rows",

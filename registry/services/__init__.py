@@ -1,5 +1,6 @@
 """Every write of the directory: one function per verb."""
 
+from .applying import Line, apply_files
 from .asking import Duplicate
 from .bulk import provision_instances, refuse_many, register_templates
 from .card_keys import end_card_keys, trust_card_keys
@@ -34,6 +35,15 @@ from .places import (
 )
 from .rules import require_profiles
 from .slots import bind_slot, create_role, create_slot, roll_back_slot
+from .tables import (
+    TASK,
+    apply_table,
+    cancel_table,
+    next_step,
+    send_table,
+    take_table_step,
+    wake_stalled_tables,
+)
 from .templates import register_template, set_owners, update_template
 from .versions import (
     ImportedVersion,
@@ -45,15 +55,20 @@ from .versions import (
 )
 
 __all__ = [
+    "TASK",
     "ApprovalNeeded",
     "Duplicate",
     "Exported",
     "Format",
     "ImportedVersion",
+    "Line",
     "ReadGenome",
     "Tampered",
+    "apply_files",
+    "apply_table",
     "begin_sweep",
     "bind_slot",
+    "cancel_table",
     "create_environment",
     "create_project",
     "create_provider",
@@ -75,6 +90,7 @@ __all__ = [
     "issue_workload_token",
     "move_instance",
     "move_version",
+    "next_step",
     "note_tampered",
     "provision_instance",
     "provision_instances",
@@ -89,10 +105,13 @@ __all__ = [
     "retry_evidence",
     "roll_back_slot",
     "save_genome",
+    "send_table",
     "set_owners",
     "store_prompt",
     "sweep_on",
+    "take_table_step",
     "tell_past",
     "trust_card_keys",
     "update_template",
+    "wake_stalled_tables",
 ]

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import Model, Prefetch, QuerySet
 
-from arm import changes, clock, tasks
+from arm import changes, clock, ids, tasks
 from arm.changes import Change
 from arm.errors import Invalid, NotAllowed, Problem, TooLarge
 from arm.models import Membership, Tenant, User
@@ -22,8 +22,6 @@ from ..models import (
     AgentTemplate,
     AgentVersion,
     Environment,
-    InstanceInterval,
-    InstanceStatus,
     Ownership,
     Provider,
     RoleDefinition,
@@ -145,29 +143,28 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
     return judged
 
 
+STATUSES = """
+INSERT INTO registry_instancestatus (instance_id, tenant_id, state)
+SELECT id, tenant_id, '' FROM registry_agentinstance WHERE id = ANY(%s)
+"""
+INTERVALS = """
+INSERT INTO registry_instanceinterval (id, tenant_id, instance_id, state, version_id, since, known_from)
+SELECT given.id, made.tenant_id, made.id, made.state, made.version_id, made.state_since, made.state_since
+FROM unnest(%s::uuid[], %s::uuid[]) AS given (id, instance_id)
+JOIN registry_agentinstance made ON made.id = given.instance_id
+"""
 UNKNOWN = "There is no such row, or it is not yours to use."
 
 
 def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> None:
     """Write what `judge_instances` made, with a change record each. For services that have judged, in a transaction."""
     AgentInstance.objects.bulk_create(made, batch_size=BATCH)
-    InstanceStatus.objects.bulk_create(
-        (InstanceStatus(instance=row, tenant_id=row.tenant_id) for row in made), batch_size=BATCH
-    )
-    InstanceInterval.objects.bulk_create(
-        (
-            InstanceInterval(
-                tenant_id=row.tenant_id,
-                instance=row,
-                state=row.state,
-                version_id=row.version_id,
-                since=row.state_since,
-                known_from=row.state_since,
-            )
-            for row in made
-        ),
-        batch_size=BATCH,
-    )
+    keys = [row.pk for row in made]
+    with (
+        connection.cursor() as cursor
+    ):  # by the database: as objects these rows would cost as much as the instances
+        cursor.execute(STATUSES, [keys])
+        cursor.execute(INTERVALS, [[ids.uuid7() for _ in made], keys])
     records = changes.record_all(
         actor,
         "registry.instance.provisioned",
@@ -194,7 +191,7 @@ def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> 
             change_id=str(record.pk),
             state=row.state,
         )
-    gates.tell_changed([row.pk for row in made], actor, reason)
+    gates.tell_changed(keys, actor, reason)
 
 
 def _versions(tenant: Tenant, named: Iterable[Version], actor: User) -> dict[Version, AgentVersion]:

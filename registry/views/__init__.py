@@ -39,6 +39,14 @@ from registry.views.places import (
     SlotList,
 )
 from registry.views.rules import ProfileSettings
+from registry.views.tables import (
+    ApplyTable,
+    CancelTable,
+    SendTable,
+    TableImportDetail,
+    TableImportList,
+    TableReport,
+)
 from registry.views.templates import (
     TemplateCreate,
     TemplateDetail,
@@ -59,7 +67,9 @@ from registry.views.versions import (
 )
 
 __all__ = [
+    "ApplyTable",
     "BindSlot",
+    "CancelTable",
     "CardKeyList",
     "EndCardKeys",
     "EnvironmentCreate",
@@ -92,10 +102,14 @@ __all__ = [
     "RoleCreate",
     "RoleList",
     "SaveGenome",
+    "SendTable",
     "SlotCreate",
     "SlotDetail",
     "SlotList",
     "StorePrompt",
+    "TableImportDetail",
+    "TableImportList",
+    "TableReport",
     "TellPast",
     "TemplateCreate",
     "TemplateDetail",

@@ -35,7 +35,7 @@ class Command(BaseCommand):
         parser.add_argument("--days", type=int, default=365)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        with db.tenants([_tenant_id(options["tenant"])]):
+        with db.tenants([tenant_id_of(options["tenant"])]):
             tenant = Tenant.objects.get()
             try:
                 issued = getattr(self, f"_{options['kind']}")(tenant, options)
@@ -84,7 +84,8 @@ class Command(BaseCommand):
         )
 
 
-def _tenant_id(slug: str | None) -> UUID:
+def tenant_id_of(slug: str | None) -> UUID:
+    """The tenant of this slug, or the only one there is. CommandError names those there are."""
     everyone = db.all_tenants()
     with db.tenants(everyone):
         rows = Tenant.objects.filter(slug=slug) if slug else Tenant.objects.all()
