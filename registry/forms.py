@@ -125,6 +125,25 @@ class FileForm(ReasonForm):
         return cleaned
 
 
+class ParentsForm(ReasonForm):
+    """Versions that another comes from, by their identifiers."""
+
+    parents = forms.CharField(
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "code"}),
+        label="Comes from",
+        help_text="Identifiers of versions (ver_…), of this agent or another, at most 16; empty for none.",
+    )
+
+    def clean_parents(self) -> list[AgentVersion]:
+        names = str(self.cleaned_data["parents"]).replace(",", " ").split()
+        if len(names) > 16:
+            raise ValidationError("At most 16.")
+        one = TypeIDField("ver", AgentVersion.objects.select_related("template"), Right.READ_DIRECTORY)
+        return [one.found(name, self.actor) for name in names]
+
+
 class ImportForm(FileForm):
     KINDS = (("genome", "Genome (JSON or YAML)"), ("agent_card", "A2A agent card (JSON)"))
 

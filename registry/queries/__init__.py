@@ -13,6 +13,7 @@ from .evidence import (
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back, live_users
 from .history import COUNTED, Moment, PastPage, counts, difference, past_page, seen_then
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
+from .lineage import Lineage, ancestors, lineage_of, lineage_of_template
 from .places import (
     PlacePage,
     SlotPage,
@@ -55,6 +56,7 @@ __all__ = [
     "FleetRow",
     "GenomeView",
     "InstancePage",
+    "Lineage",
     "Moment",
     "PastPage",
     "PlacePage",
@@ -65,6 +67,7 @@ __all__ = [
     "TemplateRow",
     "VersionPage",
     "a2a_facts",
+    "ancestors",
     "card_predicate",
     "card_statement",
     "comparable",
@@ -79,6 +82,8 @@ __all__ = [
     "held_back",
     "instance_counts",
     "instance_page",
+    "lineage_of",
+    "lineage_of_template",
     "live_users",
     "moves_of",
     "newest_of_each",

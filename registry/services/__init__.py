@@ -13,6 +13,7 @@ from .instances import (
     restrict_instance,
 )
 from .integrity import begin_sweep, note_tampered, sweep_on
+from .lineage import name_parents
 from .places import (
     create_environment,
     create_project,
@@ -56,6 +57,7 @@ __all__ = [
     "issue_workload_token",
     "move_instance",
     "move_version",
+    "name_parents",
     "note_tampered",
     "provision_instance",
     "publish_a2a_card",

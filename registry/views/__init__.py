@@ -22,6 +22,7 @@ from registry.views.instances import (
     RequestRelease,
 )
 from registry.views.integrity import Integrity, StorePrompt
+from registry.views.lineage import NameParents, TemplateLineage, VersionLineage
 from registry.views.places import (
     BindSlot,
     EnvironmentCreate,
@@ -77,6 +78,7 @@ __all__ = [
     "IssueWorkloadToken",
     "MoveInstance",
     "MoveVersion",
+    "NameParents",
     "ProfileSettings",
     "ProviderCreate",
     "ProviderDetail",
@@ -96,12 +98,14 @@ __all__ = [
     "TemplateCreate",
     "TemplateDetail",
     "TemplateEdit",
+    "TemplateLineage",
     "TemplateList",
     "TemplateOwners",
     "TemplateRisk",
     "UsesList",
     "VersionDetail",
     "VersionDiff",
+    "VersionLineage",
     "VersionList",
     "a2a_card",
     "a2a_card_of_host",
