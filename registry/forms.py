@@ -280,12 +280,25 @@ class ProvisionForm(ReasonForm):
             ("provider", Provider.objects.order_by("slug")),
             ("role", RoleDefinition.objects.order_by("slug")),
         ):
-            self.fields[name].queryset = visible(rows, self.actor, Right.READ_DIRECTORY)  # type: ignore[attr-defined]
+            if name in self.fields:
+                self.fields[name].queryset = visible(rows, self.actor, Right.READ_DIRECTORY)  # type: ignore[attr-defined]
 
     def clean_version(self) -> AgentVersion:
         field: Any = self.fields["version"]
         found: AgentVersion = field.found(self.cleaned_data["version"], self.actor)
         return found
+
+
+class SpawnForm(ProvisionForm):
+    """A child of an instance; what is left out is the parent's."""
+
+    role = None  # type: ignore[assignment]  # a child of the same agent has its parent's
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("environment", "provider"):
+            self.fields[name].required = False
+            self.fields[name].help_text = "Empty: where its parent is."
 
 
 class BindSlotForm(ReasonForm):

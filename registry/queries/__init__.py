@@ -27,6 +27,7 @@ from .places import (
     template_rows,
 )
 from .related import SHOWN, owners, with_staleness
+from .spawn import SpawnTree, line_above, spawn_tree
 from .versions import (
     Comparison,
     GenomeView,
@@ -62,6 +63,7 @@ __all__ = [
     "PlacePage",
     "Reach",
     "SlotPage",
+    "SpawnTree",
     "Step",
     "TemplatePage",
     "TemplateRow",
@@ -82,6 +84,7 @@ __all__ = [
     "held_back",
     "instance_counts",
     "instance_page",
+    "line_above",
     "lineage_of",
     "lineage_of_template",
     "live_users",
@@ -98,6 +101,7 @@ __all__ = [
     "right_to_take",
     "seen_then",
     "slot_page",
+    "spawn_tree",
     "stored_document",
     "tampered_among",
     "template_page",

@@ -24,6 +24,7 @@ from .places import (
 )
 from .rules import require_profiles
 from .slots import bind_slot, create_role, create_slot, roll_back_slot
+from .spawn import SpawnRefused, spawn_instance
 from .templates import register_template, set_owners, update_template
 from .versions import (
     ImportedVersion,
@@ -39,6 +40,7 @@ __all__ = [
     "Duplicate",
     "ImportedVersion",
     "ReadGenome",
+    "SpawnRefused",
     "begin_sweep",
     "bind_slot",
     "create_environment",
@@ -70,6 +72,7 @@ __all__ = [
     "roll_back_slot",
     "save_genome",
     "set_owners",
+    "spawn_instance",
     "store_prompt",
     "sweep_on",
     "tell_past",

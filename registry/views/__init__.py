@@ -38,6 +38,7 @@ from registry.views.places import (
     SlotList,
 )
 from registry.views.rules import ProfileSettings
+from registry.views.spawn import SpawnInstance, SpawnTree
 from registry.views.templates import (
     TemplateCreate,
     TemplateDetail,
@@ -93,6 +94,8 @@ __all__ = [
     "SlotCreate",
     "SlotDetail",
     "SlotList",
+    "SpawnInstance",
+    "SpawnTree",
     "StorePrompt",
     "TellPast",
     "TemplateCreate",
