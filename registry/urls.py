@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from arm.ids import converter
 from registry import views
 
-for prefix in ("tpl", "ver", "ins", "env", "prov", "slt"):
+for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "thg"):
     register_converter(converter(prefix), prefix)
 
 app_name = "registry"
@@ -37,6 +37,7 @@ urlpatterns = [
     path("prompts/new/", views.StorePrompt.as_view(), name="prompt_store"),
     path("integrity/", views.Integrity.as_view(), name="integrity"),
     path("uses/", views.UsesList.as_view(), name="uses_list"),
+    path("uses/<thg:pk>/", views.UsesDetail.as_view(), name="uses_detail"),
     path("fleet/", views.FleetAt.as_view(), name="fleet_at"),
     path("fleet/changed/", views.FleetChanged.as_view(), name="fleet_changed"),
     path("instances/", views.InstanceList.as_view(), name="instance_list"),

@@ -51,6 +51,7 @@ from registry.models import (
     Prompt,
     Provider,
     RoleDefinition,
+    Thing,
     VersionEvidence,
 )
 from telemetry.lifecycle import IncidentKind, Severity
@@ -766,6 +767,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         slot(environment=place, provider=at),
         role(tenant=tenant),
         prompt(tenant=tenant),
+        Thing.objects.create(tenant=tenant, kind="tool", name="search"),
         Membership.objects.get(user=everyone),
         team(tenant=tenant),
         grant(everyone, tenant, Right.READ_EVIDENCE),

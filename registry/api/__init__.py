@@ -22,6 +22,7 @@ from registry.api.fleet import (
     SlotViewSet,
 )
 from registry.api.history import FleetAtViewSet
+from registry.api.uses import UsesViewSet
 
 router = routers.SimpleRouter()
 for noun, viewset in (
@@ -30,6 +31,7 @@ for noun, viewset in (
     ("genomes", GenomeViewSet),
     ("prompts", PromptViewSet),
     ("evidence", EvidenceViewSet),
+    ("uses", UsesViewSet),
     ("instances", InstanceViewSet),
     ("slots", SlotViewSet),
     ("roles", RoleViewSet),

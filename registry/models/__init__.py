@@ -10,6 +10,7 @@ from .agents import (
     Prompt,
     TemplateGroupGrant,
     TemplateUserGrant,
+    Thing,
     VersionParent,
 )
 from .evidence import VersionEvidence
@@ -59,6 +60,7 @@ __all__ = [
     "SpawnTerm",
     "TemplateGroupGrant",
     "TemplateUserGrant",
+    "Thing",
     "VersionEvidence",
     "VersionParent",
 ]

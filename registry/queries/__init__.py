@@ -10,7 +10,7 @@ from .evidence import (
     newest_of_each,
     right_to_take,
 )
-from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back, live_users
+from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back
 from .history import COUNTED, Moment, PastPage, counts, difference, past_page, seen_then
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
 from .lineage import Lineage, ancestors, lineage_of, lineage_of_template
@@ -28,6 +28,7 @@ from .places import (
 )
 from .related import SHOWN, owners, with_staleness
 from .spawn import SpawnTree, line_above, spawn_tree
+from .uses import USES_COUNTED, Used, UsesPage, counts_of, live_of, used_things, users_of, uses_page
 from .versions import (
     Comparison,
     GenomeView,
@@ -50,6 +51,7 @@ __all__ = [
     "COUNTED",
     "RIGHT_TO_MAKE",
     "SHOWN",
+    "USES_COUNTED",
     "Comparison",
     "Coverage",
     "EvidencePage",
@@ -67,6 +69,8 @@ __all__ = [
     "Step",
     "TemplatePage",
     "TemplateRow",
+    "Used",
+    "UsesPage",
     "VersionPage",
     "a2a_facts",
     "ancestors",
@@ -75,6 +79,7 @@ __all__ = [
     "comparable",
     "compare",
     "counts",
+    "counts_of",
     "coverage",
     "current_card",
     "difference",
@@ -87,7 +92,7 @@ __all__ = [
     "line_above",
     "lineage_of",
     "lineage_of_template",
-    "live_users",
+    "live_of",
     "moves_of",
     "newest_of_each",
     "owners",
@@ -106,6 +111,9 @@ __all__ = [
     "tampered_among",
     "template_page",
     "template_rows",
+    "used_things",
+    "users_of",
+    "uses_page",
     "version_page",
     "version_steps",
     "version_targets",

@@ -47,7 +47,7 @@ from registry.views.templates import (
     TemplateOwners,
     TemplateRisk,
 )
-from registry.views.uses import UsesList
+from registry.views.uses import UsesDetail, UsesList
 from registry.views.versions import (
     GenomeDownload,
     ImportVersion,
@@ -105,6 +105,7 @@ __all__ = [
     "TemplateList",
     "TemplateOwners",
     "TemplateRisk",
+    "UsesDetail",
     "UsesList",
     "VersionDetail",
     "VersionDiff",
