@@ -134,6 +134,25 @@ class FileForm(ReasonForm):
         return cleaned
 
 
+class ParentsForm(ReasonForm):
+    """Versions that another comes from, by their identifiers."""
+
+    parents = forms.CharField(
+        required=False,
+        max_length=2000,
+        widget=forms.Textarea(attrs={"rows": 4, "spellcheck": "false", "class": "code"}),
+        label="Comes from",
+        help_text="Identifiers of versions (ver_…), of this agent or another, at most 16; empty for none.",
+    )
+
+    def clean_parents(self) -> list[AgentVersion]:
+        names = str(self.cleaned_data["parents"]).replace(",", " ").split()
+        if len(names) > 16:
+            raise ValidationError("At most 16.")
+        one = TypeIDField("ver", AgentVersion.objects.select_related("template"), Right.READ_DIRECTORY)
+        return [one.found(name, self.actor) for name in names]
+
+
 class ImportForm(FileForm):
     KINDS = (
         ("genome", "Genome (JSON or YAML)"),
@@ -289,12 +308,25 @@ class ProvisionForm(ReasonForm):
             ("provider", Provider.objects.order_by("slug")),
             ("role", RoleDefinition.objects.order_by("slug")),
         ):
-            self.fields[name].queryset = visible(rows, self.actor, Right.READ_DIRECTORY)  # type: ignore[attr-defined]
+            if name in self.fields:
+                self.fields[name].queryset = visible(rows, self.actor, Right.READ_DIRECTORY)  # type: ignore[attr-defined]
 
     def clean_version(self) -> AgentVersion:
         field: Any = self.fields["version"]
         found: AgentVersion = field.found(self.cleaned_data["version"], self.actor)
         return found
+
+
+class SpawnForm(ProvisionForm):
+    """A child of an instance; what is left out is the parent's."""
+
+    role = None  # type: ignore[assignment]  # a child of the same agent has its parent's
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        for name in ("environment", "provider"):
+            self.fields[name].required = False
+            self.fields[name].help_text = "Empty: where its parent is."
 
 
 class BindSlotForm(ReasonForm):

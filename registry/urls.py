@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from arm.ids import converter
 from registry import views
 
-for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks", "tim"):
+for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks", "tim", "thg"):
     register_converter(converter(prefix), prefix)
 
 app_name = "registry"
@@ -16,12 +16,15 @@ urlpatterns = [
     path("templates/<tpl:pk>/edit/", views.TemplateEdit.as_view(), name="template_edit"),
     path("templates/<tpl:pk>/risk/", views.TemplateRisk.as_view(), name="template_risk"),
     path("templates/<tpl:pk>/owners/", views.TemplateOwners.as_view(), name="template_owners"),
+    path("templates/<tpl:pk>/lineage/", views.TemplateLineage.as_view(), name="template_lineage"),
     path("versions/", views.VersionList.as_view(), name="version_list"),
     path("versions/import/", views.ImportVersion.as_view(), name="version_import"),
     path("versions/<ver:pk>/", views.VersionDetail.as_view(), name="version_detail"),
     path("versions/<ver:pk>/genome.json", views.GenomeDownload.as_view(), name="version_download"),
     path("versions/<ver:pk>/export/", views.VersionExport.as_view(), name="version_export"),
     path("versions/<ver:pk>/diff/", views.VersionDiff.as_view(), name="version_diff"),
+    path("versions/<ver:pk>/lineage/", views.VersionLineage.as_view(), name="version_lineage"),
+    path("versions/<ver:pk>/parents/", views.NameParents.as_view(), name="version_parents"),
     path("versions/<ver:pk>/move/", views.MoveVersion.as_view(), name="version_move"),
     path("versions/<ver:pk>/genome/", views.SaveGenome.as_view(), name="version_genome"),
     path("versions/<ver:pk>/card/", views.IssueCard.as_view(), name="card_issue"),
@@ -44,6 +47,7 @@ urlpatterns = [
     path("imports/<tim:pk>/apply/", views.ApplyTable.as_view(), name="import_apply"),
     path("imports/<tim:pk>/cancel/", views.CancelTable.as_view(), name="import_cancel"),
     path("uses/", views.UsesList.as_view(), name="uses_list"),
+    path("uses/<thg:pk>/", views.UsesDetail.as_view(), name="uses_detail"),
     path("fleet/", views.FleetAt.as_view(), name="fleet_at"),
     path("fleet/changed/", views.FleetChanged.as_view(), name="fleet_changed"),
     path("instances/", views.InstanceList.as_view(), name="instance_list"),
@@ -51,6 +55,8 @@ urlpatterns = [
     path("instances/<ins:pk>/", views.InstanceDetail.as_view(), name="instance_detail"),
     path("instances/<ins:pk>/at/", views.InstancePast.as_view(), name="instance_past"),
     path("instances/<ins:pk>/past/", views.TellPast.as_view(), name="instance_tell"),
+    path("instances/<ins:pk>/spawn/", views.SpawnInstance.as_view(), name="instance_spawn"),
+    path("instances/<ins:pk>/spawn-tree/", views.SpawnTree.as_view(), name="spawn_tree"),
     path("instances/<ins:pk>/move/", views.MoveInstance.as_view(), name="instance_move"),
     path("instances/<ins:pk>/release/", views.RequestRelease.as_view(), name="instance_release"),
     path("instances/<ins:pk>/token/", views.IssueWorkloadToken.as_view(), name="instance_token"),

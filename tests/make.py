@@ -53,6 +53,7 @@ from registry.models import (
     Provider,
     RoleDefinition,
     TableImport,
+    Thing,
     VersionEvidence,
 )
 from telemetry.lifecycle import IncidentKind, Severity
@@ -774,6 +775,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         slot(environment=place, provider=at),
         role(tenant=tenant),
         prompt(tenant=tenant),
+        Thing.objects.create(tenant=tenant, kind="tool", name="search"),
         Membership.objects.get(user=everyone),
         team(tenant=tenant),
         grant(everyone, tenant, Right.READ_EVIDENCE),

@@ -30,6 +30,7 @@ from registry.api.imports import (
     ImportServer,
 )
 from registry.api.tables import TableImportViewSet
+from registry.api.uses import UsesViewSet
 
 router = routers.SimpleRouter()
 for noun, viewset in (
@@ -38,6 +39,7 @@ for noun, viewset in (
     ("genomes", GenomeViewSet),
     ("prompts", PromptViewSet),
     ("evidence", EvidenceViewSet),
+    ("uses", UsesViewSet),
     ("instances", InstanceViewSet),
     ("slots", SlotViewSet),
     ("roles", RoleViewSet),

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
-from django.db.models import Model
+from django.db.models import Model, QuerySet
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from rest_framework import exceptions, parsers, status
 from rest_framework.authentication import BaseAuthentication
@@ -14,7 +14,9 @@ from rest_framework.serializers import BaseSerializer
 
 from arm import changes, crypto, db
 from arm.api import ScopedViewSet
-from arm.models import ApiKey
+from arm.errors import Invalid, Problem
+from arm.models import ApiKey, User
+from arm.permissions import visible
 from arm.queries import key_by_digest
 from arm.rights import Right
 from registry import genome, services
@@ -72,6 +74,15 @@ def created(data: BaseSerializer[Any]) -> Response:
     """201 with the representation, and where to find it."""
     body: Any = data.data
     return Response(body, status=status.HTTP_201_CREATED, headers={"Location": body["url"]})
+
+
+def named(rows: QuerySet[Any], pointer: str, actor: User, **by: Any) -> Any:
+    """The one row that a request names and the caller may see; Invalid with the pointer where there is none."""
+    row = visible(rows.filter(**by), actor, Right.READ_DIRECTORY).first()
+    if row is None:
+        message = "There is no such row, or it is not yours to use."
+        raise Invalid(message, [Problem(pointer=pointer, code="unknown", message=message)])
+    return row
 
 
 @dataclass(frozen=True, slots=True)

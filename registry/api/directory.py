@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Model, Prefetch, QuerySet
+from django.db.models import Model, Prefetch
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,26 +16,18 @@ from arm import ids
 from arm.api import Request, tenant_of, validated
 from arm.errors import Invalid, Problem
 from arm.models import User
-from arm.permissions import require, visible
+from arm.permissions import require
 from arm.rights import Right, Risk
 from registry import filters, queries, services
 from registry.api import serializers as words
-from registry.api.base import DirectoryViewSet, created
+from registry.api.base import DirectoryViewSet, created, named
 from registry.api.exports import Exports
+from registry.api.lineage import LineageActions
 from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion, Genome, Ownership, Prompt, VersionParent
 
 CURRENT_OWNERS = Prefetch("ownerships", Ownership.objects.filter(until=None).select_related("user"))
 EDGES = Prefetch("parents", VersionParent.objects.only("version_id", "parent_id").order_by("pk"))
-
-
-def named(rows: QuerySet[Any], pointer: str, actor: User, **by: Any) -> Any:
-    """The one row that a request names and the caller may see; Invalid with the pointer where there is none."""
-    row = visible(rows.filter(**by), actor, Right.READ_DIRECTORY).first()
-    if row is None:
-        message = "There is no such row, or it is not yours to use."
-        raise Invalid(message, [Problem(pointer=pointer, code="unknown", message=message)])
-    return row
 
 
 def people(names: list[str], request: Request) -> list[User]:
@@ -111,7 +103,7 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         return Response(words.TemplateOut(self.get_object()).data)
 
 
-class VersionViewSet(Exports, DirectoryViewSet[AgentVersion]):
+class VersionViewSet(Exports, LineageActions, DirectoryViewSet[AgentVersion]):
     """Immutable builds, their genomes and their lifecycle."""
 
     queryset = (

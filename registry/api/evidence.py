@@ -17,8 +17,7 @@ from arm.services import note_security
 from evidence.lifecycle import ArtefactKind
 from evidence.models import ArtefactFile
 from registry import filters, queries, services
-from registry.api.base import DirectoryViewSet, created
-from registry.api.directory import named
+from registry.api.base import DirectoryViewSet, created, named
 from registry.api.serializers import Out, Reasoned
 from registry.models import AgentVersion, VersionEvidence
 from registry.protocol.a2a import BINDINGS, Interface

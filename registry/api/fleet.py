@@ -16,13 +16,14 @@ from registry.api import serializers as words
 from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created
 from registry.api.directory import row_of, step_out
 from registry.api.history import MOMENT, PastOut, TellPastIn, ToldOut, asked_moment, past_out
+from registry.api.spawn import SpawnActions
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition
 
 SLOTS = DeploymentSlot.objects.select_related("environment", "role", "provider")
 
 
-class InstanceViewSet(DirectoryViewSet[AgentInstance]):
+class InstanceViewSet(SpawnActions, DirectoryViewSet[AgentInstance]):
     """What runs: what ARM wants of it, and what was last reported."""
 
     queryset = AgentInstance.objects.for_list()

@@ -139,13 +139,25 @@ class InstanceOut(Out):
     environment = serializers.CharField(source="environment.slug")
     provider = serializers.CharField(source="provider.slug")
     slot = TypeIDField("slt", source="slot_id", allow_null=True)
+    parent = TypeIDField("ins", source="parent_id", allow_null=True)  # type: ignore[assignment]
     desired = DesiredOut(source="*")
     observed = ObservedOut(source="*")
 
     class Meta:
         model = AgentInstance
         fields = (
-            *("id", "url", "name", "template", "version", "environment", "provider", "slot"),
+            *(
+                "id",
+                "url",
+                "name",
+                "template",
+                "version",
+                "environment",
+                "provider",
+                "slot",
+                "parent",
+                "depth",
+            ),
             *("desired", "observed", "cost_center", "labels", "created_at"),
         )
 

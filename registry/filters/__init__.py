@@ -27,6 +27,7 @@ from ..models import (
     Heartbeat,
     Provider,
     RoleDefinition,
+    Thing,
     VersionEvidence,
 )
 
@@ -245,7 +246,7 @@ class DependencyFilter(SearchSet):
     )
 
     class Meta:
-        model = Dependency
+        model = Thing
         fields: list[str] = []
 
 

@@ -10,6 +10,7 @@ from .agents import (
     Prompt,
     TemplateGroupGrant,
     TemplateUserGrant,
+    Thing,
     VersionParent,
 )
 from .evidence import VersionEvidence
@@ -63,6 +64,7 @@ __all__ = [
     "TableImport",
     "TemplateGroupGrant",
     "TemplateUserGrant",
+    "Thing",
     "VersionEvidence",
     "VersionParent",
 ]

@@ -108,6 +108,9 @@ class AgentInstance(TenantRow):
             models.Index(fields=["tenant", "-id"], name="instance_newest"),
             models.Index(fields=["tenant", "state", "-id"], name="instance_by_state"),
             models.Index(fields=["environment", "state"], name="instance_by_environment"),
+            models.Index(
+                fields=["version", "environment"], condition=~Q(state="retired"), name="live_by_version"
+            ),
         ]
 
     def __str__(self) -> str:

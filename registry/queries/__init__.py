@@ -10,9 +10,10 @@ from .evidence import (
     newest_of_each,
     right_to_take,
 )
-from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back, live_users
+from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back
 from .history import COUNTED, Moment, PastPage, counts, difference, past_page, seen_then
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
+from .lineage import Lineage, ancestors, lineage_of, lineage_of_template
 from .places import (
     PlacePage,
     SlotPage,
@@ -26,8 +27,10 @@ from .places import (
     template_rows,
 )
 from .related import SHOWN, owners, with_staleness
+from .spawn import SpawnTree, line_above, spawn_tree
 from .tables import SHOWN as TABLE_LINES
 from .tables import TableLine, table_lines
+from .uses import USES_COUNTED, Used, UsesPage, counts_of, live_of, used_things, users_of, uses_page
 from .versions import (
     Comparison,
     GenomeView,
@@ -51,6 +54,7 @@ __all__ = [
     "RIGHT_TO_MAKE",
     "SHOWN",
     "TABLE_LINES",
+    "USES_COUNTED",
     "Comparison",
     "Coverage",
     "EvidencePage",
@@ -58,22 +62,28 @@ __all__ = [
     "FleetRow",
     "GenomeView",
     "InstancePage",
+    "Lineage",
     "Moment",
     "PastPage",
     "PlacePage",
     "Reach",
     "SlotPage",
+    "SpawnTree",
     "Step",
     "TableLine",
     "TemplatePage",
     "TemplateRow",
+    "Used",
+    "UsesPage",
     "VersionPage",
     "a2a_facts",
+    "ancestors",
     "card_predicate",
     "card_statement",
     "comparable",
     "compare",
     "counts",
+    "counts_of",
     "coverage",
     "current_card",
     "difference",
@@ -83,7 +93,10 @@ __all__ = [
     "held_back",
     "instance_counts",
     "instance_page",
-    "live_users",
+    "line_above",
+    "lineage_of",
+    "lineage_of_template",
+    "live_of",
     "moves_of",
     "newest_of_each",
     "owners",
@@ -97,11 +110,15 @@ __all__ = [
     "right_to_take",
     "seen_then",
     "slot_page",
+    "spawn_tree",
     "stored_document",
     "table_lines",
     "tampered_among",
     "template_page",
     "template_rows",
+    "used_things",
+    "users_of",
+    "uses_page",
     "version_page",
     "version_steps",
     "version_targets",

@@ -1,6 +1,6 @@
 """The whole fleet in numbers: live instances by environment, by what ARM wants of them, and by what is heard."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.db.models import Count, QuerySet
@@ -78,18 +78,6 @@ def fleet(actor: User) -> Fleet:
         ),
         total=_row("", "All", False, found),
     )
-
-
-def live_users(wanted: Sequence[tuple[str, str]], actor: User) -> dict[tuple[str, str], int]:
-    """How many live instances run a version that uses each (kind, name), as far as the actor sees them."""
-    seen = visible(AgentInstance.objects.live(), actor, Right.READ_DIRECTORY)
-    counted = (
-        seen.filter(version__dependencies__name__in={name for _, name in wanted})
-        .order_by()
-        .values_list("version__dependencies__kind", "version__dependencies__name")
-        .annotate(n=Count("pk"))
-    )
-    return {(kind, name): n for kind, name, n in counted if (kind, name) in set(wanted)}
 
 
 def _row(slug: str, name: str, production: bool, counted: Iterable[tuple[object, ...]]) -> FleetRow:

@@ -25,6 +25,7 @@ from .instances import (
     restrict_instance,
 )
 from .integrity import begin_sweep, note_tampered, sweep_on
+from .lineage import name_parents
 from .places import (
     create_environment,
     create_project,
@@ -35,6 +36,7 @@ from .places import (
 )
 from .rules import require_profiles
 from .slots import bind_slot, create_role, create_slot, roll_back_slot
+from .spawn import SpawnRefused, spawn_instance
 from .tables import (
     TASK,
     apply_table,
@@ -63,6 +65,7 @@ __all__ = [
     "ImportedVersion",
     "Line",
     "ReadGenome",
+    "SpawnRefused",
     "Tampered",
     "apply_files",
     "apply_table",
@@ -90,6 +93,7 @@ __all__ = [
     "issue_workload_token",
     "move_instance",
     "move_version",
+    "name_parents",
     "next_step",
     "note_tampered",
     "provision_instance",
@@ -107,6 +111,7 @@ __all__ = [
     "save_genome",
     "send_table",
     "set_owners",
+    "spawn_instance",
     "store_prompt",
     "sweep_on",
     "take_table_step",

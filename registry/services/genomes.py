@@ -87,7 +87,14 @@ def list_dependencies(version: AgentVersion) -> None:
     document = _document(bytes(version.genome.content))
     Dependency.objects.filter(version=version).delete()
     Dependency.objects.bulk_create(
-        Dependency(tenant_id=version.tenant_id, version=version, kind=kind, name=name, detail=detail)
+        Dependency(
+            tenant_id=version.tenant_id,
+            version=version,
+            template_id=version.template_id,
+            kind=kind,
+            name=name,
+            detail=detail,
+        )
         for (kind, name), detail in dict(_uses(document)).items()
     )
 

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F
 
-from arm import changes, clock, tasks
+from arm import changes, clock
 from arm import services as core
 from arm.errors import Conflict, NotAllowed
 from arm.models import ChangeRecord, User
@@ -32,6 +32,7 @@ from ..models import (
 from .asking import refuse, require_in_person, require_on_any, require_reason, require_same_tenant
 from .history import note_late
 from .locking import locked
+from .placing import open_interval, place_instance, tell_of, tell_placed
 
 QUARANTINE_BEFORE_RETIREMENT = timedelta(hours=24)
 MAY_BE_AHEAD = timedelta(seconds=60)
@@ -67,20 +68,16 @@ def provision_instance(
     if slot is not None and (slot.environment_id, slot.provider_id) != (environment.pk, provider.pk):
         refuse("/slot", "place", f"{slot} is in another environment or at another provider.")
     role = role or (slot.role if slot else None)
-    instance = AgentInstance.objects.create(
-        tenant_id=version.tenant_id,
+    instance = place_instance(
         version=version,
-        template_id=version.template_id,
         environment=environment,
         provider=provider,
+        name=name,
         slot=slot,
         role=role,
-        name=name,
         cost_center=cost_center or (role.cost_center if role else "") or version.template.cost_center,
-        labels=dict(labels or {}),
+        labels=labels,
     )
-    InstanceStatus.objects.create(instance=instance, tenant_id=instance.tenant_id)
-    _open_interval(instance, instance.state_since)
     after = {
         "version": version.typeid,
         "environment": environment.slug,
@@ -88,10 +85,8 @@ def provision_instance(
         "slot": slot.typeid if slot else "",
         "state": instance.state,
     }
-    _tell(
-        changes.record(actor, "registry.instance.provisioned", instance, after=after, reason=reason), instance
-    )
-    gates.tell_changed([instance.pk], actor, reason)
+    record = changes.record(actor, "registry.instance.provisioned", instance, after=after, reason=reason)
+    tell_placed(record, instance, actor, reason)
     return instance
 
 
@@ -340,31 +335,10 @@ def _set_state(
     instance.generation += 1
     instance.save(update_fields=["state", "state_since", "generation", "restricted_by_id"])
     InstanceInterval.objects.filter(instance=instance, until=None).update(until=now)
-    _open_interval(instance, now)
+    open_interval(instance, now)
     after = {"state": to, "generation": instance.generation, **facts}
     record = changes.record(actor, verb, instance, before=before, after=after, reason=reason, links=links)
     if not ALLOWS[to].red:
         gates.tell_stopped(instance, actor, f"{instance} is {to.label.lower()}: {reason}")
     gates.tell_changed([instance.pk], actor, reason)
-    _tell(record, instance)
-
-
-def _open_interval(instance: AgentInstance, since: datetime) -> None:
-    InstanceInterval.objects.create(
-        tenant_id=instance.tenant_id,
-        instance=instance,
-        state=instance.state,
-        version_id=instance.version_id,
-        since=since,
-        known_from=since,
-    )
-
-
-def _tell(record: ChangeRecord, instance: AgentInstance) -> None:
-    tasks.announce(
-        "registry.instance.moved",
-        tenant_id=instance.tenant_id,
-        instance_id=str(instance.pk),
-        change_id=str(record.pk),
-        state=instance.state,
-    )
+    tell_of(record, instance)

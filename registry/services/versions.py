@@ -19,10 +19,11 @@ from .. import gates, parsing
 from .. import genome as genomes
 from ..genome import Json
 from ..lifecycle import VersionState, version_moves
-from ..models import AgentTemplate, AgentVersion, VersionParent
+from ..models import AgentTemplate, AgentVersion
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
 from .card_keys import check_signatures
 from .genomes import list_dependencies, store_genome
+from .lineage import link_parents
 from .locking import locked
 from .templates import register_template
 
@@ -70,14 +71,7 @@ def create_version(
         genome=stored,
         created_by=actor,
     )
-    relation = VersionParent.Relation
-    for parent in dict.fromkeys(parents):
-        VersionParent.objects.create(
-            tenant_id=version.tenant_id,
-            version=version,
-            parent=parent,
-            relation=relation.DERIVED if parent.template_id == template.pk else relation.FORKED,
-        )
+    link_parents(version, parents)
     list_dependencies(version)
     after = {
         "number": version.number,

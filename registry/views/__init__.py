@@ -24,6 +24,7 @@ from registry.views.instances import (
     RequestRelease,
 )
 from registry.views.integrity import Integrity, StorePrompt
+from registry.views.lineage import NameParents, TemplateLineage, VersionLineage
 from registry.views.places import (
     BindSlot,
     EnvironmentCreate,
@@ -39,6 +40,7 @@ from registry.views.places import (
     SlotList,
 )
 from registry.views.rules import ProfileSettings
+from registry.views.spawn import SpawnInstance, SpawnTree
 from registry.views.tables import (
     ApplyTable,
     CancelTable,
@@ -55,7 +57,7 @@ from registry.views.templates import (
     TemplateOwners,
     TemplateRisk,
 )
-from registry.views.uses import UsesList
+from registry.views.uses import UsesDetail, UsesList
 from registry.views.versions import (
     GenomeDownload,
     ImportVersion,
@@ -91,6 +93,7 @@ __all__ = [
     "IssueWorkloadToken",
     "MoveInstance",
     "MoveVersion",
+    "NameParents",
     "ProfileSettings",
     "ProviderCreate",
     "ProviderDetail",
@@ -106,6 +109,8 @@ __all__ = [
     "SlotCreate",
     "SlotDetail",
     "SlotList",
+    "SpawnInstance",
+    "SpawnTree",
     "StorePrompt",
     "TableImportDetail",
     "TableImportList",
@@ -114,14 +119,17 @@ __all__ = [
     "TemplateCreate",
     "TemplateDetail",
     "TemplateEdit",
+    "TemplateLineage",
     "TemplateList",
     "TemplateOwners",
     "TemplateRisk",
     "TrustCardKeys",
+    "UsesDetail",
     "UsesList",
     "VersionDetail",
     "VersionDiff",
     "VersionExport",
+    "VersionLineage",
     "VersionList",
     "a2a_card",
     "a2a_card_of_host",

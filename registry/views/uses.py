@@ -2,47 +2,72 @@
 
 from typing import Any
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.shortcuts import get_object_or_404
 
+from arm.permissions import visible
 from arm.rights import Right
 from arm.views import FilteredList
 from registry import queries
 from registry.filters import DependencyFilter
-from registry.models import Dependency
+from registry.models import AgentVersion, Dependency, Thing
 from registry.views.commands import actor_of
+from registry.views.cursors import CursorList
 
 
 class UsesList(FilteredList):
     """One row per kind and name, with the versions that use it and the live instances of those versions."""
 
-    queryset = Dependency.objects.all()
+    queryset = Thing.objects.all()
     view_right = Right.READ_DIRECTORY
     filterset_class = DependencyFilter
     template_name = "registry/uses_list.html"
-    columns = (
-        ("kind", lambda row: row["kind"]),
-        ("name", lambda row: row["name"]),
-        ("versions", lambda row: row["versions"]),
-    )
+    columns = (("kind", "kind"), ("name", "name"), ("versions", "versions"))
 
     def get_queryset(self) -> QuerySet[Any]:
-        grouped: QuerySet[Any] = (
-            super()
-            .get_queryset()
-            .order_by()
-            .values("kind", "name")
-            .annotate(versions=Count("version"))
-            .order_by("kind", "name")
-        )
-        return grouped
+        right = Right.EXPORT if self.exports else self.view_right
+        rows: QuerySet[Any] = queries.used_things(actor_of(self.request), right)
+        if self.exports:
+            using = Dependency.objects.filter(
+                tenant=OuterRef("tenant"), kind=OuterRef("kind"), name=OuterRef("name")
+            )
+            counted = visible(using, actor_of(self.request), right).order_by().values("name")
+            rows = rows.annotate(versions=Subquery(counted.annotate(n=Count("pk")).values("n")))
+        self.filterset = DependencyFilter(self.request.GET, queryset=rows, request=self.request)
+        found: QuerySet[Any] = self.filterset.qs if self.filterset.is_valid() else rows.none()
+        return found
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        shown = [(row["kind"], row["name"]) for row in context["object_list"]]
-        live = queries.live_users(shown, actor_of(self.request))
-        kinds = dict(Dependency.Kind.choices)
+        shown = list(context["object_list"])
+        counts = queries.counts_of(shown, actor_of(self.request))
         context["rows"] = [
-            (kinds[row["kind"]], row["name"], row["versions"], live.get((row["kind"], row["name"]), 0))
-            for row in context["object_list"]
+            (thing.get_kind_display(), thing.name, used.versions, used.live, thing.get_absolute_url())
+            for thing in shown
+            for used in [counts.get(thing.pk, queries.Used())]
         ]
+        context["most"] = queries.USES_COUNTED
+        return context
+
+
+class UsesDetail(CursorList):
+    """One thing: the versions that use it, the newest first, with their states and live instances."""
+
+    queryset = AgentVersion.objects.for_list()
+    view_right = Right.READ_DIRECTORY
+    template_name = "registry/uses_detail.html"
+    prefix = "thg"
+
+    def get_queryset(self) -> QuerySet[Any]:
+        self.thing = get_object_or_404(queries.used_things(actor_of(self.request)), pk=self.kwargs["pk"])
+        seen = super().get_queryset()
+        rows: QuerySet[Any] = seen.filter(pk__in=queries.users_of(self.thing).order_by().values("pk"))
+        return rows
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        context = super().get_context_data(**kwargs)
+        context["thing"] = self.thing
+        context["page"] = queries.uses_page(self.thing, actor_of(self.request))
+        live = queries.live_of(context["object_list"])
+        context["rows"] = [(row, live.get(row.pk, 0)) for row in context["object_list"]]
         return context

@@ -148,7 +148,10 @@ def test_who_uses_a_tool_is_answered_with_versions_and_live_instances(client, ve
     make.instance(version=build)
     make.instance(version=build, state="retired")
     answer = page(client, "uses_list")
-    assert answer.context["rows"] == [("Model", "openai/gpt-4o", 1, 1), ("Tool", "pay_invoice", 2, 1)]
+    assert [row[:4] for row in answer.context["rows"]] == [
+        ("Model", "openai/gpt-4o", 1, 1),
+        ("Tool", "pay_invoice", 2, 1),
+    ]
     assert [row[1] for row in page(client, "uses_list", q="pay").context["rows"]] == ["pay_invoice"]
     assert [row[1] for row in page(client, "uses_list", kind="model").context["rows"]] == ["openai/gpt-4o"]
     assert len(page(client, "version_list", uses="pay_invoice").context["object_list"]) == 2
@@ -164,7 +167,7 @@ def test_uses_count_what_the_person_may_see_and_nothing_else(client, acme):
     bob = make.user("bob", member_of=acme)
     make.grant(bob, mine.template, Right.READ_DIRECTORY)
     client.force_login(bob)
-    assert page(client, "uses_list").context["rows"] == [("Tool", "search", 1, 0)]
+    assert [row[:4] for row in page(client, "uses_list").context["rows"]] == [("Tool", "search", 1, 0)]
 
 
 # the genome as a file

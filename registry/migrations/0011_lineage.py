@@ -46,11 +46,44 @@ CREATE TRIGGER lineage BEFORE INSERT OR UPDATE OR DELETE ON registry_versionpare
 """
 """By the database as well: whoever inserts an edge, the lineage stays a graph without circles inside one tenant."""
 
+TEMPLATE_OF = """
+SET CONSTRAINTS ALL IMMEDIATE;
+ALTER TABLE registry_dependency NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE registry_agentversion NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE registry_agenttemplate NO FORCE ROW LEVEL SECURITY;
+UPDATE registry_dependency d SET template_id = v.template_id FROM registry_agentversion v WHERE v.id = d.version_id;
+INSERT INTO registry_thing (id, tenant_id, kind, name)
+  SELECT gen_random_uuid(), tenant_id, kind, name FROM registry_dependency GROUP BY tenant_id, kind, name;
+ALTER TABLE registry_dependency ALTER COLUMN template_id SET NOT NULL;
+ALTER TABLE registry_dependency FORCE ROW LEVEL SECURITY;
+ALTER TABLE registry_agentversion FORCE ROW LEVEL SECURITY;
+ALTER TABLE registry_agenttemplate FORCE ROW LEVEL SECURITY;
+"""
+USES = """
+CREATE FUNCTION registry_uses() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  SELECT v.template_id INTO NEW.template_id FROM registry_agentversion v WHERE v.id = NEW.version_id;
+  RETURN NEW;
+END $$;
+CREATE TRIGGER uses BEFORE INSERT ON registry_dependency FOR EACH ROW EXECUTE FUNCTION registry_uses();
+CREATE FUNCTION registry_things() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+  INSERT INTO registry_thing (id, tenant_id, kind, name)
+    SELECT gen_random_uuid(), tenant_id, kind, name FROM made GROUP BY tenant_id, kind, name
+    ORDER BY tenant_id, kind, name
+    ON CONFLICT DO NOTHING;
+  RETURN NULL;
+END $$;
+CREATE TRIGGER things AFTER INSERT ON registry_dependency REFERENCING NEW TABLE AS made FOR EACH STATEMENT
+  EXECUTE FUNCTION registry_things();
+"""
+"""By the database: the list of what is used is as complete as its rows, whoever wrote them."""
+
 
 class Migration(migrations.Migration):
     dependencies = [
         ("arm", "0006_evidence_and_federation_rights"),
-        ("registry", "0009_exchange"),
+        ("registry", "0010_import_jobs"),
     ]
 
     operations = [
@@ -266,6 +299,95 @@ class Migration(migrations.Migration):
         migrations.AddIndex(
             model_name="prompt",
             index=models.Index(fields=["tenant", "id"], name="prompt_by_key"),
+        ),
+        migrations.CreateModel(
+            name="Thing",
+            fields=[
+                (
+                    "id",
+                    models.UUIDField(
+                        default=arm.ids.uuid7, editable=False, primary_key=True, serialize=False
+                    ),
+                ),
+                (
+                    "kind",
+                    models.CharField(
+                        choices=[
+                            ("tool", "Tool"),
+                            ("model", "Model"),
+                            ("dataset", "Dataset"),
+                            ("prompt", "Prompt"),
+                            ("agent", "Agent"),
+                        ],
+                        max_length=8,
+                    ),
+                ),
+                ("name", models.CharField(max_length=250)),
+                (
+                    "tenant",
+                    models.ForeignKey(
+                        editable=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="arm.tenant",
+                    ),
+                ),
+            ],
+            options={
+                "ordering": ["kind", "name"],
+                "constraints": [
+                    models.UniqueConstraint(fields=("tenant", "kind", "name"), name="thing_once")
+                ],
+            },
+        ),
+        db.row_level_security("registry_thing"),
+        migrations.AddField(
+            model_name="dependency",
+            name="template",
+            field=models.ForeignKey(
+                editable=False,
+                help_text="Filled in by a trigger.",
+                null=True,
+                on_delete=django.db.models.deletion.PROTECT,
+                related_name="+",
+                to="registry.agenttemplate",
+            ),
+        ),
+        migrations.SeparateDatabaseAndState(
+            database_operations=[migrations.RunSQL(TEMPLATE_OF, migrations.RunSQL.noop)],
+            state_operations=[
+                migrations.AlterField(
+                    model_name="dependency",
+                    name="template",
+                    field=models.ForeignKey(
+                        editable=False,
+                        help_text="Filled in by a trigger.",
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="registry.agenttemplate",
+                    ),
+                ),
+            ],
+        ),
+        migrations.RunSQL(
+            USES,
+            "DROP TRIGGER uses ON registry_dependency; DROP FUNCTION registry_uses();"
+            "DROP TRIGGER things ON registry_dependency; DROP FUNCTION registry_things();",
+        ),
+        migrations.RemoveIndex(model_name="dependency", name="who_uses"),
+        migrations.AddIndex(
+            model_name="dependency",
+            index=models.Index(
+                fields=["tenant", "kind", "name", "template"], include=["version"], name="who_uses_what"
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="agentinstance",
+            index=models.Index(
+                condition=models.Q(("state", "retired"), _negated=True),
+                fields=["version", "environment"],
+                name="live_by_version",
+            ),
         ),
         *[
             db.row_level_security(f"registry_{table}")

@@ -1,0 +1,138 @@
+"""Instances that start others, for machines: by a person, or by the instance itself with its workload token."""
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from drf_spectacular.extensions import OpenApiAuthenticationExtension
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.request import Request as AnyRequest
+from rest_framework.response import Response
+from rest_framework.settings import api_settings
+
+from arm import ids
+from arm.api import TypeIDField, validated
+from arm.errors import Invalid, Problem
+from arm.models import ApiKey, User
+from registry import queries, services
+from registry.api.base import Workload, WorkloadToken, created, named
+from registry.api.serializers import InstanceOut, Reasoned
+from registry.models import AgentInstance, AgentVersion, Environment, Provider
+
+
+class SpawnIn(Reasoned):
+    """What the child runs; what is left out it has from its parent."""
+
+    version = TypeIDField("ver")
+    name = serializers.CharField(max_length=160)
+    environment = serializers.SlugField(required=False)
+    provider = serializers.SlugField(required=False)
+    cost_center = serializers.CharField(max_length=80, required=False)
+    labels = serializers.DictField(child=serializers.CharField(max_length=200), required=False)
+
+
+class TermOut(serializers.Serializer[Any]):
+    """What an instance works under, and whether that is its parent's."""
+
+    kind = serializers.CharField()
+    origin = serializers.ChoiceField(["inherited", "granted"])
+    value = serializers.CharField()
+
+
+class SpawnNode(serializers.Serializer[Any]):
+    """One instance of a tree: `living` children of at most `most`, at most `deepest` generations below it."""
+
+    id = TypeIDField("ins", source="instance.pk")
+    name = serializers.CharField(source="instance.name")
+    state = serializers.CharField(source="instance.state")
+    depth = serializers.IntegerField(source="instance.depth")
+    parent = TypeIDField("ins", source="instance.parent_id", allow_null=True)  # type: ignore[assignment]
+    may_spawn = serializers.BooleanField(source="allowed")
+    living = serializers.IntegerField()
+    most = serializers.IntegerField(allow_null=True)
+    deepest = serializers.IntegerField(allow_null=True)
+
+
+class SpawnTreeOut(serializers.Serializer[Any]):
+    nodes = SpawnNode(many=True, source="rows")
+    terms = TermOut(many=True)
+    hidden = serializers.IntegerField(help_text="Instances of the tree that you may not see.")
+    cut = serializers.BooleanField()
+
+
+class WorkloadOrPerson(WorkloadToken):
+    """A workload token, or whatever else the API takes."""
+
+    def authenticate(self, request: AnyRequest) -> tuple[Workload, ApiKey] | None:
+        _, _, token = request.headers.get("Authorization", "").partition(" ")
+        return super().authenticate(request) if token.strip().startswith("armw_") else None
+
+
+class WorkloadOrPersonScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call]
+    """Tells the OpenAPI document that a workload token is one of the ways."""
+
+    target_class = "registry.api.spawn.WorkloadOrPerson"
+    name = "workload"
+
+    def get_security_definition(self, auto_schema: object) -> dict[str, str]:
+        return {"type": "http", "scheme": "bearer", "bearerFormat": "armw_…"}
+
+
+class SpawnActions:
+    """For the viewset of instances."""
+
+    get_object: Any
+
+    @extend_schema(request=SpawnIn, responses={201: InstanceOut})
+    @action(
+        detail=True,
+        methods=["post"],
+        authentication_classes=[WorkloadOrPerson, *api_settings.DEFAULT_AUTHENTICATION_CLASSES],
+    )
+    def spawn(self, request: Any, id: str) -> Response:
+        """Start a child below this instance; 409 `spawn_refused` names everything that stands in the way."""
+        actor = request.user if isinstance(request.user, User) else None
+        parent = self.get_object() if actor else _itself(request.user, id)
+        body = validated(SpawnIn, request)
+        rows: dict[str, Any] = {"version": _version(actor, body.pop("version"))}
+        if actor is not None:
+            for word, model in (("environment", Environment), ("provider", Provider)):
+                if word in body:
+                    rows[word] = named(model._default_manager.all(), f"/{word}", actor, slug=body.pop(word))
+        elif given := [word for word in ("environment", "provider") if word in body]:
+            message = "An instance hands on what it has; a person grants another."
+            raise Invalid(message, [Problem(pointer=f"/{w}", code="granted", message=message) for w in given])
+        made = services.spawn_instance(parent=parent, actor=actor, **rows, **body)
+        return created(InstanceOut(made))
+
+    @extend_schema(responses=SpawnTreeOut)
+    @action(detail=True, methods=["get"], url_path="spawn-tree", pagination_class=None, filterset_class=None)
+    def spawn_tree(self, request: Any, id: str) -> Response:
+        """Who started it, whom it and they started, and how much of what they may is used."""
+        return Response(SpawnTreeOut(queries.spawn_tree(self.get_object(), request.user)).data)
+
+
+def _itself(speaker: Workload, id: str) -> AgentInstance:
+    """The instance that the token speaks for, which is the one in the address or none."""
+    try:
+        asked = ids.decode("ins", id)
+    except ValueError:
+        raise Http404 from None
+    if speaker.instance.pk != asked:
+        raise Http404
+    return speaker.instance
+
+
+def _version(actor: User | None, pk: UUID) -> AgentVersion:
+    """As the person sees it; an instance names a version of its tenant, and its genome says whether it may start it."""
+    rows = AgentVersion.objects.select_related("template", "genome")
+    if actor is not None:
+        found: AgentVersion = named(rows, "/version", actor, pk=pk)
+        return found
+    held = rows.filter(pk=pk).first()
+    if held is None:
+        message = "There is no such version."
+        raise Invalid(message, [Problem(pointer="/version", code="unknown", message=message)])
+    return held

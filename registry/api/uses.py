@@ -1,0 +1,93 @@
+"""Who uses what, for machines."""
+
+from typing import Any
+
+from django.db.models import QuerySet
+from drf_spectacular.utils import extend_schema
+from rest_framework import serializers
+from rest_framework.decorators import action
+from rest_framework.response import Response
+
+from arm.api import Request, TypeIDField
+from arm.permissions import visible
+from arm.rights import Right
+from registry import filters, queries
+from registry.api.base import DirectoryViewSet
+from registry.api.serializers import Out, VersionOut
+from registry.models import AgentVersion, Thing
+
+
+class ThingOut(Out):
+    """A thing in use. `versions` and `instances` stop at 1001, which says: more than 1000."""
+
+    noun = "uses"
+    id = TypeIDField("thg", source="pk")
+    versions = serializers.IntegerField(source="used.versions")
+    instances = serializers.IntegerField(source="used.live")
+
+    class Meta:
+        model = Thing
+        fields = ("id", "url", "kind", "name", "versions", "instances")
+
+
+class CountOut(serializers.Serializer[Any]):
+    name = serializers.CharField()
+    count = serializers.IntegerField()
+
+
+class UsesOut(ThingOut):
+    """One thing, with exact numbers; `counted` is false, and they are not there, beyond 20,000 versions."""
+
+    counted = serializers.BooleanField(source="page.counted")
+    versions = serializers.IntegerField(source="page.versions")
+    instances = serializers.IntegerField(source="page.live")
+    states = serializers.SerializerMethodField()
+    environments = serializers.SerializerMethodField()
+
+    class Meta(ThingOut.Meta):
+        fields = (*ThingOut.Meta.fields, "counted", "states", "environments")  # type: ignore[assignment]
+
+    @extend_schema(responses=CountOut(many=True))
+    def get_states(self, row: Any) -> list[dict[str, Any]]:
+        return [{"name": state, "count": n} for state, _, n in row.page.states]
+
+    def get_environments(self, row: Any) -> list[dict[str, Any]]:
+        return [{"name": slug, "count": n} for slug, _, n in row.page.places]
+
+
+class UsesViewSet(DirectoryViewSet[Thing]):
+    """Tools, models, datasets, prompts and agents, and who uses each."""
+
+    queryset = Thing.objects.all()
+    serializer_class = ThingOut
+    filterset_class = filters.DependencyFilter
+    prefix = "thg"
+
+    def get_queryset(self) -> QuerySet[Thing]:
+        return queries.used_things(self.request.user)  # type: ignore[arg-type]
+
+    def list(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """Each with how many versions and live instances use it."""
+        rows: Any = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
+        counts = queries.counts_of(rows, request.user)
+        for row in rows:
+            row.used = counts.get(row.pk, queries.Used())
+        return self.get_paginated_response(ThingOut(rows, many=True).data)
+
+    @extend_schema(responses=UsesOut)
+    def retrieve(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """Who uses it: versions by state, live instances by environment."""
+        thing: Any = self.get_object()
+        thing.page = queries.uses_page(thing, request.user)
+        return Response(UsesOut(thing).data)
+
+    @extend_schema(responses=VersionOut(many=True))
+    @action(detail=True, methods=["get"], filterset_class=None)
+    def versions(self, request: Request, id: str) -> Response:
+        """The versions that use it, the newest first."""
+        thing = self.get_object()
+        rows: QuerySet[AgentVersion] = queries.users_of(thing).select_related("template", "genome")
+        rows = rows.select_related("created_by", "submitted_by").defer("genome__content")
+        seen = visible(rows.prefetch_related("parents"), request.user, Right.READ_DIRECTORY)
+        found = self.paginate_queryset(seen) or []  # type: ignore[arg-type]
+        return self.get_paginated_response(VersionOut(found, many=True).data)

@@ -1,0 +1,137 @@
+"""Who started whom: the instances above one, and the tree that it stands in."""
+
+from collections import Counter
+from dataclasses import dataclass
+from uuid import UUID
+
+from django.db import connection
+from django.db.models import Count
+from django.urls import reverse
+
+from arm.models import User
+from arm.permissions import visible
+from arm.rights import Right
+
+from ..lifecycle import InstanceState
+from ..models import AgentInstance, SpawnTerm
+from .drawing import Box, Drawing, draw
+
+MOST = 100
+
+_ABOVE = """
+WITH RECURSIVE line(id, parent_id, far) AS (
+  SELECT id, parent_id, 0 FROM registry_agentinstance WHERE id = %s
+  UNION ALL
+  SELECT i.id, i.parent_id, far + 1 FROM registry_agentinstance i JOIN line ON i.id = line.parent_id WHERE far < 64
+) SELECT id FROM line ORDER BY far
+"""
+_BELOW = """
+WITH RECURSIVE tree(id, far) AS (
+  SELECT %s::uuid, 0
+  UNION ALL
+  SELECT i.id, far + 1 FROM registry_agentinstance i JOIN tree ON i.parent_id = tree.id WHERE far < 64
+) SELECT id FROM tree ORDER BY far, id LIMIT %s
+"""
+
+
+def line_above(instance: AgentInstance) -> tuple[AgentInstance, ...]:
+    """The instance itself, its parent, and so on to who was started by nobody; with their genomes."""
+    with connection.cursor() as cursor:
+        cursor.execute(_ABOVE, [instance.pk])
+        keys = [row[0] for row in cursor.fetchall()]
+    rows = AgentInstance.objects.select_related("version__genome", "version__template").in_bulk(keys)
+    return tuple(rows[key] for key in keys)
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnRow:
+    """One instance of a tree. `living` of `most` children (None: no number is set); `deepest` generations below it."""
+
+    instance: AgentInstance
+    box: Box[UUID]
+    living: int
+    most: int | None
+    deepest: int | None
+    allowed: bool
+    middle: bool
+    above: AgentInstance | None
+
+    @property
+    def url(self) -> str:
+        return reverse("registry:spawn_tree", args=[self.instance.typeid])
+
+    @property
+    def title(self) -> str:
+        return self.instance.name
+
+    @property
+    def note(self) -> str:
+        quota = (
+            "" if not self.allowed else f", {self.living} of {self.most if self.most is not None else 'any'}"
+        )
+        return f"{InstanceState(self.instance.state).label}{quota}"
+
+    @property
+    def off(self) -> bool:
+        return self.instance.state == InstanceState.RETIRED
+
+
+@dataclass(frozen=True, slots=True)
+class SpawnTree:
+    rows: tuple[SpawnRow, ...]
+    drawing: Drawing[UUID]
+    terms: tuple[SpawnTerm, ...]
+    depth: int
+    hidden: int
+    cut: bool
+
+    @property
+    def linked(self) -> bool:
+        return bool(self.drawing.lines)
+
+
+def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
+    """The line above an instance and everything below it, as far as the actor sees it; the nearest first."""
+    above = [row.pk for row in line_above(instance)]
+    with connection.cursor() as cursor:
+        cursor.execute(_BELOW, [instance.pk, MOST + 1])
+        below = [row[0] for row in cursor.fetchall()]
+    keys = list(dict.fromkeys([*above, *below[:MOST]]))
+    rows = AgentInstance.objects.select_related(
+        "template", "environment", "version__template", "version__genome"
+    )
+    seen = {
+        row.pk: row
+        for row in visible(rows.filter(pk__in=keys), actor, Right.READ_DIRECTORY).order_by("depth", "pk")
+    }
+    living: Counter[UUID | None] = Counter()
+    counted = AgentInstance.objects.live().filter(parent__in=seen).order_by().values_list("parent")
+    for key, count in counted.annotate(n=Count("pk")):
+        living[key] = count
+    rules = {row.version_id: row.version.genome.document().get("spawn") or {} for row in seen.values()}
+    edges = [(row.parent_id, row.pk) for row in seen.values() if row.parent_id in seen]
+    drawing: Drawing[UUID] = draw(list(seen), edges)
+    found = []
+    for box in drawing.boxes:
+        row = seen[box.key]
+        spawn = rules[row.version_id]
+        found.append(
+            SpawnRow(
+                instance=row,
+                box=box,
+                living=living[row.pk],
+                most=spawn.get("max_children"),
+                deepest=spawn.get("max_depth"),
+                allowed=spawn.get("allowed") is True,
+                middle=row.pk == instance.pk,
+                above=seen.get(row.parent_id) if row.parent_id else None,
+            )
+        )
+    return SpawnTree(
+        rows=tuple(found),
+        drawing=drawing,
+        terms=tuple(SpawnTerm.objects.filter(instance=instance).order_by("pk")),
+        depth=instance.depth,
+        hidden=len(keys) - len(seen),
+        cut=len(below) > MOST,
+    )

@@ -1,0 +1,177 @@
+"""Instances that start others: as far as the genomes above allow it, with what each child has from its parent."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.db import transaction
+
+from arm import changes
+from arm.errors import Conflict, Problem
+from arm.models import User
+from arm.rights import Right
+
+from ..lifecycle import InstanceState, VersionState
+from ..models import AgentInstance, AgentVersion, Environment, Provider, SpawnTerm
+from ..queries import line_above
+from .asking import require_on_any, require_reason, require_same_tenant
+from .locking import locked
+from .placing import place_instance, tell_placed
+
+DEEPEST = 32
+"""However much the genomes allow."""
+
+
+class SpawnRefused(Conflict):
+    """`errors` names everything that stands in the way, each with a pointer into the request."""
+
+    code = "spawn_refused"
+
+
+@transaction.atomic
+def spawn_instance(
+    *,
+    parent: AgentInstance,
+    version: AgentVersion,
+    name: str,
+    actor: User | None,
+    reason: str,
+    environment: Environment | None = None,
+    provider: Provider | None = None,
+    cost_center: str = "",
+    labels: Mapping[str, str] | None = None,
+) -> AgentInstance:
+    """A child of `parent` in Provisioning, asked for by a person, or by the parent itself (`actor` None).
+
+    What is not given is inherited. Only a person grants a child another place or cost centre than its parent's.
+    SpawnRefused names at once all that the genomes above, the parent's state or the version leave no room for.
+    """
+    if actor is not None:
+        require_on_any(
+            actor,
+            Right.PROVISION_INSTANCE,
+            version.template,
+            environment or parent.environment,
+            provider or parent.provider,
+        )
+    require_reason(reason)
+    require_same_tenant(parent=parent, version=version, environment=environment, provider=provider)
+    rows = AgentInstance.objects.select_related(
+        "version__genome", "version__template", "template", "environment", "provider", "role"
+    )
+    parent = locked(rows, parent.pk)
+    problems = _in_the_way(parent, version)
+    if actor is None:
+        granted = {"environment": environment, "provider": provider, "cost_center": cost_center}
+        problems += [
+            _problem(f"/{word}", "granted", "An instance hands on what it has; a person grants another.")
+            for word, value in granted.items()
+            if value
+        ]
+    if problems:
+        said = " ".join(problem["message"] for problem in problems)
+        raise SpawnRefused(f"{parent} starts no {version.template}: {said}", errors=problems)
+    child = place_instance(
+        version=version,
+        environment=environment or parent.environment,
+        provider=provider or parent.provider,
+        name=name,
+        role=parent.role if version.template_id == parent.template_id else None,
+        cost_center=cost_center or parent.cost_center or parent.template.cost_center,
+        labels=labels,
+        parent=parent,
+    )
+    terms = _terms(
+        parent, child, {"environment": environment, "provider": provider, "cost_center": cost_center}
+    )
+    SpawnTerm.objects.bulk_create(terms)
+    after = {
+        "parent": parent.typeid,
+        "version": version.typeid,
+        "depth": child.depth,
+        "state": child.state,
+        "asked_by": "" if actor else parent.typeid,
+        "terms": {term.kind: {"origin": term.origin, "value": term.value} for term in terms},
+    }
+    record = changes.record(actor, "registry.instance.spawned", child, after=after, reason=reason)
+    tell_placed(record, child, actor, reason)
+    return child
+
+
+def _in_the_way(parent: AgentInstance, version: AgentVersion) -> list[Problem]:
+    found = []
+    if parent.state != InstanceState.ACTIVE:
+        said = f"{parent} is {parent.get_state_display()}; only an active instance starts others."
+        found.append(_problem("", "parent_state", said))
+    if version.state in (VersionState.DEPRECATED, VersionState.RETIRED):
+        said = f"{version} is {version.get_state_display()}; nothing new is provisioned from it."
+        found.append(_problem("/version", "version_state", said))
+    if not parent.version.genome.intact:
+        found.append(
+            _problem("", "tampered", f"The stored genome of {parent.version} is not what was sealed.")
+        )
+    spawn = _spawn(parent)
+    if spawn.get("allowed") is not True:
+        found.append(
+            _problem("", "not_allowed", f"The genome of {parent.version} does not let it start others.")
+        )
+    else:
+        found += _beyond(parent, version, spawn)
+    return found
+
+
+def _beyond(parent: AgentInstance, version: AgentVersion, spawn: dict[str, Any]) -> list[Problem]:
+    """What the numbers and names of the genomes above leave no room for."""
+    found = []
+    # without a list an agent starts copies of itself only: what is not named is not allowed
+    listed = spawn.get("child_templates") or [parent.template.typeid]
+    if version.template.typeid not in listed:
+        said = f"{version.template} is none of the agents that {parent.version} may start."
+        found.append(_problem("/version", "template", said))
+    most = spawn.get("max_children")
+    if most is not None and (living := parent.children.exclude(state=InstanceState.RETIRED).count()) >= most:
+        said = f"{parent} has {living} living children, and its genome allows {most}."
+        found.append(_problem("", "children", said))
+    if parent.depth >= DEEPEST:
+        found.append(_problem("", "depth", f"No instance stands more than {DEEPEST} below another."))
+    for far, above in enumerate(line_above(parent), 1):
+        deepest = _spawn(above).get("max_depth")
+        if deepest is not None and far > deepest:
+            said = f"The genome of {above} allows {deepest} generations below it; this would be number {far}."
+            found.append(_problem("", "depth", said))
+    return found
+
+
+def _spawn(instance: AgentInstance) -> dict[str, Any]:
+    held: dict[str, Any] = instance.version.genome.document().get("spawn") or {}
+    return held
+
+
+def _problem(pointer: str, code: str, message: str) -> Problem:
+    return Problem(pointer=pointer, code=code, message=message)
+
+
+def _terms(parent: AgentInstance, child: AgentInstance, given: Mapping[str, object]) -> list[SpawnTerm]:
+    """What the child works under, and whether that is its parent's or was given to it."""
+    kinds, origins = SpawnTerm.Kind, SpawnTerm.Origin
+
+    def term(kind: SpawnTerm.Kind, value: str, granted: object) -> SpawnTerm:
+        origin = origins.GRANTED if granted else origins.INHERITED
+        return SpawnTerm(
+            tenant_id=child.tenant_id, instance=child, kind=kind, origin=origin, value=value[:200]
+        )
+
+    moved = bool(given["environment"] or given["provider"])
+    other_agent = child.template_id != parent.template_id
+    agent = child.version.template if other_agent else parent.template
+    own = child.version.genome.document().get("limits", {}).get("budget")
+    budget = own or parent.version.genome.document().get("limits", {}).get("budget")
+    words = f"{budget['amount']} {budget['currency']} per {budget['per']}" if budget else ""
+    policy = f"What binds {agent} in {child.environment} at {child.provider}"
+    return [
+        term(kinds.ENVIRONMENT, child.environment.slug, given["environment"]),
+        term(kinds.PROVIDER, child.provider.slug, given["provider"]),
+        term(kinds.COST_CENTER, child.cost_center, given["cost_center"]),
+        term(kinds.ROLE, child.role.slug if child.role else "", False),
+        term(kinds.POLICY, policy, moved or other_agent),
+        term(kinds.BUDGET, words or f"Caps of cost centre {child.cost_center or 'none'}", own),
+    ]

@@ -1,0 +1,200 @@
+"""Where versions come from: named, drawn, never a circle, never another tenant's."""
+
+from itertools import pairwise
+
+import pytest
+from django.db import DatabaseError, IntegrityError, transaction
+from django.urls import reverse
+from hypothesis import given
+from hypothesis import strategies as st
+
+from arm.errors import Conflict, Invalid, NotAllowed
+from arm.models import ChangeRecord
+from arm.rights import Right
+from registry import queries, services
+from registry.lifecycle import VersionState
+from registry.models import VersionParent
+from registry.queries.drawing import HEIGHT, WIDTH, draw
+from tests import make
+
+API = "/api/v1/registry/versions"
+
+
+# the drawing
+
+
+@st.composite
+def graphs(draw_):
+    count = draw_(st.integers(0, 14))
+    pairs = [(a, b) for b in range(count) for a in range(b)]
+    return count, draw_(st.lists(st.sampled_from(pairs), max_size=30)) if pairs else []
+
+
+@given(graphs())
+def test_every_line_leads_to_the_right_and_no_two_boxes_touch(graph):
+    count, edges = graph
+    drawn = draw(list(range(count)), edges)
+    place = {box.key: box for box in drawn.boxes}
+    assert place.keys() == set(range(count)) and {(e.start, e.end) for e in drawn.lines} == set(edges)
+    assert all(place[a].x + WIDTH < place[b].x for a, b in edges)
+    for one in drawn.boxes:
+        assert 0 <= one.x and one.x + WIDTH <= drawn.width and 0 <= one.y and one.y + HEIGHT <= drawn.height
+        for other in drawn.boxes:
+            apart = abs(one.x - other.x) > WIDTH or abs(one.y - other.y) > HEIGHT
+            assert one is other or apart
+
+
+def test_lines_that_need_not_cross_do_not():
+    drawn = draw(["a", "b", "x", "y"], [("a", "y"), ("b", "x")])
+    y = {box.key: box.y for box in drawn.boxes}
+    assert (y["a"] < y["b"]) == (y["y"] < y["x"])
+
+
+def test_a_circle_is_not_drawn():
+    with pytest.raises(ValueError, match="circle"):
+        draw(["a", "b"], [("a", "b"), ("b", "a")])
+
+
+# the services
+
+
+@pytest.fixture
+def acme(db):
+    return make.tenant("acme")
+
+
+@pytest.fixture
+def alice(acme, client):
+    alice = make.everything(make.user("alice", member_of=acme), acme)
+    client.force_login(alice)
+    return alice
+
+
+@pytest.fixture
+def chain(alice):
+    """Four drafts of one agent, each from the one before."""
+    template = make.template("invoices", name="Invoices")
+    made = [make.version(template=template) for _ in range(4)]
+    for parent, child in pairwise(made):
+        name(child, [parent], alice)
+    return made
+
+
+def name(version, parents, actor):
+    return services.name_parents(version=version, parents=parents, actor=actor, reason="was built from it")
+
+
+def test_parents_of_a_draft_are_named_changed_and_recorded(alice, chain):
+    first, second, third, _ = chain
+    fork = make.version(template=make.template("other"))
+    name(third, [first, fork], alice)
+    edges = VersionParent.objects.filter(version=third).order_by("pk")
+    assert {(edge.parent, edge.relation) for edge in edges} == {(first, "derived"), (fork, "forked")}
+    record = ChangeRecord.objects.filter(verb="registry.version.derived").first()
+    assert record.before == {"parents": [second.typeid]}
+    assert record.after == {"parents": [first.typeid, fork.typeid]}
+
+
+def test_a_circle_is_refused_with_a_pointer_to_who_closes_it(alice, chain):
+    first, _, _, last = chain
+    other = make.version()
+    with pytest.raises(Invalid) as refused:
+        name(first, [other, last], alice)
+    assert [(p["pointer"], p["code"]) for p in refused.value.errors] == [("/parents/1", "circle")]
+    with pytest.raises(Invalid):
+        name(first, [first], alice)
+    assert not VersionParent.objects.filter(version=first).exists()
+
+
+def test_a_parent_of_another_tenant_is_refused_with_a_pointer(alice, chain):
+    theirs = make.version(template=make.template(tenant=make.tenant("other")))
+    with pytest.raises(Invalid) as refused:
+        name(chain[0], [chain[0], theirs], alice)
+    assert [p["pointer"] for p in refused.value.errors] == ["/parents/1"]
+
+
+def test_the_database_refuses_both_as_well(acme, chain):
+    first, _, _, last = chain
+    theirs = make.version(template=make.template(tenant=make.tenant("other")))
+    for parent, said in ((last, "does not come from itself"), (theirs, "its own tenant")):
+        with pytest.raises(IntegrityError, match=said), transaction.atomic():
+            VersionParent.objects.create(tenant=acme, version=first, parent=parent)
+
+
+def test_once_submitted_the_lineage_is_history(acme, alice, chain):
+    version = services.move_version(version=chain[1], to=VersionState.TESTING, actor=alice, reason="go")
+    back = services.move_version(version=version, to=VersionState.DRAFT, actor=alice, reason="again")
+    with pytest.raises(Conflict, match="history"):
+        name(back, [], alice)
+    edges = VersionParent.objects.filter(version=back)
+    with pytest.raises(DatabaseError, match="first draft"), transaction.atomic():
+        edges.delete()
+    with pytest.raises(DatabaseError, match="name other parents"), transaction.atomic():
+        edges.update(relation="forked")
+
+
+def test_a_stranger_names_nothing(acme, chain):
+    mallory = make.user("mallory", member_of=acme)
+    with pytest.raises(NotAllowed):
+        name(chain[0], [], mallory)
+
+
+# the pages
+
+
+def test_the_page_draws_the_window_and_says_the_same_in_a_table(client, chain):
+    page = client.get(reverse("registry:version_lineage", args=[chain[1].typeid])).content.decode()
+    assert page.count('class="graph-line"') == 3 and page.count('class="graph-node') == 4
+    assert "style=" not in page.split('class="graph"')[1].split("</svg>")[0]
+    for version in chain:
+        assert page.count(f"/{version.typeid}/lineage/") >= 2
+    whole = client.get(reverse("registry:template_lineage", args=[chain[0].template.typeid])).content.decode()
+    assert whole.count('class="graph-node') == 4
+
+
+def test_of_hundreds_the_nearest_are_shown_and_the_rest_is_counted(client, alice, monkeypatch):
+    monkeypatch.setattr(queries.lineage, "MOST", 5)
+    template = make.template("base")
+    base, *forks = (make.version(template=template) for _ in range(10))
+    for fork in forks:
+        name(fork, [base], alice)
+    found = queries.lineage_of(base, alice)
+    assert len(found.rows) == 5 and found.cut
+    assert {row.more for row in found.rows if row.version == base} == {5}
+    page = client.get(reverse("registry:version_lineage", args=[base.typeid])).content.decode()
+    assert "A part of it" in page and "5 more" in page
+
+
+def test_what_one_may_not_see_is_neither_drawn_nor_counted(client, acme, chain, alice):
+    secret = make.version(template=make.template("secret", name="Secret"))
+    name(secret, [chain[0]], alice)
+    vera = make.user("vera", member_of=acme)
+    make.grant(vera, chain[0].template, Right.READ_DIRECTORY)
+    client.force_login(vera)
+    url = reverse("registry:version_lineage", args=[chain[0].typeid])
+    page = client.get(url).content.decode()
+    assert "Secret" not in page and "more" not in page.split('id="table"')[1].split("</table>")[0]
+
+
+def test_the_form_takes_identifiers_and_refuses_what_one_may_not_see(client, acme, chain):
+    theirs = make.version(template=make.template(tenant=make.tenant("other")))
+    url = reverse("registry:version_parents", args=[chain[3].typeid])
+    refused = client.post(url, {"parents": theirs.typeid, "reason": "x"})
+    assert refused.status_code == 200 and "not yours to use" in refused.content.decode()
+    client.post(url, {"parents": f"{chain[0].typeid}\n{chain[1].typeid}", "reason": "x"})
+    assert VersionParent.objects.filter(version=chain[3]).count() == 2
+
+
+def test_the_api_names_and_tells_the_lineage(client, chain):
+    first, second, third, last = chain
+    url = f"{API}/{last.typeid}/parents/"
+    answer = client.put(url, {"parents": [second.typeid], "reason": "x"}, "application/json")
+    assert answer.json()["parents"] == [second.typeid]
+    circle = client.put(
+        f"{API}/{first.typeid}/parents/", {"parents": [last.typeid], "reason": "x"}, "application/json"
+    )
+    assert (circle.status_code, circle.json()["errors"][0]["pointer"]) == (422, "/parents/0")
+    told = client.get(f"{API}/{third.typeid}/lineage/").json()
+    assert told["cut"] is False
+    by_id = {node["id"]: node for node in told["nodes"]}
+    assert by_id[third.typeid]["parents"] == [second.typeid] and by_id[second.typeid]["more"] == 1

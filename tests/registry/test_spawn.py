@@ -1,0 +1,238 @@
+"""Instances start others as far as the genomes above them allow, and it is written what a child has from its parent."""
+
+import pytest
+from django.db import DatabaseError, transaction
+from django.urls import reverse
+
+from arm.errors import Invalid, NotAllowed
+from arm.models import ChangeRecord
+from arm.rights import Right
+from registry import queries, services
+from registry.lifecycle import InstanceState, VersionState
+from registry.models import AgentInstance, SpawnTerm
+from registry.services import SpawnRefused
+from tests import make
+from tests.registry.genomes import example
+
+pytestmark = pytest.mark.django_db
+API = "/api/v1/registry/instances"
+
+
+@pytest.fixture
+def acme():
+    return make.tenant("acme")
+
+
+@pytest.fixture
+def alice(acme, client):
+    alice = make.everything(make.user("alice", member_of=acme), acme)
+    client.force_login(alice)
+    return alice
+
+
+@pytest.fixture
+def worker(alice):
+    """What is started."""
+    return build(make.template("worker", name="Worker"), alice)
+
+
+def build(template, actor, **members):
+    return services.create_version(
+        template=template, genome=example(template=template.typeid, **members), actor=actor, reason="first"
+    )
+
+
+def boss(alice, worker, **spawn):
+    """An active instance whose genome lets it start workers."""
+    template = make.template(f"boss-{len(spawn)}-{AgentInstance.objects.count()}", name="Boss")
+    rules = {"allowed": True, "child_templates": [worker.template.typeid]} | spawn
+    return make.instance(
+        version=build(template, alice, spawn=rules),
+        name="boss",
+        cost_center="CC-7",
+        state=InstanceState.ACTIVE,
+    )
+
+
+def spawn(parent, version, actor, **more):
+    return services.spawn_instance(
+        parent=parent, version=version, name="child", actor=actor, reason="more work", **more
+    )
+
+
+def codes(refused):
+    return [(problem["pointer"], problem["code"]) for problem in refused.value.extra["errors"]]
+
+
+def test_a_child_stands_below_its_parent_and_has_its_place_and_cost_centre(alice, worker):
+    parent = boss(alice, worker, max_children=2, max_depth=1)
+    child = spawn(parent, worker, alice)
+    assert (child.parent, child.depth, child.state) == (parent, 1, InstanceState.PROVISIONING)
+    assert (child.environment, child.provider, child.cost_center) == (
+        parent.environment,
+        parent.provider,
+        "CC-7",
+    )
+    terms = {term.kind: (term.origin, term.value) for term in SpawnTerm.objects.filter(instance=child)}
+    assert terms["environment"] == ("inherited", parent.environment.slug)
+    assert terms["cost_center"] == ("inherited", "CC-7")
+    assert terms["policy"][0] == "granted"  # another agent's rules bind it
+    assert terms["budget"] == ("granted", "2.50 EUR per run")
+    record = ChangeRecord.objects.get(verb="registry.instance.spawned")
+    assert (
+        record.after["parent"] == parent.typeid and record.after["terms"]["provider"]["origin"] == "inherited"
+    )
+
+
+def test_a_person_grants_another_place_and_that_is_written(alice, worker):
+    parent, place = boss(alice, worker), make.environment("lab")
+    child = spawn(parent, worker, alice, environment=place, cost_center="CC-9")
+    terms = {term.kind: term.origin for term in SpawnTerm.objects.filter(instance=child)}
+    assert child.environment == place
+    assert {name for name, origin in terms.items() if origin == "granted"} >= {"environment", "cost_center"}
+    assert terms["provider"] == "inherited"
+
+
+def test_everything_that_stands_in_the_way_is_named_at_once(alice, worker):
+    parent = boss(alice, worker, max_children=1, max_depth=0)
+    other = make.version(state=VersionState.RETIRED)
+    make.instance(version=worker, parent=parent)
+    AgentInstance.objects.filter(pk=parent.pk).update(state=InstanceState.PAUSED)
+    with pytest.raises(SpawnRefused) as refused:
+        spawn(parent, other, alice)
+    assert codes(refused) == [
+        ("", "parent_state"),
+        ("/version", "version_state"),
+        ("/version", "template"),
+        ("", "children"),
+        ("", "depth"),
+    ]
+    assert not SpawnTerm.objects.exists()
+
+
+def test_a_genome_that_is_silent_lets_nobody_start_anybody(alice, worker):
+    parent = make.instance(version=worker)
+    with pytest.raises(SpawnRefused) as refused:
+        spawn(parent, worker, alice)
+    assert codes(refused) == [("", "not_allowed")]
+
+
+def test_without_a_list_an_agent_starts_copies_of_itself_only(alice, worker):
+    template = make.template("copier", name="Copier")
+    version = build(template, alice, spawn={"allowed": True})
+    parent = make.instance(version=version)
+    assert spawn(parent, version, alice).template == template
+    with pytest.raises(SpawnRefused) as refused:
+        spawn(parent, worker, alice)
+    assert codes(refused) == [("/version", "template")]
+
+
+def test_the_depth_of_every_ancestor_counts(alice, worker):
+    template = make.template("copier", name="Copier")
+    version = build(template, alice, spawn={"allowed": True, "max_depth": 2})
+    top = make.instance(version=version)
+    below = top
+    for depth in (1, 2):
+        below = spawn(below, version, alice)
+        assert below.depth == depth
+        AgentInstance.objects.filter(pk=below.pk).update(state=InstanceState.ACTIVE)
+    with pytest.raises(SpawnRefused, match="2 generations below it; this would be number 3") as refused:
+        spawn(below, version, alice)
+    assert codes(refused) == [("", "depth")]
+
+
+def test_a_retired_child_makes_room(alice, worker):
+    parent = boss(alice, worker, max_children=1)
+    child = spawn(parent, worker, alice)
+    with pytest.raises(SpawnRefused):
+        spawn(parent, worker, alice)
+    AgentInstance.objects.filter(pk=child.pk).update(state=InstanceState.RETIRED)
+    assert spawn(parent, worker, alice).depth == 1
+
+
+def test_a_stranger_starts_nothing_and_another_tenants_version_is_refused(acme, alice, worker):
+    parent = boss(alice, worker)
+    with pytest.raises(NotAllowed):
+        spawn(parent, worker, make.user("mallory", member_of=acme))
+    theirs = make.version(template=make.template(tenant=make.tenant("other")))
+    with pytest.raises(Invalid):
+        spawn(parent, theirs, make.everything(alice, theirs.tenant))
+
+
+def test_the_database_keeps_who_started_whom(alice, worker):
+    child = spawn(boss(alice, worker), worker, alice)
+    with pytest.raises(DatabaseError, match="frozen"), transaction.atomic():
+        AgentInstance.objects.filter(pk=child.pk).update(parent=None)
+    with pytest.raises(DatabaseError), transaction.atomic():
+        SpawnTerm.objects.filter(instance=child).update(origin="granted")
+
+
+# the interfaces
+
+
+def ask(client, parent, token=None, **body):
+    headers = {"authorization": f"Bearer {token}"} if token else {}
+    asked = {"name": "child", "reason": "more work"} | body
+    return client.post(f"{API}/{parent.typeid}/spawn/", asked, "application/json", headers=headers)
+
+
+def test_an_instance_starts_a_child_with_its_own_token(client, alice, worker):
+    client.logout()
+    parent = boss(alice, worker, max_children=1)
+    token = make.workload_token(parent)
+    made = ask(client, parent, token, version=worker.typeid)
+    assert made.status_code == 201, made.content
+    assert (made.json()["parent"], made.json()["depth"]) == (parent.typeid, 1)
+    record = ChangeRecord.objects.get(verb="registry.instance.spawned")
+    assert (record.actor_id, record.after["asked_by"]) == (None, parent.typeid)
+    again = ask(client, parent, token, version=worker.typeid)
+    assert (again.status_code, again.json()["code"]) == (409, "spawn_refused")
+    assert again.json()["errors"][0]["code"] == "children"
+
+
+def test_a_token_speaks_for_its_own_instance_and_grants_nothing(client, alice, worker):
+    client.logout()
+    parent, other = boss(alice, worker), boss(alice, worker, max_children=5)
+    token = make.workload_token(parent)
+    assert ask(client, other, token, version=worker.typeid).status_code == 404
+    granted = ask(client, parent, token, version=worker.typeid, environment="prod", cost_center="CC-1")
+    assert granted.status_code == 422 and granted.json()["errors"][0]["pointer"] == "/environment"
+    granted = ask(client, parent, token, version=worker.typeid, cost_center="CC-1")
+    assert granted.json()["errors"][0]["pointer"] == "/cost_center"
+    assert ask(client, parent, "armw_nonsense", version=worker.typeid).status_code == 401
+    assert not AgentInstance.objects.filter(parent=parent).exists()
+
+
+def test_a_person_starts_one_over_the_api_and_sees_the_tree(client, alice, worker):
+    parent = boss(alice, worker, max_children=3, max_depth=1)
+    made = ask(client, parent, version=worker.typeid)
+    assert made.status_code == 201
+    tree = client.get(f"{API}/{made.json()['id']}/spawn-tree/").json()
+    assert [(node["name"], node["living"], node["most"], node["depth"]) for node in tree["nodes"]] == [
+        ("boss", 1, 3, 0),
+        ("child", 0, None, 1),
+    ]
+    assert {term["kind"] for term in tree["terms"]} == set(SpawnTerm.Kind.values)
+
+
+def test_the_page_shows_depth_and_quota_and_the_form_starts_one(client, alice, worker):
+    parent = boss(alice, worker, max_children=3, max_depth=1)
+    url = reverse("registry:instance_spawn", args=[parent.typeid])
+    answer = client.post(url, {"version": worker.typeid, "name": "child", "reason": "more"})
+    child = AgentInstance.objects.get(parent=parent)
+    assert answer["Location"] == child.get_absolute_url() and child.environment == parent.environment
+    page = client.get(reverse("registry:spawn_tree", args=[child.typeid])).content.decode()
+    assert "1 of 3" in page and "at most 1" in page and "inherited" in page
+    assert page.count('class="graph-line"') == 1
+    refused = client.post(reverse("registry:instance_spawn", args=[child.typeid]), {
+        "version": worker.typeid, "name": "x", "reason": "more"})  # fmt: skip
+    assert refused.status_code == 409 and "does not let it start others" in refused.content.decode()
+
+
+def test_what_one_may_not_see_of_a_tree_is_counted_only(acme, alice, worker):
+    parent = boss(alice, worker)
+    child = spawn(parent, worker, alice)
+    vera = make.user("vera", member_of=acme)
+    make.grant(vera, worker.template, Right.READ_DIRECTORY)
+    tree = queries.spawn_tree(child, vera)
+    assert [row.instance for row in tree.rows] == [child] and tree.hidden == 1
