@@ -14,11 +14,24 @@ PROMOTION_GATES: list[str] = [
 ACTIVATION_GATES: list[str] = [
     "registry.gates.VersionMayRun",
     "registry.gates.TelemetrySeen",
+    "registry.fitness.InstanceFitsItsRole",
     "policy.plugins.PolicyBound",
     "costs.plugins.WithinCap",
 ]
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
-BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.SlotHasPolicy"]
+BINDING_GATES: list[str] = [
+    "registry.gates.VersionMayBeBound",
+    "registry.fitness.FitsItsRole",
+    "policy.plugins.SlotHasPolicy",
+]
+ROLE_GATES: list[str] = [
+    "registry.fitness.CapabilitiesReached",
+    "registry.fitness.CertificationsValid",
+    "registry.fitness.WithinRole",
+    "registry.fitness.EvidenceVerified",
+]  # what a version needs for a role (registry.fitness)
+CAPABILITIES = ""  # who knows what versions are measured to be capable of
+CERTIFICATIONS = ""  # who knows which certifications versions hold
 RESTRICTION_EFFECTS: list[str] = [
     "policy.plugins.ApprovalsVoided"
 ]  # what else ends when an instance is stopped

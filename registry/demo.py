@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 from django.conf import settings
@@ -10,7 +11,7 @@ from django.utils.module_loading import import_string
 
 from arm.demo import Demo
 from arm.rights import Risk
-from registry import services
+from registry import fitness, services
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import (
     AgentInstance,
@@ -69,7 +70,7 @@ ROLES = (
     ("bookkeeper", "Bookkeeper", 2, Risk.HIGH, "finance"),
     ("first-line", "First-line support", 3, Risk.MEDIUM, "support"),
     ("researcher", "Researcher", 3, Risk.LOW, "sales"),
-    ("reviewer", "Reviewer", 1, Risk.HIGH, "legal"),
+    ("reviewer", "Reviewer", 2, Risk.HIGH, "legal"),
     ("engineer", "Engineering assistant", 3, Risk.MEDIUM, "engineering"),
 )
 # How far the newest version of a template has come; older ones went all the way.
@@ -94,6 +95,7 @@ def build(demo: Demo) -> None:
     templates = list(_templates(demo))
     _versions(demo, templates)
     _slots(demo, roles, [Provider.objects.get(tenant=demo.tenant, slug="local"), edge])
+    _assignments(demo, roles)
     _instances(demo, roles)
 
 
@@ -101,7 +103,32 @@ def _role(demo: Demo, slug: str, name: str, tier: int, risk: Risk, cost_center: 
     return services.create_role(
         tenant=demo.tenant, slug=slug, name=name, tier=tier, risk=risk, cost_center=cost_center,
         purpose=f"{name} for the {cost_center} team.", actor=demo.people["judy"], reason="The first job list",
+        budget_per_day=Decimal(40), budget_per_month=Decimal(900), budget_per_outcome=Decimal("0.60"),
+        success_rate=Decimal("97.5"), latency_ms=8000, availability=Decimal("99.5"), failover=risk is Risk.HIGH,
+        coverage=[{"environment": "prod", "least": max(1, round(12 * demo.scale))}],
     )  # fmt: skip
+
+
+def _fits(role: RoleDefinition, version: AgentVersion) -> bool:
+    """Whether the role's risk class and autonomy tier let the version in, as its gates will ask."""
+    return not fitness.lacking(fitness.WithinRole().check(role, Environment(), version))
+
+
+def _assignments(demo: Demo, roles: list[RoleDefinition]) -> None:
+    """The newest approved version of an agent that fits does the job in staging, too."""
+    staging = Environment.objects.get(tenant=demo.tenant, slug="staging")
+    approved = list(
+        AgentVersion.objects.filter(state=VersionState.APPROVED)
+        .select_related("template", "genome")
+        .order_by("-number", "template_id")
+    )
+    for role in roles:
+        for version in [one for one in approved if _fits(role, one)][:2]:
+            with demo.at(max(version.state_since, demo.moment(0.62, 0.7))):
+                services.assign_role(
+                    role=role, environment=staging, version=version, actor=demo.people["carol"],
+                    reason=f"Trial as {role.name.lower()}",
+                )  # fmt: skip
 
 
 def _templates(demo: Demo) -> Iterator[AgentTemplate]:
@@ -224,7 +251,9 @@ def _sha(text: str) -> str:
 def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider]) -> None:
     prod, staging = (Environment.objects.get(tenant=demo.tenant, slug=slug) for slug in ("prod", "staging"))
     approved = list(
-        AgentVersion.objects.filter(state=VersionState.APPROVED).order_by("template_id", "number")
+        AgentVersion.objects.filter(state=VersionState.APPROVED)
+        .select_related("template", "genome")
+        .order_by("template_id", "number")
     )
     carol = demo.people["carol"]
     for number, role in enumerate(roles * 2):
@@ -237,7 +266,11 @@ def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider]) -
                 actor=carol,
                 reason="Opened for the role",
             )
-        mine = [v for v in approved if v.template_id == approved[number * 3 % len(approved)].template_id][:2]
+        fitting = [version for version in approved if _fits(role, version)]
+        if not fitting:
+            continue  # a small fleet has not somebody for every job
+        chosen = fitting[number * 3 % len(fitting)].template_id
+        mine = [version for version in fitting if version.template_id == chosen][:2]
         for turn, version in enumerate(mine):
             with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn))):
                 slot = services.bind_slot(
@@ -249,7 +282,7 @@ def _instances(demo: Demo, roles: list[RoleDefinition]) -> None:
     places = {e.slug: e for e in Environment.objects.filter(tenant=demo.tenant)}
     providers = list(Provider.objects.filter(tenant=demo.tenant))
     slots = {s.current_version_id: s for s in DeploymentSlot.objects.exclude(current_version=None)}
-    versions = list(AgentVersion.objects.select_related("template").order_by("pk"))
+    versions = list(AgentVersion.objects.select_related("template", "genome").order_by("pk"))
     approved = [v for v in versions if v.state == VersionState.APPROVED]
     trying = [v for v in versions if v.state in (VersionState.TESTING, VersionState.CANDIDATE)] or approved
     trying = [v for v in trying if v.template.risk not in (Risk.HIGH, Risk.CRITICAL)] or approved
@@ -267,12 +300,17 @@ def _instances(demo: Demo, roles: list[RoleDefinition]) -> None:
                 environment=places[where],
                 provider=provider,
                 slot=slot,
-                role=roles[number % len(roles)],
+                role=None if slot else _role_of(roles, version, number),
                 name=f"{version.template.slug}-{where}-{number:03d}",
                 labels={"team": version.template.cost_center},
                 actor=demo.people["dan" if number % 2 else "carol"],
                 reason="Capacity for the team",
             )
+
+
+def _role_of(roles: list[RoleDefinition], version: AgentVersion, number: int) -> RoleDefinition | None:
+    fitting = [role for role in roles if _fits(role, version)]
+    return fitting[number % len(fitting)] if fitting else None
 
 
 # How the fleet stands at the end: most work, some are stopped for a reason, some wait.

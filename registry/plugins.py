@@ -41,10 +41,13 @@ class Navigation:
         Entry("Directory", "Fleet at a time", "registry:fleet_at", Right.READ_DIRECTORY, "changes"),
         Entry("Directory", "Who uses what", "registry:uses_list", Right.READ_DIRECTORY, "search"),
         Entry("Releases", "Slots", "registry:slot_list", Right.READ_DIRECTORY, "directory"),
-        Entry("Releases", "Roles", "registry:role_list", Right.READ_DIRECTORY, "people"),
+        Entry("Releases", "Roles and coverage", "registry:role_list", Right.READ_DIRECTORY, "people"),
         Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),
         Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
         Entry("Governance", "Cards and packs", "registry:evidence_list", Right.READ_EVIDENCE, "versions"),
+        Entry(
+            "Settings", "Evidence before work", "registry:evidence_rule", Right.MANAGE_DIRECTORY, "versions"
+        ),
         Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
 

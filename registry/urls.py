@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from arm.ids import converter
 from registry import views
 
-for prefix in ("tpl", "ver", "ins", "env", "prov", "slt"):
+for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "rol", "ras"):
     register_converter(converter(prefix), prefix)
 
 app_name = "registry"
@@ -48,6 +48,12 @@ urlpatterns = [
     path("slots/<slt:pk>/bind/", views.BindSlot.as_view(), name="slot_bind"),
     path("roles/", views.RoleList.as_view(), name="role_list"),
     path("roles/new/", views.RoleCreate.as_view(), name="role_create"),
+    path("roles/<rol:pk>/", views.RoleDetail.as_view(), name="role_detail"),
+    path("roles/<rol:pk>/edit/", views.RoleEdit.as_view(), name="role_edit"),
+    path("roles/<rol:pk>/assign/", views.AssignRole.as_view(), name="role_assign"),
+    path("assignments/", views.AssignmentList.as_view(), name="assignment_list"),
+    path("assignments/<ras:pk>/end/", views.EndAssignment.as_view(), name="assignment_end"),
+    path("rules/evidence/", views.EvidenceRule.as_view(), name="evidence_rule"),
     path("environments/", views.EnvironmentList.as_view(), name="environment_list"),
     path("environments/new/", views.EnvironmentCreate.as_view(), name="environment_create"),
     path("environments/<env:pk>/", views.EnvironmentDetail.as_view(), name="environment_detail"),

@@ -50,6 +50,7 @@ from registry.models import (
     KeyScope,
     Prompt,
     Provider,
+    RoleAssignment,
     RoleDefinition,
     VersionEvidence,
 )
@@ -260,6 +261,15 @@ def instance(**kw: Any) -> AgentInstance:
 def role(slug: str = "", **kw: Any) -> RoleDefinition:
     slug = slug or f"role-{next(_n)}"
     return RoleDefinition.objects.create(tenant=_tenant(kw), slug=slug, **{"name": slug} | kw)
+
+
+def role_assignment(**kw: Any) -> RoleAssignment:
+    """An approved version does a job in an environment, since now."""
+    build = kw.pop("version", None) or approved()
+    defaults = {"role": None, "environment": None, "reason": "test"} | kw
+    defaults["role"] = defaults["role"] or role(tenant=build.tenant)
+    defaults["environment"] = defaults["environment"] or environment(tenant=build.tenant)
+    return RoleAssignment.objects.create(tenant=build.tenant, version=build, **defaults)
 
 
 def slot(**kw: Any) -> DeploymentSlot:
@@ -765,6 +775,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         service_key,
         slot(environment=place, provider=at),
         role(tenant=tenant),
+        role_assignment(version=running.version, environment=place),
         prompt(tenant=tenant),
         Membership.objects.get(user=everyone),
         team(tenant=tenant),

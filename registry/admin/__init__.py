@@ -8,9 +8,9 @@ from .places import (
     EnvironmentAdmin,
     ProjectAdmin,
     ProviderAdmin,
-    RoleDefinitionAdmin,
 )
 from .reasoned import ReadOnlyInline, ReasonedAdmin
+from .roles import RoleAssignmentAdmin, RoleDefinitionAdmin, SuccessorAdmin
 from .rules import DirectoryRulesAdmin
 
 __all__ = [
@@ -27,6 +27,8 @@ __all__ = [
     "ProviderAdmin",
     "ReadOnlyInline",
     "ReasonedAdmin",
+    "RoleAssignmentAdmin",
     "RoleDefinitionAdmin",
+    "SuccessorAdmin",
     "VersionEvidenceAdmin",
 ]

@@ -18,10 +18,10 @@ from registry.api.fleet import (
     Heartbeat,
     InstanceViewSet,
     ProviderViewSet,
-    RoleViewSet,
     SlotViewSet,
 )
 from registry.api.history import FleetAtViewSet
+from registry.api.roles import RoleAssignmentViewSet, RoleViewSet
 
 router = routers.SimpleRouter()
 for noun, viewset in (
@@ -33,6 +33,7 @@ for noun, viewset in (
     ("instances", InstanceViewSet),
     ("slots", SlotViewSet),
     ("roles", RoleViewSet),
+    ("assignments", RoleAssignmentViewSet),
     ("environments", EnvironmentViewSet),
     ("providers", ProviderViewSet),
 ):

@@ -194,7 +194,7 @@ class VersionViewSet(DirectoryViewSet[AgentVersion]):
         other = queries.predecessor(version)
         if asked:
             rows = AgentVersion.objects.select_related("template", "genome")
-            other = named(rows, "/with", request.user, pk=_decoded("ver", asked, "/with"))
+            other = named(rows, "/with", request.user, pk=decoded("ver", asked, "/with"))
         if other is None:
             return Response([])
         compared = queries.compare(version, queries.stored_document(version), other)
@@ -351,7 +351,8 @@ def step_out(step: queries.Step) -> dict[str, Any]:
     }
 
 
-def _decoded(prefix: str, text: str, pointer: str) -> UUID:
+def decoded(prefix: str, text: str, pointer: str) -> UUID:
+    """The key that a shown identifier stands for; Invalid with the pointer where it is none."""
     try:
         return ids.decode(prefix, text)
     except ValueError as problem:

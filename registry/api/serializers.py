@@ -194,7 +194,11 @@ class RoleOut(Out):
 
     class Meta:
         model = RoleDefinition
-        fields = ("id", "url", "slug", "name", "purpose", "tier", "risk", "cost_center")
+        fields = (
+            *("id", "url", "slug", "name", "purpose", "tier", "risk", "cost_center", "capabilities"),
+            *("certifications", "budget_per_day", "budget_per_month", "budget_per_outcome", "currency"),
+            *("success_rate", "latency_ms", "availability", "coverage", "failover", "revision"),
+        )
 
 
 class PromptOut(Out):
@@ -213,6 +217,12 @@ _OUT: dict[type[TenantRow], type[Out]] = {
         *(EnvironmentOut, ProviderOut, RoleOut, PromptOut),
     )
 }
+
+
+def also_shown(out: type[Out]) -> type[Out]:
+    """Rows of this noun, too, are shown where a duplicate is answered: for serializers of other modules."""
+    _OUT[out.Meta.model] = out
+    return out
 
 
 def represent(row: TenantRow) -> Any:
@@ -362,15 +372,6 @@ class ProviderIn(Reasoned):
     kind = serializers.ChoiceField(Provider.Kind.choices, required=False)
     description = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     heartbeat_seconds = serializers.IntegerField(min_value=5, max_value=86_400, required=False)
-
-
-class RoleIn(Reasoned):
-    slug = serializers.SlugField(max_length=80)
-    name = serializers.CharField(max_length=160)
-    purpose = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
-    tier = serializers.IntegerField(min_value=0, max_value=5, required=False)
-    risk = serializers.ChoiceField(Risk.choices, required=False)
-    cost_center = serializers.CharField(max_length=80, required=False, allow_blank=True)
 
 
 class PromptIn(Reasoned):

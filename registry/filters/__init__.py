@@ -26,7 +26,6 @@ from ..models import (
     Genome,
     Heartbeat,
     Provider,
-    RoleDefinition,
     VersionEvidence,
 )
 
@@ -278,14 +277,6 @@ class ProviderFilter(SearchSet):
 
     class Meta:
         model = Provider
-        fields: list[str] = []
-
-
-class RoleFilter(SearchSet):
-    searched = ("name", "slug")
-
-    class Meta:
-        model = RoleDefinition
         fields: list[str] = []
 
 

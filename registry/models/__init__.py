@@ -23,8 +23,9 @@ from .places import (
     ProviderGroupGrant,
     ProviderUserGrant,
 )
+from .roles import RoleAssignment, RoleDefinition, Successor
 from .rules import DirectoryRules
-from .slots import DeploymentSlot, RoleDefinition, SlotBinding
+from .slots import DeploymentSlot, SlotBinding
 
 __all__ = [
     "AgentInstance",
@@ -48,8 +49,10 @@ __all__ = [
     "Provider",
     "ProviderGroupGrant",
     "ProviderUserGrant",
+    "RoleAssignment",
     "RoleDefinition",
     "SlotBinding",
+    "Successor",
     "TemplateGroupGrant",
     "TemplateUserGrant",
     "VersionEvidence",

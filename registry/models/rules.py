@@ -13,6 +13,10 @@ class DirectoryRulesManager(models.Manager["DirectoryRules"]):
         held = self.filter(tenant=tenant_id).values_list("required_profiles", flat=True).first()
         return tuple(held or ())
 
+    def asks_evidence(self, tenant_id: UUID) -> bool:
+        """Whether production and high risks take versions with a verified Agent Card only."""
+        return self.filter(tenant=tenant_id, verified_evidence=True).exists()
+
 
 class DirectoryRules(TenantRow):
     """One row a tenant, made when somebody first sets it."""
@@ -21,6 +25,9 @@ class DirectoryRules(TenantRow):
 
     required_profiles = models.JSONField(
         default=list, blank=True, help_text="Genome profiles that a version needs before it can be tested."
+    )
+    verified_evidence = models.BooleanField(
+        default=False, help_text="Whether roles in production and of high risk take a verified Agent Card."
     )
 
     objects = DirectoryRulesManager()

@@ -26,6 +26,7 @@ from .places import (
     template_rows,
 )
 from .related import SHOWN, owners, with_staleness
+from .roles import Cover, RolePage, RoleRow, role_check, role_page, role_rows, with_gaps
 from .versions import (
     Comparison,
     GenomeView,
@@ -47,6 +48,7 @@ __all__ = [
     "RIGHT_TO_MAKE",
     "SHOWN",
     "Comparison",
+    "Cover",
     "Coverage",
     "EvidencePage",
     "Fleet",
@@ -57,6 +59,8 @@ __all__ = [
     "PastPage",
     "PlacePage",
     "Reach",
+    "RolePage",
+    "RoleRow",
     "SlotPage",
     "Step",
     "TemplatePage",
@@ -88,6 +92,9 @@ __all__ = [
     "reach_of",
     "releases_of",
     "right_to_take",
+    "role_check",
+    "role_page",
+    "role_rows",
     "seen_then",
     "slot_page",
     "stored_document",
@@ -96,5 +103,6 @@ __all__ = [
     "version_page",
     "version_steps",
     "version_targets",
+    "with_gaps",
     "with_staleness",
 ]

@@ -20,8 +20,9 @@ from .places import (
     issue_ingest_key,
     issue_workload_token,
 )
-from .rules import require_profiles
-from .slots import bind_slot, create_role, create_slot, roll_back_slot
+from .roles import assign_role, create_role, end_assignment, update_role
+from .rules import require_evidence, require_profiles
+from .slots import bind_slot, create_slot, roll_back_slot
 from .templates import register_template, set_owners, update_template
 from .versions import (
     ImportedVersion,
@@ -37,6 +38,7 @@ __all__ = [
     "Duplicate",
     "ImportedVersion",
     "ReadGenome",
+    "assign_role",
     "bind_slot",
     "create_environment",
     "create_project",
@@ -44,6 +46,7 @@ __all__ = [
     "create_role",
     "create_slot",
     "create_version",
+    "end_assignment",
     "ensure_tenant_defaults",
     "export_pack",
     "heartbeat",
@@ -59,6 +62,7 @@ __all__ = [
     "read_genome",
     "register_template",
     "request_instance_release",
+    "require_evidence",
     "require_profiles",
     "restrict_instance",
     "retry_evidence",
@@ -67,5 +71,6 @@ __all__ = [
     "set_owners",
     "store_prompt",
     "tell_past",
+    "update_role",
     "update_template",
 ]

@@ -29,11 +29,19 @@ from registry.views.places import (
     ProviderCreate,
     ProviderDetail,
     ProviderList,
-    RoleCreate,
-    RoleList,
     SlotCreate,
     SlotDetail,
     SlotList,
+)
+from registry.views.roles import (
+    AssignmentList,
+    AssignRole,
+    EndAssignment,
+    EvidenceRule,
+    RoleCreate,
+    RoleDetail,
+    RoleEdit,
+    RoleList,
 )
 from registry.views.rules import ProfileSettings
 from registry.views.templates import (
@@ -56,13 +64,17 @@ from registry.views.versions import (
 )
 
 __all__ = [
+    "AssignRole",
+    "AssignmentList",
     "BindSlot",
+    "EndAssignment",
     "EnvironmentCreate",
     "EnvironmentDetail",
     "EnvironmentList",
     "EvidenceDetail",
     "EvidenceFile",
     "EvidenceList",
+    "EvidenceRule",
     "ExportPack",
     "FleetAt",
     "FleetChanged",
@@ -84,6 +96,8 @@ __all__ = [
     "RequestRelease",
     "RetryEvidence",
     "RoleCreate",
+    "RoleDetail",
+    "RoleEdit",
     "RoleList",
     "SaveGenome",
     "SlotCreate",
