@@ -30,14 +30,15 @@ ROLE_GATES: list[str] = [
     "registry.fitness.WithinRole",
     "registry.fitness.EvidenceVerified",
 ]  # what a version needs for a role (registry.fitness)
-CAPABILITIES = ""  # who knows what versions are measured to be capable of
-CERTIFICATIONS = ""  # who knows which certifications versions hold
+CAPABILITIES = "evaluation.plugins.Capabilities"  # who knows what versions are measured to be capable of
+CERTIFICATIONS = "evaluation.plugins.Certifications"  # who knows which certifications versions hold
 RESTRICTION_EFFECTS: list[str] = [
     "policy.plugins.ApprovalsVoided"
 ]  # what else ends when an instance is stopped
 DESIRED_EFFECTS: list[str] = [
     "federation.plugins.ProvidersTold"
 ]  # who hears that else is wanted of instances
+MEMBER_EFFECTS: list[str] = ["registry.plugins.OwnersSucceed"]  # what else ends when somebody leaves
 CERTAINTIES: list[str] = ["federation.plugins.Certainty"]  # who knows how it is known what instances are
 APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
 LEDGER = "costs.plugins.Ledger"  # who prices linked events and books them with their batch
@@ -46,6 +47,7 @@ WITNESSES: list[str] = ["policy.plugins.DecisionsSeen"]  # who tells an incident
 TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
 HOME_PANELS: list[str] = [
     "registry.plugins.FleetPanel",
+    "registry.plugins.Staffing",
     "telemetry.plugins.OpenIncidents",
     "costs.plugins.SpendToday",
     "evaluation.plugins.Evaluations",
@@ -69,6 +71,7 @@ TEMPLATE_PANELS: list[str] = ["evaluation.plugins.TemplateSuites", "telemetry.pl
 VERSION_PANELS: list[str] = [
     "registry.plugins.VersionEvidenceList",
     "evaluation.plugins.VersionEvaluation",
+    "evaluation.plugins.VersionCertifications",
     "telemetry.plugins.VersionIncidents",
     "telemetry.plugins.Activity",
     "policy.plugins.PolicyInForce",
@@ -117,6 +120,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
     ("caps passed", "costs.tasks.sweep_caps", 1),
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
+    ("certifications", "evaluation.tasks.sweep_certifications", 5),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
     ("federation", "federation.tasks.look_everywhere", 0.25),

@@ -1,6 +1,6 @@
 """What evaluation plugs into the apps below: gates before Testing, Candidate and Approved, panels, navigation, search."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +16,7 @@ from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
 from evidence.sections import PackFile
+from registry.fitness import Held, Score
 from registry.gates import Verdict
 from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion
@@ -101,12 +102,57 @@ def _start(version: AgentVersion) -> str:
     return f"{reverse('evaluation:run_start')}?version={version.typeid}"
 
 
+class Capabilities:
+    """`registry.fitness.Capabilities`: suites say which capability they measure, runs how far a version has it."""
+
+    def of(self, version: AgentVersion) -> Mapping[str, Score]:
+        return queries.scores(version)
+
+    def mend(self, version: AgentVersion, capability: str) -> str:
+        return _start(version)
+
+
+class Certifications:
+    """`registry.fitness.Certifications`: what people vouch for of a genome."""
+
+    def of(self, version: AgentVersion) -> Mapping[str, Held]:
+        return queries.held_certifications(version)
+
+    def mend(self, version: AgentVersion, certification: str) -> str:
+        form = reverse("evaluation:certification_issue")
+        return f"{form}?version={version.typeid}&type={certification}"
+
+
+class VersionCertifications:
+    """On the page of a version: what it is measured to be capable of, and who vouches for it."""
+
+    def panel(self, request: HttpRequest, subject: AgentVersion) -> Panel | None:
+        held = held_on(request.user, subject)
+        if Right.READ_DIRECTORY not in held:
+            return None
+        context = {
+            "version": subject,
+            "scores": sorted(queries.scores(subject).items()),
+            "certifications": queries.certifications_of(subject)[:SHOWN],
+            "may_certify": Right.APPROVE_VERSION in held,
+        }
+        template = "evaluation/_panel_certifications.html"
+        return Panel("Capabilities and certifications", template, context, anchor="certifications")
+
+
 class Navigation:
     """The pages of evaluation."""
 
     entries = (
         Entry("Evaluations", "Runs", "evaluation:run_list", Right.READ_DIRECTORY, "decisions"),
         Entry("Evaluations", "Suites", "evaluation:suite_list", Right.READ_DIRECTORY, "policies"),
+        Entry(
+            "Evaluations",
+            "Certifications",
+            "evaluation:certification_list",
+            Right.READ_DIRECTORY,
+            "versions",
+        ),
         Entry("Evaluations", "Endpoints", "evaluation:endpoint_list", Right.READ_DIRECTORY, "external"),
         Entry(
             "Settings", "Hosts that may be called", "evaluation:host_list", Right.MANAGE_TENANT, "external"

@@ -16,6 +16,7 @@ urlpatterns = [
     path("templates/<tpl:pk>/edit/", views.TemplateEdit.as_view(), name="template_edit"),
     path("templates/<tpl:pk>/risk/", views.TemplateRisk.as_view(), name="template_risk"),
     path("templates/<tpl:pk>/owners/", views.TemplateOwners.as_view(), name="template_owners"),
+    path("templates/<tpl:pk>/successors/", views.TemplateSuccessors.as_view(), name="template_successors"),
     path("versions/", views.VersionList.as_view(), name="version_list"),
     path("versions/import/", views.ImportVersion.as_view(), name="version_import"),
     path("versions/<ver:pk>/", views.VersionDetail.as_view(), name="version_detail"),

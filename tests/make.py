@@ -20,7 +20,17 @@ from arm.permissions import grant_models
 from arm.rights import Right
 from costs.models import Cap, CostModel, LedgerEntry, SpendRollup
 from costs.pricing import PICOS, Basis
-from evaluation.models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from evaluation.models import (
+    AllowedHost,
+    Assignment,
+    Certification,
+    CertificationType,
+    Endpoint,
+    Result,
+    Run,
+    Suite,
+    SuiteVersion,
+)
 from evaluation.scoring import read_suite
 from evidence.models import Artefact
 from evidence.signing import dsse
@@ -393,6 +403,31 @@ def incident(subject: Model | None = None, **kw: Any) -> Incident:
     return open_incident(subject=subject or instance(), actor=None, **(defaults | kw))
 
 
+def certification_type(slug: str = "", **kw: Any) -> CertificationType:
+    slug = slug or f"cert-{next(_n)}"
+    return CertificationType.objects.create(tenant=_tenant(kw), slug=slug, **{"name": slug.title()} | kw)
+
+
+def certification(of: AgentVersion, kind: CertificationType | None = None, **kw: Any) -> Certification:
+    """Valid since now, for a year."""
+    now = clock.now()
+    defaults = {
+        "issued_by": None,
+        "valid_from": now,
+        "valid_until": now + timedelta(days=365),
+        "reason": "test",
+    } | kw
+    defaults["issued_by"] = defaults["issued_by"] or user(member_of=of.tenant)
+    return Certification.objects.create(
+        tenant=of.tenant,
+        type=kind or certification_type(tenant=of.tenant),
+        template=of.template,
+        version=of,
+        genome_digest=of.genome.digest,
+        **defaults,
+    )
+
+
 @contextmanager
 def platform() -> Iterator[None]:
     """What a platform administrator sees of the security log: lines of no tenant, too."""
@@ -753,7 +788,9 @@ def evaluations(version: AgentVersion) -> list[Any]:
     ran = run(version, assignment.suite)
     allowed = AllowedHost.objects.create(tenant=version.tenant, entry="agents.internal")
     place = endpoint(version.template)
-    return [assignment, assignment.suite, ran.suite_version, ran, ran.results.get(), place, allowed]
+    vouched = certification(version)
+    found = [assignment, assignment.suite, ran.suite_version, ran, ran.results.get(), place, allowed]
+    return [*found, vouched, vouched.type]
 
 
 def one_of_each(tenant: Tenant) -> dict[str, Any]:

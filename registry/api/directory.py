@@ -45,19 +45,19 @@ def named(rows: QuerySet[Any], pointer: str, actor: User, **by: Any) -> Any:
     return row
 
 
-def people(names: list[str], request: Request) -> list[User]:
+def people(names: list[str], request: Request, pointer: str = "/owners", who: str = "Owners") -> list[User]:
     """The members of the tenant with these user names; Invalid names each that is none."""
     held = User.objects.filter(
         username__in=names, memberships__tenant=tenant_of(request), memberships__active=True
     )
     found = {user.username: user for user in held}
     problems = [
-        Problem(pointer=f"/owners/{index}", code="unknown", message="There is no such member.")
+        Problem(pointer=f"{pointer}/{index}", code="unknown", message="There is no such member.")
         for index, name in enumerate(names)
         if name not in found
     ]
     if problems:
-        raise Invalid("Owners are members of the tenant.", problems)
+        raise Invalid(f"{who} are members of the tenant.", problems)
     return [found[name] for name in names]
 
 
@@ -116,6 +116,22 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
             reason=body["reason"],
         )
         return Response(words.TemplateOut(self.get_object()).data)
+
+    @extend_schema(methods=["get"], responses=words.SuccessorsOut)
+    @extend_schema(methods=["put"], request=words.SuccessorsIn, responses=words.SuccessorsOut)
+    @action(detail=True, methods=["get", "put"], pagination_class=None, filterset_class=None)
+    def successors(self, request: Request, id: str) -> Response:
+        """Who answers for the agent when an owner leaves, in order. PUT: exactly these."""
+        template = self.get_object()
+        if request.method == "PUT":
+            body = validated(words.SuccessorsIn, request)
+            wanted = people(body["successors"], request, "/successors", "Successors")
+            services.set_successors(
+                template=template, successors=wanted, actor=request.user, reason=body["reason"]
+            )
+        found = [user.username for user in queries.successors(template)]
+        shown = {"successors": found, "ownerless": queries.is_ownerless(template)}
+        return Response(words.SuccessorsOut(shown).data)
 
 
 class VersionViewSet(DirectoryViewSet[AgentVersion]):

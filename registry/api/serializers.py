@@ -261,6 +261,17 @@ class OwnersIn(Reasoned):
     owners = serializers.ListField(child=serializers.CharField(max_length=150), min_length=1, max_length=50)
 
 
+class SuccessorsIn(Reasoned):
+    successors = serializers.ListField(child=serializers.CharField(max_length=150), max_length=50)
+
+
+class SuccessorsOut(serializers.Serializer[Any]):
+    """User names in order; `ownerless` where nobody answers for the agent."""
+
+    successors = serializers.ListField(child=serializers.CharField())
+    ownerless = serializers.BooleanField()
+
+
 class VersionIn(Reasoned):
     template = TypeIDField("tpl")
     genome = serializers.DictField()

@@ -43,7 +43,7 @@ class RoleFilter(SearchSet):
         user = getattr(self.request, "user", None)
         if not value:
             return rows
-        return rows.filter(pk__in=queries.with_gaps(user)) if isinstance(user, User) else rows.none()
+        return rows.filter(pk__in=queries.with_gaps(rows, user)) if isinstance(user, User) else rows.none()
 
 
 class AssignmentFilter(django_filters.FilterSet):  # type: ignore[misc]

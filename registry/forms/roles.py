@@ -7,6 +7,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 
 from arm.forms import MomentInput
+from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right, Risk
 
@@ -158,3 +159,18 @@ class EvidenceRuleForm(ReasonForm):
         label="Verified Agent Cards only",
         help_text="In production, and wherever the risk is high or critical, no version is bound or assigned without one.",
     )
+
+
+class SuccessorsForm(ReasonForm):
+    successors = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs=_LINES),
+        help_text="User names, one a line, the first to succeed first.",
+    )
+
+    def clean_successors(self) -> list[User]:
+        names = str(self.cleaned_data["successors"]).split()
+        found = {user.username: user for user in User.objects.filter(username__in=names)}
+        if unknown := [name for name in names if name not in found]:
+            raise ValidationError(f"There is nobody called {', '.join(unknown)[:200]} here.")
+        return [found[name] for name in names]

@@ -27,6 +27,7 @@ from .places import (
 )
 from .related import SHOWN, owners, with_staleness
 from .roles import Cover, RolePage, RoleRow, role_check, role_page, role_rows, with_gaps
+from .succession import is_ownerless, ownerless, successors, what_passes
 from .versions import (
     Comparison,
     GenomeView,
@@ -80,9 +81,11 @@ __all__ = [
     "held_back",
     "instance_counts",
     "instance_page",
+    "is_ownerless",
     "live_users",
     "moves_of",
     "newest_of_each",
+    "ownerless",
     "owners",
     "past_page",
     "place_page",
@@ -98,11 +101,13 @@ __all__ = [
     "seen_then",
     "slot_page",
     "stored_document",
+    "successors",
     "template_page",
     "template_rows",
     "version_page",
     "version_steps",
     "version_targets",
+    "what_passes",
     "with_gaps",
     "with_staleness",
 ]

@@ -9,7 +9,7 @@ from django.db.models import Count, Q, QuerySet
 
 from arm import clock
 from arm.models import ChangeRecord, User
-from arm.permissions import held_on, visible
+from arm.permissions import Scopes, held_on, scopes, visible
 from arm.rights import Right
 
 from .. import fitness, gates
@@ -97,8 +97,10 @@ def coverage(roles: Sequence[RoleDefinition], actor: User) -> dict[UUID, tuple[C
     wanted = [role for role in roles if role.coverage]
     if not wanted:
         return {}
-    places = {place.slug: place for place in visible(_environments(wanted), actor, Right.READ_DIRECTORY)}
-    crews = _crews(wanted, actor)
+    held = None if actor.is_superuser else scopes(actor, Right.READ_DIRECTORY)
+    seen = visible(_environments(wanted), actor, Right.READ_DIRECTORY, held)
+    places = {place.slug: place for place in seen}
+    crews = _crews(wanted, actor, held)
     return {
         role.pk: tuple(
             Cover(
@@ -121,7 +123,9 @@ def _environments(roles: Sequence[RoleDefinition]) -> QuerySet[Environment]:
     return Environment.objects.filter(slug__in={slug for role in roles for slug in role.covers})
 
 
-def _crews(roles: Sequence[RoleDefinition], actor: User) -> dict[tuple[UUID, UUID], dict[UUID, int]]:
+def _crews(
+    roles: Sequence[RoleDefinition], actor: User, rights: Scopes | None
+) -> dict[tuple[UUID, UUID], dict[UUID, int]]:
     """(role, environment) → provider → how many are at work."""
     held = RoleAssignment.objects.in_force().filter(role__in=roles)
     whole: dict[tuple[UUID, UUID], set[UUID]] = defaultdict(set)
@@ -138,6 +142,7 @@ def _crews(roles: Sequence[RoleDefinition], actor: User) -> dict[tuple[UUID, UUI
         AgentInstance.objects.heard_as(now, [Heartbeat.FRESH]).filter(state__in=AT_WORK),
         actor,
         Right.READ_DIRECTORY,
+        rights,
     )
     crews: dict[tuple[UUID, UUID], dict[UUID, int]] = defaultdict(lambda: defaultdict(int))
     asked = {role.pk for role in roles}
@@ -168,9 +173,9 @@ def role_rows(roles: Sequence[RoleDefinition], actor: User) -> tuple[RoleRow, ..
     )
 
 
-def with_gaps(actor: User) -> list[UUID]:
-    """The roles that lack somebody somewhere, as far as the actor sees what is at work."""
-    roles = list(visible(RoleDefinition.objects.exclude(coverage=[]), actor, Right.READ_DIRECTORY))
+def with_gaps(rows: QuerySet[RoleDefinition], actor: User) -> list[UUID]:
+    """Those of these roles that lack somebody somewhere, as far as the actor sees what is at work."""
+    roles = list(rows.exclude(coverage=[]))
     return [key for key, covers in coverage(roles, actor).items() if any(one.gap for one in covers)]
 
 

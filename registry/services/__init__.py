@@ -23,6 +23,7 @@ from .places import (
 from .roles import assign_role, create_role, end_assignment, update_role
 from .rules import require_evidence, require_profiles
 from .slots import bind_slot, create_slot, roll_back_slot
+from .succession import pass_on, set_successors
 from .templates import register_template, set_owners, update_template
 from .versions import (
     ImportedVersion,
@@ -57,6 +58,7 @@ __all__ = [
     "issue_workload_token",
     "move_instance",
     "move_version",
+    "pass_on",
     "provision_instance",
     "publish_a2a_card",
     "read_genome",
@@ -69,6 +71,7 @@ __all__ = [
     "roll_back_slot",
     "save_genome",
     "set_owners",
+    "set_successors",
     "store_prompt",
     "tell_past",
     "update_role",

@@ -51,6 +51,7 @@ from registry.views.templates import (
     TemplateList,
     TemplateOwners,
     TemplateRisk,
+    TemplateSuccessors,
 )
 from registry.views.uses import UsesList
 from registry.views.versions import (
@@ -110,6 +111,7 @@ __all__ = [
     "TemplateList",
     "TemplateOwners",
     "TemplateRisk",
+    "TemplateSuccessors",
     "UsesList",
     "VersionDetail",
     "VersionDiff",
