@@ -1,10 +1,10 @@
 """Write the record of a change of governance state, in the transaction of the change."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextvars import ContextVar
+from dataclasses import dataclass, field
 from typing import Any
-from uuid import UUID
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
@@ -24,6 +24,16 @@ def in_person() -> bool:
     return not credential.get().startswith(f"{ApiKey.prefix}_")
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One of many changes that one act makes: what it did to `target`, as in `record`."""
+
+    target: Model
+    before: Mapping[str, Any] = field(default_factory=dict)
+    after: Mapping[str, Any] = field(default_factory=dict)
+    links: Sequence[str] = ()
+
+
 def record(
     actor: User | None,
     verb: str,
@@ -38,28 +48,42 @@ def record(
 
     RuntimeError outside a transaction.
     """
+    (row,) = record_all(actor, verb, [Change(target, before or {}, after or {}, links)], reason=reason)
+    return row
+
+
+def record_all(
+    actor: User | None, verb: str, made: Iterable[Change], *, reason: str = ""
+) -> list[ChangeRecord]:
+    """The same for many targets of one act: a record each, written together and returned in the order given.
+
+    RuntimeError outside a transaction.
+    """
     if not connection.in_atomic_block:
         raise RuntimeError("A change and its record commit together; there is no transaction.")
-    tenant_id: UUID = target.pk if isinstance(target, Tenant) else target.tenant_id  # type: ignore[attr-defined]
-    row = ChangeRecord(
-        tenant_id=tenant_id,
-        at=clock.now(),
-        actor_id=actor.pk if actor else None,
-        actor_label=str(actor) if actor else "ARM",
-        credential=credential.get() if actor else "rule",
-        verb=verb,
-        target_kind=target._meta.label_lower,
-        target_id=target.pk,
-        target_label=str(target)[:250],
-        before=_plain(before or {}),
-        after=_plain(after or {}),
-        reason=reason,
-        request_id=request_id.get(),
-        links=list(links),
-    )
-    row.digest = digest(canonical(row.body()))
-    row.save(force_insert=True)
-    return row
+    at = clock.now()
+    rows = [
+        ChangeRecord(
+            tenant_id=change.target.pk if isinstance(change.target, Tenant) else change.target.tenant_id,  # type: ignore[attr-defined]
+            at=at,
+            actor_id=actor.pk if actor else None,
+            actor_label=str(actor) if actor else "ARM",
+            credential=credential.get() if actor else "rule",
+            verb=verb,
+            target_kind=change.target._meta.label_lower,
+            target_id=change.target.pk,
+            target_label=str(change.target)[:250],
+            before=_plain(change.before),
+            after=_plain(change.after),
+            reason=reason,
+            request_id=request_id.get(),
+            links=list(change.links),
+        )
+        for change in made
+    ]
+    for row in rows:
+        row.digest = digest(canonical(row.body()))
+    return ChangeRecord.objects.bulk_create(rows, batch_size=2_000)
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
