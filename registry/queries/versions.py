@@ -11,8 +11,9 @@ from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates, genome
+from ..diagrams import Diagram, layout
 from ..genome import Change, Flag, Json, Summary
-from ..lifecycle import Phase, VersionState, version_moves, version_track
+from ..lifecycle import VERSION_MOVES, Phase, VersionState, version_moves, version_track
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules
 from .related import SHOWN, changes_of, owners, with_staleness
 
@@ -62,6 +63,7 @@ class VersionPage:
     profiles: tuple[tuple[str, str, str], ...]
     steps: tuple[Step, ...]
     track: tuple[dict[str, str], ...]
+    diagram: Diagram
     comparison: Comparison | None
     parents: tuple[AgentVersion, ...]
     children: tuple[AgentVersion, ...]
@@ -136,6 +138,7 @@ def version_page(version: AgentVersion, document: dict[str, Json], actor: User) 
         profiles=_profiles(version, document),
         steps=steps,
         track=_track(version, steps),
+        diagram=_diagram(version),
         comparison=compare(version, document, other) if other else None,
         parents=tuple(visible(related.filter(children__version=version), actor, Right.READ_DIRECTORY)),
         children=tuple(visible(related.filter(parents__parent=version), actor, Right.READ_DIRECTORY)[:SHOWN]),
@@ -229,6 +232,12 @@ def _track(version: AgentVersion, steps: tuple[Step, ...]) -> tuple[dict[str, st
         }
         for state, phase in version_track(version.state, left)
     )
+
+
+def _diagram(version: AgentVersion) -> Diagram:
+    done = [state.value for state, phase in version_track(version.state) if phase is Phase.DONE]
+    moves = {state.value: [to.value for to in ways] for state, ways in VERSION_MOVES.items()}
+    return layout(VersionState.choices, moves, version.state, done)
 
 
 def version_targets(version: AgentVersion) -> tuple[VersionState, ...]:
