@@ -6,10 +6,13 @@ Dotted paths, like MIDDLEWARE: an app names what it offers, nobody imports upwar
 PROMOTION_GATES: list[str] = [
     "registry.gates.GenomeComplete",
     "registry.gates.NoLiveInstance",
+    "registry.gates.RetentionSatisfied",
+    "registry.fitness.CardBegun",
     "policy.plugins.PolicyValidates",
     "evaluation.plugins.SuiteAssigned",
     "evaluation.plugins.SuitesPassed",
     "evaluation.plugins.SafetyHolds",
+    "evaluation.plugins.CertificationsHold",
 ]
 ACTIVATION_GATES: list[str] = [
     "registry.gates.VersionMayRun",
@@ -18,6 +21,7 @@ ACTIVATION_GATES: list[str] = [
     "policy.plugins.PolicyBound",
     "costs.plugins.WithinCap",
 ]
+WORK_IN_FLIGHT: list[str] = ["telemetry.plugins.JobsInFlight"]  # who sees what instances have not ended
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
 BINDING_GATES: list[str] = [
     "registry.gates.VersionMayBeBound",
@@ -121,6 +125,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("caps passed", "costs.tasks.sweep_caps", 1),
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
     ("certifications", "evaluation.tasks.sweep_certifications", 5),
+    ("deprecated versions", "registry.tasks.sweep_overdue", 10),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
     ("federation", "federation.tasks.look_everywhere", 0.25),
@@ -134,7 +139,14 @@ PREPARE: list[str] = [
     "costs.services.prepare",
     "arm.statistics.prepare",
 ]  # functions of the owner's alias, called by `manage.py prepare` after migrating
-SUBSCRIBERS: dict[str, list[str]] = {"registry.version.moved": ["evaluation.tasks.version_moved"]}
+SUBSCRIBERS: dict[str, list[str]] = {
+    "registry.version.moved": ["evaluation.tasks.version_moved", "registry.tasks.version_moved"],
+    "registry.slot.bound": ["registry.tasks.slot_bound"],
+    "registry.slot.rolled_back": ["registry.tasks.slot_bound"],
+    "evaluation.suite.versioned": ["registry.tasks.something_changed"],
+    "evaluation.suite.assigned": ["registry.tasks.something_changed"],
+    "policy.version.activated": ["registry.tasks.something_changed"],
+}
 DEMO_GOVERNANCE: list[str] = [
     "policy.demo.build",
     "registry.demo.build",

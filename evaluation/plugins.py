@@ -20,6 +20,7 @@ from registry.fitness import Held, Score
 from registry.gates import Verdict
 from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion
+from registry.staffing import Certified
 
 from . import queries
 from .lifecycle import RunState
@@ -89,6 +90,30 @@ class SafetyHolds:
                 self.name, True, "No safety case has failed on this genome; no safety suite is assigned."
             )
         return Verdict(self.name, True, "Every safety case passed on this genome.")
+
+
+class CertificationsHold:
+    """Candidate → Approved: whatever this genome was certified for is still valid; nothing was revoked or has run out
+    without being renewed."""
+
+    name = "certifications valid"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        if to is not VersionState.APPROVED:
+            return Verdict(self.name, True, "Asked before Approved only.", applies=False)
+        held = queries.held_certifications(version)
+        gone = {
+            slug: one for slug, one in held.items() if one.standing in (Certified.EXPIRED, Certified.REVOKED)
+        }
+        if gone:
+            said = " ".join(
+                f"Certification {slug} is {one.standing.value}." for slug, one in sorted(gone.items())
+            )
+            page = f"{version.get_absolute_url()}#certifications"
+            return Verdict(self.name, False, said, page, Right.APPROVE_VERSION.value)
+        if not held:
+            return Verdict(self.name, True, "It was never certified, so nothing has run out.")
+        return Verdict(self.name, True, f"All its certifications hold ({len(held)}).")
 
 
 def _said(failure: queries.Failure) -> str:

@@ -20,6 +20,7 @@ from evidence.lifecycle import ArtefactKind, ArtefactState
 
 from . import genome
 from .gates import Verdict
+from .lifecycle import VersionState
 from .models import (
     AgentInstance,
     AgentVersion,
@@ -232,6 +233,26 @@ class EvidenceVerified:
         said = f"It has no verified Agent Card, which it takes because {why}."
         mend = f"{version.get_absolute_url()}#evidence"
         return [Verdict("evidence", False, said, mend, Right.ISSUE_EVIDENCE.value)]
+
+
+class CardBegun:
+    """Candidate → Approved (settings.PROMOTION_GATES), where the tenant asks for evidence: an Agent Card of the version is
+    made, and its signing has at least begun."""
+
+    name = "agent card begun"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        asked = to is VersionState.APPROVED and DirectoryRules.objects.asks_evidence(version.tenant_id)
+        if not asked:
+            return Verdict(
+                self.name, True, "Asked before Approved where evidence is required.", applies=False
+            )
+        cards = VersionEvidence.objects.filter(version=version, kind=ArtefactKind.AGENT_CARD)
+        if cards.filter(artefact__problem="").exists():
+            return Verdict(self.name, True, "Its Agent Card is made, and its signing has begun.")
+        said = "Making its Agent Card has failed." if cards.exists() else "No Agent Card of it was issued."
+        mend = f"{version.get_absolute_url()}#evidence"
+        return Verdict(self.name, False, said, mend, Right.ISSUE_EVIDENCE.value)
 
 
 class FitsItsRole:

@@ -23,6 +23,7 @@ urlpatterns = [
     path("versions/<ver:pk>/genome.json", views.GenomeDownload.as_view(), name="version_download"),
     path("versions/<ver:pk>/diff/", views.VersionDiff.as_view(), name="version_diff"),
     path("versions/<ver:pk>/move/", views.MoveVersion.as_view(), name="version_move"),
+    path("versions/<ver:pk>/due/", views.SetRebindDate.as_view(), name="version_due"),
     path("versions/<ver:pk>/genome/", views.SaveGenome.as_view(), name="version_genome"),
     path("versions/<ver:pk>/card/", views.IssueCard.as_view(), name="card_issue"),
     path("versions/<ver:pk>/a2a/", views.PublishA2ACard.as_view(), name="a2a_publish"),

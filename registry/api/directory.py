@@ -175,6 +175,16 @@ class VersionViewSet(DirectoryViewSet[AgentVersion]):
         )
         return Response(words.VersionOut(moved).data)
 
+    @extend_schema(request=words.RebindIn, responses=words.VersionOut)
+    @action(detail=True, methods=["post"])
+    def due(self, request: Request, id: str) -> Response:
+        """Until when slots may still bind a deprecated version; past that, an incident names them."""
+        version = self.get_object()
+        body = validated(words.RebindIn, request)
+        return Response(
+            words.VersionOut(services.set_rebind_date(version=version, actor=request.user, **body)).data
+        )
+
     @extend_schema(responses=words.StepOut(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
     def steps(self, request: Request, id: str) -> Response:

@@ -99,7 +99,7 @@ class VersionOut(Out):
                 "state",
                 "state_since",
             ),
-            *("rolled_back", "genome", "parents", "created_by", "submitted_by", "created_at"),
+            *("rolled_back", "rebind_by", "genome", "parents", "created_by", "submitted_by", "created_at"),
         )
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
@@ -278,6 +278,10 @@ class VersionIn(Reasoned):
     label = serializers.CharField(max_length=80, required=False, allow_blank=True)  # type: ignore[assignment]
     description = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     parents = serializers.ListField(child=TypeIDField("ver"), max_length=16, required=False)
+
+
+class RebindIn(Reasoned):
+    by = serializers.DateTimeField()
 
 
 class SaveGenomeIn(Reasoned):

@@ -70,6 +70,7 @@ class VersionPage:
     instances: tuple[tuple[AgentInstance, bool], ...]
     instance_count: int
     slots: tuple[DeploymentSlot, ...]
+    still_bound: tuple[DeploymentSlot, ...]
     owners: tuple[User, ...]
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
@@ -149,6 +150,7 @@ def version_page(version: AgentVersion, document: dict[str, Json], actor: User) 
                 :SHOWN
             ]
         ),
+        still_bound=_still_bound(version, actor),
         owners=owners(version.template),
         changes=changes_of(version, rights),
         rights=rights,
@@ -232,6 +234,16 @@ def _track(version: AgentVersion, steps: tuple[Step, ...]) -> tuple[dict[str, st
         }
         for state, phase in version_track(version.state, left)
     )
+
+
+def _still_bound(version: AgentVersion, actor: User) -> tuple[DeploymentSlot, ...]:
+    """Of a deprecated version: the slots that have to be rebound."""
+    if version.state != VersionState.DEPRECATED:
+        return ()
+    rows = DeploymentSlot.objects.filter(current_version=version).select_related(
+        "environment", "role", "provider", "current_version__template", "previous_version__template"
+    )
+    return tuple(visible(rows, actor, Right.READ_DIRECTORY)[:SHOWN])
 
 
 def _diagram(version: AgentVersion) -> Diagram:

@@ -12,6 +12,7 @@ from .instances import (
     request_instance_release,
     restrict_instance,
 )
+from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .places import (
     create_environment,
     create_project,
@@ -47,6 +48,7 @@ __all__ = [
     "create_role",
     "create_slot",
     "create_version",
+    "drain_left",
     "end_assignment",
     "ensure_tenant_defaults",
     "export_pack",
@@ -62,6 +64,7 @@ __all__ = [
     "provision_instance",
     "publish_a2a_card",
     "read_genome",
+    "recheck_candidates",
     "register_template",
     "request_instance_release",
     "require_evidence",
@@ -71,8 +74,12 @@ __all__ = [
     "roll_back_slot",
     "save_genome",
     "set_owners",
+    "set_rebind_date",
     "set_successors",
+    "slots_of",
     "store_prompt",
+    "supersede",
+    "tell_overdue",
     "tell_past",
     "update_role",
     "update_template",
