@@ -13,7 +13,7 @@ from django.utils.safestring import SafeString
 from arm.admin import AdminCommand, ReasonOnly, ScopedAdmin
 from arm.rights import Right
 from arm.views import current_tenant
-from registry.admin import ReadOnlyInline
+from registry.admin import ReadOnlyInline, ReasonedAdmin
 
 from . import services
 from .models import (
@@ -258,21 +258,33 @@ class ResultAdmin(ScopedAdmin):
 
 
 @admin.register(CertificationType)
-class CertificationTypeAdmin(ScopedAdmin):
+class CertificationTypeAdmin(ReasonedAdmin):
+    add_right = Right.EDIT_SUITE
+    made_of = ("name", "slug", "purpose", "days")
+    shown = (*made_of, "created_by", "created_at")
     list_display = ("name", "slug", "days", "created_by", "created_at")
     list_select_related = ("created_by",)
     search_fields = ("name", "slug")
-    fields = readonly_fields = ("name", "slug", "purpose", "days", "created_by", "created_at")
     export_columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("days", "days"))
+
+    def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
+        return services.create_certification_type(
+            tenant=current_tenant(request),
+            actor=request.user,  # type: ignore[arg-type]
+            **cleaned,
+        )
 
 
 @admin.register(Certification)
-class CertificationAdmin(ScopedAdmin):
+class CertificationAdmin(ReasonedAdmin):
+    add_right = Right.APPROVE_VERSION
+    autocomplete_fields = ("version",)
+    made_of = ("type", "version", "valid_until")
     list_display = ("type", "version", "standing", "valid_from", "valid_until", "issued_by", "revoked_at")
     list_select_related = ("type", "version__template", "issued_by")
     list_filter = (("revoked_at", admin.EmptyFieldListFilter), "type", "template")
     search_fields = ("type__name", "template__name", "genome_digest")
-    fields = readonly_fields = (
+    shown = (
         *("type", "version", "genome_digest", "standing", "issued_by", "issued_at", "valid_from"),
         *("valid_until", "reason", "evidence", "revoked_at", "revoked_by", "revoked_reason"),
     )
@@ -294,3 +306,6 @@ class CertificationAdmin(ScopedAdmin):
             "They count no more from this moment.",
         ),
     )
+
+    def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
+        return services.issue_certification(actor=request.user, **cleaned)  # type: ignore[arg-type]

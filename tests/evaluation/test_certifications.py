@@ -11,7 +11,7 @@ from arm import clock
 from arm.errors import Conflict, Invalid, NotAllowed
 from arm.models import ChangeRecord
 from evaluation import queries, services, tasks
-from evaluation.models import Certification
+from evaluation.models import Certification, CertificationType
 from registry import fitness
 from registry import services as registry
 from registry.gates import GateRefused
@@ -302,3 +302,23 @@ def test_who_may_approve_nothing_finds_no_form(client, acme):
     client.force_login(make.hired("vera", "viewer", acme))
     assert client.get(reverse("evaluation:certification_issue")).status_code == 403
     assert client.get(reverse("evaluation:certification_list")).status_code == 200
+
+
+def test_the_admin_makes_types_certifies_and_refuses_the_builder(client, version, alice, erin):
+    client.force_login(alice)
+    add = reverse("admin:evaluation_certificationtype_add")
+    client.post(add, {"name": "PCI", "slug": "pci", "purpose": "", "days": 30, "reason": "r"})
+    kind = CertificationType.objects.get(slug="pci")
+    add = reverse("admin:evaluation_certification_add")
+    sent = {
+        "type": kind.pk,
+        "version": version.pk,
+        "valid_until_0": "2031-01-01",
+        "valid_until_1": "00:00:00",
+        "reason": "r",
+    }
+    client.post(add, sent)
+    assert not Certification.objects.exists(), "Alice built it"
+    client.force_login(make.everything(make.user("grace", member_of=version.tenant), version.tenant))
+    client.post(add, sent)
+    assert (Certification.objects.get().type, Certification.objects.get().valid_until.year) == (kind, 2031)
