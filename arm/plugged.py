@@ -8,30 +8,45 @@ PROMOTION_GATES: list[str] = [
     "registry.gates.GenomeIntact",
     "registry.gates.PromptsKept",
     "registry.gates.NoLiveInstance",
+    "registry.gates.RetentionSatisfied",
+    "registry.fitness.CardBegun",
     "policy.plugins.PolicyValidates",
     "evaluation.plugins.SuiteAssigned",
     "evaluation.plugins.SuitesPassed",
     "evaluation.plugins.SafetyHolds",
+    "evaluation.plugins.CertificationsHold",
 ]
 ACTIVATION_GATES: list[str] = [
     "registry.gates.VersionMayRun",
     "registry.gates.GenomeIntact",
     "registry.gates.TelemetrySeen",
+    "registry.fitness.InstanceFitsItsRole",
     "policy.plugins.PolicyBound",
     "costs.plugins.WithinCap",
 ]
+WORK_IN_FLIGHT: list[str] = ["telemetry.plugins.JobsInFlight"]  # who sees what instances have not ended
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
 BINDING_GATES: list[str] = [
     "registry.gates.VersionMayBeBound",
     "registry.gates.GenomeIntact",
+    "registry.fitness.FitsItsRole",
     "policy.plugins.SlotHasPolicy",
 ]
+ROLE_GATES: list[str] = [
+    "registry.fitness.CapabilitiesReached",
+    "registry.fitness.CertificationsValid",
+    "registry.fitness.WithinRole",
+    "registry.fitness.EvidenceVerified",
+]  # what a version needs for a role (registry.fitness)
+CAPABILITIES = "evaluation.plugins.Capabilities"  # who knows what versions are measured to be capable of
+CERTIFICATIONS = "evaluation.plugins.Certifications"  # who knows which certifications versions hold
 RESTRICTION_EFFECTS: list[str] = [
     "policy.plugins.ApprovalsVoided"
 ]  # what else ends when an instance is stopped
 DESIRED_EFFECTS: list[str] = [
     "federation.plugins.ProvidersTold"
 ]  # who hears that else is wanted of instances
+MEMBER_EFFECTS: list[str] = ["registry.plugins.OwnersSucceed"]  # what else ends when somebody leaves
 CERTAINTIES: list[str] = ["federation.plugins.Certainty"]  # who knows how it is known what instances are
 APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
 LEDGER = "costs.plugins.Ledger"  # who prices linked events and books them with their batch
@@ -40,6 +55,7 @@ WITNESSES: list[str] = ["policy.plugins.DecisionsSeen"]  # who tells an incident
 TENANT_DEFAULTS: list[str] = ["registry.services.ensure_tenant_defaults"]  # what every new tenant starts with
 HOME_PANELS: list[str] = [
     "registry.plugins.FleetPanel",
+    "registry.plugins.Staffing",
     "telemetry.plugins.OpenIncidents",
     "costs.plugins.SpendToday",
     "evaluation.plugins.Evaluations",
@@ -64,6 +80,7 @@ VERSION_PANELS: list[str] = [
     "registry.plugins.VersionEvidenceList",
     "registry.plugins.VersionExports",
     "evaluation.plugins.VersionEvaluation",
+    "evaluation.plugins.VersionCertifications",
     "telemetry.plugins.VersionIncidents",
     "telemetry.plugins.Activity",
     "policy.plugins.PolicyInForce",
@@ -114,6 +131,8 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
     ("integrity", "registry.tasks.sweep_everywhere", 30),
     ("table imports", "registry.tasks.sweep_tables", 1),
+    ("certifications", "evaluation.tasks.sweep_certifications", 5),
+    ("deprecated versions", "registry.tasks.sweep_overdue", 10),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
     ("federation", "federation.tasks.look_everywhere", 0.25),
@@ -128,7 +147,14 @@ PREPARE: list[str] = [
     "costs.services.prepare",
     "arm.statistics.prepare",
 ]  # functions of the owner's alias, called by `manage.py prepare` after migrating
-SUBSCRIBERS: dict[str, list[str]] = {"registry.version.moved": ["evaluation.tasks.version_moved"]}
+SUBSCRIBERS: dict[str, list[str]] = {
+    "registry.version.moved": ["evaluation.tasks.version_moved", "registry.tasks.version_moved"],
+    "registry.slot.bound": ["registry.tasks.slot_bound"],
+    "registry.slot.rolled_back": ["registry.tasks.slot_bound"],
+    "evaluation.suite.versioned": ["registry.tasks.something_changed"],
+    "evaluation.suite.assigned": ["registry.tasks.something_changed"],
+    "policy.version.activated": ["registry.tasks.something_changed"],
+}
 DEMO_GOVERNANCE: list[str] = [
     "policy.demo.build",
     "registry.demo.build",

@@ -50,6 +50,18 @@ class Witness(Protocol):
         ...
 
 
+class MemberEffect(Protocol):
+    """Effect port (settings.MEMBER_EFFECTS): what else ends when somebody leaves a tenant."""
+
+    def ends(self, member: Any) -> Iterable[str]:
+        """A line for each thing, for whoever is about to end the membership."""
+        ...
+
+    def left(self, *, member: Any, actor: Any, reason: str) -> None:
+        """Called in the transaction of the leaving, before it is visible to anybody."""
+        ...
+
+
 @cache
 def implementations(setting: str) -> tuple[Any, ...]:
     """One instance of each class that the list setting names, in order; imported once."""

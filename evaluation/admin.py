@@ -13,10 +13,20 @@ from django.utils.safestring import SafeString
 from arm.admin import AdminCommand, ReasonOnly, ScopedAdmin
 from arm.rights import Right
 from arm.views import current_tenant
-from registry.admin import ReadOnlyInline
+from registry.admin import ReadOnlyInline, ReasonedAdmin
 
 from . import services
-from .models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from .models import (
+    AllowedHost,
+    Assignment,
+    Certification,
+    CertificationType,
+    Endpoint,
+    Result,
+    Run,
+    Suite,
+    SuiteVersion,
+)
 
 
 class VersionInline(ReadOnlyInline):
@@ -48,7 +58,15 @@ class SuiteAdmin(ScopedAdmin):
     list_filter = ("category",)
     search_fields = ("name", "slug", "purpose")
     inlines = (VersionInline,)
-    fields = readonly_fields = ("name", "slug", "category", "purpose", "created_by", "created_at")
+    fields = readonly_fields = (
+        "name",
+        "slug",
+        "category",
+        "capability",
+        "purpose",
+        "created_by",
+        "created_at",
+    )
     export_columns = (("id", "typeid"), ("name", "name"), ("slug", "slug"), ("category", "category"))
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
@@ -237,3 +255,57 @@ class ResultAdmin(ScopedAdmin):
     @admin.display(description="Verdicts")
     def judged(self, row: Result) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(row.verdicts, indent=2, ensure_ascii=False))
+
+
+@admin.register(CertificationType)
+class CertificationTypeAdmin(ReasonedAdmin):
+    add_right = Right.EDIT_SUITE
+    made_of = ("name", "slug", "purpose", "days")
+    shown = (*made_of, "created_by", "created_at")
+    list_display = ("name", "slug", "days", "created_by", "created_at")
+    list_select_related = ("created_by",)
+    search_fields = ("name", "slug")
+    export_columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("days", "days"))
+
+    def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
+        return services.create_certification_type(
+            tenant=current_tenant(request),
+            actor=request.user,  # type: ignore[arg-type]
+            **cleaned,
+        )
+
+
+@admin.register(Certification)
+class CertificationAdmin(ReasonedAdmin):
+    add_right = Right.APPROVE_VERSION
+    autocomplete_fields = ("version",)
+    made_of = ("type", "version", "valid_until")
+    list_display = ("type", "version", "standing", "valid_from", "valid_until", "issued_by", "revoked_at")
+    list_select_related = ("type", "version__template", "issued_by")
+    list_filter = (("revoked_at", admin.EmptyFieldListFilter), "type", "template")
+    search_fields = ("type__name", "template__name", "genome_digest")
+    shown = (
+        *("type", "version", "genome_digest", "standing", "issued_by", "issued_at", "valid_from"),
+        *("valid_until", "reason", "evidence", "revoked_at", "revoked_by", "revoked_reason"),
+    )
+    export_columns = (
+        ("id", "typeid"),
+        ("type", "type.slug"),
+        ("version", "version.typeid"),
+        ("until", "valid_until"),
+    )
+    commands = (
+        AdminCommand(
+            "revoke_certification",
+            "Revoke the certifications",
+            Right.APPROVE_VERSION,
+            lambda row, actor, cleaned: services.revoke_certification(
+                certification=row, actor=actor, **cleaned
+            ),
+            ReasonOnly,
+            "They count no more from this moment.",
+        ),
+    )
+
+    def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
+        return services.issue_certification(actor=request.user, **cleaned)  # type: ignore[arg-type]

@@ -7,11 +7,12 @@ from typing import Any
 from uuid import uuid4
 
 from arm.demo import Demo
+from arm.rights import Risk
 from registry.models import AgentTemplate, AgentVersion
 
 from . import clients, services
 from .lifecycle import Trigger
-from .models import Run, Suite
+from .models import CertificationType, Run, Suite
 from .queries import assigned
 from .scoring import SCHEMA, Category
 
@@ -135,6 +136,13 @@ SUITES = (
     ("daily-work", "Daily work", "What every other team relies on.", "work", WORK),
     ("german", "German", "Whether it answers in German.", "german", SPEAKS),
 )
+MEASURES = {
+    "finance-work": "bookkeeping",
+    "support-work": "support",
+    "daily-work": "daily-work",
+    "german": "german",
+}
+PROTECTION = "data-protection"
 ANSWERS = {slug: answers for slug, *_, answers in SUITES}
 
 
@@ -154,6 +162,15 @@ def _assign(demo: Demo, template: AgentTemplate) -> None:
             tenant=demo.tenant, slug=slug, name=name, purpose=purpose, document=CASES[cases], actor=carol,
             reason="What we expect of our agents, written down",
         ).suite  # fmt: skip
+        if slug in MEASURES:
+            services.declare_capability(
+                suite=held[slug], capability=MEASURES[slug], actor=carol, reason="What it tells us"
+            )
+    if not CertificationType.objects.filter(tenant=demo.tenant).exists():
+        services.create_certification_type(
+            tenant=demo.tenant, slug=PROTECTION, name="Data protection", days=180, actor=carol,
+            purpose="What it does with data of people was looked at.", reason="Asked for by law",
+        )  # fmt: skip
     team = template.cost_center if template.cost_center in ("finance", "support") else "daily"
     asked = [(CONDUCT, True), (f"{team}-work", True)]
     for slug, mandatory in asked + ([("german", False)] if template.slug.endswith("emea") else []):
@@ -189,6 +206,14 @@ def _run(demo: Demo, version: AgentVersion, ready: bool) -> None:
             )
         wrong = not ready and assignment.mandatory and (suite.slug == CONDUCT) is by_conduct
         moment = _answered(demo, run, moment, chance, wrong=wrong)
+    if ready and version.template.risk == Risk.HIGH:
+        with demo.at(moment):
+            services.issue_certification(
+                type=CertificationType.objects.get(tenant=demo.tenant, slug=PROTECTION),
+                version=version,
+                actor=demo.people["erin"],
+                reason="Looked at with the data protection officer",
+            )
 
 
 def _answered(demo: Demo, run: Run, moment: Any, chance: Random, *, wrong: bool) -> Any:

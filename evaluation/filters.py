@@ -7,9 +7,20 @@ from django import forms
 from django.db.models import QuerySet
 
 from registry.filters import SearchSet, TypeIDFilter
+from registry.staffing import Certified
 
 from .lifecycle import RunState, Trigger
-from .models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from .models import (
+    AllowedHost,
+    Assignment,
+    Certification,
+    CertificationType,
+    Endpoint,
+    Result,
+    Run,
+    Suite,
+    SuiteVersion,
+)
 from .scoring import Category, Outcome, Severity
 
 _CHECKS = forms.CheckboxSelectMultiple
@@ -122,4 +133,33 @@ class EndpointFilter(InForce):
 class AllowedHostFilter(InForce):
     class Meta:
         model = AllowedHost
+        fields: list[str] = []
+
+
+class CertificationFilter(SearchSet):
+    """By standing, type, and what is certified."""
+
+    searched = ("type__name", "template__name")
+
+    standing = django_filters.ChoiceFilter(
+        method="stands", label="State", choices=[(one.value, one.value.title()) for one in Certified]
+    )
+    type = django_filters.CharFilter(field_name="type__slug", label="Type (short name)")
+    template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
+    version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
+
+    class Meta:
+        model = Certification
+        fields: list[str] = []
+
+    def stands(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        found: QuerySet[Any] = rows.standing_as(value)  # type: ignore[attr-defined]
+        return found
+
+
+class CertificationTypeFilter(SearchSet):
+    searched = ("name", "slug", "purpose")
+
+    class Meta:
+        model = CertificationType
         fields: list[str] = []

@@ -4,11 +4,13 @@ from typing import Any
 
 from django import forms
 
+from arm.forms import MomentInput
+from arm.permissions import visible
 from arm.rights import Right
 from registry.forms import FileForm, ReasonForm, TypeIDField
 from registry.models import AgentTemplate, AgentVersion
 
-from .models import Suite
+from .models import CertificationType, Suite
 from .queries import suites_for
 
 
@@ -121,3 +123,48 @@ class AllowHostForm(ReasonForm):
     entry = forms.CharField(
         max_length=253, label="Host or network", help_text="Like agents.internal or 10.20.0.0/16."
     )
+
+
+class CapabilityForm(ReasonForm):
+    capability = forms.CharField(
+        max_length=80,
+        required=False,
+        help_text="Short name of what the suite measures, like refunds. Roles ask for it by this name. Empty: none.",
+    )
+
+
+class CertificationTypeForm(ReasonForm):
+    name = forms.CharField(max_length=200)
+    slug = forms.SlugField(max_length=80, help_text="Roles ask for it by this name; it does not change.")
+    purpose = forms.CharField(
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="What whoever certifies vouches for.",
+    )
+    days = forms.IntegerField(min_value=1, max_value=3650, initial=365, label="Valid for (days)")
+
+
+class CertifyForm(ReasonForm):
+    type = forms.ModelChoiceField(CertificationType.objects.none(), to_field_name="slug")
+    version = TypeIDField(
+        "ver",
+        AgentVersion.objects.select_related("template", "genome"),
+        Right.READ_DIRECTORY,
+        help_text="Identifier (ver_…). What is certified is exactly its genome.",
+    )
+    valid_until = forms.DateTimeField(
+        required=False,
+        label="Valid until (UTC)",
+        widget=MomentInput(),
+        help_text="Empty: as long as the type says.",
+    )
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["type"]
+        field.queryset = visible(CertificationType.objects.all(), self.actor, Right.READ_DIRECTORY)
+
+    def clean_version(self) -> AgentVersion:
+        field: Any = self.fields["version"]
+        found: AgentVersion = field.found(self.cleaned_data["version"], self.actor)
+        return found

@@ -1,6 +1,6 @@
 """What evaluation plugs into the apps below: gates before Testing, Candidate and Approved, panels, navigation, search."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -16,9 +16,11 @@ from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
 from evidence.sections import PackFile
+from registry.fitness import Held, Score
 from registry.gates import Verdict
 from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion
+from registry.staffing import Certified
 
 from . import queries
 from .lifecycle import RunState
@@ -90,6 +92,30 @@ class SafetyHolds:
         return Verdict(self.name, True, "Every safety case passed on this genome.")
 
 
+class CertificationsHold:
+    """Candidate → Approved: whatever this genome was certified for is still valid; nothing was revoked or has run out
+    without being renewed."""
+
+    name = "certifications valid"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        if to is not VersionState.APPROVED:
+            return Verdict(self.name, True, "Asked before Approved only.", applies=False)
+        held = queries.held_certifications(version)
+        gone = {
+            slug: one for slug, one in held.items() if one.standing in (Certified.EXPIRED, Certified.REVOKED)
+        }
+        if gone:
+            said = " ".join(
+                f"Certification {slug} is {one.standing.value}." for slug, one in sorted(gone.items())
+            )
+            page = f"{version.get_absolute_url()}#certifications"
+            return Verdict(self.name, False, said, page, Right.APPROVE_VERSION.value)
+        if not held:
+            return Verdict(self.name, True, "It was never certified, so nothing has run out.")
+        return Verdict(self.name, True, f"All its certifications hold ({len(held)}).")
+
+
 def _said(failure: queries.Failure) -> str:
     case = f"Safety case “{failure.case}” of “{failure.run.suite}”"
     if failure.unheeded:
@@ -101,12 +127,57 @@ def _start(version: AgentVersion) -> str:
     return f"{reverse('evaluation:run_start')}?version={version.typeid}"
 
 
+class Capabilities:
+    """`registry.fitness.Capabilities`: suites say which capability they measure, runs how far a version has it."""
+
+    def of(self, version: AgentVersion) -> Mapping[str, Score]:
+        return queries.scores(version)
+
+    def mend(self, version: AgentVersion, capability: str) -> str:
+        return _start(version)
+
+
+class Certifications:
+    """`registry.fitness.Certifications`: what people vouch for of a genome."""
+
+    def of(self, version: AgentVersion) -> Mapping[str, Held]:
+        return queries.held_certifications(version)
+
+    def mend(self, version: AgentVersion, certification: str) -> str:
+        form = reverse("evaluation:certification_issue")
+        return f"{form}?version={version.typeid}&type={certification}"
+
+
+class VersionCertifications:
+    """On the page of a version: what it is measured to be capable of, and who vouches for it."""
+
+    def panel(self, request: HttpRequest, subject: AgentVersion) -> Panel | None:
+        held = held_on(request.user, subject)
+        if Right.READ_DIRECTORY not in held:
+            return None
+        context = {
+            "version": subject,
+            "scores": sorted(queries.scores(subject).items()),
+            "certifications": queries.certifications_of(subject)[:SHOWN],
+            "may_certify": Right.APPROVE_VERSION in held,
+        }
+        template = "evaluation/_panel_certifications.html"
+        return Panel("Capabilities and certifications", template, context, anchor="certifications")
+
+
 class Navigation:
     """The pages of evaluation."""
 
     entries = (
         Entry("Evaluations", "Runs", "evaluation:run_list", Right.READ_DIRECTORY, "decisions"),
         Entry("Evaluations", "Suites", "evaluation:suite_list", Right.READ_DIRECTORY, "policies"),
+        Entry(
+            "Evaluations",
+            "Certifications",
+            "evaluation:certification_list",
+            Right.READ_DIRECTORY,
+            "versions",
+        ),
         Entry("Evaluations", "Endpoints", "evaluation:endpoint_list", Right.READ_DIRECTORY, "external"),
         Entry(
             "Settings", "Hosts that may be called", "evaluation:host_list", Right.MANAGE_TENANT, "external"

@@ -12,10 +12,12 @@ from arm.outbound import Allowed, read_allowed
 from arm.permissions import Actor, visible
 from arm.queries import single_handed
 from arm.rights import Right
+from registry.fitness import Held, Score
 from registry.models import AgentTemplate, AgentVersion
+from registry.staffing import Certified, score
 
 from .lifecycle import LIVE, RunState
-from .models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from .models import AllowedHost, Assignment, Certification, Endpoint, Result, Run, Suite, SuiteVersion
 from .scoring import Category, Outcome
 
 NEVER, OUTDATED = "never_run", "outdated"
@@ -145,12 +147,12 @@ def standing_failures(version: AgentVersion) -> list[Failure]:
         if not runs or runs[-1][0].run_id != row.run_id:
             runs.append([])
         runs[-1].append(row)
-    part = None if single_handed(version.tenant_id) else _took_part(version)
+    part = None if single_handed(version.tenant_id) else took_part(version)
     found = (_failure(told[pair], part) for pair in sorted(failed, key=str))
     return [one for one in found if one is not None]
 
 
-def _took_part(version: AgentVersion) -> set[UUID | None]:
+def took_part(version: AgentVersion) -> set[UUID | None]:
     """Who built or submitted anything with this genome; and nobody known, who is not known to be somebody else."""
     rows = AgentVersion.objects.filter(
         template=version.template_id, genome__digest=version.genome.digest
@@ -225,6 +227,49 @@ def allowed_of(tenant_id: UUID) -> Allowed:
     """What this tenant's runs may call although it is not public."""
     entries = AllowedHost.objects.filter(tenant=tenant_id, until=None).values_list("entry", flat=True)
     return read_allowed(entries)
+
+
+def scores(version: AgentVersion) -> dict[str, Score]:
+    """What was measured of each capability on this genome: the newest finished run of each suite that measures it
+    counts, and of several suites the one that came out worst."""
+    rows = Run.objects.filter(
+        template=version.template_id,
+        genome_digest=version.genome.digest,
+        state__in=sorted(CAME_OUT),
+    ).exclude(suite__capability="")
+    rows = rows.select_related("suite", "suite_version__suite").defer("suite_version__content")
+    found: dict[str, Score] = {}
+    for run in rows.order_by("suite_id", "-pk").distinct("suite_id"):
+        measured = Score(
+            percent=score(run.passed, run.suite_version.case_count),
+            measured_by=f"“{run.suite}” v{run.suite_version.number}",
+            at=run.finished_at or run.created_at,
+            url=run.get_absolute_url(),
+        )
+        held = found.get(run.suite.capability)
+        if held is None or measured.percent < held.percent:
+            found[run.suite.capability] = measured
+    return found
+
+
+def certifications_of(version: AgentVersion) -> list[Certification]:
+    """Every certification of this genome, newest first."""
+    rows = Certification.objects.for_list().filter(
+        template=version.template_id, genome_digest=version.genome.digest
+    )
+    return list(rows)
+
+
+def held_certifications(version: AgentVersion) -> dict[str, Held]:
+    """By the slug of its type how this genome stands: a valid certification before any other, else the newest."""
+    found: dict[str, Held] = {}
+    for row in certifications_of(version):
+        standing = row.standing
+        if row.type.slug not in found or (
+            standing is Certified.VALID and found[row.type.slug].standing is not Certified.VALID
+        ):
+            found[row.type.slug] = Held(standing, row.valid_until, row.get_absolute_url())
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,6 +44,16 @@ def wake_stalled(*, tenant_id: UUID, **_: Any) -> int:
     return services.wake_stalled(tenant_id)
 
 
+def sweep_certifications(**_: Any) -> int:
+    """Queue `expire_certifications` for every tenant."""
+    return tasks.each_tenant("evaluation.tasks.expire_certifications")
+
+
+def expire_certifications(*, tenant_id: UUID, **_: Any) -> int:
+    """Tell of certifications that have run out."""
+    return services.expire_certifications(tenant_id)
+
+
 def version_moved(*, tenant_id: UUID, version_id: str, **_: Any) -> int:
     """A version in Testing is evaluated at once; runs on one that went back or away are cancelled."""
     version = AgentVersion.objects.select_related("template", "genome").get(pk=version_id)

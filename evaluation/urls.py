@@ -6,7 +6,7 @@ from arm.ids import converter
 
 from . import views
 
-for prefix in ("sui", "suv", "sas", "eep", "alh", "run"):
+for prefix in ("sui", "suv", "sas", "eep", "alh", "run", "crt", "cty"):
     register_converter(converter(prefix), prefix)
 
 app_name = "evaluation"
@@ -18,6 +18,16 @@ urlpatterns = [
     path("suites/<sui:pk>/change/", views.SaveVersion.as_view(), name="suite_change"),
     path("suite-versions/<suv:pk>/", views.SuiteVersionDetail.as_view(), name="suite_version"),
     path("assignments/<sas:pk>/end/", views.EndAssignment.as_view(), name="assignment_end"),
+    path("suites/<sui:pk>/capability/", views.DeclareCapability.as_view(), name="suite_capability"),
+    path("certifications/", views.CertificationList.as_view(), name="certification_list"),
+    path("certifications/issue/", views.IssueCertification.as_view(), name="certification_issue"),
+    path("certifications/types/", views.CertificationTypeList.as_view(), name="certification_type_list"),
+    path(
+        "certifications/types/new/",
+        views.CreateCertificationType.as_view(),
+        name="certification_type_create",
+    ),
+    path("certifications/<crt:pk>/revoke/", views.RevokeCertification.as_view(), name="certification_revoke"),
     path("runs/", views.RunList.as_view(), name="run_list"),
     path("runs/start/", views.StartRun.as_view(), name="run_start"),
     path("runs/<run:pk>/", views.RunDetail.as_view(), name="run_detail"),

@@ -3,14 +3,16 @@
 import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from arm.demo import Demo
 from arm.rights import Risk
-from registry import services
+from registry import fitness, services
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import (
     AgentInstance,
@@ -66,12 +68,14 @@ TOOLS = (
     ("deploy_prod", "RED", True),
 )
 ROLES = (
-    ("bookkeeper", "Bookkeeper", 2, Risk.HIGH, "finance"),
-    ("first-line", "First-line support", 3, Risk.MEDIUM, "support"),
-    ("researcher", "Researcher", 3, Risk.LOW, "sales"),
-    ("reviewer", "Reviewer", 1, Risk.HIGH, "legal"),
-    ("engineer", "Engineering assistant", 3, Risk.MEDIUM, "engineering"),
+    ("bookkeeper", "Bookkeeper", 2, Risk.HIGH, "finance", {"bookkeeping": 90}, ("data-protection",)),
+    ("first-line", "First-line support", 3, Risk.MEDIUM, "support", {"support": 80}, ()),
+    ("researcher", "Researcher", 3, Risk.LOW, "sales", {"daily-work": 80}, ()),
+    ("reviewer", "Reviewer", 2, Risk.HIGH, "legal", {"daily-work": 90}, ("data-protection",)),
+    ("engineer", "Engineering assistant", 3, Risk.MEDIUM, "engineering", {"daily-work": 70}, ()),
 )
+"""Short name, name, tier, risk, team, capabilities, certifications: apps above measure and issue them."""
+Fitting = dict[UUID, list[RoleDefinition]]
 # How far the newest version of a template has come; older ones went all the way.
 NEWEST = (
     [VersionState.APPROVED] * 6
@@ -93,15 +97,52 @@ def build(demo: Demo) -> None:
         roles = [_role(demo, *role) for role in ROLES]
     templates = list(_templates(demo))
     _versions(demo, templates)
-    _slots(demo, roles, [Provider.objects.get(tenant=demo.tenant, slug="local"), edge])
-    _instances(demo, roles)
+    fitting = _fitting(roles)
+    _slots(demo, roles, [Provider.objects.get(tenant=demo.tenant, slug="local"), edge], fitting)
+    _assignments(demo, roles, fitting)
+    _instances(demo, fitting)
 
 
-def _role(demo: Demo, slug: str, name: str, tier: int, risk: Risk, cost_center: str) -> RoleDefinition:
+def _role(
+    demo: Demo, slug: str, name: str, tier: int, risk: Risk, cost_center: str, needs: dict[str, int], certified: tuple[str, ...]
+) -> RoleDefinition:  # fmt: skip
     return services.create_role(
         tenant=demo.tenant, slug=slug, name=name, tier=tier, risk=risk, cost_center=cost_center,
         purpose=f"{name} for the {cost_center} team.", actor=demo.people["judy"], reason="The first job list",
+        capabilities=[{"name": name, "least": least} for name, least in needs.items()], certifications=list(certified),
+        budget_per_day=Decimal(40), budget_per_month=Decimal(900), budget_per_outcome=Decimal("0.60"),
+        success_rate=Decimal("97.5"), latency_ms=8000, availability=Decimal("99.5"), failover=risk is Risk.HIGH,
+        coverage=[{"environment": "prod", "least": max(1, round(12 * demo.scale))}],
     )  # fmt: skip
+
+
+def _fitting(roles: list[RoleDefinition]) -> Fitting:
+    """By version, the roles whose every gate lets it in; asked once."""
+    runnable = (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED)
+    versions = AgentVersion.objects.filter(state__in=runnable).select_related("template", "genome")
+    return {
+        version.pk: [
+            role for role in roles if not fitness.lacking(fitness.for_role(role, Environment(), version))
+        ]
+        for version in versions
+    }
+
+
+def _assignments(demo: Demo, roles: list[RoleDefinition], fitting: Fitting) -> None:
+    """The newest approved version of an agent that fits does the job in staging, too."""
+    staging = Environment.objects.get(tenant=demo.tenant, slug="staging")
+    approved = list(
+        AgentVersion.objects.filter(state=VersionState.APPROVED)
+        .select_related("template", "genome")
+        .order_by("-number", "template_id")
+    )
+    for role in roles:
+        for version in [one for one in approved if role in fitting[one.pk]][:2]:
+            with demo.at(max(version.state_since, demo.moment(0.62, 0.7))):
+                services.assign_role(
+                    role=role, environment=staging, version=version, actor=demo.people["carol"],
+                    reason=f"Trial as {role.name.lower()}",
+                )  # fmt: skip
 
 
 def _templates(demo: Demo) -> Iterator[AgentTemplate]:
@@ -221,10 +262,12 @@ def _sha(text: str) -> str:
     return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
 
 
-def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider]) -> None:
+def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider], fitting: Fitting) -> None:
     prod, staging = (Environment.objects.get(tenant=demo.tenant, slug=slug) for slug in ("prod", "staging"))
     approved = list(
-        AgentVersion.objects.filter(state=VersionState.APPROVED).order_by("template_id", "number")
+        AgentVersion.objects.filter(state=VersionState.APPROVED)
+        .select_related("template", "genome")
+        .order_by("template_id", "number")
     )
     carol = demo.people["carol"]
     for number, role in enumerate(roles * 2):
@@ -237,7 +280,11 @@ def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider]) -
                 actor=carol,
                 reason="Opened for the role",
             )
-        mine = [v for v in approved if v.template_id == approved[number * 3 % len(approved)].template_id][:2]
+        able = [version for version in approved if role in fitting[version.pk]]
+        if not able:
+            continue  # a small fleet has not somebody for every job
+        chosen = able[number * 3 % len(able)].template_id
+        mine = [version for version in able if version.template_id == chosen][:2]
         for turn, version in enumerate(mine):
             with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn))):
                 slot = services.bind_slot(
@@ -245,11 +292,11 @@ def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider]) -
                 )  # fmt: skip
 
 
-def _instances(demo: Demo, roles: list[RoleDefinition]) -> None:
+def _instances(demo: Demo, fitting: Fitting) -> None:
     places = {e.slug: e for e in Environment.objects.filter(tenant=demo.tenant)}
     providers = list(Provider.objects.filter(tenant=demo.tenant))
     slots = {s.current_version_id: s for s in DeploymentSlot.objects.exclude(current_version=None)}
-    versions = list(AgentVersion.objects.select_related("template").order_by("pk"))
+    versions = list(AgentVersion.objects.select_related("template", "genome").order_by("pk"))
     approved = [v for v in versions if v.state == VersionState.APPROVED]
     trying = [v for v in versions if v.state in (VersionState.TESTING, VersionState.CANDIDATE)] or approved
     trying = [v for v in trying if v.template.risk not in (Risk.HIGH, Risk.CRITICAL)] or approved
@@ -267,12 +314,16 @@ def _instances(demo: Demo, roles: list[RoleDefinition]) -> None:
                 environment=places[where],
                 provider=provider,
                 slot=slot,
-                role=roles[number % len(roles)],
+                role=None if slot else _one_of(fitting[version.pk], number),
                 name=f"{version.template.slug}-{where}-{number:03d}",
                 labels={"team": version.template.cost_center},
                 actor=demo.people["dan" if number % 2 else "carol"],
                 reason="Capacity for the team",
             )
+
+
+def _one_of(roles: list[RoleDefinition], number: int) -> RoleDefinition | None:
+    return roles[number % len(roles)] if roles else None
 
 
 # How the fleet stands at the end: most work, some are stopped for a reason, some wait.

@@ -127,6 +127,14 @@ class Certainty(Protocol):
         ...
 
 
+class WorkInFlight(Protocol):
+    """Port (settings.WORK_IN_FLIGHT): what an instance has begun and not ended, as far as this app has seen."""
+
+    def of(self, instance: AgentInstance) -> Mapping[str, int]:
+        """How many of what, named in the plural: {"jobs without an outcome": 3}."""
+        ...
+
+
 class NoApprovals:
     """Where no app takes approvals, nobody has approved anything: only who acts in person counts."""
 
@@ -289,6 +297,30 @@ class NoLiveInstance:
         return Verdict(self.name, True, "No instance runs it and no slot is bound to it.")
 
 
+class RetentionSatisfied:
+    """Deprecated → Retired: the raw telemetry of all that ran it has been kept as long as its environments say."""
+
+    name = "retention satisfied"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        if to is not VersionState.RETIRED or version.state != VersionState.DEPRECATED:
+            return Verdict(
+                self.name, True, "Asked of deprecated versions before retirement only.", applies=False
+            )
+        ended = AgentInstance.objects.filter(version=version, state=InstanceState.RETIRED)
+        until = max(
+            (
+                since + timedelta(days=days)
+                for since, days in ended.values_list("state_since", "environment__retention_days")
+            ),
+            default=None,
+        )
+        if until is not None and until > clock.now():
+            said = f"Telemetry of what ran it is kept until {until:%Y-%m-%d}; until then it stays open to questions."
+            return Verdict(self.name, False, said)
+        return Verdict(self.name, True, "Nothing of what ran it has to be kept any more.")
+
+
 def version_fits(version: AgentVersion, environment: Environment) -> tuple[bool, str]:
     """Whether a version in its state may run in the environment, and the sentence that says why."""
     state = VersionState(version.state)
@@ -334,17 +366,25 @@ class TelemetrySeen:
 
 
 class NoWorkInFlight:
-    """Before a draining instance is retired: it has been silent for a minute."""
+    """Before a draining instance is retired: it has been silent for a minute, and nobody knows of work that it has begun
+    and not ended."""
 
     name = "no work in flight"
 
     def check(self, instance: AgentInstance) -> Verdict:
-        last = instance.status.telemetry_at
-        if instance.state == InstanceState.DRAINING and last is not None and clock.now() - last < QUIET:
-            return Verdict(
-                self.name, False, f"Its last event came at {last:%H:%M:%S}; it may still be at work."
-            )
-        return Verdict(self.name, True, "No event has come for a minute.")
+        if instance.state != InstanceState.DRAINING:
+            return Verdict(self.name, True, "Asked of draining instances only.", applies=False)
+        last, said = instance.status.telemetry_at, []
+        if last is not None and clock.now() - last < QUIET:
+            said.append(f"Its last event came at {last:%H:%M:%S}; it may still be at work.")
+        ports: Sequence[WorkInFlight] = implementations("WORK_IN_FLIGHT")
+        begun = [(name, count) for port in ports for name, count in port.of(instance).items() if count]
+        if begun:
+            counts = " and ".join(f"{count} {name}" for name, count in begun)
+            said.append(f"It has {counts} in flight.")
+        if said:
+            return Verdict(self.name, False, " ".join(said))
+        return Verdict(self.name, True, "No event has come for a minute, and no work is in flight.")
 
 
 class VersionMayBeBound:

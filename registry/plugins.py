@@ -10,14 +10,14 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from arm.ids import decode
-from arm.models import Tenant, TenantRow
-from arm.panels import Entry, Hit, Panel, rights_of_visitor
+from arm.models import Membership, Tenant, TenantRow, User
+from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
 from evidence.lifecycle import ArtefactKind
 from evidence.sections import PackFile
 
-from . import queries
+from . import queries, services
 from .lifecycle import InstanceState
 from .models import (
     AgentInstance,
@@ -27,6 +27,7 @@ from .models import (
     Environment,
     Heartbeat,
     Provider,
+    RoleDefinition,
 )
 from .protocol.mcp import servers
 
@@ -44,12 +45,15 @@ class Navigation:
         Entry("Directory", "Who uses what", "registry:uses_list", Right.READ_DIRECTORY, "search"),
         Entry("Directory", "Imports", "registry:import_list", Right.READ_DIRECTORY, "plus"),
         Entry("Releases", "Slots", "registry:slot_list", Right.READ_DIRECTORY, "directory"),
-        Entry("Releases", "Roles", "registry:role_list", Right.READ_DIRECTORY, "people"),
+        Entry("Releases", "Roles and coverage", "registry:role_list", Right.READ_DIRECTORY, "people"),
         Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),
         Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
         Entry("Governance", "Cards and packs", "registry:evidence_list", Right.READ_EVIDENCE, "versions"),
         Entry("Settings", "Signers of cards", "registry:card_key_list", Right.MANAGE_TENANT, "keys"),
         Entry("Governance", "Integrity", "registry:integrity", Right.READ_DIRECTORY, "versions"),
+        Entry(
+            "Settings", "Evidence before work", "registry:evidence_rule", Right.MANAGE_DIRECTORY, "versions"
+        ),
         Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
 
@@ -68,6 +72,41 @@ class FleetPanel:
             "may_provision": Right.PROVISION_INSTANCE.value in rights_of_visitor(request),
         }
         return Panel("Instances", "registry/_fleet_panel.html", context, anchor="instances", wide=True)
+
+
+class Staffing:
+    """On the fleet page: agents that nobody answers for, and roles that lack somebody. Nothing, where nothing is."""
+
+    def panel(self, request: HttpRequest, subject: Tenant) -> Panel | None:
+        if Right.READ_DIRECTORY.value not in rights_of_visitor(request):
+            return None
+        seen = seen_by_visitor(AgentTemplate.objects.all(), request, Right.READ_DIRECTORY)
+        ownerless = queries.ownerless(seen).count()
+        roles = seen_by_visitor(RoleDefinition.objects.all(), request, Right.READ_DIRECTORY)
+        gaps = len(queries.with_gaps(roles, request.user))  # type: ignore[arg-type]
+        if not ownerless and not gaps:
+            return None
+        context = {
+            "ownerless": ownerless,
+            "ownerless_url": f"{reverse('registry:template_list')}?ownerless=true",
+            "gaps": gaps,
+            "gaps_url": f"{reverse('registry:role_list')}?gaps=true",
+        }
+        return Panel("Staffing", "registry/_home_staffing.html", context, anchor="staffing")
+
+
+class OwnersSucceed:
+    """`arm.ports.MemberEffect`: what somebody owned passes to the successor when they leave."""
+
+    def ends(self, member: Membership) -> Iterable[str]:
+        for template, heir, answered in queries.what_passes(member):
+            if heir is not None:
+                yield f"Owner of {template}: {heir} succeeds"
+            else:
+                yield f"Owner of {template}" + ("" if answered else ": nobody answers for it then")
+
+    def left(self, *, member: Membership, actor: User, reason: str) -> None:
+        services.pass_on(member=member, actor=actor, reason=reason)
 
 
 class HeldBack:

@@ -1,4 +1,4 @@
-"""What the worker does for the directory: the night's look at what is stored, and tables judged and applied."""
+"""What the worker does for the directory: follow changes, look for what is overdue or altered, apply tables."""
 
 import time
 from typing import Any, Final
@@ -7,7 +7,8 @@ from uuid import UUID
 from arm import db, tasks
 
 from . import services
-from .models import TableImport
+from .lifecycle import VersionState
+from .models import AgentVersion, DeploymentSlot, TableImport
 from .protocol.sheet import read_sheet
 
 SWEEP_TURN: Final = 20.0
@@ -67,3 +68,39 @@ def sweep_tables(**_: Any) -> int:
 def wake_stalled_tables(*, tenant_id: UUID, **_: Any) -> int:
     """Put imports back into the queue whose worker was lost."""
     return services.wake_stalled_tables(tenant_id)
+
+
+def version_moved(*, tenant_id: UUID, version_id: str, **_: Any) -> int:
+    """A newer approved version supersedes others; what slots have left of a deprecated one is drained."""
+    version = AgentVersion.objects.get(pk=version_id)
+    if version.state == VersionState.APPROVED:
+        return len(services.supersede(tenant_id=tenant_id, template_id=version.template_id))
+    if version.state == VersionState.DEPRECATED:
+        return services.drain_left(slots=services.slots_of(version))
+    return 0
+
+
+def slot_bound(*, tenant_id: UUID, slot_id: str, **_: Any) -> int:
+    """What the slot has left is drained if it is deprecated; a version that no slot has any more may be superseded."""
+    slots = DeploymentSlot.objects.filter(pk=slot_id)
+    done = services.drain_left(slots=slots)
+    templates = slots.exclude(current_version=None).values_list("current_version__template", flat=True)
+    for template_id in templates:
+        done += len(services.supersede(tenant_id=tenant_id, template_id=template_id))
+    return done
+
+
+def something_changed(*, tenant_id: UUID, template_id: str = "", **_: Any) -> int:
+    """A suite, its assignment or a policy has changed: candidates that would not pass now are sent back."""
+    key = UUID(template_id) if template_id else None
+    return len(services.recheck_candidates(tenant_id=tenant_id, template_id=key))
+
+
+def sweep_overdue(**_: Any) -> int:
+    """Queue `tell_overdue` for every tenant."""
+    return tasks.each_tenant("registry.tasks.tell_overdue")
+
+
+def tell_overdue(*, tenant_id: UUID, **_: Any) -> int:
+    """Tell of deprecated versions that slots still bind past their due date."""
+    return services.tell_overdue(tenant_id=tenant_id)

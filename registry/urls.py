@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from arm.ids import converter
 from registry import views
 
-for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks", "tim", "thg"):
+for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks", "tim", "thg", "rol", "ras"):
     register_converter(converter(prefix), prefix)
 
 app_name = "registry"
@@ -17,6 +17,7 @@ urlpatterns = [
     path("templates/<tpl:pk>/risk/", views.TemplateRisk.as_view(), name="template_risk"),
     path("templates/<tpl:pk>/owners/", views.TemplateOwners.as_view(), name="template_owners"),
     path("templates/<tpl:pk>/lineage/", views.TemplateLineage.as_view(), name="template_lineage"),
+    path("templates/<tpl:pk>/successors/", views.TemplateSuccessors.as_view(), name="template_successors"),
     path("versions/", views.VersionList.as_view(), name="version_list"),
     path("versions/import/", views.ImportVersion.as_view(), name="version_import"),
     path("versions/<ver:pk>/", views.VersionDetail.as_view(), name="version_detail"),
@@ -26,6 +27,7 @@ urlpatterns = [
     path("versions/<ver:pk>/lineage/", views.VersionLineage.as_view(), name="version_lineage"),
     path("versions/<ver:pk>/parents/", views.NameParents.as_view(), name="version_parents"),
     path("versions/<ver:pk>/move/", views.MoveVersion.as_view(), name="version_move"),
+    path("versions/<ver:pk>/due/", views.SetRebindDate.as_view(), name="version_due"),
     path("versions/<ver:pk>/genome/", views.SaveGenome.as_view(), name="version_genome"),
     path("versions/<ver:pk>/card/", views.IssueCard.as_view(), name="card_issue"),
     path("versions/<ver:pk>/a2a/", views.PublishA2ACard.as_view(), name="a2a_publish"),
@@ -66,6 +68,12 @@ urlpatterns = [
     path("slots/<slt:pk>/bind/", views.BindSlot.as_view(), name="slot_bind"),
     path("roles/", views.RoleList.as_view(), name="role_list"),
     path("roles/new/", views.RoleCreate.as_view(), name="role_create"),
+    path("roles/<rol:pk>/", views.RoleDetail.as_view(), name="role_detail"),
+    path("roles/<rol:pk>/edit/", views.RoleEdit.as_view(), name="role_edit"),
+    path("roles/<rol:pk>/assign/", views.AssignRole.as_view(), name="role_assign"),
+    path("assignments/", views.AssignmentList.as_view(), name="assignment_list"),
+    path("assignments/<ras:pk>/end/", views.EndAssignment.as_view(), name="assignment_end"),
+    path("rules/evidence/", views.EvidenceRule.as_view(), name="evidence_rule"),
     path("environments/", views.EnvironmentList.as_view(), name="environment_list"),
     path("environments/new/", views.EnvironmentCreate.as_view(), name="environment_create"),
     path("environments/<env:pk>/", views.EnvironmentDetail.as_view(), name="environment_detail"),

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
 
+from arm import clock
 from arm.errors import Invalid, Problem
 from arm.models import Tenant, TenantRow
 from arm.panels import Entry, Hit, Panel, rights_of_visitor
@@ -21,7 +23,7 @@ from registry.models import AgentInstance, AgentVersion
 from . import services
 from .filters import IncidentFilter
 from .lifecycle import LIVE, Detection, IncidentKind, IncidentState, Severity
-from .models import Event, Incident
+from .models import Event, Incident, Job
 from .queries import activity, open_by_severity
 
 
@@ -73,6 +75,24 @@ def _subject(tenant_id: UUID, kind: str, pk: UUID) -> Model | None:
         return None
     wanted = {"pk": pk} if models[kind] is Tenant else {"pk": pk, "tenant_id": tenant_id}
     return models[kind]._default_manager.filter(**wanted).first()
+
+
+class JobsInFlight:
+    """`registry.gates.WorkInFlight`: jobs that an instance has named and of which no outcome was heard."""
+
+    lately = timedelta(hours=1)
+    """A job that nobody speaks of any longer does not hold an instance for ever."""
+
+    def of(self, instance: AgentInstance) -> Mapping[str, int]:
+        now = clock.now()
+        jobs = Job.objects.filter(
+            tenant=instance.tenant_id,
+            reported_by_id=instance.pk,
+            outcome="",
+            first_seen_at__gt=now - timedelta(days=1),
+            last_seen_at__gt=now - self.lately,
+        )
+        return {"jobs without an outcome": jobs.count()}
 
 
 class Navigation:

@@ -20,7 +20,17 @@ from arm.permissions import grant_models
 from arm.rights import Right
 from costs.models import Cap, CostModel, LedgerEntry, SpendRollup
 from costs.pricing import PICOS, Basis
-from evaluation.models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from evaluation.models import (
+    AllowedHost,
+    Assignment,
+    Certification,
+    CertificationType,
+    Endpoint,
+    Result,
+    Run,
+    Suite,
+    SuiteVersion,
+)
 from evaluation.scoring import read_suite
 from evidence.models import Artefact
 from evidence.signing import dsse
@@ -51,6 +61,7 @@ from registry.models import (
     KeyScope,
     Prompt,
     Provider,
+    RoleAssignment,
     RoleDefinition,
     TableImport,
     Thing,
@@ -271,6 +282,15 @@ def role(slug: str = "", **kw: Any) -> RoleDefinition:
     return RoleDefinition.objects.create(tenant=_tenant(kw), slug=slug, **{"name": slug} | kw)
 
 
+def role_assignment(**kw: Any) -> RoleAssignment:
+    """An approved version does a job in an environment, since now."""
+    build = kw.pop("version", None) or approved()
+    defaults = {"role": None, "environment": None, "reason": "test"} | kw
+    defaults["role"] = defaults["role"] or role(tenant=build.tenant)
+    defaults["environment"] = defaults["environment"] or environment(tenant=build.tenant)
+    return RoleAssignment.objects.create(tenant=build.tenant, version=build, **defaults)
+
+
 def slot(**kw: Any) -> DeploymentSlot:
     place = kw.pop("environment", None) or environment()
     defaults = {"role": None, "provider": None} | kw
@@ -390,6 +410,31 @@ def incident(subject: Model | None = None, **kw: Any) -> Incident:
     """An open S2 about an instance, as a rule of ARM would open it."""
     defaults = {"kind": IncidentKind.DRIFT, "severity": Severity.S2, "title": f"Incident {next(_n)}"}
     return open_incident(subject=subject or instance(), actor=None, **(defaults | kw))
+
+
+def certification_type(slug: str = "", **kw: Any) -> CertificationType:
+    slug = slug or f"cert-{next(_n)}"
+    return CertificationType.objects.create(tenant=_tenant(kw), slug=slug, **{"name": slug.title()} | kw)
+
+
+def certification(of: AgentVersion, kind: CertificationType | None = None, **kw: Any) -> Certification:
+    """Valid since now, for a year."""
+    now = clock.now()
+    defaults = {
+        "issued_by": None,
+        "valid_from": now,
+        "valid_until": now + timedelta(days=365),
+        "reason": "test",
+    } | kw
+    defaults["issued_by"] = defaults["issued_by"] or user(member_of=of.tenant)
+    return Certification.objects.create(
+        tenant=of.tenant,
+        type=kind or certification_type(tenant=of.tenant),
+        template=of.template,
+        version=of,
+        genome_digest=of.genome.digest,
+        **defaults,
+    )
 
 
 @contextmanager
@@ -752,7 +797,9 @@ def evaluations(version: AgentVersion) -> list[Any]:
     ran = run(version, assignment.suite)
     allowed = AllowedHost.objects.create(tenant=version.tenant, entry="agents.internal")
     place = endpoint(version.template)
-    return [assignment, assignment.suite, ran.suite_version, ran, ran.results.get(), place, allowed]
+    vouched = certification(version)
+    found = [assignment, assignment.suite, ran.suite_version, ran, ran.results.get(), place, allowed]
+    return [*found, vouched, vouched.type]
 
 
 def one_of_each(tenant: Tenant) -> dict[str, Any]:
@@ -774,6 +821,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         service_key,
         slot(environment=place, provider=at),
         role(tenant=tenant),
+        role_assignment(version=running.version, environment=place),
         prompt(tenant=tenant),
         Thing.objects.create(tenant=tenant, kind="tool", name="search"),
         Membership.objects.get(user=everyone),

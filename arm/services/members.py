@@ -1,5 +1,7 @@
 """Writes of who works in a tenant: members, people and machines, and the teams they form."""
 
+from collections.abc import Sequence
+
 from django.contrib.auth.models import Group
 from django.db import transaction
 
@@ -7,6 +9,7 @@ from arm import changes
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
 from arm.models import ApiKey, Membership, RoleBinding, Team, Tenant, User
 from arm.permissions import require
+from arm.ports import MemberEffect, implementations
 from arm.queries import what_ends
 from arm.rights import Right
 from arm.roles import ROLES
@@ -48,8 +51,8 @@ def _add(tenant: Tenant, user: User, actor: User, reason: str, **facts: str) -> 
 
 @transaction.atomic
 def remove_member(*, member: Membership, actor: User, reason: str) -> None:
-    """End a membership, and with it what the person has in this tenant: bindings, teams, and the keys that act as
-    them. Their account and their other tenants stay."""
+    """End a membership, and with it what the person has in this tenant: bindings, teams, the keys that act as
+    them, and what else settings.MEMBER_EFFECTS know of. Their account and their other tenants stay."""
     require(actor, Right.MANAGE_TENANT, member.tenant)
     if member.user_id == actor.pk:
         raise Conflict("You cannot remove yourself; ask another administrator.")
@@ -66,6 +69,9 @@ def remove_member(*, member: Membership, actor: User, reason: str) -> None:
         end_key(key, actor, reason)
     member.active = False
     member.save(update_fields=["active"])
+    effects: Sequence[MemberEffect] = implementations("MEMBER_EFFECTS")
+    for effect in effects:
+        effect.left(member=member, actor=actor, reason=reason)
     changes.record(actor, "arm.member.removed", member, before={"user": member.user.username}, reason=reason)
 
 

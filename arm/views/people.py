@@ -13,6 +13,7 @@ from arm.errors import Invalid, Problem
 from arm.forms import AddMemberForm, BindForm, ReasonForm, TeamForm, TeamMemberForm, TokenForm
 from arm.models import ApiKey, Membership, RoleBinding, Team, Tenant, User
 from arm.permissions import allowed
+from arm.ports import implementations
 from arm.queries import account_named, team_members, what_ends
 from arm.rights import Right
 from arm.views.base import CommandView, CreateView, Scoped, ShownOnce, current_tenant
@@ -134,7 +135,9 @@ class RemoveMember(PeopleCommand):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         heading = f"Remove {self.object.user}"
-        return super().get_context_data(heading=heading, ends=what_ends(self.object), **kwargs)
+        effects = implementations("MEMBER_EFFECTS")
+        more = [line for effect in effects for line in effect.ends(self.object)]
+        return super().get_context_data(heading=heading, ends=what_ends(self.object), more=more, **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> None:
         services.remove_member(member=self.object, actor=actor, reason=cleaned["reason"])

@@ -1,75 +1,23 @@
 """`/api/v1/evaluation/…`: suites, what they are asked of, endpoints, runs and their results; a verb calls one service."""
 
-from collections.abc import Callable
-from typing import Any, TypeVar
-from uuid import UUID
+from typing import Any
 
-from django.db.models import Model, QuerySet
 from django.urls import include, path
 from drf_spectacular.utils import extend_schema
-from rest_framework import status
 from rest_framework.decorators import action
 from rest_framework.response import Response
 from rest_framework.routers import SimpleRouter
-from rest_framework.serializers import BaseSerializer
 
 from arm.api import Request, tenant_of, validated
-from arm.crypto import canonical
-from arm.errors import Invalid, Problem
-from arm.permissions import visible
 from arm.rights import Right
-from registry.api.base import StrictJSON
 from registry.models import AgentTemplate, AgentVersion
-from telemetry.api import AskedViewSet
 
 from .. import filters, services
 from ..models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
 from ..queries import suites_for
-from ..scoring import read_suite
 from . import serializers as words
-
-M = TypeVar("M", bound=Model)
-
-
-class EvaluationViewSet(AskedViewSet[M]):
-    view_right = Right.READ_DIRECTORY
-    parser_classes = [StrictJSON]
-
-    def carried_out(self, service: Callable[..., M], row: str) -> Response:
-        """A verb on this row that asks for nothing but a reason; `row` is what the service calls it."""
-        subject = self.get_object()
-        body = validated(words.EvaluationReasonIn, self.request)
-        done = service(**{row: subject}, actor=self.request.user, **body)
-        return Response(self.get_serializer(done).data)
-
-
-def seen(request: Request, rows: QuerySet[Any], pk: UUID, pointer: str) -> Any:
-    """The row that a member names, among those that the caller may see; Invalid with the member's pointer."""
-    return named(visible(rows, request.user, Right.READ_DIRECTORY), pk, pointer)
-
-
-def named(rows: QuerySet[Any], pk: UUID, pointer: str) -> Any:
-    """The row that a member names; Invalid with the member's pointer where it is none of these."""
-    row = rows.filter(pk=pk).first()
-    if row is None:
-        sentence = "There is no such row, or it is not yours to see."
-        raise Invalid(sentence, [Problem(pointer=pointer, code="unknown", message=sentence)])
-    return row
-
-
-def held(document: Any) -> Any:
-    """The document, if it is a suite; else Invalid with pointers into the body."""
-    try:
-        read_suite(canonical(document))
-    except Invalid as refusal:
-        for problem in refusal.errors:
-            problem["pointer"] = f"/document{problem['pointer']}"
-        raise
-    return document
-
-
-def created(answer: BaseSerializer[Any]) -> Response:
-    return Response(answer.data, status=status.HTTP_201_CREATED)
+from .base import EvaluationViewSet, created, held, named, seen
+from .certifications import CertificationTypeViewSet, CertificationViewSet
 
 
 class SuiteViewSet(EvaluationViewSet[Suite]):
@@ -97,6 +45,15 @@ class SuiteViewSet(EvaluationViewSet[Suite]):
         held(body["document"])
         made = services.save_version(suite=suite, actor=request.user, **body)
         return created(words.SuiteVersionDetailOut(made))
+
+    @extend_schema(request=words.CapabilityIn, responses=words.SuiteOut)
+    @action(detail=True, methods=["post"])
+    def capability(self, request: Request, id: str) -> Response:
+        """Say which capability the suite measures; what it asks stays as it is."""
+        suite = self.get_object()
+        body = validated(words.CapabilityIn, request)
+        services.declare_capability(suite=suite, actor=request.user, **body)
+        return Response(words.SuiteOut(self.get_object()).data)
 
 
 class SuiteVersionViewSet(EvaluationViewSet[SuiteVersion]):
@@ -238,6 +195,8 @@ router.register("assignments", AssignmentViewSet, basename="assignment")
 router.register("endpoints", EndpointViewSet, basename="endpoint")
 router.register("allowed-hosts", AllowedHostViewSet, basename="allowed_host")
 router.register("runs", RunViewSet, basename="run")
+router.register("certification-types", CertificationTypeViewSet, basename="certification_type")
+router.register("certifications", CertificationViewSet, basename="certification")
 router.register("results", ResultViewSet, basename="result")
 
 urlpatterns = [path("", include(router.urls))]

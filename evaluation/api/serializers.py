@@ -19,7 +19,18 @@ class SuiteOut(serializers.ModelSerializer[Suite]):
 
     class Meta:
         model = Suite
-        fields = ("id", "slug", "name", "purpose", "category", "version", "cases", "agents", "created_at")
+        fields = (
+            "id",
+            "slug",
+            "name",
+            "purpose",
+            "category",
+            "capability",
+            "version",
+            "cases",
+            "agents",
+            "created_at",
+        )
 
 
 class SuiteVersionOut(serializers.ModelSerializer[SuiteVersion]):
@@ -152,6 +163,12 @@ class ResultOut(serializers.ModelSerializer[Result]):
 
 class EvaluationReasonIn(StrictSerializer):
     reason = serializers.CharField(max_length=500)
+
+
+class CapabilityIn(EvaluationReasonIn):
+    """Empty: it measures none."""
+
+    capability = serializers.CharField(max_length=80, allow_blank=True)
 
 
 class SuiteVersionIn(EvaluationReasonIn):

@@ -1,5 +1,12 @@
 """Writes of evaluation: suites, what they are asked of, where agents answer, and runs."""
 
+from .certifications import (
+    create_certification_type,
+    declare_capability,
+    expire_certifications,
+    issue_certification,
+    revoke_certification,
+)
 from .places import allow_host, end_allowed_host, end_endpoint, set_endpoint
 from .runs import (
     Step,
@@ -22,12 +29,17 @@ __all__ = [
     "begin_step",
     "cancel_run",
     "cancel_runs_of",
+    "create_certification_type",
     "create_suite",
+    "declare_capability",
     "end_allowed_host",
     "end_assignment",
     "end_endpoint",
+    "expire_certifications",
     "hand_over",
+    "issue_certification",
     "record_reply",
+    "revoke_certification",
     "save_version",
     "scored",
     "set_endpoint",

@@ -117,7 +117,7 @@ def assign_suite(
         since=now,
         created_by=actor,
     )
-    changes.record(
+    record = changes.record(
         actor,
         "evaluation.suite.assigned",
         made,
@@ -125,6 +125,9 @@ def assign_suite(
         after={"suite": suite.typeid, "template": template.typeid, "mandatory": mandatory},
         reason=reason,
         links=[suite.typeid, template.typeid],
+    )
+    tasks.announce(
+        record.verb, tenant_id=suite.tenant_id, template_id=str(template.pk), change_id=str(record.pk)
     )
     return made
 

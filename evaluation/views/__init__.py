@@ -1,5 +1,13 @@
 """The pages of evaluation."""
 
+from .certifications import (
+    CertificationList,
+    CertificationTypeList,
+    CreateCertificationType,
+    DeclareCapability,
+    IssueCertification,
+    RevokeCertification,
+)
 from .places import AllowHost, EndEndpoint, EndHost, EndpointList, HostList, SetEndpoint
 from .runs import CancelRun, ResultList, RunDetail, RunList, StartRun
 from .suites import (
@@ -16,13 +24,19 @@ __all__ = [
     "AllowHost",
     "AssignSuite",
     "CancelRun",
+    "CertificationList",
+    "CertificationTypeList",
+    "CreateCertificationType",
     "CreateSuite",
+    "DeclareCapability",
     "EndAssignment",
     "EndEndpoint",
     "EndHost",
     "EndpointList",
     "HostList",
+    "IssueCertification",
     "ResultList",
+    "RevokeCertification",
     "RunDetail",
     "RunList",
     "SaveVersion",

@@ -9,9 +9,9 @@ from .places import (
     EnvironmentAdmin,
     ProjectAdmin,
     ProviderAdmin,
-    RoleDefinitionAdmin,
 )
 from .reasoned import ReadOnlyInline, ReasonedAdmin
+from .roles import RoleAssignmentAdmin, RoleDefinitionAdmin, SuccessorAdmin
 from .rules import DirectoryRulesAdmin
 
 __all__ = [
@@ -29,7 +29,9 @@ __all__ = [
     "ProviderAdmin",
     "ReadOnlyInline",
     "ReasonedAdmin",
+    "RoleAssignmentAdmin",
     "RoleDefinitionAdmin",
+    "SuccessorAdmin",
     "TableImportAdmin",
     "VersionEvidenceAdmin",
 ]

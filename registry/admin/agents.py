@@ -136,6 +136,7 @@ class AgentVersionAdmin(ScopedAdmin):
         "state",
         "state_since",
         "rolled_back",
+        "rebind_by",
         "created_by",
         "submitted_by",
         "created_at",

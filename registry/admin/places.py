@@ -1,4 +1,4 @@
-"""Environments, providers, projects, roles and slots in the admin."""
+"""Environments, providers, projects and slots in the admin."""
 
 from typing import Any
 
@@ -22,7 +22,6 @@ from ..models import (
     Environment,
     Project,
     Provider,
-    RoleDefinition,
     SlotBinding,
 )
 from .reasoned import ReadOnlyInline, ReasonedAdmin
@@ -75,30 +74,6 @@ class ProjectAdmin(ReasonedAdmin):
 
     def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
         return services.create_project(
-            tenant=request.tenant,  # type: ignore[attr-defined]
-            actor=request.user,  # type: ignore[arg-type]
-            **cleaned,
-        )
-
-
-@admin.register(RoleDefinition)
-class RoleDefinitionAdmin(ReasonedAdmin):
-    add_right = Right.MANAGE_DIRECTORY
-    list_display = ("name", "slug", "tier", "risk", "cost_center")
-    list_filter = ("tier", "risk")
-    search_fields = ("name", "slug")
-    made_of = ("slug", "name", "purpose", "tier", "risk", "cost_center")
-    shown = made_of
-    export_columns = (
-        ("id", "typeid"),
-        ("slug", "slug"),
-        ("name", "name"),
-        ("tier", "tier"),
-        ("risk", "risk"),
-    )
-
-    def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
-        return services.create_role(
             tenant=request.tenant,  # type: ignore[attr-defined]
             actor=request.user,  # type: ignore[arg-type]
             **cleaned,

@@ -18,7 +18,6 @@ from registry.api.fleet import (
     Heartbeat,
     InstanceViewSet,
     ProviderViewSet,
-    RoleViewSet,
     SlotViewSet,
 )
 from registry.api.history import FleetAtViewSet
@@ -29,6 +28,7 @@ from registry.api.imports import (
     ImportRecord,
     ImportServer,
 )
+from registry.api.roles import RoleAssignmentViewSet, RoleViewSet
 from registry.api.tables import TableImportViewSet
 from registry.api.uses import UsesViewSet
 
@@ -43,6 +43,7 @@ for noun, viewset in (
     ("instances", InstanceViewSet),
     ("slots", SlotViewSet),
     ("roles", RoleViewSet),
+    ("assignments", RoleAssignmentViewSet),
     ("environments", EnvironmentViewSet),
     ("providers", ProviderViewSet),
     ("card-keys", CardKeyViewSet),

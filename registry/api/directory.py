@@ -30,19 +30,19 @@ CURRENT_OWNERS = Prefetch("ownerships", Ownership.objects.filter(until=None).sel
 EDGES = Prefetch("parents", VersionParent.objects.only("version_id", "parent_id").order_by("pk"))
 
 
-def people(names: list[str], request: Request) -> list[User]:
+def people(names: list[str], request: Request, pointer: str = "/owners", who: str = "Owners") -> list[User]:
     """The members of the tenant with these user names; Invalid names each that is none."""
     held = User.objects.filter(
         username__in=names, memberships__tenant=tenant_of(request), memberships__active=True
     )
     found = {user.username: user for user in held}
     problems = [
-        Problem(pointer=f"/owners/{index}", code="unknown", message="There is no such member.")
+        Problem(pointer=f"{pointer}/{index}", code="unknown", message="There is no such member.")
         for index, name in enumerate(names)
         if name not in found
     ]
     if problems:
-        raise Invalid("Owners are members of the tenant.", problems)
+        raise Invalid(f"{who} are members of the tenant.", problems)
     return [found[name] for name in names]
 
 
@@ -102,6 +102,22 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         )
         return Response(words.TemplateOut(self.get_object()).data)
 
+    @extend_schema(methods=["get"], responses=words.SuccessorsOut)
+    @extend_schema(methods=["put"], request=words.SuccessorsIn, responses=words.SuccessorsOut)
+    @action(detail=True, methods=["get", "put"], pagination_class=None, filterset_class=None)
+    def successors(self, request: Request, id: str) -> Response:
+        """Who answers for the agent when an owner leaves, in order. PUT: exactly these."""
+        template = self.get_object()
+        if request.method == "PUT":
+            body = validated(words.SuccessorsIn, request)
+            wanted = people(body["successors"], request, "/successors", "Successors")
+            services.set_successors(
+                template=template, successors=wanted, actor=request.user, reason=body["reason"]
+            )
+        found = [user.username for user in queries.successors(template)]
+        shown = {"successors": found, "ownerless": queries.is_ownerless(template)}
+        return Response(words.SuccessorsOut(shown).data)
+
 
 class VersionViewSet(Exports, LineageActions, DirectoryViewSet[AgentVersion]):
     """Immutable builds, their genomes and their lifecycle."""
@@ -148,6 +164,16 @@ class VersionViewSet(Exports, LineageActions, DirectoryViewSet[AgentVersion]):
         )
         return Response(words.VersionOut(moved).data)
 
+    @extend_schema(request=words.RebindIn, responses=words.VersionOut)
+    @action(detail=True, methods=["post"])
+    def due(self, request: Request, id: str) -> Response:
+        """Until when slots may still bind a deprecated version; past that, an incident names them."""
+        version = self.get_object()
+        body = validated(words.RebindIn, request)
+        return Response(
+            words.VersionOut(services.set_rebind_date(version=version, actor=request.user, **body)).data
+        )
+
     @extend_schema(responses=words.StepOut(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
     def steps(self, request: Request, id: str) -> Response:
@@ -191,7 +217,7 @@ class VersionViewSet(Exports, LineageActions, DirectoryViewSet[AgentVersion]):
         other = queries.predecessor(version)
         if asked:
             rows = AgentVersion.objects.select_related("template", "genome")
-            other = named(rows, "/with", request.user, pk=_decoded("ver", asked, "/with"))
+            other = named(rows, "/with", request.user, pk=decoded("ver", asked, "/with"))
         if other is None:
             return Response([])
         compared = queries.compare(version, queries.stored_document(version), other)
@@ -267,7 +293,8 @@ def step_out(step: queries.Step) -> dict[str, Any]:
     }
 
 
-def _decoded(prefix: str, text: str, pointer: str) -> UUID:
+def decoded(prefix: str, text: str, pointer: str) -> UUID:
+    """The key that a shown identifier stands for; Invalid with the pointer where it is none."""
     try:
         return ids.decode(prefix, text)
     except ValueError as problem:

@@ -1,4 +1,4 @@
-"""Endpoints of instances, slots, roles, environments and providers."""
+"""Endpoints of instances, slots, environments and providers."""
 
 from typing import Any
 
@@ -193,21 +193,3 @@ class ProviderViewSet(DirectoryViewSet[Provider]):
             body["kind"] = Provider.Kind(body["kind"])
         made = services.create_provider(tenant=tenant_of(request), actor=request.user, **body)
         return created(words.ProviderOut(made))
-
-
-class RoleViewSet(DirectoryViewSet[RoleDefinition]):
-    """Jobs, apart from who does them."""
-
-    queryset = RoleDefinition.objects.all()
-    serializer_class = words.RoleOut
-    filterset_class = filters.RoleFilter
-    prefix = "rol"
-
-    @extend_schema(request=words.RoleIn, responses={201: words.RoleOut})
-    def create(self, request: Request) -> Response:
-        """Define a role."""
-        body = validated(words.RoleIn, request)
-        if "risk" in body:
-            body["risk"] = Risk(body["risk"])
-        made = services.create_role(tenant=tenant_of(request), actor=request.user, **body)
-        return created(words.RoleOut(made))

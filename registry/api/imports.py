@@ -11,8 +11,7 @@ from arm.api import Endpoint, Request, tenant_of
 from arm.errors import Invalid, Problem
 from registry import services
 from registry.api import serializers as words
-from registry.api.base import Bytes, ShowsExisting
-from registry.api.directory import named
+from registry.api.base import Bytes, ShowsExisting, named
 from registry.genome.reading import MAX_BYTES
 from registry.models import AgentTemplate, AgentVersion
 

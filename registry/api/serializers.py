@@ -99,7 +99,7 @@ class VersionOut(Out):
                 "state",
                 "state_since",
             ),
-            *("rolled_back", "genome", "parents", "created_by", "submitted_by", "created_at"),
+            *("rolled_back", "rebind_by", "genome", "parents", "created_by", "submitted_by", "created_at"),
         )
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))
@@ -206,7 +206,11 @@ class RoleOut(Out):
 
     class Meta:
         model = RoleDefinition
-        fields = ("id", "url", "slug", "name", "purpose", "tier", "risk", "cost_center")
+        fields = (
+            *("id", "url", "slug", "name", "purpose", "tier", "risk", "cost_center", "capabilities"),
+            *("certifications", "budget_per_day", "budget_per_month", "budget_per_outcome", "currency"),
+            *("success_rate", "latency_ms", "availability", "coverage", "failover", "revision"),
+        )
 
 
 class PromptOut(Out):
@@ -225,6 +229,12 @@ _OUT: dict[type[TenantRow], type[Out]] = {
         *(EnvironmentOut, ProviderOut, RoleOut, PromptOut),
     )
 }
+
+
+def also_shown(out: type[Out]) -> type[Out]:
+    """Rows of this noun, too, are shown where a duplicate is answered: for serializers of other modules."""
+    _OUT[out.Meta.model] = out
+    return out
 
 
 def represent(row: TenantRow) -> Any:
@@ -263,12 +273,27 @@ class OwnersIn(Reasoned):
     owners = serializers.ListField(child=serializers.CharField(max_length=150), min_length=1, max_length=50)
 
 
+class SuccessorsIn(Reasoned):
+    successors = serializers.ListField(child=serializers.CharField(max_length=150), max_length=50)
+
+
+class SuccessorsOut(serializers.Serializer[Any]):
+    """User names in order; `ownerless` where nobody answers for the agent."""
+
+    successors = serializers.ListField(child=serializers.CharField())
+    ownerless = serializers.BooleanField()
+
+
 class VersionIn(Reasoned):
     template = TypeIDField("tpl")
     genome = serializers.DictField()
     label = serializers.CharField(max_length=80, required=False, allow_blank=True)  # type: ignore[assignment]
     description = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     parents = serializers.ListField(child=TypeIDField("ver"), max_length=16, required=False)
+
+
+class RebindIn(Reasoned):
+    by = serializers.DateTimeField()
 
 
 class SaveGenomeIn(Reasoned):
@@ -375,15 +400,6 @@ class ProviderIn(Reasoned):
     kind = serializers.ChoiceField(Provider.Kind.choices, required=False)
     description = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     heartbeat_seconds = serializers.IntegerField(min_value=5, max_value=86_400, required=False)
-
-
-class RoleIn(Reasoned):
-    slug = serializers.SlugField(max_length=80)
-    name = serializers.CharField(max_length=160)
-    purpose = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
-    tier = serializers.IntegerField(min_value=0, max_value=5, required=False)
-    risk = serializers.ChoiceField(Risk.choices, required=False)
-    cost_center = serializers.CharField(max_length=80, required=False, allow_blank=True)
 
 
 class PromptIn(Reasoned):

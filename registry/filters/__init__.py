@@ -15,6 +15,7 @@ from arm.panels import seen_by_visitor
 from arm.rights import Right, Risk
 from evidence.lifecycle import ArtefactKind, ArtefactState
 
+from .. import queries
 from ..lifecycle import InstanceState, VersionState
 from ..models import (
     AgentInstance,
@@ -26,7 +27,6 @@ from ..models import (
     Genome,
     Heartbeat,
     Provider,
-    RoleDefinition,
     Thing,
     VersionEvidence,
 )
@@ -134,6 +134,9 @@ class TemplateFilter(SearchSet):
     )
     tag = django_filters.CharFilter(method="tagged", label="Tag")
     owner = django_filters.CharFilter(method="owned", label="Owner (user name)")
+    ownerless = django_filters.BooleanFilter(
+        method="nobodys", label="Nobody answers for it", widget=forms.CheckboxInput
+    )
     sort = django_filters.OrderingFilter(fields=["name", "risk", "created_at"])
 
     class Meta:
@@ -150,6 +153,9 @@ class TemplateFilter(SearchSet):
 
     def tagged(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return rows.filter(tags__contains=[value.strip().lower()])
+
+    def nobodys(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
+        return queries.ownerless(rows) if value else rows
 
     def owned(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return rows.filter(ownerships__user__username=value.strip(), ownerships__until=None)
@@ -285,14 +291,6 @@ class ProviderFilter(SearchSet):
 
     class Meta:
         model = Provider
-        fields: list[str] = []
-
-
-class RoleFilter(SearchSet):
-    searched = ("name", "slug")
-
-    class Meta:
-        model = RoleDefinition
         fields: list[str] = []
 
 

@@ -27,8 +27,9 @@ from .places import (
     ProviderGroupGrant,
     ProviderUserGrant,
 )
+from .roles import RoleAssignment, RoleDefinition, Successor
 from .rules import DirectoryRules
-from .slots import DeploymentSlot, RoleDefinition, SlotBinding
+from .slots import DeploymentSlot, SlotBinding
 from .spawn import SpawnTerm
 
 __all__ = [
@@ -58,9 +59,11 @@ __all__ = [
     "Provider",
     "ProviderGroupGrant",
     "ProviderUserGrant",
+    "RoleAssignment",
     "RoleDefinition",
     "SlotBinding",
     "SpawnTerm",
+    "Successor",
     "TableImport",
     "TemplateGroupGrant",
     "TemplateUserGrant",

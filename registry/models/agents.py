@@ -201,6 +201,12 @@ class AgentVersion(TenantRow):
     state = models.CharField(max_length=10, choices=VersionState, default=VersionState.DRAFT, editable=False)
     state_since = models.DateTimeField(default=clock.now, editable=False)
     rolled_back = models.BooleanField(default=False, editable=False)
+    rebind_by = models.DateTimeField(
+        null=True,
+        editable=False,
+        help_text="Until when slots that still bind a deprecated version have time.",
+    )
+    overdue_told_at = models.DateTimeField(null=True, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True)
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, editable=False

@@ -17,6 +17,10 @@ class DirectoryRulesManager(models.Manager["DirectoryRules"]):
         """Whether this tenant has said that its genomes only name prompts that are stored here."""
         return self.filter(tenant=tenant_id, prompts_kept=True).exists()
 
+    def asks_evidence(self, tenant_id: UUID) -> bool:
+        """Whether production and high risks take versions with a verified Agent Card only."""
+        return self.filter(tenant=tenant_id, verified_evidence=True).exists()
+
 
 class DirectoryRules(TenantRow):
     """One row a tenant, made when somebody first sets it."""
@@ -25,6 +29,9 @@ class DirectoryRules(TenantRow):
 
     required_profiles = models.JSONField(
         default=list, blank=True, help_text="Genome profiles that a version needs before it can be tested."
+    )
+    verified_evidence = models.BooleanField(
+        default=False, help_text="Whether roles in production and of high risk take a verified Agent Card."
     )
 
     prompts_kept = models.BooleanField(

@@ -1,4 +1,4 @@
-"""Where a version is meant to work: role definitions and deployment slots with their history."""
+"""Where a version is meant to work: deployment slots with their history."""
 
 from django.db import models
 from django.db.models import Q
@@ -6,31 +6,8 @@ from django.urls import reverse
 
 from arm import clock
 from arm.models import TenantRow
-from arm.rights import Risk
 
-
-class RoleDefinition(TenantRow):
-    """The job, apart from who does it: tier, risk, budget per day."""
-
-    prefix = "rol"
-    risk_path = "risk"
-
-    slug = models.SlugField(max_length=80)
-    name = models.CharField(max_length=160)
-    purpose = models.TextField(blank=True)
-    tier = models.PositiveSmallIntegerField(default=2)
-    risk = models.CharField(max_length=8, choices=Risk, default=Risk.MEDIUM)
-    cost_center = models.CharField(max_length=80, blank=True)
-
-    class Meta:
-        ordering = ["slug"]
-        constraints = [
-            models.UniqueConstraint(fields=["tenant", "slug"], name="role_slug_unique"),
-            models.CheckConstraint(condition=Q(tier__lte=5), name="tier_0_to_5"),
-        ]
-
-    def __str__(self) -> str:
-        return self.name
+from .roles import RoleDefinition
 
 
 class DeploymentSlot(TenantRow):

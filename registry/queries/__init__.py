@@ -27,7 +27,9 @@ from .places import (
     template_rows,
 )
 from .related import SHOWN, owners, with_staleness
+from .roles import Cover, RolePage, RoleRow, role_check, role_page, role_rows, with_gaps
 from .spawn import SpawnTree, line_above, spawn_tree
+from .succession import is_ownerless, ownerless, successors, what_passes
 from .tables import SHOWN as TABLE_LINES
 from .tables import TableLine, table_lines
 from .uses import USES_COUNTED, Used, UsesPage, counts_of, live_of, used_things, users_of, uses_page
@@ -56,6 +58,7 @@ __all__ = [
     "TABLE_LINES",
     "USES_COUNTED",
     "Comparison",
+    "Cover",
     "Coverage",
     "EvidencePage",
     "Fleet",
@@ -67,6 +70,8 @@ __all__ = [
     "PastPage",
     "PlacePage",
     "Reach",
+    "RolePage",
+    "RoleRow",
     "SlotPage",
     "SpawnTree",
     "Step",
@@ -93,12 +98,15 @@ __all__ = [
     "held_back",
     "instance_counts",
     "instance_page",
+    "is_ownerless",
     "line_above",
     "lineage_of",
     "lineage_of_template",
     "live_of",
+    "live_users",
     "moves_of",
     "newest_of_each",
+    "ownerless",
     "owners",
     "past_page",
     "place_page",
@@ -108,10 +116,14 @@ __all__ = [
     "reach_of",
     "releases_of",
     "right_to_take",
+    "role_check",
+    "role_page",
+    "role_rows",
     "seen_then",
     "slot_page",
     "spawn_tree",
     "stored_document",
+    "successors",
     "table_lines",
     "tampered_among",
     "template_page",
@@ -122,5 +134,7 @@ __all__ = [
     "version_page",
     "version_steps",
     "version_targets",
+    "what_passes",
+    "with_gaps",
     "with_staleness",
 ]

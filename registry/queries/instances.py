@@ -11,6 +11,7 @@ from arm.permissions import held_on, visible
 from arm.rights import Right
 
 from .. import gates
+from ..diagrams import Diagram, layout
 from ..lifecycle import INSTANCE_MOVES, InstanceState, Move, instance_move
 from ..models import AgentInstance, InstanceInterval, KeyScope
 from .related import SHOWN, changes_of
@@ -20,6 +21,7 @@ from .versions import Step
 @dataclass(frozen=True, slots=True)
 class InstancePage:
     steps: tuple[Step, ...]
+    diagram: Diagram
     stale: bool
     intervals: tuple[InstanceInterval, ...]
     changes: tuple[ChangeRecord, ...]
@@ -67,11 +69,17 @@ def instance_page(instance: AgentInstance, actor: User) -> InstancePage:
     intervals = InstanceInterval.objects.filter(instance=instance).order_by("-since", "-pk")
     return InstancePage(
         steps=tuple(_instance_steps(instance, rights)),
+        diagram=_diagram(instance),
         stale=instance.is_stale(clock.now()),
         intervals=tuple(intervals[:SHOWN]),
         changes=changes_of(instance, rights),
         rights=rights,
     )
+
+
+def _diagram(instance: AgentInstance) -> Diagram:
+    moves = {state.value: sorted(ways) for state, ways in INSTANCE_MOVES.items()}
+    return layout(InstanceState.choices, moves, instance.state)
 
 
 def _instance_steps(instance: AgentInstance, rights: frozenset[Right]) -> Sequence[Step]:

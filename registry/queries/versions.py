@@ -14,8 +14,9 @@ from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates, genome
+from ..diagrams import Diagram, layout
 from ..genome import Change, Flag, Json, Operation, Summary
-from ..lifecycle import Phase, VersionState, version_moves, version_track
+from ..lifecycle import VERSION_MOVES, Phase, VersionState, version_moves, version_track
 from ..models import (
     AgentInstance,
     AgentTemplate,
@@ -75,12 +76,14 @@ class VersionPage:
     profiles: tuple[tuple[str, str, str], ...]
     steps: tuple[Step, ...]
     track: tuple[dict[str, str], ...]
+    diagram: Diagram
     comparison: Comparison | None
     parents: tuple[AgentVersion, ...]
     children: tuple[AgentVersion, ...]
     instances: tuple[tuple[AgentInstance, bool], ...]
     instance_count: int
     slots: tuple[DeploymentSlot, ...]
+    still_bound: tuple[DeploymentSlot, ...]
     owners: tuple[User, ...]
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
@@ -177,6 +180,7 @@ def version_page(version: AgentVersion, document: dict[str, Json], actor: User) 
         profiles=_profiles(version, document),
         steps=steps,
         track=_track(version, steps),
+        diagram=_diagram(version),
         comparison=compare(version, document, other) if other else None,
         parents=tuple(visible(related.filter(children__version=version), actor, Right.READ_DIRECTORY)),
         children=tuple(visible(related.filter(parents__parent=version), actor, Right.READ_DIRECTORY)[:SHOWN]),
@@ -187,6 +191,7 @@ def version_page(version: AgentVersion, document: dict[str, Json], actor: User) 
                 :SHOWN
             ]
         ),
+        still_bound=_still_bound(version, actor),
         owners=owners(version.template),
         changes=changes_of(version, rights),
         rights=rights,
@@ -270,6 +275,22 @@ def _track(version: AgentVersion, steps: tuple[Step, ...]) -> tuple[dict[str, st
         }
         for state, phase in version_track(version.state, left)
     )
+
+
+def _still_bound(version: AgentVersion, actor: User) -> tuple[DeploymentSlot, ...]:
+    """Of a deprecated version: the slots that have to be rebound."""
+    if version.state != VersionState.DEPRECATED:
+        return ()
+    rows = DeploymentSlot.objects.filter(current_version=version).select_related(
+        "environment", "role", "provider", "current_version__template", "previous_version__template"
+    )
+    return tuple(visible(rows, actor, Right.READ_DIRECTORY)[:SHOWN])
+
+
+def _diagram(version: AgentVersion) -> Diagram:
+    done = [state.value for state, phase in version_track(version.state) if phase is Phase.DONE]
+    moves = {state.value: [to.value for to in ways] for state, ways in VERSION_MOVES.items()}
+    return layout(VersionState.choices, moves, version.state, done)
 
 
 def version_targets(version: AgentVersion) -> tuple[VersionState, ...]:

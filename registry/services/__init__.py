@@ -25,6 +25,7 @@ from .instances import (
     restrict_instance,
 )
 from .integrity import begin_sweep, note_tampered, sweep_on
+from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .lineage import name_parents
 from .places import (
     create_environment,
@@ -34,9 +35,11 @@ from .places import (
     issue_ingest_key,
     issue_workload_token,
 )
-from .rules import require_profiles
-from .slots import bind_slot, create_role, create_slot, roll_back_slot
+from .roles import assign_role, create_role, end_assignment, update_role
+from .rules import require_evidence, require_profiles
+from .slots import bind_slot, create_slot, roll_back_slot
 from .spawn import SpawnRefused, spawn_instance
+from .succession import pass_on, set_successors
 from .tables import (
     TASK,
     apply_table,
@@ -69,6 +72,7 @@ __all__ = [
     "Tampered",
     "apply_files",
     "apply_table",
+    "assign_role",
     "begin_sweep",
     "bind_slot",
     "cancel_table",
@@ -78,6 +82,8 @@ __all__ = [
     "create_role",
     "create_slot",
     "create_version",
+    "drain_left",
+    "end_assignment",
     "end_card_keys",
     "ensure_tenant_defaults",
     "export_pack",
@@ -96,14 +102,17 @@ __all__ = [
     "name_parents",
     "next_step",
     "note_tampered",
+    "pass_on",
     "provision_instance",
     "provision_instances",
     "publish_a2a_card",
     "read_genome",
+    "recheck_candidates",
     "refuse_many",
     "register_template",
     "register_templates",
     "request_instance_release",
+    "require_evidence",
     "require_profiles",
     "restrict_instance",
     "retry_evidence",
@@ -111,12 +120,18 @@ __all__ = [
     "save_genome",
     "send_table",
     "set_owners",
+    "set_rebind_date",
+    "set_successors",
+    "slots_of",
     "spawn_instance",
     "store_prompt",
+    "supersede",
     "sweep_on",
     "take_table_step",
+    "tell_overdue",
     "tell_past",
     "trust_card_keys",
+    "update_role",
     "update_template",
     "wake_stalled_tables",
 ]

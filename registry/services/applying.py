@@ -26,7 +26,8 @@ from ..protocol.rows import TemplateRow, of_rows, read_templates
 from .asking import require_reason
 from .bulk import judge_templates, store_templates
 from .places import create_environment
-from .slots import create_role, create_slot
+from .roles import create_role
+from .slots import create_slot
 from .versions import create_version
 
 

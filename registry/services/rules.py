@@ -1,4 +1,4 @@
-"""What a tenant asks of its whole directory: which genome profiles it requires."""
+"""What a tenant asks of its whole directory: which genome profiles and which evidence it requires."""
 
 from collections.abc import Collection
 from typing import Any
@@ -53,4 +53,20 @@ def require_profiles(
     rules.required_profiles, rules.prompts_kept = wanted, kept
     rules.save(update_fields=["required_profiles", "prompts_kept"])
     changes.record(actor, "registry.profiles.required", rules, before=before, after=after, reason=reason)
+    return rules
+
+
+@transaction.atomic
+def require_evidence(*, tenant: Tenant, required: bool, actor: User, reason: str) -> DirectoryRules:
+    """Whether roles in production and of high risk take versions with a verified Agent Card only, from now on."""
+    require(actor, Right.MANAGE_DIRECTORY, tenant)
+    require_reason(reason)
+    Tenant.objects.select_for_update().get(pk=tenant.pk)
+    rules, _ = DirectoryRules.objects.get_or_create(tenant=tenant)
+    if rules.verified_evidence == required:
+        return rules
+    rules.verified_evidence = required
+    rules.save(update_fields=["verified_evidence"])
+    before, after = {"verified_evidence": not required}, {"verified_evidence": required}
+    changes.record(actor, "registry.evidence.required", rules, before=before, after=after, reason=reason)
     return rules

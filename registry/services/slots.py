@@ -1,45 +1,18 @@
-"""Role definitions and deployment slots: what is meant to work where, and which version does."""
+"""Deployment slots: what is meant to work where, and which version does."""
 
 from django.db import transaction
 from django.db.models import Max
 
 from arm import changes, clock, tasks
 from arm.errors import Conflict
-from arm.models import Tenant, User
+from arm.models import User
 from arm.permissions import require
-from arm.rights import Right, Risk
+from arm.rights import Right
 
 from .. import gates
 from ..models import AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition, SlotBinding
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
 from .locking import locked
-
-
-@transaction.atomic
-def create_role(
-    *,
-    tenant: Tenant,
-    slug: str,
-    name: str,
-    actor: User,
-    reason: str,
-    purpose: str = "",
-    tier: int = 2,
-    risk: Risk = Risk.MEDIUM,
-    cost_center: str = "",
-) -> RoleDefinition:
-    """A job that agents can be given. Duplicate where the slug is taken."""
-    require(actor, Right.MANAGE_DIRECTORY, tenant)
-    require_reason(reason)
-    Tenant.objects.select_for_update().get(pk=tenant.pk)
-    if taken := RoleDefinition.objects.filter(tenant=tenant, slug=slug).first():
-        raise Duplicate(f"There is already a role “{slug}”.", taken)
-    role = RoleDefinition.objects.create(
-        tenant=tenant, slug=slug, name=name, purpose=purpose, tier=tier, risk=risk, cost_center=cost_center
-    )
-    after = {"slug": slug, "tier": tier, "risk": risk}
-    changes.record(actor, "registry.role.created", role, after=after, reason=reason)
-    return role
 
 
 @transaction.atomic

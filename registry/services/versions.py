@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.text import slugify
 
-from arm import changes, clock, crypto, ids, tasks
+from arm import changes, crypto, ids, tasks
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
 from arm.models import ChangeRecord, Tenant, User
 from arm.permissions import require
@@ -23,6 +23,7 @@ from ..models import AgentTemplate, AgentVersion
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
 from .card_keys import check_signatures
 from .genomes import list_dependencies, store_genome
+from .lifecycles import carry_out
 from .lineage import link_parents
 from .locking import locked
 from .templates import register_template
@@ -205,22 +206,8 @@ def move_version(*, version: AgentVersion, to: VersionState, actor: User, reason
     facts = _separation(version, actor) if to is VersionState.APPROVED else {}
     verdicts = gates.for_promotion(version, to)
     gates.refuse_unless_passed(verdicts, f"{version} is not ready to be {to.label}")
-    before = {"state": version.state}
-    version.state, version.state_since = to, clock.now()
-    if to is VersionState.TESTING and before["state"] == VersionState.DRAFT:
-        version.submitted_by = actor
-    version.save(update_fields=["state", "state_since", "submitted_by"])
     passed = [{"gate": verdict.gate, "reason": verdict.reason} for verdict in verdicts]
-    record = changes.record(
-        actor,
-        "registry.version.moved",
-        version,
-        before=before,
-        after={"state": to, "genome": version.genome.digest, "gates": passed, **facts},
-        reason=reason,
-    )
-    _tell(record, version)
-    return version
+    return carry_out(version, to, actor, reason, gates=passed, **facts)
 
 
 def _separation(version: AgentVersion, actor: User) -> dict[str, Any]:

@@ -33,11 +33,19 @@ from registry.views.places import (
     ProviderCreate,
     ProviderDetail,
     ProviderList,
-    RoleCreate,
-    RoleList,
     SlotCreate,
     SlotDetail,
     SlotList,
+)
+from registry.views.roles import (
+    AssignmentList,
+    AssignRole,
+    EndAssignment,
+    EvidenceRule,
+    RoleCreate,
+    RoleDetail,
+    RoleEdit,
+    RoleList,
 )
 from registry.views.rules import ProfileSettings
 from registry.views.spawn import SpawnInstance, SpawnTree
@@ -56,6 +64,7 @@ from registry.views.templates import (
     TemplateList,
     TemplateOwners,
     TemplateRisk,
+    TemplateSuccessors,
 )
 from registry.views.uses import UsesDetail, UsesList
 from registry.views.versions import (
@@ -63,6 +72,7 @@ from registry.views.versions import (
     ImportVersion,
     MoveVersion,
     SaveGenome,
+    SetRebindDate,
     VersionDetail,
     VersionDiff,
     VersionList,
@@ -70,9 +80,12 @@ from registry.views.versions import (
 
 __all__ = [
     "ApplyTable",
+    "AssignRole",
+    "AssignmentList",
     "BindSlot",
     "CancelTable",
     "CardKeyList",
+    "EndAssignment",
     "EndCardKeys",
     "EnvironmentCreate",
     "EnvironmentDetail",
@@ -80,6 +93,7 @@ __all__ = [
     "EvidenceDetail",
     "EvidenceFile",
     "EvidenceList",
+    "EvidenceRule",
     "ExportPack",
     "FleetAt",
     "FleetChanged",
@@ -103,9 +117,12 @@ __all__ = [
     "RequestRelease",
     "RetryEvidence",
     "RoleCreate",
+    "RoleDetail",
+    "RoleEdit",
     "RoleList",
     "SaveGenome",
     "SendTable",
+    "SetRebindDate",
     "SlotCreate",
     "SlotDetail",
     "SlotList",
@@ -123,6 +140,7 @@ __all__ = [
     "TemplateList",
     "TemplateOwners",
     "TemplateRisk",
+    "TemplateSuccessors",
     "TrustCardKeys",
     "UsesDetail",
     "UsesList",

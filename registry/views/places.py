@@ -1,8 +1,8 @@
-"""Pages of environments, providers, roles and slots."""
+"""Pages of environments, providers and slots."""
 
 from typing import Any
 
-from django.urls import reverse, reverse_lazy
+from django.urls import reverse_lazy
 from django.views.generic import DetailView
 
 from arm.models import User
@@ -11,8 +11,8 @@ from arm.permissions import visible
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import forms, queries, services
-from registry.filters import EnvironmentFilter, ProviderFilter, RoleFilter, SlotFilter
-from registry.models import DeploymentSlot, Environment, Provider, RoleDefinition
+from registry.filters import EnvironmentFilter, ProviderFilter, SlotFilter
+from registry.models import DeploymentSlot, Environment, Provider
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 
 SLOTS = DeploymentSlot.objects.select_related(
@@ -114,28 +114,6 @@ class ProviderCreate(Create):
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Provider:
         return services.create_provider(tenant=self.object, actor=actor, **cleaned)
-
-
-class RoleList(PlaceList):
-    queryset = RoleDefinition.objects.order_by("slug")
-    filterset_class = RoleFilter
-    template_name = "registry/role_list.html"
-    columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("tier", "tier"), ("risk", "risk"))
-
-
-class RoleCreate(Create):
-    form_class = forms.RoleForm
-    act_right = Right.MANAGE_DIRECTORY
-    heading, submit = "Define a role", "Define"
-    intro = "The job, apart from who does it. A slot gives it to a version."
-    cancel_url = reverse_lazy("registry:role_list")  # type: ignore[assignment]
-    success_message = "The role is defined."
-
-    def run(self, actor: User, cleaned: dict[str, Any]) -> RoleDefinition:
-        return services.create_role(tenant=self.object, actor=actor, **cleaned)
-
-    def get_success_url(self) -> str:
-        return reverse("registry:role_list")
 
 
 class SlotList(PlaceList):

@@ -12,6 +12,7 @@ from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import forms, queries, services
 from registry.filters import TemplateFilter
+from registry.forms.roles import SuccessorsForm
 from registry.models import AgentTemplate, Ownership
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 
@@ -57,7 +58,11 @@ class TemplateDetail(Scoped, DetailView[AgentTemplate]):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         page = queries.template_page(self.object, actor_of(self.request))
         return super().get_context_data(
-            page=page, panels=panels("TEMPLATE_PANELS", self.request, self.object), **kwargs
+            page=page,
+            panels=panels("TEMPLATE_PANELS", self.request, self.object),
+            successors=queries.successors(self.object),
+            ownerless=queries.is_ownerless(self.object),
+            **kwargs,
         )
 
 
@@ -120,3 +125,18 @@ class TemplateOwners(Command):
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
         return services.set_owners(template=self.object, actor=actor, **cleaned)
+
+
+class TemplateSuccessors(Command):
+    queryset = AgentTemplate.objects.all()
+    form_class = SuccessorsForm
+    act_rights = MANAGED
+    heading, submit = "Choose the successors", "Save"
+    intro = "When an owner leaves, the first of them who works here and does not own it already takes their place."
+
+    def get_initial(self) -> dict[str, Any]:
+        names = (user.username for user in queries.successors(self.object))
+        return {**super().get_initial(), "successors": "\n".join(names)}
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
+        return services.set_successors(template=self.object, actor=actor, **cleaned)

@@ -17,6 +17,7 @@ from arm.rights import Right
 from arm.views import Scoped
 from registry import forms, genome, queries, services
 from registry.filters import VersionFilter
+from registry.forms.lifecycles import RebindForm
 from registry.lifecycle import VERSION_MOVES, VersionState
 from registry.models import AgentVersion
 from registry.views.commands import Command, Create, actor_of, may_anywhere
@@ -195,3 +196,18 @@ class ImportVersion(Create):
     def get_success_url(self) -> str:
         url: str = self.result.version.get_absolute_url()
         return url
+
+
+class SetRebindDate(Command):
+    queryset = AgentVersion.objects.select_related("template", "genome")
+    form_class = RebindForm
+    act_rights = frozenset({Right.PROMOTE_RELEASE})
+    heading, submit = "Until when slots may still bind it", "Save"
+    intro = "A deprecated version is bound nowhere anew. Slots that bind it still have until this moment."
+    success_message = "The due date is set."
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "by": self.object.rebind_by}
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> AgentVersion:
+        return services.set_rebind_date(version=self.object, actor=actor, **cleaned)

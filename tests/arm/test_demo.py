@@ -16,18 +16,20 @@ from django.test import Client
 from arm import clock, db, ids
 from arm.models import Tenant, User
 from costs.models import LedgerEntry
+from evaluation.models import Certification
 from evaluation.queries import standings
 from evaluation.scoring import Category
 from policy.engine import Effect
 from policy.gateway.past import Past, keep
 from policy.lifecycle import ApprovalState
 from policy.models import ApprovalRequest, Decision
-from registry.models import AgentInstance, AgentVersion, InstanceInterval
+from registry import fitness
+from registry.models import AgentInstance, AgentVersion, InstanceInterval, RoleAssignment
 from tests import make
 from tests.telemetry.sending import forget
 
 PASSWORD = "correct horse battery"
-FUTURE = {"until", "expires_at", "escalates_at"}
+FUTURE = {"until", "valid_until", "rebind_by", "expires_at", "escalates_at"}
 """What may lie ahead: ends that are not reached yet."""
 
 
@@ -211,3 +213,11 @@ def test_what_the_fleet_page_says_was_spent_is_the_sum_of_the_entries_behind_it(
     assert len(rows) == calls > 0
     places = Decimal(1).scaleb(amount.as_tuple().exponent)
     assert sum(Decimal(row["amount"]) for row in rows).quantize(places) == amount
+
+
+def test_its_jobs_are_done_by_who_was_measured_and_certified_for_them():
+    assigned = RoleAssignment.objects.for_list().in_force()
+    assert assigned.exists() and Certification.objects.standing_as("valid").exists()
+    for row in assigned.select_related("version__genome"):
+        assert not fitness.lacking(fitness.for_role(row.role, row.environment, row.version)), row
+    assert any(row.role.certifications for row in assigned) and any(row.role.needs for row in assigned)

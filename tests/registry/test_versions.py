@@ -1,11 +1,13 @@
 """Versions: what they are made of, when they are the same, and how they move."""
 
 import json
+from datetime import timedelta
 from uuid import uuid4
 
 import pytest
 import yaml
 
+from arm import clock
 from arm.errors import Conflict, Invalid, NotAllowed
 from arm.models import ChangeRecord
 from arm.rights import Right, Risk
@@ -350,7 +352,13 @@ def test_a_version_is_retired_only_when_nothing_runs_it(template, rita):
     slot = make.slot(current_version=version)
     with pytest.raises(GateRefused, match="1 instances still run it and 1 slots"):
         move(version, V.RETIRED, rita)
-    instance.state = "retired"
+    instance.state, instance.state_since = "retired", clock.now() - timedelta(days=89)
+    instance.save()
+    with pytest.raises(
+        GateRefused, match=r"1 slots are bound to it\. Telemetry of what ran it is kept until"
+    ):
+        move(version, V.RETIRED, rita)
+    instance.state_since -= timedelta(days=2)
     instance.save()
     slot.current_version = None
     slot.save()

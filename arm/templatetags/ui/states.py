@@ -152,6 +152,8 @@ _OUTCOME = {
     "error": Look("bad", "cross", "Error"),
     "refused": Look("bad", "cross", "Refused"),
     "tampered": Look("stop", "octagon", "Tampered"),
+    "valid": Look("ok", "check", "Valid"),
+    "planned": Look("mute", "clock", "To come"),
     "revoked": Look("mute", "cross", "Revoked"),
     "disabled": Look("mute", "ring", "Disabled"),
     "superseded": Look("mute", "square", "Superseded"),

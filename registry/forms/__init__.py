@@ -12,10 +12,10 @@ from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right, Risk
 
-from .genome import PROFILES
-from .genome.reading import MAX_BYTES
-from .lifecycle import InstanceState, VersionState
-from .models import (
+from ..genome import PROFILES
+from ..genome.reading import MAX_BYTES
+from ..lifecycle import InstanceState, VersionState
+from ..models import (
     MAX_PROMPT_BYTES,
     AgentTemplate,
     AgentVersion,
@@ -24,8 +24,8 @@ from .models import (
     RoleDefinition,
     TableImport,
 )
-from .protocol import sheet
-from .protocol.a2a import BINDINGS, Interface
+from ..protocol import sheet
+from ..protocol.a2a import BINDINGS, Interface
 
 
 class ReasonForm(forms.Form):
@@ -356,18 +356,6 @@ class SlotForm(ReasonForm):
             ("role", RoleDefinition.objects.order_by("slug")),
         ):
             self.fields[name].queryset = visible(rows, self.actor, Right.READ_DIRECTORY)  # type: ignore[attr-defined]
-
-
-class RoleForm(ReasonForm):
-    name = forms.CharField(max_length=160)
-    slug = forms.SlugField(max_length=80)
-    purpose = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
-    tier = forms.IntegerField(min_value=0, max_value=5, initial=2, label="Autonomy tier")
-    risk = forms.ChoiceField(choices=Risk, initial=Risk.MEDIUM)
-    cost_center = forms.CharField(max_length=80, required=False, label="Cost centre")
-
-    def clean_risk(self) -> Risk:
-        return Risk(self.cleaned_data["risk"])
 
 
 class EnvironmentForm(ReasonForm):

@@ -12,9 +12,9 @@ from django.urls import reverse
 from arm import clock
 from arm.models import TenantRow
 
-from .lifecycle import LIVE, RunState, Trigger
-from .scoring import Category, Outcome, Severity, stored_suite
-from .scoring import Suite as Document
+from ..lifecycle import LIVE, RunState, Trigger
+from ..scoring import Category, Outcome, Severity, stored_suite
+from ..scoring import Suite as Document
 
 EXCERPT = 2000
 """Characters of an answer that are kept to be read; its digest covers all of it."""
@@ -41,6 +41,12 @@ class Suite(TenantRow):
     name = models.CharField(max_length=200)
     purpose = models.TextField(blank=True)
     category = models.CharField(max_length=10, choices=Category)
+    capability = models.CharField(
+        max_length=80,
+        blank=True,
+        db_index=True,
+        help_text="Which capability it measures; beside what it asks, and outside its digest.",
+    )
     created_at = models.DateTimeField(default=clock.now, editable=False)
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
 

@@ -1,0 +1,26 @@
+"""Suites, what they are assigned to, where agents answer, runs and their results, and certifications."""
+
+from .certifications import Certification, CertificationType
+from .suites import (
+    EXCERPT,
+    AllowedHost,
+    Assignment,
+    Endpoint,
+    Result,
+    Run,
+    Suite,
+    SuiteVersion,
+)
+
+__all__ = [
+    "EXCERPT",
+    "AllowedHost",
+    "Assignment",
+    "Certification",
+    "CertificationType",
+    "Endpoint",
+    "Result",
+    "Run",
+    "Suite",
+    "SuiteVersion",
+]

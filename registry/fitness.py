@@ -1,0 +1,284 @@
+"""Whether a version is fit for a role: what the role asks, and who knows what a version can do. Gates:
+settings.ROLE_GATES.
+
+Where capabilities and certifications come from is a question to the apps above (settings.CAPABILITIES and
+settings.CERTIFICATIONS); where nobody answers, nothing is held, and what a role asks for is missing.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
+from typing import Any, Protocol
+
+from django.conf import settings
+
+from arm.errors import Invalid
+from arm.ports import implementation, implementations
+from arm.rights import Right, Risk
+from evidence.lifecycle import ArtefactKind, ArtefactState
+
+from . import genome
+from .gates import Verdict
+from .lifecycle import VersionState
+from .models import (
+    AgentInstance,
+    AgentVersion,
+    DeploymentSlot,
+    DirectoryRules,
+    Environment,
+    RoleDefinition,
+    VersionEvidence,
+)
+from .staffing import Certified, shown
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What was measured of a capability on exactly this genome: `percent` with one place, by what, when."""
+
+    percent: Decimal
+    measured_by: str
+    at: datetime
+    url: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The newest certification of a type on exactly this genome."""
+
+    standing: Certified
+    valid_until: datetime
+    url: str = ""
+
+
+class Capabilities(Protocol):
+    """Port (settings.CAPABILITIES): what a version has been measured to be capable of."""
+
+    def of(self, version: AgentVersion) -> Mapping[str, Score]:
+        """By the capability's name; what was never measured on this genome is absent."""
+        ...
+
+    def mend(self, version: AgentVersion, capability: str) -> str:
+        """The page where the capability can be measured."""
+        ...
+
+
+class Certifications(Protocol):
+    """Port (settings.CERTIFICATIONS): which certifications a version holds or held."""
+
+    def of(self, version: AgentVersion) -> Mapping[str, Held]:
+        """By the slug of its type; a valid one before one that no longer counts."""
+        ...
+
+    def mend(self, version: AgentVersion, certification: str) -> str:
+        """The page where it can be issued."""
+        ...
+
+
+class RoleGate(Protocol):
+    """One question about a version for a role in an environment (settings.ROLE_GATES)."""
+
+    def check(
+        self, role: RoleDefinition, environment: Environment, version: AgentVersion
+    ) -> Sequence[Verdict]:
+        """A verdict for each thing that the role asks, so that a refusal names every missing one."""
+        ...
+
+
+class _Unknown:
+    """Where no app answers."""
+
+    def of(self, version: AgentVersion) -> Mapping[str, Any]:
+        return {}
+
+    def mend(self, version: AgentVersion, name: str) -> str:
+        return ""
+
+
+def capabilities() -> Capabilities:
+    port: Capabilities = implementation("CAPABILITIES") if settings.CAPABILITIES else _Unknown()
+    return port
+
+
+def certifications() -> Certifications:
+    port: Certifications = implementation("CERTIFICATIONS") if settings.CERTIFICATIONS else _Unknown()
+    return port
+
+
+def for_role(role: RoleDefinition, environment: Environment, version: AgentVersion) -> list[Verdict]:
+    """Every gate's every answer; all of them are asked."""
+    gates: Sequence[RoleGate] = implementations("ROLE_GATES")
+    return [verdict for gate in gates for verdict in gate.check(role, environment, version)]
+
+
+def lacking(verdicts: Iterable[Verdict]) -> list[Verdict]:
+    return [verdict for verdict in verdicts if not verdict.passed]
+
+
+class CapabilitiesReached:
+    """Every capability that the role requires was measured on this genome, at its threshold or above."""
+
+    def check(
+        self, role: RoleDefinition, environment: Environment, version: AgentVersion
+    ) -> Sequence[Verdict]:
+        if not role.capabilities:
+            return []
+        port = capabilities()
+        scores = port.of(version)
+        return [
+            self._verdict(name, least, scores.get(name), port.mend(version, name))
+            for name, least in sorted(role.needs.items())
+        ]
+
+    def _verdict(self, name: str, least: int, score: Score | None, mend: str) -> Verdict:
+        gate, right = f"capability {name}", Right.RUN_EVALUATION.value
+        if score is None:
+            said = f"Capability {name}: never measured on this genome, {least} % needed."
+            return Verdict(gate, False, said, mend, right)
+        said = f"Capability {name}: {shown(score.percent)} % by {score.measured_by}, {least} % needed."
+        passed = score.percent >= least
+        return Verdict(gate, passed, said, "" if passed else mend, "" if passed else right)
+
+
+class CertificationsValid:
+    """Every certification that the role requires is held by this genome, and neither expired nor revoked."""
+
+    said = {
+        Certified.PLANNED: "not valid yet",
+        Certified.EXPIRED: "expired",
+        Certified.REVOKED: "revoked",
+    }
+
+    def check(
+        self, role: RoleDefinition, environment: Environment, version: AgentVersion
+    ) -> Sequence[Verdict]:
+        if not role.certifications:
+            return []
+        port = certifications()
+        held = port.of(version)
+        return [
+            self._verdict(slug, held.get(slug), port.mend(version, slug))
+            for slug in sorted(role.certifications)
+        ]
+
+    def _verdict(self, slug: str, held: Held | None, mend: str) -> Verdict:
+        gate, right = f"certification {slug}", Right.APPROVE_VERSION.value
+        if held is None:
+            return Verdict(gate, False, f"Certification {slug} is missing on this genome.", mend, right)
+        if held.standing is not Certified.VALID:
+            when = f" on {held.valid_until:%Y-%m-%d}" if held.standing is Certified.EXPIRED else ""
+            return Verdict(
+                gate, False, f"Certification {slug} is {self.said[held.standing]}{when}.", mend, right
+            )
+        return Verdict(gate, True, f"Certification {slug} is valid until {held.valid_until:%Y-%m-%d}.")
+
+
+class WithinRole:
+    """The agent's risk class and the autonomy that its genome allows are not above the role's."""
+
+    def check(
+        self, role: RoleDefinition, environment: Environment, version: AgentVersion
+    ) -> Sequence[Verdict]:
+        order = list(Risk)
+        risk, limit = Risk(version.template.risk), Risk(role.risk)
+        within = order.index(risk) <= order.index(limit)
+        found = [
+            Verdict(
+                "risk class",
+                within,
+                f"{version.template} is of {risk.label.lower()} risk; the role takes {limit.label.lower()} at most.",
+                "" if within else version.template.get_absolute_url(),
+            )
+        ]
+        tier = _tier(version)
+        if tier is not None:
+            said = f"The genome allows autonomy tier {tier}; the role's is {role.tier}."
+            fits = tier <= role.tier
+            found.append(
+                Verdict("autonomy tier", fits, said, "" if fits else version.get_absolute_url() + "#genome")
+            )
+        return found
+
+
+def _tier(version: AgentVersion) -> int | None:
+    """The highest tier that the genome allows itself; None where it says nothing or cannot be read."""
+    try:
+        document = genome.read(bytes(version.genome.content), media_type="application/json").document
+    except Invalid:
+        return None
+    held = document.get("behavior")
+    tier = held.get("autonomy_tier_max") if isinstance(held, dict) else None
+    return tier if isinstance(tier, int) else None
+
+
+class EvidenceVerified:
+    """In production, and for risk high or critical, where the tenant asks for it: the version's Agent Card is signed
+    and has been verified."""
+
+    def check(
+        self, role: RoleDefinition, environment: Environment, version: AgentVersion
+    ) -> Sequence[Verdict]:
+        risky = {role.risk, version.template.risk} & {Risk.HIGH, Risk.CRITICAL}
+        if not environment.production and not risky:
+            return []
+        if not DirectoryRules.objects.asks_evidence(version.tenant_id):
+            return []
+        why = f"{environment} is production" if environment.production else "the risk is high"
+        verified = VersionEvidence.objects.filter(
+            version=version, kind=ArtefactKind.AGENT_CARD, artefact__state=ArtefactState.VERIFIED
+        ).exists()
+        if verified:
+            return [Verdict("evidence", True, "Its Agent Card is verified.")]
+        said = f"It has no verified Agent Card, which it takes because {why}."
+        mend = f"{version.get_absolute_url()}#evidence"
+        return [Verdict("evidence", False, said, mend, Right.ISSUE_EVIDENCE.value)]
+
+
+class CardBegun:
+    """Candidate → Approved (settings.PROMOTION_GATES), where the tenant asks for evidence: an Agent Card of the version is
+    made, and its signing has at least begun."""
+
+    name = "agent card begun"
+
+    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
+        asked = to is VersionState.APPROVED and DirectoryRules.objects.asks_evidence(version.tenant_id)
+        if not asked:
+            return Verdict(
+                self.name, True, "Asked before Approved where evidence is required.", applies=False
+            )
+        cards = VersionEvidence.objects.filter(version=version, kind=ArtefactKind.AGENT_CARD)
+        if cards.filter(artefact__problem="").exists():
+            return Verdict(self.name, True, "Its Agent Card is made, and its signing has begun.")
+        said = "Making its Agent Card has failed." if cards.exists() else "No Agent Card of it was issued."
+        mend = f"{version.get_absolute_url()}#evidence"
+        return Verdict(self.name, False, said, mend, Right.ISSUE_EVIDENCE.value)
+
+
+class FitsItsRole:
+    """Before a binding (settings.BINDING_GATES): the version is fit for the slot's role."""
+
+    name = "fit for the role"
+
+    def check(self, slot: DeploymentSlot, version: AgentVersion) -> Verdict:
+        missing = lacking(for_role(slot.role, slot.environment, version))
+        if not missing:
+            return Verdict(self.name, True, f"{version} has what the role {slot.role} asks.")
+        said = " ".join(verdict.reason for verdict in missing)
+        first = next((verdict for verdict in missing if verdict.mend), missing[0])
+        return Verdict(self.name, False, said, first.mend, first.right)
+
+
+class InstanceFitsItsRole:
+    """Before Active (settings.ACTIVATION_GATES): the instance's version is fit for the role that it was given."""
+
+    name = "fit for the role"
+
+    def check(self, instance: AgentInstance) -> Verdict:
+        if instance.role is None:
+            return Verdict(self.name, True, "It was given no role.", applies=False)
+        missing = lacking(for_role(instance.role, instance.environment, instance.version))
+        if not missing:
+            return Verdict(self.name, True, f"It has what the role {instance.role} asks.")
+        said = " ".join(verdict.reason for verdict in missing)
+        return Verdict(self.name, False, said, instance.role.get_absolute_url())

@@ -1,0 +1,121 @@
+"""Who answers for an agent after its owner: successors in order, and what happens when somebody leaves."""
+
+from collections.abc import Sequence
+from typing import Any, Final
+from uuid import UUID
+
+from django.db import transaction
+
+from arm import changes, clock, tasks
+from arm.errors import Invalid, Problem
+from arm.models import Membership, User
+from arm.permissions import require
+from arm.rights import Right
+
+from ..models import AgentTemplate, Ownership, Successor
+from .asking import require_reason
+
+MOST: Final = 20
+
+
+@transaction.atomic
+def set_successors(
+    *, template: AgentTemplate, successors: Sequence[User], actor: User, reason: str
+) -> AgentTemplate:
+    """Exactly these people answer for the agent when one of its owners leaves, the first of them first; nobody, if empty.
+
+    Invalid with a pointer for each who is named twice, or is no member of the tenant.
+    """
+    require(actor, Right.MANAGE_DIRECTORY, template)
+    require_reason(reason)
+    template = AgentTemplate.objects.select_for_update().get(pk=template.pk)
+    if wrong := _problems(template, successors):
+        raise Invalid("These people cannot succeed.", wrong)
+    held = list(Successor.objects.filter(template=template, until=None).select_related("user"))
+    before = [row.user.username for row in held]
+    after = [person.username for person in successors]
+    if before == after:
+        return template
+    Successor.objects.filter(pk__in=[row.pk for row in held]).update(until=clock.now())
+    Successor.objects.bulk_create(
+        Successor(tenant_id=template.tenant_id, template=template, user=person, position=place)
+        for place, person in enumerate(successors, 1)
+    )
+    changes.record(
+        actor,
+        "registry.template.successors_set",
+        template,
+        before={"successors": before},
+        after={"successors": after},
+        reason=reason,
+    )
+    return template
+
+
+@transaction.atomic
+def pass_on(*, member: Membership, actor: User, reason: str) -> list[AgentTemplate]:
+    """What a person who leaves the tenant has answered for passes to the next successor; returns what nobody answers for
+    now. Called in the transaction of the leaving, which was allowed already: it asks no right of its own."""
+    who = member.user
+    Successor.objects.filter(tenant=member.tenant_id, user=who, until=None).update(until=clock.now())
+    held = Ownership.objects.filter(tenant=member.tenant_id, user=who, until=None)
+    keys = list(held.order_by("template_id").values_list("template", flat=True))
+    templates = AgentTemplate.objects.select_for_update().filter(pk__in=keys).order_by("pk")
+    return [row for row in templates if not _succeed(row, who, actor, reason)]
+
+
+def _succeed(template: AgentTemplate, leaver: User, actor: User, reason: str) -> bool:
+    """End the leaver's ownership and give it to the next in order. Whether somebody answers for the agent then."""
+    now = clock.now()
+    before = _owners(template)
+    Ownership.objects.filter(template=template, user=leaver, until=None).update(until=now)
+    owning = Ownership.objects.filter(template=template, until=None)
+    ready = _members(template, Successor.objects.filter(template=template, until=None).values("user"))
+    line = Successor.objects.filter(template=template, until=None, user__in=ready)
+    heir = line.exclude(user__in=owning.values("user")).select_related("user").order_by("position").first()
+    if heir is not None:
+        Successor.objects.filter(pk=heir.pk).update(until=now)
+        Ownership.objects.create(tenant_id=template.tenant_id, template=template, user=heir.user, since=now)
+    after = _owners(template)
+    record = changes.record(
+        actor,
+        "registry.template.succeeded" if after else "registry.template.orphaned",
+        template,
+        before={"owners": before},
+        after={"owners": after, "left": leaver.username, "heir": heir.user.username if heir else ""},
+        reason=reason,
+    )
+    tasks.announce(
+        record.verb, tenant_id=template.tenant_id, template_id=str(template.pk), change_id=str(record.pk)
+    )
+    return bool(after)
+
+
+def _owners(template: AgentTemplate) -> list[str]:
+    rows = Ownership.objects.filter(template=template, until=None)
+    return sorted(rows.values_list("user__username", flat=True))
+
+
+def _members(template: AgentTemplate, people: Any) -> list[UUID]:
+    """Those of these people who can answer for something here: members, with an open account."""
+    rows = Membership.objects.filter(
+        tenant=template.tenant_id, active=True, user__in=people, user__is_active=True
+    )
+    return list(rows.values_list("user", flat=True))
+
+
+def _problems(template: AgentTemplate, people: Sequence[User]) -> list[Problem]:
+    found = [_problem(MOST, "max_length", f"At most {MOST} successors.")] if len(people) > MOST else []
+    members = set(_members(template, [person.pk for person in people]))
+    seen: set[UUID] = set()
+    for place, person in enumerate(people):
+        if person.pk in seen:
+            found.append(_problem(place, "unique", f"{person} is named twice."))
+        elif person.pk not in members or person.kind != User.Kind.PERSON:
+            found.append(_problem(place, "member", f"{person} is no person who works here."))
+        seen.add(person.pk)
+    return found
+
+
+def _problem(place: int, code: str, message: str) -> Problem:
+    return Problem(pointer=f"/successors/{place}", code=code, message=message)
