@@ -38,6 +38,7 @@ class Navigation:
         Entry("Directory", "Agents", "registry:template_list", Right.READ_DIRECTORY, "templates"),
         Entry("Directory", "Versions", "registry:version_list", Right.READ_DIRECTORY, "versions"),
         Entry("Directory", "Instances", "registry:instance_list", Right.READ_DIRECTORY, "instances"),
+        Entry("Directory", "Bulk actions", "registry:bulk_list", Right.READ_DIRECTORY, "directory"),
         Entry("Directory", "Fleet at a time", "registry:fleet_at", Right.READ_DIRECTORY, "changes"),
         Entry("Directory", "Who uses what", "registry:uses_list", Right.READ_DIRECTORY, "search"),
         Entry("Releases", "Slots", "registry:slot_list", Right.READ_DIRECTORY, "directory"),

@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from arm.ids import converter
 from registry import views
 
-for prefix in ("tpl", "ver", "ins", "env", "prov", "slt"):
+for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "blk"):
     register_converter(converter(prefix), prefix)
 
 app_name = "registry"
@@ -31,6 +31,9 @@ urlpatterns = [
     path("evidence/<evd:pk>/retry/", views.RetryEvidence.as_view(), name="evidence_retry"),
     path("evidence/<evd:pk>/<slug:kind>/", views.EvidenceFile.as_view(), name="evidence_file"),
     path("profiles/", views.ProfileSettings.as_view(), name="profiles"),
+    path("bulk/", views.BulkList.as_view(), name="bulk_list"),
+    path("bulk/new/", views.BulkChoose.as_view(), name="bulk_new"),
+    path("bulk/<blk:pk>/", views.BulkDetail.as_view(), name="bulk_detail"),
     path("uses/", views.UsesList.as_view(), name="uses_list"),
     path("fleet/", views.FleetAt.as_view(), name="fleet_at"),
     path("fleet/changed/", views.FleetChanged.as_view(), name="fleet_changed"),

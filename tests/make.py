@@ -42,6 +42,7 @@ from registry.models import (
     AgentInstance,
     AgentTemplate,
     AgentVersion,
+    BulkRun,
     DeploymentSlot,
     Environment,
     Genome,
@@ -261,6 +262,15 @@ def instance(**kw: Any) -> AgentInstance:
         tenant=build.tenant, instance=row, version=build, state=row.state, since=now, known_from=now
     )
     return row
+
+
+def bulk(of: Any, actor: User) -> BulkRun:
+    """An act on one row that waits to be previewed."""
+    run = BulkRun.objects.create(
+        tenant=of.tenant, actor=actor, action="add_tag", params={"tag": "x"}, total=1
+    )
+    run.rows.create(tenant=of.tenant, target_id=of.pk, label=str(of), url=of.get_absolute_url())
+    return run
 
 
 def role(slug: str = "", **kw: Any) -> RoleDefinition:
@@ -791,6 +801,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         cap(running),
         rate(tenant=tenant),
         card(running.version),
+        bulk(running.template, everyone),
         *evaluations(running.version),
         *of_a_provider(running),
     ]

@@ -11,6 +11,7 @@ from .agents import (
     TemplateUserGrant,
     VersionParent,
 )
+from .bulk import BulkRow, BulkRun
 from .evidence import VersionEvidence
 from .history import Observation
 from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
@@ -30,6 +31,8 @@ __all__ = [
     "AgentInstance",
     "AgentTemplate",
     "AgentVersion",
+    "BulkRow",
+    "BulkRun",
     "Dependency",
     "DeploymentSlot",
     "DirectoryRules",

@@ -1,5 +1,6 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
+from .bulk import people_of, rows_of_list
 from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, current_card, published_card
 from .evidence import (
     RIGHT_TO_MAKE,
@@ -81,6 +82,7 @@ __all__ = [
     "newest_of_each",
     "owners",
     "past_page",
+    "people_of",
     "place_page",
     "predecessor",
     "provider_counts",
@@ -88,6 +90,7 @@ __all__ = [
     "reach_of",
     "releases_of",
     "right_to_take",
+    "rows_of_list",
     "seen_then",
     "slot_page",
     "stored_document",

@@ -1,6 +1,7 @@
 """Every write of the directory: one function per verb."""
 
 from .asking import Duplicate
+from .bulk import BULK_ACTIONS, apply_bulk, preview_bulk, work_off_bulk
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .genomes import ReadGenome, read_genome, store_prompt
 from .history import tell_past
@@ -33,10 +34,12 @@ from .versions import (
 )
 
 __all__ = [
+    "BULK_ACTIONS",
     "ApprovalNeeded",
     "Duplicate",
     "ImportedVersion",
     "ReadGenome",
+    "apply_bulk",
     "bind_slot",
     "create_environment",
     "create_project",
@@ -54,6 +57,7 @@ __all__ = [
     "issue_workload_token",
     "move_instance",
     "move_version",
+    "preview_bulk",
     "provision_instance",
     "publish_a2a_card",
     "read_genome",
@@ -68,4 +72,5 @@ __all__ = [
     "store_prompt",
     "tell_past",
     "update_template",
+    "work_off_bulk",
 ]

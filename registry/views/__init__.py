@@ -1,5 +1,6 @@
 """The console's pages of the directory."""
 
+from registry.views.bulk import BulkChoose, BulkDetail, BulkList
 from registry.views.evidence import (
     EvidenceDetail,
     EvidenceFile,
@@ -57,6 +58,9 @@ from registry.views.versions import (
 
 __all__ = [
     "BindSlot",
+    "BulkChoose",
+    "BulkDetail",
+    "BulkList",
     "EnvironmentCreate",
     "EnvironmentDetail",
     "EnvironmentList",

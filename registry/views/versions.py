@@ -19,6 +19,7 @@ from registry import forms, genome, queries, services
 from registry.filters import VersionFilter
 from registry.lifecycle import VERSION_MOVES, VersionState
 from registry.models import AgentVersion
+from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 from registry.views.cursors import CursorList
 
@@ -44,7 +45,7 @@ class VersionList(CursorList):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may = may_anywhere(self.request, Right.CREATE_VERSION)
-        return super().get_context_data(may_create=may, **kwargs)
+        return super().get_context_data(may_create=may, bulk=acts_on(self.request, AgentVersion), **kwargs)
 
 
 class VersionDetail(Scoped, DetailView[AgentVersion]):
