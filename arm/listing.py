@@ -19,7 +19,7 @@ from django.utils.datastructures import MultiValueDict
 from arm import ids
 from arm.errors import Problem
 from arm.models import DefaultView, SavedView, Tenant, User
-from arm.panels import rights_of_visitor
+from arm.panels import Hit, rights_of_visitor
 from arm.permissions import held_anywhere, visible
 from arm.ports import implementations
 from arm.rights import Right
@@ -246,3 +246,15 @@ def menu(request: HttpRequest, name: str) -> Menu | None:
 def address_of(view: SavedView) -> str:
     """Where the view opens; "" where its list is no more."""
     return view.get_absolute_url() if view.list_name in listings() else ""
+
+
+class SearchViews:
+    """Saved views by name."""
+
+    def find(self, request: HttpRequest, text: str) -> list[Hit]:
+        rows = seen_views(request.user, rights_of_visitor(request)).filter(name__icontains=text)
+        return [
+            Hit(view.name, "View", address_of(view), listings()[view.list_name].label)
+            for view in rows[:20]
+            if view.list_name in listings()
+        ]

@@ -10,8 +10,8 @@ from django.urls import reverse
 
 from arm.ids import decode
 from arm.models import Tenant, TenantRow
-from arm.panels import Entry, Hit, Panel, rights_of_visitor
-from arm.permissions import held_on, visible
+from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
+from arm.permissions import held_on
 from arm.rights import Right
 from evidence.lifecycle import ArtefactKind
 from evidence.sections import PackFile
@@ -35,16 +35,18 @@ class Navigation:
     """The directory's pages."""
 
     entries = (
-        Entry("Directory", "Agents", "registry:template_list", Right.READ_DIRECTORY, "templates"),
-        Entry("Directory", "Versions", "registry:version_list", Right.READ_DIRECTORY, "versions"),
-        Entry("Directory", "Instances", "registry:instance_list", Right.READ_DIRECTORY, "instances"),
-        Entry("Directory", "Bulk actions", "registry:bulk_list", Right.READ_DIRECTORY, "directory"),
+        Entry("Directory", "Agents", "registry:template_list", Right.READ_DIRECTORY, "templates", "a"),
+        Entry("Directory", "Versions", "registry:version_list", Right.READ_DIRECTORY, "versions", "v"),
+        Entry("Directory", "Instances", "registry:instance_list", Right.READ_DIRECTORY, "instances", "i"),
+        Entry("Directory", "Bulk actions", "registry:bulk_list", Right.READ_DIRECTORY, "directory", "b"),
         Entry("Directory", "Fleet at a time", "registry:fleet_at", Right.READ_DIRECTORY, "changes"),
         Entry("Directory", "Who uses what", "registry:uses_list", Right.READ_DIRECTORY, "search"),
-        Entry("Releases", "Slots", "registry:slot_list", Right.READ_DIRECTORY, "directory"),
+        Entry("Releases", "Slots", "registry:slot_list", Right.READ_DIRECTORY, "directory", "s"),
         Entry("Releases", "Roles", "registry:role_list", Right.READ_DIRECTORY, "people"),
-        Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),
-        Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
+        Entry(
+            "Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments", "e"
+        ),
+        Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers", "o"),
         Entry("Governance", "Cards and packs", "registry:evidence_list", Right.READ_EVIDENCE, "versions"),
         Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
@@ -151,7 +153,7 @@ class SearchAgents:
     """Agents by name, short name or identifier."""
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
-        rows = visible(AgentTemplate.objects.order_by("name"), request.user, Right.READ_DIRECTORY)
+        rows = seen_by_visitor(AgentTemplate.objects.order_by("name"), request, Right.READ_DIRECTORY)
         wanted = _named(AgentTemplate, text) or Q(name__icontains=text) | Q(slug__icontains=text)
         return [
             Hit(row.name, "Agent", row.get_absolute_url(), f"{row.get_risk_display()} risk")
@@ -163,7 +165,7 @@ class SearchVersions:
     """Versions by identifier, by label, or by the first figures of their genome's digest."""
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
-        rows = visible(AgentVersion.objects.for_list(), request.user, Right.READ_DIRECTORY)
+        rows = seen_by_visitor(AgentVersion.objects.for_list(), request, Right.READ_DIRECTORY)
         wanted = _named(AgentVersion, text) or _digest(text) or Q(label=text)
         return [
             Hit(
@@ -180,7 +182,7 @@ class SearchInstances:
     """Instances by name or identifier."""
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
-        rows = visible(AgentInstance.objects.for_list(), request.user, Right.READ_DIRECTORY)
+        rows = seen_by_visitor(AgentInstance.objects.for_list(), request, Right.READ_DIRECTORY)
         wanted = _named(AgentInstance, text) or Q(name__icontains=text)
         return [
             Hit(
@@ -206,7 +208,7 @@ class SearchPlaces:
             (DeploymentSlot, "Slot", slots, Q(role__name__icontains=text) | Q(role__slug__icontains=text)),
         )
         for model, kind, rows, wanted in nouns:
-            seen = visible(rows, request.user, Right.READ_DIRECTORY)
+            seen = seen_by_visitor(rows, request, Right.READ_DIRECTORY)
             found += [
                 Hit(str(row), kind, row.get_absolute_url())
                 for row in seen.filter(_named(model, text) or wanted)[:FOUND]
