@@ -4,9 +4,10 @@ from collections.abc import Iterable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.datastructures import MultiValueDict
 
 from arm.ids import decode
 from arm.models import Tenant, TenantRow
@@ -17,6 +18,7 @@ from evidence.lifecycle import ArtefactKind
 from evidence.sections import PackFile
 
 from . import queries
+from .filters import TemplateFilter, having_words
 from .lifecycle import InstanceState
 from .models import (
     AgentInstance,
@@ -150,14 +152,15 @@ class VersionPack:
 
 
 class SearchAgents:
-    """Agents by name, short name or identifier."""
+    """Agents by what the list of agents searches, those whose name begins so first."""
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
-        rows = seen_by_visitor(AgentTemplate.objects.order_by("name"), request, Right.READ_DIRECTORY)
-        wanted = _named(AgentTemplate, text) or Q(name__icontains=text) | Q(slug__icontains=text)
+        rows = seen_by_visitor(AgentTemplate.objects.all(), request, Right.READ_DIRECTORY)
+        found = TemplateFilter(MultiValueDict({"q": [text]}), queryset=rows, request=request).qs
+        begins = Case(When(Q(name__istartswith=text) | Q(slug__istartswith=text), then=0), default=1)
         return [
             Hit(row.name, "Agent", row.get_absolute_url(), f"{row.get_risk_display()} risk")
-            for row in rows.filter(wanted)[:FOUND]
+            for row in found.order_by(begins, "name", "pk")[:FOUND]
         ]
 
 
@@ -183,7 +186,8 @@ class SearchInstances:
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
         rows = seen_by_visitor(AgentInstance.objects.for_list(), request, Right.READ_DIRECTORY)
-        wanted = _named(AgentInstance, text) or Q(name__icontains=text)
+        named = _named(AgentInstance, text)
+        rows = rows.filter(named) if named is not None else having_words(rows, text)
         return [
             Hit(
                 row.name,
@@ -191,7 +195,7 @@ class SearchInstances:
                 row.get_absolute_url(),
                 f"wanted {InstanceState(row.state).label}, {row.environment}",
             )
-            for row in rows.filter(wanted)[:FOUND]
+            for row in rows[:FOUND]
         ]
 
 

@@ -26,6 +26,7 @@ from .places import (
 )
 from .rules import DirectoryRules
 from .slots import DeploymentSlot, RoleDefinition, SlotBinding
+from .words import InstanceWord, begins, words_of
 
 __all__ = [
     "AgentInstance",
@@ -43,6 +44,7 @@ __all__ = [
     "Heartbeat",
     "InstanceInterval",
     "InstanceStatus",
+    "InstanceWord",
     "KeyScope",
     "Observation",
     "Ownership",
@@ -57,4 +59,6 @@ __all__ = [
     "TemplateUserGrant",
     "VersionEvidence",
     "VersionParent",
+    "begins",
+    "words_of",
 ]
