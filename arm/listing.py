@@ -19,8 +19,8 @@ from django.utils.datastructures import MultiValueDict
 from arm import ids
 from arm.errors import Problem
 from arm.models import DefaultView, SavedView, Tenant, User
-from arm.panels import rights_of_visitor
-from arm.permissions import held_anywhere
+from arm.panels import Hit, rights_of_visitor
+from arm.permissions import held_anywhere, visible
 from arm.ports import implementations
 from arm.rights import Right
 
@@ -78,10 +78,16 @@ class Listing:
 
     def problems(self, query: str, asker: Asker) -> list[Problem]:
         """Everything that the list would not understand of this question when this person asks it, by name."""
+        return self._asked(query, self.view.queryset.none(), asker)[1]
+
+    def asked(self, query: str, actor: User, tenant: Tenant) -> tuple[QuerySet[Any], list[Problem]]:
+        """The rows that the list shows this person for the question; none where it has problems."""
+        return self._asked(query, visible(self.view.queryset.all(), actor, self.right), Asker(actor, tenant))
+
+    def _asked(self, query: str, rows: QuerySet[Any], asker: Asker) -> tuple[QuerySet[Any], list[Problem]]:
         kind: type[django_filters.FilterSet] = self.view.filterset_class
-        asked = MultiValueDict(_grouped(query))
         found = self.unknown(query)
-        filters = kind(asked, queryset=self.view.queryset.none(), request=asker)
+        filters = kind(MultiValueDict(_grouped(query)), queryset=rows, request=asker)
         if not filters.is_valid():
             for name, errors in filters.form.errors.get_json_data().items():
                 found += [
@@ -92,7 +98,7 @@ class Listing:
                     )
                     for e in errors
                 ]
-        return found
+        return (rows.none() if found else filters.qs), found
 
     def words(self, query: str) -> list[tuple[str, str]]:
         """The question as (label, values), for people."""
@@ -240,3 +246,15 @@ def menu(request: HttpRequest, name: str) -> Menu | None:
 def address_of(view: SavedView) -> str:
     """Where the view opens; "" where its list is no more."""
     return view.get_absolute_url() if view.list_name in listings() else ""
+
+
+class SearchViews:
+    """Saved views by name."""
+
+    def find(self, request: HttpRequest, text: str) -> list[Hit]:
+        rows = seen_views(request.user, rights_of_visitor(request)).filter(name__icontains=text)
+        return [
+            Hit(view.name, "View", address_of(view), listings()[view.list_name].label)
+            for view in rows[:20]
+            if view.list_name in listings()
+        ]

@@ -69,6 +69,8 @@ class Entry:
     url_name: str
     right: Right
     icon: str = ""
+    key: str = ""
+    """The letter that goes there after g."""
 
 
 @dataclass(slots=True)
@@ -78,6 +80,7 @@ class Link:
     icon: str
     active: bool
     badge: str = ""
+    key: str = ""
 
 
 @dataclass(slots=True)
@@ -99,11 +102,24 @@ class Navigation:
     """The core's own entries."""
 
     entries = (
-        Entry("Fleet", "Fleet", "home", Right.READ_DIRECTORY, "fleet"),
-        Entry("Governance", "Changes", "change_list", Right.READ_AUDIT, "changes"),
+        Entry("Fleet", "Fleet", "home", Right.READ_DIRECTORY, "fleet", "f"),
+        Entry("Governance", "Changes", "change_list", Right.READ_AUDIT, "changes", "c"),
         Entry("Settings", "Admin", "admin:index", Right.READ_DIRECTORY, "settings"),
         Entry("Settings", "People and roles", "member_list", Right.MANAGE_TENANT, "people"),
     )
+
+
+class SearchPages:
+    """Pages of the navigation that the visitor may open, by what they are called."""
+
+    def find(self, request: HttpRequest, text: str) -> list[Hit]:
+        words = text.lower().split()
+        return [
+            Hit(link.label, "Page", link.url, section.label)
+            for section in navigation(request)
+            for link in section.children
+            if all(word in f"{section.label} {link.label}".lower() for word in words)
+        ]
 
 
 def rights_of_visitor(request: HttpRequest) -> frozenset[str]:
@@ -136,7 +152,7 @@ def navigation(request: HttpRequest) -> list[Section]:
                 url = reverse(entry.url_name)
                 active = request.path == url or (url != "/" and request.path.startswith(url))
                 section = sections.setdefault(entry.section, Section(entry.section))
-                section.children.append(Link(entry.label, url, entry.icon, active))
+                section.children.append(Link(entry.label, url, entry.icon, active, key=entry.key))
     # Of two entries that the address begins with (/costs/ and /costs/caps/) only the nearer one is this page's.
     active_links = [link for section in sections.values() for link in section.children if link.active]
     nearest = max((len(link.url) for link in active_links), default=0)

@@ -66,13 +66,16 @@ HOME_PANELS: list[str] = [
     "policy.plugins.StopsInForce",
 ]
 SEARCH: list[str] = [
+    "arm.panels.SearchPages",
     "registry.plugins.SearchAgents",
     "registry.plugins.SearchVersions",
     "registry.plugins.SearchInstances",
     "registry.plugins.SearchPlaces",
     "telemetry.plugins.Search",
+    "policy.plugins.Search",
     "evaluation.plugins.Search",
     "federation.plugins.Search",
+    "arm.listing.SearchViews",
 ]
 PROVIDER_PANELS: list[str] = ["federation.plugins.ClientOfProvider"]
 TEMPLATE_PANELS: list[str] = ["evaluation.plugins.TemplateSuites", "telemetry.plugins.TemplateIncidents"]

@@ -89,7 +89,7 @@ class Navigation:
     """The pages of costs."""
 
     entries = (
-        Entry("Costs", "Spend", "costs:spend", Right.READ_LEDGER, "costs"),
+        Entry("Costs", "Spend", "costs:spend", Right.READ_LEDGER, "costs", "m"),
         Entry("Costs", "Ledger", "costs:ledger", Right.READ_LEDGER, "changes"),
         Entry("Costs", "Caps", "costs:cap_list", Right.READ_LEDGER, "stop"),
         Entry("Costs", "Rate card", "costs:rate_list", Right.READ_LEDGER, "settings"),

@@ -169,7 +169,7 @@ class Navigation:
     """The pages of evaluation."""
 
     entries = (
-        Entry("Evaluations", "Runs", "evaluation:run_list", Right.READ_DIRECTORY, "decisions"),
+        Entry("Evaluations", "Runs", "evaluation:run_list", Right.READ_DIRECTORY, "decisions", "r"),
         Entry("Evaluations", "Suites", "evaluation:suite_list", Right.READ_DIRECTORY, "policies"),
         Entry(
             "Evaluations",

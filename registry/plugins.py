@@ -5,19 +5,21 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
-from django.db.models import Q, QuerySet
+from django.db.models import Case, Q, QuerySet, When
 from django.http import HttpRequest
 from django.urls import reverse
+from django.utils.datastructures import MultiValueDict
 
 from arm.ids import decode
 from arm.models import Membership, Tenant, TenantRow, User
 from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
-from arm.permissions import held_on, visible
+from arm.permissions import held_on
 from arm.rights import Right
 from evidence.lifecycle import ArtefactKind
 from evidence.sections import PackFile
 
 from . import queries, services
+from .filters import TemplateFilter, having_words
 from .lifecycle import InstanceState
 from .models import (
     AgentInstance,
@@ -38,16 +40,19 @@ class Navigation:
     """The directory's pages."""
 
     entries = (
-        Entry("Directory", "Agents", "registry:template_list", Right.READ_DIRECTORY, "templates"),
-        Entry("Directory", "Versions", "registry:version_list", Right.READ_DIRECTORY, "versions"),
-        Entry("Directory", "Instances", "registry:instance_list", Right.READ_DIRECTORY, "instances"),
+        Entry("Directory", "Agents", "registry:template_list", Right.READ_DIRECTORY, "templates", "a"),
+        Entry("Directory", "Versions", "registry:version_list", Right.READ_DIRECTORY, "versions", "v"),
+        Entry("Directory", "Instances", "registry:instance_list", Right.READ_DIRECTORY, "instances", "i"),
+        Entry("Directory", "Bulk actions", "registry:bulk_list", Right.READ_DIRECTORY, "directory", "b"),
         Entry("Directory", "Fleet at a time", "registry:fleet_at", Right.READ_DIRECTORY, "changes"),
         Entry("Directory", "Who uses what", "registry:uses_list", Right.READ_DIRECTORY, "search"),
         Entry("Directory", "Imports", "registry:import_list", Right.READ_DIRECTORY, "plus"),
-        Entry("Releases", "Slots", "registry:slot_list", Right.READ_DIRECTORY, "directory"),
+        Entry("Releases", "Slots", "registry:slot_list", Right.READ_DIRECTORY, "directory", "s"),
         Entry("Releases", "Roles and coverage", "registry:role_list", Right.READ_DIRECTORY, "people"),
-        Entry("Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments"),
-        Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers"),
+        Entry(
+            "Releases", "Environments", "registry:environment_list", Right.READ_DIRECTORY, "environments", "e"
+        ),
+        Entry("Releases", "Providers", "registry:provider_list", Right.READ_DIRECTORY, "providers", "o"),
         Entry("Governance", "Cards and packs", "registry:evidence_list", Right.READ_EVIDENCE, "versions"),
         Entry("Settings", "Signers of cards", "registry:card_key_list", Right.MANAGE_TENANT, "keys"),
         Entry("Governance", "Integrity", "registry:integrity", Right.READ_DIRECTORY, "versions"),
@@ -214,14 +219,15 @@ class VersionPack:
 
 
 class SearchAgents:
-    """Agents by name, short name or identifier."""
+    """Agents by what the list of agents searches, those whose name begins so first."""
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
-        rows = visible(AgentTemplate.objects.order_by("name"), request.user, Right.READ_DIRECTORY)
-        wanted = _named(AgentTemplate, text) or Q(name__icontains=text) | Q(slug__icontains=text)
+        rows = seen_by_visitor(AgentTemplate.objects.all(), request, Right.READ_DIRECTORY)
+        found = TemplateFilter(MultiValueDict({"q": [text]}), queryset=rows, request=request).qs
+        begins = Case(When(Q(name__istartswith=text) | Q(slug__istartswith=text), then=0), default=1)
         return [
             Hit(row.name, "Agent", row.get_absolute_url(), f"{row.get_risk_display()} risk")
-            for row in rows.filter(wanted)[:FOUND]
+            for row in found.order_by(begins, "name", "pk")[:FOUND]
         ]
 
 
@@ -229,7 +235,7 @@ class SearchVersions:
     """Versions by identifier, by label, or by the first figures of their genome's digest."""
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
-        rows = visible(AgentVersion.objects.for_list(), request.user, Right.READ_DIRECTORY)
+        rows = seen_by_visitor(AgentVersion.objects.for_list(), request, Right.READ_DIRECTORY)
         wanted = _named(AgentVersion, text) or _digest(text) or Q(label=text)
         return [
             Hit(
@@ -246,8 +252,9 @@ class SearchInstances:
     """Instances by name or identifier."""
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
-        rows = visible(AgentInstance.objects.for_list(), request.user, Right.READ_DIRECTORY)
-        wanted = _named(AgentInstance, text) or Q(name__icontains=text)
+        rows = seen_by_visitor(AgentInstance.objects.for_list(), request, Right.READ_DIRECTORY)
+        named = _named(AgentInstance, text)
+        rows = rows.filter(named) if named is not None else having_words(rows, text)
         return [
             Hit(
                 row.name,
@@ -255,7 +262,7 @@ class SearchInstances:
                 row.get_absolute_url(),
                 f"wanted {InstanceState(row.state).label}, {row.environment}",
             )
-            for row in rows.filter(wanted)[:FOUND]
+            for row in rows[:FOUND]
         ]
 
 
@@ -272,7 +279,7 @@ class SearchPlaces:
             (DeploymentSlot, "Slot", slots, Q(role__name__icontains=text) | Q(role__slug__icontains=text)),
         )
         for model, kind, rows, wanted in nouns:
-            seen = visible(rows, request.user, Right.READ_DIRECTORY)
+            seen = seen_by_visitor(rows, request, Right.READ_DIRECTORY)
             found += [
                 Hit(str(row), kind, row.get_absolute_url())
                 for row in seen.filter(_named(model, text) or wanted)[:FOUND]

@@ -104,3 +104,9 @@ def sweep_overdue(**_: Any) -> int:
 def tell_overdue(*, tenant_id: UUID, **_: Any) -> int:
     """Tell of deprecated versions that slots still bind past their due date."""
     return services.tell_overdue(tenant_id=tenant_id)
+
+
+@tasks.in_steps
+def work_off_bulk(*, tenant_id: UUID, run_id: str) -> None:
+    """Preview or apply the rows of a large act that wait."""
+    services.work_off_bulk(tenant_id=tenant_id, run_id=UUID(run_id))

@@ -5,7 +5,7 @@ from django.urls import path, register_converter
 from arm.ids import converter
 from registry import views
 
-for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks", "tim", "thg", "rol", "ras"):
+for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks", "tim", "thg", "rol", "ras", "blk"):
     register_converter(converter(prefix), prefix)
 
 app_name = "registry"
@@ -48,6 +48,9 @@ urlpatterns = [
     path("imports/<tim:pk>/report.csv", views.TableReport.as_view(), name="import_report"),
     path("imports/<tim:pk>/apply/", views.ApplyTable.as_view(), name="import_apply"),
     path("imports/<tim:pk>/cancel/", views.CancelTable.as_view(), name="import_cancel"),
+    path("bulk/", views.BulkList.as_view(), name="bulk_list"),
+    path("bulk/new/", views.BulkChoose.as_view(), name="bulk_new"),
+    path("bulk/<blk:pk>/", views.BulkDetail.as_view(), name="bulk_detail"),
     path("uses/", views.UsesList.as_view(), name="uses_list"),
     path("uses/<thg:pk>/", views.UsesDetail.as_view(), name="uses_detail"),
     path("fleet/", views.FleetAt.as_view(), name="fleet_at"),

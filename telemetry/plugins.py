@@ -99,8 +99,8 @@ class Navigation:
     """Telemetry's entries."""
 
     entries = (
-        Entry("Fleet", "Incidents", "telemetry:incident_list", Right.READ_INCIDENTS, "incidents"),
-        Entry("Telemetry", "Events", "telemetry:event_list", Right.READ_TELEMETRY, "telemetry"),
+        Entry("Fleet", "Incidents", "telemetry:incident_list", Right.READ_INCIDENTS, "incidents", "n"),
+        Entry("Telemetry", "Events", "telemetry:event_list", Right.READ_TELEMETRY, "telemetry", "t"),
         Entry("Telemetry", "Quarantine", "telemetry:quarantine_list", Right.READ_TELEMETRY, "quarantine"),
         Entry("Settings", "Ingest keys", "telemetry:key_list", Right.MANAGE_KEYS, "keys"),
     )

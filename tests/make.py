@@ -52,6 +52,7 @@ from registry.models import (
     AgentInstance,
     AgentTemplate,
     AgentVersion,
+    BulkRun,
     CardKeySource,
     DeploymentSlot,
     Environment,
@@ -275,6 +276,15 @@ def instance(**kw: Any) -> AgentInstance:
         tenant=build.tenant, instance=row, version=build, state=row.state, since=now, known_from=now
     )
     return row
+
+
+def bulk(of: Any, actor: User) -> BulkRun:
+    """An act on one row that waits to be previewed."""
+    run = BulkRun.objects.create(
+        tenant=of.tenant, actor=actor, action="add_tag", params={"tag": "x"}, total=1
+    )
+    run.rows.create(tenant=of.tenant, target_id=of.pk, label=str(of), url=of.get_absolute_url())
+    return run
 
 
 def role(slug: str = "", **kw: Any) -> RoleDefinition:
@@ -856,6 +866,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
             plan="c",
             done=1,
         ),
+        bulk(running.template, everyone),
         *evaluations(running.version),
         *of_a_provider(running),
     ]

@@ -63,7 +63,7 @@ class ChangeDetail(Scoped, DetailView[ChangeRecord]):
 
 
 class Search(TemplateView):
-    """Everything the visitor may see whose name, identifier or digest matches."""
+    """Everything the visitor may see whose name, identifier or digest matches; for the palette, the hits alone."""
 
     template_name = "arm/search.html"
 
@@ -71,6 +71,10 @@ class Search(TemplateView):
         text = self.request.GET.get("q", "").replace("\0", "").strip()[:200]
         hits = search(self.request, text) if text else []
         return super().get_context_data(query=text, search_query=text, hits=hits, **kwargs)
+
+    def get_template_names(self) -> list[str]:
+        partial = getattr(self.request, "htmx", False) and not self.request.htmx.boosted  # type: ignore[attr-defined]
+        return ["arm/_palette_hits.html" if partial else self.template_name]
 
 
 class Gallery(TemplateView):

@@ -13,6 +13,7 @@ from .panels import (
     StopsRequested,
 )
 from .past import ApprovalsThen, PolicyThen
+from .search import Search
 from .witness import DecisionsSeen
 
 __all__ = [
@@ -31,6 +32,7 @@ __all__ = [
     "PolicyInForce",
     "PolicyThen",
     "PolicyValidates",
+    "Search",
     "SlotHasPolicy",
     "StopsInForce",
     "StopsRequested",

@@ -26,9 +26,13 @@ from ..models import (
     Environment,
     Genome,
     Heartbeat,
+    InstanceWord,
+    Ownership,
     Provider,
     Thing,
     VersionEvidence,
+    begins,
+    words_of,
 )
 
 
@@ -88,6 +92,24 @@ def _search(**more: Any) -> django_filters.CharFilter:
     return django_filters.CharFilter(method="search", label="Search", max_length=200, **more)
 
 
+def having_words(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+    """The instances whose names have a word that begins as each word of the text; none for a text without words.
+
+    The longest word narrows them by its index, where few have it.
+    """
+    words = words_of(text)
+    if not words:
+        return rows.none()
+    longest = max(words, key=len)
+    few = InstanceWord.objects.few(longest)
+    if few is not None:
+        rows = rows.filter(pk__in=few)
+    for word in words:
+        if few is None or word != longest:
+            rows = rows.filter(name__iregex=begins(word))
+    return rows
+
+
 class SearchSet(django_filters.FilterSet):  # type: ignore[misc]
     """`q` over the texts that `searched` names, and over identifiers with the set's prefix."""
 
@@ -121,7 +143,7 @@ class SearchSet(django_filters.FilterSet):  # type: ignore[misc]
 
 
 class TemplateFilter(SearchSet):
-    searched = ("name", "slug", "description")
+    searched = ("name", "slug", "description", "intended_use")
 
     risk = django_filters.MultipleChoiceFilter(
         choices=Risk.choices, widget=forms.CheckboxSelectMultiple, distinct=False
@@ -142,6 +164,19 @@ class TemplateFilter(SearchSet):
     class Meta:
         model = AgentTemplate
         fields: list[str] = []
+
+    def search(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """By identifier; else every word of the text stands in what describes the agent, its tags or its owners."""
+        if value.startswith("tpl_"):
+            return super().search(rows, name, value)
+        for word in value.split()[:8]:
+            people = Q(user__username__icontains=word) | Q(user__last_name__icontains=word)
+            owned = Ownership.objects.filter(people, until=None).values("template")
+            found = Q(tags__icontains=word) | Q(pk__in=owned)
+            for path in self.searched:
+                found |= Q(**{f"{path}__icontains": word})
+            rows = rows.filter(found)
+        return rows
 
     def newest_is(self, rows: QuerySet[Any], name: str, value: list[str]) -> QuerySet[Any]:
         if not value:
@@ -231,6 +266,12 @@ class InstanceFilter(SearchSet):
     class Meta:
         model = AgentInstance
         fields: list[str] = []
+
+    def search(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """By identifier, or by how words of the name begin; several words must all be there."""
+        if value.startswith("ins_"):
+            return super().search(rows, name, value)
+        return having_words(rows, value)
 
     def using(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return rows.filter(version__in=Dependency.objects.filter(name=value.strip()).values("version"))

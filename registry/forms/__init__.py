@@ -22,9 +22,7 @@ from ..models import (
     Environment,
     Provider,
     RoleDefinition,
-    TableImport,
 )
-from ..protocol import sheet
 from ..protocol.a2a import BINDINGS, Interface
 
 
@@ -407,39 +405,3 @@ class A2ACardForm(ReasonForm):
             if words:
                 found.append(Interface(*words))
         return found
-
-
-class CardKeyForm(ReasonForm):
-    url = forms.CharField(
-        max_length=500, label="Address of the keys", help_text="Exactly as cards name it in “jku”."
-    )
-    internal = forms.BooleanField(
-        required=False,
-        label="Inside our walls",
-        help_text="Its host may have an address that is not public, and speak plain http.",
-    )
-
-
-class TableForm(forms.Form):
-    """A table to be judged; nothing of it is stored before it is applied."""
-
-    kind = forms.ChoiceField(
-        choices=TableImport.Kind.choices, widget=forms.RadioSelect, initial="templates", label="Rows are"
-    )
-    file = forms.FileField(
-        help_text=f"CSV in UTF-8, at most {sheet.MAX_BYTES // 1024 // 1024} MiB and {sheet.MAX_ROWS:,} rows."
-    )
-
-    def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-
-    def clean_kind(self) -> TableImport.Kind:
-        return TableImport.Kind(self.cleaned_data["kind"])
-
-    def clean_file(self) -> Any:
-        upload = self.cleaned_data["file"]
-        if upload.size and upload.size > sheet.MAX_BYTES:
-            raise ValidationError(
-                f"The file has {upload.size:,} bytes; at most {sheet.MAX_BYTES:,} are read."
-            )
-        return upload

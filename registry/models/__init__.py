@@ -13,6 +13,7 @@ from .agents import (
     Thing,
     VersionParent,
 )
+from .bulk import BulkRow, BulkRun
 from .evidence import VersionEvidence
 from .exchange import OUTCOMES, CardKeySource, TableImport
 from .history import Observation
@@ -31,6 +32,7 @@ from .roles import RoleAssignment, RoleDefinition, Successor
 from .rules import DirectoryRules
 from .slots import DeploymentSlot, SlotBinding
 from .spawn import SpawnTerm
+from .words import InstanceWord, begins, words_of
 
 __all__ = [
     "MAX_PROMPT_BYTES",
@@ -38,6 +40,8 @@ __all__ = [
     "AgentInstance",
     "AgentTemplate",
     "AgentVersion",
+    "BulkRow",
+    "BulkRun",
     "CardKeySource",
     "Dependency",
     "DeploymentSlot",
@@ -49,6 +53,7 @@ __all__ = [
     "Heartbeat",
     "InstanceInterval",
     "InstanceStatus",
+    "InstanceWord",
     "IntegrityFinding",
     "IntegritySweep",
     "KeyScope",
@@ -70,4 +75,6 @@ __all__ = [
     "Thing",
     "VersionEvidence",
     "VersionParent",
+    "begins",
+    "words_of",
 ]

@@ -1,5 +1,6 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
+from .bulk import people_of, rows_of_list
 from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, current_card, published_card
 from .evidence import (
     RIGHT_TO_MAKE,
@@ -109,6 +110,7 @@ __all__ = [
     "ownerless",
     "owners",
     "past_page",
+    "people_of",
     "place_page",
     "predecessor",
     "provider_counts",
@@ -119,6 +121,7 @@ __all__ = [
     "role_check",
     "role_page",
     "role_rows",
+    "rows_of_list",
     "seen_then",
     "slot_page",
     "spawn_tree",

@@ -27,6 +27,7 @@ from .instances import (
 from .integrity import begin_sweep, note_tampered, sweep_on
 from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .lineage import name_parents
+from .many import BULK_ACTIONS, apply_bulk, preview_bulk, work_off_bulk
 from .places import (
     create_environment,
     create_project,
@@ -60,6 +61,7 @@ from .versions import (
 )
 
 __all__ = [
+    "BULK_ACTIONS",
     "TASK",
     "ApprovalNeeded",
     "Duplicate",
@@ -70,6 +72,7 @@ __all__ = [
     "ReadGenome",
     "SpawnRefused",
     "Tampered",
+    "apply_bulk",
     "apply_files",
     "apply_table",
     "assign_role",
@@ -103,6 +106,7 @@ __all__ = [
     "next_step",
     "note_tampered",
     "pass_on",
+    "preview_bulk",
     "provision_instance",
     "provision_instances",
     "publish_a2a_card",
@@ -134,4 +138,5 @@ __all__ = [
     "update_role",
     "update_template",
     "wake_stalled_tables",
+    "work_off_bulk",
 ]

@@ -1,5 +1,6 @@
 """The console's pages of the directory."""
 
+from registry.views.bulk import BulkChoose, BulkDetail, BulkList
 from registry.views.card_keys import CardKeyList, EndCardKeys, TrustCardKeys
 from registry.views.evidence import (
     EvidenceDetail,
@@ -83,6 +84,9 @@ __all__ = [
     "AssignRole",
     "AssignmentList",
     "BindSlot",
+    "BulkChoose",
+    "BulkDetail",
+    "BulkList",
     "CancelTable",
     "CardKeyList",
     "EndAssignment",

@@ -9,6 +9,7 @@ from arm.rights import Right
 from arm.views import FilteredList
 from registry import forms, services
 from registry.filters.exchange import CardKeyFilter
+from registry.forms.exchange import CardKeyForm
 from registry.models import CardKeySource
 from registry.views.commands import Command, Create
 
@@ -28,7 +29,7 @@ class CardKeyList(FilteredList):
 
 
 class TrustCardKeys(Create):
-    form_class = forms.CardKeyForm
+    form_class = CardKeyForm
     act_right = Right.MANAGE_TENANT
     view_right = Right.MANAGE_TENANT
     heading, submit = "Believe somebody's signatures", "Believe them"

@@ -16,6 +16,7 @@ from registry import forms, queries, services
 from registry.filters import InstanceFilter
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance
+from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 from registry.views.cursors import CursorList
 
@@ -53,6 +54,7 @@ class InstanceList(CursorList):
         context = super().get_context_data(**kwargs)
         context["rows"] = queries.with_staleness(context["object_list"])
         context["may_create"] = may_anywhere(self.request, Right.PROVISION_INSTANCE)
+        context["bulk"] = acts_on(self.request, AgentInstance)
         return context
 
 

@@ -14,6 +14,7 @@ from arm.rights import Right
 from arm.views import FilteredList, Scoped, export_csv
 from registry import forms, queries, services
 from registry.filters.exchange import TableImportFilter
+from registry.forms.exchange import TableForm
 from registry.models import TableImport
 from registry.protocol import sheet
 from registry.views.commands import Command, Create, actor_of
@@ -39,7 +40,7 @@ class TableImportList(FilteredList):
 
 
 class SendTable(Create):
-    form_class = forms.TableForm
+    form_class = TableForm
     act_right = Right.READ_DIRECTORY
     heading, submit = "Send a table", "Check it"
     template_name = "registry/import_new.html"

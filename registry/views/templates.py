@@ -14,6 +14,7 @@ from registry import forms, queries, services
 from registry.filters import TemplateFilter
 from registry.forms.roles import SuccessorsForm
 from registry.models import AgentTemplate, Ownership
+from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 
 EDITED = frozenset({Right.CREATE_VERSION})
@@ -47,6 +48,7 @@ class TemplateList(FilteredList):
         context = super().get_context_data(**kwargs)
         context["rows"] = queries.template_rows(context["object_list"])
         context["may_create"] = may_anywhere(self.request, Right.CREATE_VERSION)
+        context["bulk"] = acts_on(self.request, AgentTemplate)
         return context
 
 

@@ -20,6 +20,7 @@ from registry.filters import VersionFilter
 from registry.forms.lifecycles import RebindForm
 from registry.lifecycle import VERSION_MOVES, VersionState
 from registry.models import AgentVersion
+from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 from registry.views.cursors import CursorList
 
@@ -45,7 +46,8 @@ class VersionList(CursorList):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         may = may_anywhere(self.request, Right.CREATE_VERSION)
-        context = super().get_context_data(may_create=may, **kwargs)
+        bulk = acts_on(self.request, AgentVersion)
+        context = super().get_context_data(may_create=may, bulk=bulk, **kwargs)
         shown = {row.genome_id for row in context["object_list"]}
         context["tampered"] = queries.tampered_among(shown)
         return context

@@ -4,3 +4,5 @@ import "./copy.js";
 import "./times.js";
 import "./menus.js";
 import "./freshness.js";
+import "./palette.js";
+import "./keyboard.js";

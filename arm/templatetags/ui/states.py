@@ -166,6 +166,11 @@ _OUTCOME = {
     "unreachable": Look("bad", "cross", "Unreachable"),
     "failing": Look("bad", "cross", "Failing"),
     "held": Look("warn", "pause", "Held"),
+    "will": Look("move", "half", "Will change"),
+    "same": Look("mute", "square", "Stays as it is"),
+    "changed": Look("warn", "bang", "Changed meanwhile"),
+    "left": Look("mute", "dashed", "Left out"),
+    "waiting": Look("mute", "clock", "Waiting"),
 }
 
 _COMMAND = {

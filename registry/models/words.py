@@ -1,0 +1,62 @@
+"""The words of instances' names, for a search that an index answers behind the wall.
+
+Row-level security lets no index be used for what is not leakproof, and neither full-text matching (`@@`) nor LIKE is;
+comparisons of text are. A trigger keeps the words (`registry_words`); the application only reads them.
+"""
+
+import re
+from uuid import UUID
+
+from django.db import models
+
+from arm import db
+from arm.models import Tenant
+
+_BETWEEN = re.compile(r"[^0-9a-zà-öø-ÿ]+")
+LAST = "\U0010ffff"
+MOST = 8
+FEW = 1000
+"""So many instances with a word are named by their keys; of more, the newest are soon found by looking at them."""
+
+
+class InstanceWordQuerySet(models.QuerySet["InstanceWord"]):
+    def few(self, word: str) -> list[UUID] | None:
+        """The keys of the instances that have a word which begins so; None where they are many. One look at an index."""
+        found = self.filter(word__gte=word, word__lt=word + LAST).values_list("instance_id", flat=True)
+        keys = list(found[: FEW + 1])
+        return None if len(keys) > FEW else keys
+
+
+class InstanceWord(models.Model):
+    """An instance has a word in its name."""
+
+    application_may = db.READS
+
+    tenant = models.ForeignKey(
+        Tenant, models.DO_NOTHING, related_name="+", editable=False, db_constraint=False, db_index=False
+    )
+    word = models.CharField(max_length=160, db_collation="C")
+    instance = models.ForeignKey(
+        "registry.AgentInstance", models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+
+    objects = models.Manager.from_queryset(InstanceWordQuerySet)()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "word", "instance"], name="instance_word"),
+            models.Index(fields=["instance", "word"], name="word_of_instance"),
+        ]
+
+    def __str__(self) -> str:
+        return self.word
+
+
+def words_of(text: str) -> list[str]:
+    """What is searched for, cut as the trigger cuts names: at most eight words."""
+    return list(dict.fromkeys(word for word in _BETWEEN.split(text.lower()) if word))[:MOST]
+
+
+def begins(word: str) -> str:
+    """A pattern for texts that have a word which begins so."""
+    return f"(^|{_BETWEEN.pattern.removesuffix('+')}){word}"

@@ -1,0 +1,327 @@
+"""Acts on many rows of a list: previewed row by row, then applied row by row through the services of single rows.
+
+The preview carries each row's service out and takes it back, so that what it foresees is what the service says, with
+every right and gate. Applying compares each row with what was previewed: what has changed since is left alone.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+from django.db.models import Model
+
+from arm import changes, clock, db, tasks
+from arm.conflicts import whole
+from arm.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
+from arm.models import Tenant, User
+from arm.permissions import visible
+from arm.rights import Right
+
+from ..lifecycle import InstanceState, VersionState
+from ..models import AgentInstance, AgentTemplate, AgentVersion, BulkRow, BulkRun, Ownership
+from .asking import refuse, require_reason
+from .instances import restrict_instance
+from .locking import locked
+from .templates import set_owners, update_template
+from .versions import move_version
+
+MOST = 1000
+"""Rows of one act."""
+STOPPED_AT_ONCE = 50
+"""Instances that one act restricts: who must stop more stops a scope, and that counts people (ADR 11)."""
+AT_ONCE = 50
+"""Rows that are previewed or applied while the person waits; more go to the worker."""
+STEP = 20
+"""Rows of one transaction of the worker."""
+Params = dict[str, Any]
+Facts = dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class BulkAction:
+    """`seen` is what must not change between preview and apply; what of it is shown, `words` says."""
+
+    name: str
+    label: str
+    model: type[Model]
+    right: Right
+    seen: Callable[[Any], Facts]
+    carry_out: Callable[[Any, Params, User, str], object]
+    param: str = ""
+    most: int = MOST
+    tone: str = "primary"
+
+
+class _TakenBack(Exception):
+    """Ends a preview: nothing of it stays."""
+
+
+def _template_facts(row: AgentTemplate) -> Facts:
+    held = Ownership.objects.filter(template=row, until=None).order_by("user__username")
+    return {"tags": row.tags, "owners": list(held.values_list("user__username", flat=True))}
+
+
+def _approved_of(row: AgentTemplate) -> Facts:
+    rows = AgentVersion.objects.filter(template=row, state=VersionState.APPROVED).order_by("number")
+    return {"approved versions": [f"v{number}" for number in rows.values_list("number", flat=True)]}
+
+
+def _tag(row: AgentTemplate, params: Params, actor: User, reason: str) -> None:
+    update_template(template=row, tags=[*row.tags, params["tag"]], actor=actor, reason=reason)
+
+
+def _untag(row: AgentTemplate, params: Params, actor: User, reason: str) -> None:
+    kept = [tag for tag in row.tags if tag != params["tag"].strip().lower()]
+    update_template(template=row, tags=kept, actor=actor, reason=reason)
+
+
+def _owners(row: AgentTemplate, params: Params, actor: User, reason: str) -> None:
+    people = list(User.objects.filter(username__in=params["owners"]).order_by("username"))
+    set_owners(template=row, owners=people, actor=actor, reason=reason)
+
+
+def _deprecate_agent(row: AgentTemplate, params: Params, actor: User, reason: str) -> None:
+    rows = AgentVersion.objects.filter(template=row, state=VersionState.APPROVED)
+    for version in rows.order_by("number"):
+        _deprecate(version, params, actor, reason)
+
+
+def _deprecate(row: AgentVersion, params: Params, actor: User, reason: str) -> None:
+    move_version(version=row, to=VersionState.DEPRECATED, actor=actor, reason=reason)
+
+
+def _restriction(name: str, label: str, to: InstanceState, tone: str = "primary") -> BulkAction:
+    def restrict(row: AgentInstance, params: Params, actor: User, reason: str) -> None:
+        restrict_instance(instance=row, to=to, actor=actor, reason=reason)
+
+    return BulkAction(
+        name, label, AgentInstance, Right.RESTRICT_INSTANCE, _instance_facts, restrict,
+        most=STOPPED_AT_ONCE, tone=tone,
+    )  # fmt: skip
+
+
+def _instance_facts(row: AgentInstance) -> Facts:
+    return {"state": InstanceState(row.state).label, "generation": row.generation}
+
+
+def _version_facts(row: AgentVersion) -> Facts:
+    return {"state": VersionState(row.state).label}
+
+
+BULK_ACTIONS = {
+    action.name: action
+    for action in (
+        BulkAction("add_tag", "Add a tag", AgentTemplate, Right.CREATE_VERSION, _template_facts, _tag, "tag"),
+        BulkAction("remove_tag", "Remove a tag", AgentTemplate, Right.CREATE_VERSION, _template_facts, _untag, "tag"),
+        BulkAction(
+            "set_owners", "Choose the owners", AgentTemplate, Right.MANAGE_DIRECTORY, _template_facts, _owners, "owners"
+        ),
+        BulkAction(
+            "deprecate_agents", "Deprecate their approved versions", AgentTemplate, Right.PROMOTE_RELEASE,
+            _approved_of, _deprecate_agent, tone="danger",
+        ),
+        BulkAction(
+            "deprecate", "Deprecate", AgentVersion, Right.PROMOTE_RELEASE, _version_facts, _deprecate, tone="danger"
+        ),
+        _restriction("pause", "Pause", InstanceState.PAUSED),
+        _restriction("read_only", "Let read only", InstanceState.READ_ONLY),
+        _restriction("drain", "Drain", InstanceState.DRAINING),
+        _restriction("quarantine", "Quarantine", InstanceState.QUARANTINED, "danger"),
+    )
+}  # fmt: skip
+
+
+@transaction.atomic
+def preview_bulk(
+    *, tenant: Tenant, action: str, targets: Sequence[UUID], actor: User, params: Params | None = None
+) -> BulkRun:
+    """Foresee what the act would do to each row, or why not. Nothing is changed. Invalid for none or too many rows, and
+    NotFound where one is not the actor's to see."""
+    act = _action(action)
+    given = _params(act, params or {})
+    chosen = list(dict.fromkeys(targets))
+    if not chosen:
+        refuse("/rows", "required", "Choose rows first.")
+    if len(chosen) > act.most:
+        more = " Stop a scope instead: that counts people." if act.most == STOPPED_AT_ONCE else ""
+        refuse(
+            "/rows", "too_many", f"{act.label}: at most {act.most:,} rows at once.{more} Narrow the filter."
+        )
+    rows = visible(act.model._default_manager.filter(pk__in=chosen), actor, Right.READ_DIRECTORY)
+    found = list(rows.order_by("pk"))
+    if len(found) != len(chosen):
+        raise NotFound("Some of these rows are no more, or not yours to see.")
+    run = BulkRun.objects.create(
+        tenant=tenant,
+        actor=actor,
+        credential=changes.credential.get(),
+        action=act.name,
+        params=given,
+        total=len(found),
+    )
+    BulkRow.objects.bulk_create(
+        BulkRow(
+            tenant=tenant,
+            run=run,
+            target_id=row.pk,
+            label=str(row)[:250],
+            url=row.get_absolute_url(),  # type: ignore[attr-defined]
+        )
+        for row in found
+    )
+    _go_on(run)
+    return run
+
+
+@transaction.atomic
+def apply_bulk(*, run: BulkRun, actor: User, reason: str) -> BulkRun:
+    """Do what was previewed, with every row's own service. A run is applied once: asked again, it is what it is."""
+    run = locked(BulkRun.objects.select_related("actor", "tenant"), run.pk)
+    if run.actor_id != actor.pk:
+        raise NotAllowed(f"{run.actor} has chosen these rows; preview your own.")
+    require_reason(reason)
+    if run.state == BulkRun.State.PREVIEWING:
+        raise Conflict("The preview is not complete yet.")
+    if run.state != BulkRun.State.PREVIEWED:
+        return run
+    run.state, run.applied_at, run.reason = BulkRun.State.APPLYING, clock.now(), reason
+    run.credential = changes.credential.get()
+    run.save(update_fields=["state", "applied_at", "reason", "credential"])
+    left = BulkRow.objects.filter(run=run).exclude(foreseen=BulkRow.Foreseen.WILL)
+    left.update(outcome=BulkRow.Outcome.LEFT)
+    facts = {
+        "action": run.action,
+        "params": run.params,
+        "rows": run.total,
+        "chosen": run.rows.filter(outcome="").count(),
+    }
+    changes.record(actor, "registry.bulk.applied", run, after=facts, reason=reason)
+    _go_on(run)
+    return run
+
+
+def work_off_bulk(*, tenant_id: UUID, run_id: UUID) -> None:
+    """What the worker does with a large run: some rows at a time, each time in a transaction of its own. Run again, it
+    goes on where it was."""
+    while True:
+        with db.tenants([tenant_id]):
+            run = BulkRun.objects.select_related("actor").get(pk=run_id)
+            token = changes.credential.set(run.credential)
+            try:
+                if not _step(run, STEP):
+                    return
+            finally:
+                changes.credential.reset(token)
+
+
+def _go_on(run: BulkRun) -> None:
+    if run.total > AT_ONCE:
+        tasks.enqueue("registry.tasks.work_off_bulk", tenant_id=run.tenant_id, run_id=str(run.pk))
+    else:
+        _step(run, AT_ONCE)
+
+
+def _step(run: BulkRun, most: int) -> bool:
+    """Some more rows of the run, and its next state when there are none left. Whether there is more to do."""
+    previewing = run.state == BulkRun.State.PREVIEWING
+    if not previewing and run.state != BulkRun.State.APPLYING:
+        return False
+    waiting = BulkRow.objects.filter(run=run, **({"foreseen": ""} if previewing else {"outcome": ""}))
+    held = list(waiting.select_for_update().order_by("target_id")[:most])
+    for row in held:
+        if previewing:
+            _foresee(run, row)
+        else:
+            _apply(run, row)
+    if waiting.exists():
+        return True
+    if previewing:
+        run.state = BulkRun.State.PREVIEWED
+    else:
+        run.state, run.ended_at = BulkRun.State.DONE, clock.now()
+    run.save(update_fields=["state", "ended_at"])
+    return False
+
+
+def _foresee(run: BulkRun, row: BulkRow) -> None:
+    act = BULK_ACTIONS[run.action]
+    target = act.model._default_manager.filter(pk=row.target_id).first()
+    assert target is not None  # nothing of the directory is deleted
+    row.seen = act.seen(target)
+    kind, row.foreseen_says = _attempt(act, run, target, "Previewed.", keep=False)
+    row.foreseen = BulkRow.Foreseen(kind)
+    row.save(update_fields=["seen", "foreseen", "foreseen_says"])
+
+
+def _apply(run: BulkRun, row: BulkRow) -> None:
+    act = BULK_ACTIONS[run.action]
+    target = locked(act.model._default_manager.all(), row.target_id)
+    now = act.seen(target)
+    if now != row.seen:
+        row.outcome = BulkRow.Outcome.CHANGED
+        row.outcome_says = f"Since the preview: {_words(row.seen, now)} Preview it again."
+    else:
+        kind, row.outcome_says = _attempt(act, run, target, run.reason, keep=True)
+        row.outcome = {"will": BulkRow.Outcome.APPLIED}.get(kind) or BulkRow.Outcome(kind)
+    row.save(update_fields=["outcome", "outcome_says"])
+
+
+def _attempt(act: BulkAction, run: BulkRun, target: Any, reason: str, *, keep: bool) -> tuple[str, str]:
+    """(`will`, `same` or `refused`, in words) of the row's own service; without `keep`, nothing of it stays."""
+    before = act.seen(target)
+    after = before
+    try:
+        with whole():
+            act.carry_out(target, run.params, run.actor, reason)
+            after = act.seen(act.model._default_manager.get(pk=target.pk))
+            if not keep:
+                raise _TakenBack
+    except _TakenBack:
+        pass
+    except DomainError as refusal:
+        errors: Any = refusal.extra.get("errors") or ()
+        said = [
+            refusal.message,
+            *(error["message"] for error in errors if error["message"] != refusal.message),
+        ]
+        return "refused", " ".join(said)
+    return ("same", "It is so already.") if after == before else ("will", _words(before, after))
+
+
+def _words(before: Facts, after: Facts) -> str:
+    """What is otherwise, in words."""
+    parts = [
+        f"{name.capitalize()}: {_said(before.get(name))} → {_said(after.get(name))}."
+        for name in after
+        if name != "generation" and before.get(name) != after.get(name)
+    ]
+    return " ".join(parts) or "It was told to do something else meanwhile."
+
+
+def _said(value: Any) -> str:
+    return (", ".join(value) or "none") if isinstance(value, list) else str(value)
+
+
+def _action(name: str) -> BulkAction:
+    if name not in BULK_ACTIONS:
+        refuse("/action", "unknown", f"There is no act “{name}” on many rows.")
+    return BULK_ACTIONS[name]
+
+
+def _params(act: BulkAction, params: Params) -> Params:
+    if not act.param:
+        return {}
+    value = params.get(act.param)
+    if act.param == "tag":
+        if not isinstance(value, str) or not 0 < len(value.strip()) <= 60:
+            raise Invalid(
+                "Name the tag, in at most 60 characters.",
+                [{"pointer": "/tag", "code": "required", "message": "Name the tag."}],
+            )
+        return {"tag": value.strip().lower()}
+    names = sorted({str(name) for name in value}) if isinstance(value, list) else []
+    if not names or User.objects.filter(username__in=names).count() != len(names):
+        refuse("/owners", "required", "Choose the owners among the people here.")
+    return {"owners": names}
