@@ -30,7 +30,7 @@ class CardKeyFilter(django_filters.FilterSet):  # type: ignore[misc]
 
 
 class TableImportFilter(django_filters.FilterSet):  # type: ignore[misc]
-    state = django_filters.MultipleChoiceFilter(choices=ImportState.choices, label="State")
+    state = django_filters.ChoiceFilter(choices=ImportState.choices, label="State", empty_label="Any")
     kind = django_filters.ChoiceFilter(choices=TableImport.Kind.choices, label="Of", empty_label="Everything")
 
     class Meta:

@@ -102,4 +102,4 @@ class TableImport(TenantRow):
         return {word: self.plan.count(letter) for letter, word in OUTCOMES.items()}
 
 
-OUTCOMES = {"c": "create", "u": "update", "s": "same", "!": "wrong"}
+OUTCOMES = {"c": "create", "u": "change", "s": "same", "!": "wrong"}

@@ -38,10 +38,11 @@ OTHER_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """`lines` says in which line of the file each row begins; the header is row 0's neighbour in line 1."""
+    """`lines` says in which line of the file each row begins, `names` what the row is about, as far as it says."""
 
     kind: str
     lines: Sequence[int]
+    names: Sequence[str]
     read: Rows[Any]
 
     @property
@@ -62,7 +63,7 @@ def read_sheet(data: bytes, kind: str) -> Sheet:
     lines: list[int] = []
     try:
         header = next(reader, [])
-        names = _header(header, kind)
+        columns = _header(header, kind)
         last = reader.line_num
         for cells in reader:
             line, last = last + 1, reader.line_num
@@ -70,14 +71,16 @@ def read_sheet(data: bytes, kind: str) -> Sheet:
                 continue
             if len(lines) >= MAX_ROWS:
                 raise TooLarge(f"The table has more than {MAX_ROWS:,} rows; divide it.")
-            found.append(_row(names, cells))
+            found.append(_row(columns, cells))
             lines.append(line)
     except csv.Error as problem:
         _refuse("syntax", f"Line {reader.line_num}: {_spoken(problem)}.")
     if not lines:
         _refuse("required", "The table has no rows below its header.")
     read: Rows[Any] = read_instances(found) if kind == "instances" else read_templates(found)
-    return Sheet(kind, lines, read)
+    about = "name" if kind == "instances" else "slug"
+    names = [str(row.get(about, ""))[:200] if isinstance(row, dict) else "" for row in found]
+    return Sheet(kind, lines, names, read)
 
 
 def _decoded(data: bytes) -> str:

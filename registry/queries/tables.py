@@ -24,7 +24,6 @@ class TableLine:
 def table_lines(table: TableImport, *, wrong_only: bool = False) -> Iterator[TableLine]:
     """Every row of an import, or the wrong ones; a row with several mistakes comes once for each."""
     sheet = read_sheet(bytes(table.content), table.kind)
-    names = {row.at: getattr(row, "slug", None) or row.name for row in sheet.read.rows}
     wrong: dict[int, list[tuple[str, str]]] = {}
     for at, column, problem in of_rows(table.problems):
         wrong.setdefault(at, []).append((column, problem["message"]))
@@ -32,6 +31,6 @@ def table_lines(table: TableImport, *, wrong_only: bool = False) -> Iterator[Tab
         outcome = OUTCOMES.get(table.plan[at : at + 1], "")
         if at in wrong:
             for column, message in wrong[at]:
-                yield TableLine(line, names.get(at, ""), "wrong", column, message)
+                yield TableLine(line, sheet.names[at], "wrong", column, message)
         elif not wrong_only:
-            yield TableLine(line, names.get(at, ""), outcome)
+            yield TableLine(line, sheet.names[at], outcome)

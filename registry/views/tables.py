@@ -86,12 +86,13 @@ class TableImportDetail(Scoped, DetailView[TableImport]):
         return ["registry/_import.html" if self.partial else self.template_name]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        lines = []
+        lines: list[queries.TableLine] = []
         if not self.object.live:
             found = queries.table_lines(self.object, wrong_only=bool(self.object.problems))
-            lines = list(islice(found, queries.TABLE_LINES))
+            lines = list(islice(found, queries.TABLE_LINES + 1))
         return super().get_context_data(
-            lines=lines,
+            lines=lines[: queries.TABLE_LINES],
+            more=len(lines) > queries.TABLE_LINES,
             mine=self.object.created_by_id == actor_of(self.request).pk,
             may_report=Right.EXPORT.value in rights_of_visitor(self.request),
             at=clock.now(),

@@ -52,7 +52,7 @@ def test_the_examples_of_the_page_work_one_after_the_other(tmp_path: Path) -> No
     assert (made.status_code, AgentInstance.objects.count()) == (201, 2)
     file = SimpleUploadedFile("agents.csv", shown("csv").encode())
     sent = client.post("/api/v1/registry/table-imports/", {"kind": "templates", "file": file}).json()
-    assert (sent["state"], sent["counts"]["create"], sent["counts"]["update"]) == ("checked", 1, 1)
+    assert (sent["state"], sent["counts"]["create"], sent["counts"]["change"]) == ("checked", 1, 1)
     url = f"/api/v1/registry/table-imports/{sent['id']}/apply/"
     assert client.post(url, {"reason": "docs"}, content_type="application/json").json()["state"] == "applied"
     assert AgentTemplate.objects.get(slug="invoices").tags == ["finance", "mail"]
