@@ -28,7 +28,7 @@ from .places import (
 )
 from .related import SHOWN, owners, with_staleness
 from .spawn import SpawnTree, line_above, spawn_tree
-from .uses import USES_COUNTED, Used, UsesPage, counts_of, live_of, used_things, users_of, uses_page
+from .uses import USES_COUNTED, See, Used, UsesPage, counts_of, used_things, users_of, uses_page, with_live
 from .versions import (
     Comparison,
     GenomeView,
@@ -64,6 +64,7 @@ __all__ = [
     "PastPage",
     "PlacePage",
     "Reach",
+    "See",
     "SlotPage",
     "SpawnTree",
     "Step",
@@ -92,7 +93,6 @@ __all__ = [
     "line_above",
     "lineage_of",
     "lineage_of_template",
-    "live_of",
     "moves_of",
     "newest_of_each",
     "owners",
@@ -117,5 +117,6 @@ __all__ = [
     "version_page",
     "version_steps",
     "version_targets",
+    "with_live",
     "with_staleness",
 ]

@@ -1,13 +1,14 @@
 """Whether what is stored still is what its digest says: one row at once when it is read, all of them every night."""
 
+from contextlib import closing
 from datetime import datetime, time, timedelta
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models import Q
 
-from arm import changes, clock, ports
+from arm import changes, clock, crypto, ports
 from arm.models import Tenant
 
 from ..models import AgentVersion, Dependency, Genome, IntegrityFinding, IntegritySweep, Prompt
@@ -15,25 +16,11 @@ from ..models import AgentVersion, Dependency, Genome, IntegrityFinding, Integri
 ROWS: Final = 2000
 OCTETS: Final = 64 * 1024 * 1024
 """A step looks at no more rows and bytes than this; its transaction is over in a second or so."""
+CHUNK: Final = 100
+"""Rows that are held here at a time; a genome has at most five mebibytes."""
 NIGHTLY: Final = time(2, 0)
 """UTC. A night that was missed is made up for as soon as somebody looks."""
 
-_PART = """
-WITH part AS (
-  SELECT id, digest, size, 'sha256:' || encode(sha256(content), 'hex') AS computed
-  FROM (
-    SELECT id, digest, content, octet_length(content) AS size,
-           sum(octet_length(content)) OVER (ORDER BY id) - octet_length(content) AS before
-    FROM (SELECT id, digest, content FROM {table}
-          WHERE tenant_id = %s AND id > %s ORDER BY id LIMIT %s) AS rows
-  ) AS weighed
-  WHERE before < %s
-)
-SELECT count(*), coalesce(sum(size), 0), (SELECT id FROM part ORDER BY id DESC LIMIT 1),
-       array_agg(id ORDER BY id) FILTER (WHERE computed <> digest),
-       array_agg(computed ORDER BY id) FILTER (WHERE computed <> digest)
-FROM part
-"""
 _PHASES = (
     (IntegritySweep.Phase.GENOMES, Genome, "genomes"),
     (IntegritySweep.Phase.PROMPTS, Prompt, "prompts"),
@@ -60,7 +47,7 @@ def _last_night(now: datetime) -> datetime:
 
 @transaction.atomic
 def sweep_on(*, sweep_id: UUID) -> bool:
-    """Recompute the digests of the next rows of a round, in the database. Whether there is more to look at.
+    """Recompute the digests of the next rows of a round. Whether there is more to look at.
 
     A row that does not match opens an incident and is marked; one that matches again is marked no more.
     """
@@ -69,25 +56,40 @@ def sweep_on(*, sweep_id: UUID) -> bool:
     if phase is None:
         return False
     _, model, counter = phase
-    with connection.cursor() as cursor:
-        cursor.execute(
-            _PART.format(table=model._meta.db_table),
-            [sweep.tenant_id, sweep.reached or _BEFORE_ALL, ROWS, OCTETS],
-        )
-        rows, octets, last, wrong, computed = cursor.fetchone()
-    found = dict(zip(wrong or (), computed or (), strict=True))
+    rows, octets, last, found = _looked_at(model, sweep)
     for row in model._default_manager.defer("content").filter(pk__in=found):
         note_tampered(row, found[row.pk], sweep=sweep)
     if last is not None:
         _note_restored(model, sweep, last, found)
     setattr(sweep, counter, getattr(sweep, counter) + rows)
-    sweep.octets += int(octets)
+    sweep.octets += octets
     sweep.wrong += len(found)
     sweep.reached = last
     if last is None:
         _next_phase(sweep)
     sweep.save(update_fields=["genomes", "prompts", "octets", "wrong", "reached", "phase", "finished_at"])
     return sweep.finished_at is None
+
+
+def _looked_at(
+    model: type[Genome] | type[Prompt], sweep: IntegritySweep
+) -> tuple[int, int, UUID | None, dict[UUID, str]]:
+    """How many rows and bytes this step hashed, the last key of them, and the digests of those that do not match.
+
+    The bytes are streamed here: hashing them in PostgreSQL was measured to be slower (`bench/digest_sweep.py`).
+    """
+    rows = model._default_manager.filter(tenant=sweep.tenant_id, pk__gt=sweep.reached or _BEFORE_ALL)
+    looked, octets, last, wrong = 0, 0, None, dict[UUID, str]()
+    stored = rows.order_by("pk").values_list("pk", "digest", "content")[:ROWS]
+    rows_here: Any = stored.iterator(chunk_size=CHUNK)
+    with closing(rows_here) as stream:
+        for last, digest, content in stream:
+            if (computed := crypto.digest(bytes(content))) != digest:
+                wrong[last] = computed
+            looked, octets = looked + 1, octets + len(content)
+            if octets >= OCTETS:
+                break
+    return looked, octets, last, wrong
 
 
 def _next_phase(sweep: IntegritySweep) -> None:
