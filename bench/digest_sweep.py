@@ -7,13 +7,13 @@ import hashlib
 import sys
 import time
 
-from django.db import connection, connections
+from django.db import connections
 
 from arm import clock, crypto, db
 from arm.ids import uuid7
 from arm.models import Tenant
 from registry import services
-from registry.models import AgentTemplate, IntegritySweep
+from registry.models import AgentTemplate, Genome, IntegritySweep
 
 from .harness import Figure, load
 
@@ -33,9 +33,9 @@ def run(quick: bool) -> list[Figure]:
         cursor.execute("VACUUM ANALYZE registry_genome")
     swept = min(sweep(tenant, count) for _ in range(1 if quick else 3))
     alone = min(timed(contents) for _ in range(3))
-    inside = in_the_database(tenant, count)
+    streamed = stream(tenant, count)
     print(f"  the sweep {count / swept:,.0f}/s, hashlib alone {count / alone:,.0f}/s, "
-          f"PostgreSQL alone {count / inside:,.0f}/s", file=sys.stderr)  # fmt: skip
+          f"fetched and hashed here {count / streamed:,.0f}/s", file=sys.stderr)  # fmt: skip
     return [Figure("digest_sweep_rate", count / swept, "genomes/s", LIMIT, alone / swept, "at least")]
 
 
@@ -90,16 +90,13 @@ def timed(contents: list[bytes]) -> float:
     return time.perf_counter() - began
 
 
-def in_the_database(tenant: Tenant, count: int) -> float:
-    """The other way to do it, for comparison: PostgreSQL hashes, and only what does not match would leave it."""
-    began = time.perf_counter()
-    with db.tenants([tenant.pk]), connection.cursor() as cursor:
-        cursor.execute(
-            "SELECT count(*) FROM registry_genome WHERE tenant_id = %s"
-            " AND 'sha256:' || encode(sha256(content), 'hex') = digest",
-            [tenant.pk],
-        )
-        (seen,) = cursor.fetchone()
+def stream(tenant: Tenant, count: int) -> float:
+    """The other way to do it, for comparison: the bytes fetched and hashed here."""
+    began, seen = time.perf_counter(), 0
+    with db.tenants([tenant.pk]):
+        rows = Genome.objects.filter(tenant=tenant).values_list("digest", "content")
+        for digest, content in rows.iterator(chunk_size=1000):
+            seen += crypto.digest(bytes(content)) == digest
     if seen != count:
         raise RuntimeError(f"{seen} of {count} match.")
     return time.perf_counter() - began
