@@ -7,12 +7,12 @@ who asks in the same moments for the same page of a tenant with 50 versions: wha
 import http.client
 import json
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 from uuid import UUID
 
-from django.db import connection, connections
+from django.db import connections
 from django.urls import reverse
 
 from arm import clock, crypto, db, ids, services
@@ -21,7 +21,7 @@ from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentTemplate, Environment, Provider, Thing
 from registry.services import ensure_tenant_defaults
 
-from .harness import Figure, percentile, serving
+from .harness import Figure, load, percentile, serving
 from .version_list import cookie_of, count_statements, get
 
 LIST_MS, USES_MS, STATEMENTS = 150.0, 200.0, 15
@@ -113,44 +113,44 @@ def fill(tenant: Tenant, agents: int) -> list[UUID]:
     now, places = clock.now(), list(Environment.objects.filter(tenant=tenant).order_by("position"))
     local = Provider.objects.get(tenant=tenant, slug="local")
     made = [ids.uuid7() for _ in range(agents)]
-    copy(
-        "agenttemplate",
+    load(
+        "registry_agenttemplate",
         ("id", "tenant_id", "slug", "name", "description", "intended_use", "out_of_scope", "risk", "tags",
          "cost_center", "created_at"),
         ((pk, tenant.pk, f"agent-{n}", f"Agent {n:05}", "", "", "", "medium", "[]", "", now)
          for n, pk in enumerate(made)),
     )  # fmt: skip
     builds = [(ids.uuid7(), ids.uuid7(), made[n % agents], n) for n in range(agents * VERSIONS_EACH)]
-    copy(
-        "genome",
+    load(
+        "registry_genome",
         ("id", "tenant_id", "template_id", "digest", "content", "missing", "completeness", "build", "created_at"),
         ((genome, tenant.pk, agent, crypto.digest(content), content, "[]", 20, "{}", now)
          for _, genome, agent, n in builds for content in [json.dumps({"number": n}).encode()]),
     )  # fmt: skip
-    copy(
-        "agentversion",
+    load(
+        "registry_agentversion",
         ("id", "tenant_id", "template_id", "number", "label", "description", "genome_id", "state", "state_since",
          "rolled_back", "created_at"),
         ((pk, tenant.pk, agent, 1 + n // agents, "", "", genome,
           VersionState.APPROVED if n % 4 else VersionState.RETIRED, now, False, now)
          for pk, genome, agent, n in builds),
     )  # fmt: skip
-    copy(
-        "dependency",
+    load(
+        "registry_dependency",
         ("id", "tenant_id", "version_id", "kind", "name", "detail"),
         ((ids.uuid7(), tenant.pk, pk, kind, name, "{}") for pk, _, _, n in builds for kind, name in used(n)),
     )
     running = [(ids.uuid7(), pk, agent) for pk, _, agent, _ in builds for _ in range(INSTANCES_EACH)]
-    copy(
-        "agentinstance",
+    load(
+        "registry_agentinstance",
         ("id", "tenant_id", "name", "version_id", "template_id", "environment_id", "provider_id", "state",
          "state_since", "generation", "cost_center", "labels", "created_at", "depth"),
         ((pk, tenant.pk, f"instance-{n}", version, agent, places[n % len(places)].pk, local.pk,
           InstanceState.RETIRED if n % 5 == 0 else InstanceState.ACTIVE, now, 1, "", "{}", now, 0)
          for n, (pk, version, agent) in enumerate(running)),
     )  # fmt: skip
-    copy(
-        "instancestatus",
+    load(
+        "registry_instancestatus",
         ("instance_id", "tenant_id", "state"),
         ((pk, tenant.pk, "active") for pk, *_ in running),
     )
@@ -158,15 +158,7 @@ def fill(tenant: Tenant, agents: int) -> list[UUID]:
 
 
 def used(number: int) -> Iterable[tuple[str, str]]:
-    """One of twenty models, and three of five hundred tools: the common ones are used by a hundredth of all versions."""
+    """One of twenty models, and three of five hundred tools: each tool by one version in 170, each model by one in 20."""
     yield "model", f"openai/model-{number % MODELS}"
-    for step in (1, 7, 31):
-        yield "tool", f"tool-{(number * step + step) % TOOLS}"
-
-
-def copy(table: str, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    with connection.cursor() as cursor:
-        into = f"COPY registry_{table} ({', '.join(columns)}) FROM STDIN"
-        with cursor.copy(into) as stream:  # type: ignore[attr-defined]
-            for row in rows:
-                stream.write_row(row)
+    for name in {(number * step + step) % TOOLS for step in (1, 7, 31)}:
+        yield "tool", f"tool-{name}"

@@ -2,6 +2,7 @@
 
 from .database import fresh_database
 from .figures import Figure, percentile
+from .loading import load
 from .servers import serving
 
-__all__ = ["Figure", "fresh_database", "percentile", "serving"]
+__all__ = ["Figure", "fresh_database", "load", "percentile", "serving"]

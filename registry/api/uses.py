@@ -63,8 +63,11 @@ class UsesViewSet(DirectoryViewSet[Thing]):
     filterset_class = filters.DependencyFilter
     prefix = "thg"
 
+    def _see(self, rows: QuerySet[Any]) -> QuerySet[Any]:
+        return visible(rows, self.request.user, Right.READ_DIRECTORY)
+
     def get_queryset(self) -> QuerySet[Thing]:
-        return queries.used_things(self.request.user)  # type: ignore[arg-type]
+        return queries.used_things(self._see)
 
     def list(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Each with how many versions and live instances use it."""
@@ -78,7 +81,7 @@ class UsesViewSet(DirectoryViewSet[Thing]):
     def retrieve(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Who uses it: versions by state, live instances by environment."""
         thing: Any = self.get_object()
-        thing.page = queries.uses_page(thing, request.user)
+        thing.page = queries.uses_page(thing, self._see)
         return Response(UsesOut(thing).data)
 
     @extend_schema(responses=VersionOut(many=True))
@@ -88,6 +91,6 @@ class UsesViewSet(DirectoryViewSet[Thing]):
         thing = self.get_object()
         rows: QuerySet[AgentVersion] = queries.users_of(thing).select_related("template", "genome")
         rows = rows.select_related("created_by", "submitted_by").defer("genome__content")
-        seen = visible(rows.prefetch_related("parents"), request.user, Right.READ_DIRECTORY)
-        found = self.paginate_queryset(seen) or []  # type: ignore[arg-type]
+        seen = self._see(rows.prefetch_related("parents"))
+        found = self.paginate_queryset(seen) or []
         return self.get_paginated_response(VersionOut(found, many=True).data)

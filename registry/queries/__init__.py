@@ -33,7 +33,7 @@ from .spawn import SpawnTree, line_above, spawn_tree
 from .succession import is_ownerless, ownerless, successors, what_passes
 from .tables import SHOWN as TABLE_LINES
 from .tables import TableLine, table_lines
-from .uses import USES_COUNTED, Used, UsesPage, counts_of, live_of, used_things, users_of, uses_page
+from .uses import USES_COUNTED, See, Used, UsesPage, counts_of, used_things, users_of, uses_page, with_live
 from .versions import (
     Comparison,
     GenomeView,
@@ -73,6 +73,7 @@ __all__ = [
     "Reach",
     "RolePage",
     "RoleRow",
+    "See",
     "SlotPage",
     "SpawnTree",
     "Step",
@@ -103,7 +104,6 @@ __all__ = [
     "line_above",
     "lineage_of",
     "lineage_of_template",
-    "live_of",
     "live_users",
     "moves_of",
     "newest_of_each",
@@ -139,5 +139,6 @@ __all__ = [
     "version_targets",
     "what_passes",
     "with_gaps",
+    "with_live",
     "with_staleness",
 ]

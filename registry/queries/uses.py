@@ -1,14 +1,16 @@
 """Who uses what: things by kind and name, and the versions and live instances behind each."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, QuerySet
+from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Value
+from django.db.models.functions import Coalesce
 
 from arm.models import Tenant, User
-from arm.permissions import scopes, visible
+from arm.permissions import Scopes, scopes, visible
 from arm.rights import Right
 
 from ..lifecycle import VersionState
@@ -18,6 +20,9 @@ USES_COUNTED = 1000
 """A list says “1,000+” beyond this: nobody waits for a list to count a fleet."""
 BROKEN_DOWN = 20_000
 """Versions of one thing beyond which its page no longer counts them by state and place."""
+
+See = Callable[[QuerySet[Any]], QuerySet[Any]]
+"""What the person may see of a queryset: `visible`, or `seen_by_visitor`, which asks for the rights once a request."""
 
 _COUNTS = """
 SELECT t.id,
@@ -51,11 +56,10 @@ class UsesPage:
     counted: bool
 
 
-def used_things(actor: User, right: Right = Right.READ_DIRECTORY) -> QuerySet[Thing]:
-    """The things that some version uses on which the actor holds the right."""
+def used_things(see: See) -> QuerySet[Thing]:
+    """The things that some version uses which `see` leaves in a queryset."""
     using = Dependency.objects.filter(tenant=OuterRef("tenant"), kind=OuterRef("kind"), name=OuterRef("name"))
-    rows = Thing.objects.order_by("kind", "name", "pk")
-    return rows.filter(Exists(visible(using.order_by(), actor, right)))
+    return Thing.objects.filter(Exists(see(using.order_by()))).order_by("kind", "name", "pk")
 
 
 def users_of(thing: Thing) -> QuerySet[AgentVersion]:
@@ -64,9 +68,9 @@ def users_of(thing: Thing) -> QuerySet[AgentVersion]:
     return AgentVersion.objects.filter(pk__in=using.values("version"))
 
 
-def counts_of(things: Sequence[Thing], actor: User) -> dict[UUID, Used]:
+def counts_of(things: Sequence[Thing], actor: User, held: Scopes | None = None) -> dict[UUID, Used]:
     """How much each of these is used, as far as the actor sees it: in one query, no further than USES_COUNTED."""
-    mine = _templates(actor)
+    mine = _templates(actor, held)
     with connection.cursor() as cursor:
         cursor.execute(
             _COUNTS.format(mine="" if mine is None else "AND d.template_id = ANY(%(mine)s)"),
@@ -75,41 +79,54 @@ def counts_of(things: Sequence[Thing], actor: User) -> dict[UUID, Used]:
         return {key: Used(versions, live) for key, versions, live in cursor.fetchall()}
 
 
-def _templates(actor: User) -> list[UUID] | None:
+def _templates(actor: User, held: Scopes | None) -> list[UUID] | None:
     """The agents that the actor may see; None for all of the tenants in sight."""
     if actor.is_superuser:
         return None
-    held = scopes(actor, Right.READ_DIRECTORY)
+    held = scopes(actor, Right.READ_DIRECTORY) if held is None else held
     if held.get(Tenant, {}).get(""):
         return None  # row-level security leaves the tenant of the request alone
     rows = visible(AgentTemplate.objects.order_by(), actor, Right.READ_DIRECTORY, held)
     return list(rows.values_list("pk", flat=True))
 
 
-def uses_page(thing: Thing, actor: User) -> UsesPage:
-    """Versions by state and live instances by environment."""
-    versions = visible(users_of(thing).order_by(), actor, Right.READ_DIRECTORY)
-    number = versions[: BROKEN_DOWN + 1].count()
-    if number > BROKEN_DOWN:
-        return UsesPage(number, (), (), 0, counted=False)
-    by_state = dict(versions.values_list("state").annotate(n=Count("pk")))
-    instances = AgentInstance.objects.live().filter(version__in=versions.values("pk")).order_by()
-    places = (
-        instances.values_list("environment__position", "environment__slug", "environment__name")
-        .annotate(n=Count("pk"))
-        .order_by("environment__position")
+def uses_page(thing: Thing, see: See) -> UsesPage:
+    """Versions by state and live instances by environment, in one query."""
+    few = see(users_of(thing).order_by()).values("pk")[: BROKEN_DOWN + 1]
+    states = AgentVersion.objects.filter(pk__in=few).order_by().annotate(
+        what=Value("state"), rank=Value(0), key=F("state"), word=F("state")
+    )  # fmt: skip
+    live = AgentInstance.objects.live().filter(version__in=few).order_by()
+    places = live.annotate(
+        what=Value("place"),
+        rank=F("environment__position"),
+        key=F("environment__slug"),
+        word=F("environment__name"),
     )
-    found = tuple((slug, name, n) for _, slug, name, n in places)
+    columns = ("what", "rank", "key", "word")
+    by_state: dict[str, int] = {}
+    found: list[tuple[int, str, str, int]] = []
+    counted = states.values_list(*columns).annotate(n=Count("pk"))
+    for what, rank, key, word, n in counted.union(
+        places.values_list(*columns).annotate(n=Count("pk")), all=True
+    ):
+        if what == "state":
+            by_state[key] = n
+        else:
+            found.append((rank, key, word, n))
+    versions = sum(by_state.values())
+    if versions > BROKEN_DOWN:
+        return UsesPage(versions, (), (), 0, counted=False)
     return UsesPage(
-        versions=number,
+        versions=versions,
         states=tuple((s.value, s.label, by_state[s.value]) for s in VersionState if s.value in by_state),
-        places=found,
+        places=tuple((key, word, n) for _, key, word, n in sorted(found)),
         live=sum(n for *_, n in found),
         counted=True,
     )
 
 
-def live_of(versions: Sequence[AgentVersion]) -> dict[UUID, int]:
-    """How many live instances each of these versions has."""
-    rows = AgentInstance.objects.live().filter(version__in=versions).order_by().values_list("version")
-    return dict(rows.annotate(n=Count("pk")))
+def with_live(versions: QuerySet[AgentVersion]) -> QuerySet[AgentVersion]:
+    """Each with how many live instances it has, as `live`."""
+    running = AgentInstance.objects.live().filter(version=OuterRef("pk")).order_by().values("version")
+    return versions.annotate(live=Coalesce(Subquery(running.annotate(n=Count("pk")).values("n")), 0))

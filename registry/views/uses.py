@@ -1,11 +1,12 @@
 """Who uses what: every tool, model, dataset, prompt and agent that some version depends on."""
 
+from functools import partial
 from typing import Any
 
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.shortcuts import get_object_or_404
 
-from arm.permissions import visible
+from arm.panels import seen_by_visitor
 from arm.rights import Right
 from arm.views import FilteredList
 from registry import queries
@@ -26,21 +27,25 @@ class UsesList(FilteredList):
 
     def get_queryset(self) -> QuerySet[Any]:
         right = Right.EXPORT if self.exports else self.view_right
-        rows: QuerySet[Any] = queries.used_things(actor_of(self.request), right)
+        rows: QuerySet[Any] = queries.used_things(self._see(right))
         if self.exports:
             using = Dependency.objects.filter(
                 tenant=OuterRef("tenant"), kind=OuterRef("kind"), name=OuterRef("name")
             )
-            counted = visible(using, actor_of(self.request), right).order_by().values("name")
+            counted = self._see(right)(using).order_by().values("name")
             rows = rows.annotate(versions=Subquery(counted.annotate(n=Count("pk")).values("n")))
         self.filterset = DependencyFilter(self.request.GET, queryset=rows, request=self.request)
         found: QuerySet[Any] = self.filterset.qs if self.filterset.is_valid() else rows.none()
         return found
 
+    def _see(self, right: Right) -> queries.See:
+        return partial(seen_by_visitor, request=self.request, right=right)
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
         shown = list(context["object_list"])
-        counts = queries.counts_of(shown, actor_of(self.request))
+        known = getattr(self.request, "scopes_of_visitor", {})  # what seen_by_visitor has asked for
+        counts = queries.counts_of(shown, actor_of(self.request), known.get(self.view_right))
         context["rows"] = [
             (thing.get_kind_display(), thing.name, used.versions, used.live, thing.get_absolute_url())
             for thing in shown
@@ -59,15 +64,13 @@ class UsesDetail(CursorList):
     prefix = "thg"
 
     def get_queryset(self) -> QuerySet[Any]:
-        self.thing = get_object_or_404(queries.used_things(actor_of(self.request)), pk=self.kwargs["pk"])
+        self.see = partial(seen_by_visitor, request=self.request, right=self.view_right)
+        self.thing = get_object_or_404(queries.used_things(self.see), pk=self.kwargs["pk"])
         seen = super().get_queryset()
-        rows: QuerySet[Any] = seen.filter(pk__in=queries.users_of(self.thing).order_by().values("pk"))
+        users = seen.filter(pk__in=queries.users_of(self.thing).order_by().values("pk"))
+        rows: QuerySet[Any] = queries.with_live(users)
         return rows
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        context = super().get_context_data(**kwargs)
-        context["thing"] = self.thing
-        context["page"] = queries.uses_page(self.thing, actor_of(self.request))
-        live = queries.live_of(context["object_list"])
-        context["rows"] = [(row, live.get(row.pk, 0)) for row in context["object_list"]]
-        return context
+        page = queries.uses_page(self.thing, self.see)
+        return super().get_context_data(thing=self.thing, page=page, **kwargs)

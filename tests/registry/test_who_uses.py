@@ -1,6 +1,8 @@
 """Who uses a tool, model, dataset, prompt or agent: the versions, their states, and what runs them where."""
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from arm.rights import Right
@@ -54,7 +56,7 @@ def test_a_thing_is_there_once_however_many_use_it_and_knows_whose_it_is(acme, f
 def test_its_page_names_versions_with_states_and_live_instances_by_environment(client, vera, fleet):
     running, draft = fleet
     page = client.get(thing().get_absolute_url())
-    assert [(row.pk, live) for row, live in page.context["rows"]] == [(draft.pk, 0), (running.pk, 3)]
+    assert [(row.pk, row.live) for row in page.context["object_list"]] == [(draft.pk, 0), (running.pk, 3)]
     found = page.context["page"]
     assert found.states == (("draft", "Draft", 1), ("approved", "Approved", 1))
     assert found.places == (("lab", "lab", 1), ("prod", "prod", 2)) and found.live == 3
@@ -82,7 +84,7 @@ def test_beyond_a_limit_a_list_says_more_and_a_page_stops_breaking_down(client, 
     (used,) = queries.counts_of([thing()], vera).values()
     assert used == queries.Used(2, 2)
     monkeypatch.setattr(uses, "BROKEN_DOWN", 1)
-    assert not queries.uses_page(thing(), vera).counted
+    assert not queries.uses_page(thing(), lambda rows: rows).counted
     assert "too many to count" in client.get(thing().get_absolute_url()).content.decode()
 
 
@@ -107,3 +109,15 @@ def test_the_thing_of_another_tenant_is_not_there(client, vera):
 def test_a_retired_version_still_counts_as_a_version_that_uses_it(client, vera, acme):
     uses_tool(make.version(state=VersionState.RETIRED), "old")
     assert client.get(thing("old").get_absolute_url()).context["page"].states == (("retired", "Retired", 1),)
+
+
+def test_a_page_about_a_thing_asks_at_most_fifteen_times(client, vera, fleet):
+    for address in (
+        thing().get_absolute_url(),
+        reverse("registry:uses_list"),
+        f"{API}/",
+        f"{API}/{thing().typeid}/",
+    ):
+        with CaptureQueriesContext(connection) as asked:
+            assert client.get(address).status_code == 200
+        assert len(asked) <= 15, "\n".join(query["sql"][:160] for query in asked)
