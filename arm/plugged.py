@@ -18,7 +18,17 @@ ACTIVATION_GATES: list[str] = [
     "costs.plugins.WithinCap",
 ]
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
-BINDING_GATES: list[str] = ["registry.gates.VersionMayBeBound", "policy.plugins.SlotHasPolicy"]
+BINDING_GATES: list[str] = [
+    "registry.gates.VersionMayBeBound",
+    "registry.plugins.ChannelOrder",
+    "registry.plugins.EvidenceVerified",
+    "policy.plugins.SlotHasPolicy",
+]
+HEALTH_FACTS: list[str] = [
+    "telemetry.plugins.Health",
+    "costs.plugins.Health",
+    "evaluation.plugins.Health",
+]  # who knows how a version does in a slot (registry.facts.HealthFacts)
 RESTRICTION_EFFECTS: list[str] = [
     "policy.plugins.ApprovalsVoided"
 ]  # what else ends when an instance is stopped
@@ -55,6 +65,7 @@ PROVIDER_PANELS: list[str] = ["federation.plugins.ClientOfProvider"]
 TEMPLATE_PANELS: list[str] = ["evaluation.plugins.TemplateSuites", "telemetry.plugins.TemplateIncidents"]
 VERSION_PANELS: list[str] = [
     "registry.plugins.VersionEvidenceList",
+    "registry.plugins.VersionReleases",
     "evaluation.plugins.VersionEvaluation",
     "telemetry.plugins.VersionIncidents",
     "telemetry.plugins.Activity",
@@ -82,6 +93,7 @@ CARD_SECTIONS: list[str] = [
 ]  # who says something on an Agent Card beside the directory
 PACK_SECTIONS: list[str] = [
     "registry.plugins.VersionPack",
+    "registry.plugins.RollbackPack",
     "evaluation.plugins.PackEvaluation",
 ]  # whose files an Audit Pack holds
 PAST_FACTS: list[str] = [
@@ -103,6 +115,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("policy tidying", "policy.tasks.tidy", 60),
     ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
     ("caps passed", "costs.tasks.sweep_caps", 1),
+    ("rollouts", "registry.tasks.advance_everywhere", 0.25),
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
@@ -136,6 +149,7 @@ DEMO_AFTERMATH: list[str] = [
     "registry.demo.settle",
     "telemetry.demo.build",
     "policy.demo.ask",
+    "registry.demo.release",
     "registry.demo.prove",
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {

@@ -10,7 +10,7 @@ from django.utils.module_loading import import_string
 
 from arm.demo import Demo
 from arm.rights import Risk
-from registry import services
+from registry import gates, services
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import (
     AgentInstance,
@@ -222,33 +222,68 @@ def _sha(text: str) -> str:
 
 
 def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider]) -> None:
-    prod, staging = (Environment.objects.get(tenant=demo.tenant, slug=slug) for slug in ("prod", "staging"))
+    """Each role has a slot in each channel. The first version climbs all of them; the second waits before production,
+    where `release` takes it."""
+    places = Environment.objects.filter(tenant=demo.tenant, slug__in=["dev", "staging", "prod"])
     approved = list(
         AgentVersion.objects.filter(state=VersionState.APPROVED).order_by("template_id", "number")
     )
     carol = demo.people["carol"]
-    for number, role in enumerate(roles * 2):
-        place = prod if number < len(roles) else staging
-        with demo.at(demo.moment(0.55, 0.6)):
-            slot = services.create_slot(
-                environment=place,
-                role=role,
-                provider=providers[number % 2],
-                actor=carol,
-                reason="Opened for the role",
-            )
+    for number, role in enumerate(roles):
         mine = [v for v in approved if v.template_id == approved[number * 3 % len(approved)].template_id][:2]
-        for turn, version in enumerate(mine):
-            with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn))):
-                slot = services.bind_slot(
-                    slot=slot, version=version, actor=carol, reason="New version for the role" if turn else "First version"
+        for climbed, place in enumerate(places.order_by("position")):
+            with demo.at(demo.moment(0.55, 0.6)):
+                slot = services.create_slot(
+                    environment=place, role=role, provider=providers[number % 2], actor=carol, reason="Opened for the role"
                 )  # fmt: skip
+            all_the_way = not place.production and (role.slug, place.slug) != ("researcher", "staging")
+            for turn, version in enumerate(mine if all_the_way else mine[:1]):
+                with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn), hours=climbed)):
+                    slot = services.bind_slot(
+                        slot=slot, version=version, actor=carol, reason="New version for the role" if turn else "First version"
+                    )  # fmt: skip
+
+
+def release(demo: Demo) -> None:
+    """What waits before production goes on, by each way there is: at once, by a canary that is at its second step, by
+    an exception, and one that was rolled back."""
+    prod = DeploymentSlot.objects.filter(environment__production=True).exclude(current_version=None)
+    carol, erin, dan = (demo.people[name] for name in ("carol", "erin", "dan"))
+    drift = "Callers were told; the tools that went were not used in production."
+    for slot in prod.select_related("environment", "role").order_by("role__slug"):
+        assert slot.current_version is not None
+        newer = AgentVersion.objects.filter(
+            template=slot.current_version.template_id, state=VersionState.APPROVED, number__gt=slot.current_version.number
+        ).order_by("number").first()  # fmt: skip
+        if newer is None:
+            continue
+        canary = slot.role.slug == "first-line"
+        if slot.role.slug == "researcher":
+            with demo.at(demo.now - timedelta(hours=5)):
+                services.grant_exception(
+                    slot=slot, version=newer, gate=gates.CHANNEL_ORDER, until=demo.now + timedelta(days=2), actor=erin,
+                    reason="Staging is rebuilt this week; the same build ran there before",
+                )  # fmt: skip
+        with demo.at(demo.now - timedelta(hours=3)):
+            rollout = services.plan_rollout(
+                slots=[slot], version=newer, strategy="canary" if canary else "all", percents=[5, 25, 50, 100],
+                bake=timedelta(hours=1), health_gates=["errors", "incidents"], actor=carol, reason="Fewer tools, tighter limits",
+            )  # fmt: skip
+            services.start_rollout(
+                rollout=rollout, actor=carol, reason="Agreed in the release meeting", acknowledged=drift
+            )
+        with demo.at(demo.now - timedelta(minutes=90)):
+            services.confirm_step(rollout=rollout, actor=carol, reason="Answers were read and compared")
+        if slot.role.slug == "reviewer":
+            with demo.at(demo.now - timedelta(minutes=50)):
+                services.roll_back_slot(slot=slot, actor=dan, reason="It promises refunds it may not give")
 
 
 def _instances(demo: Demo, roles: list[RoleDefinition]) -> None:
     places = {e.slug: e for e in Environment.objects.filter(tenant=demo.tenant)}
     providers = list(Provider.objects.filter(tenant=demo.tenant))
-    slots = {s.current_version_id: s for s in DeploymentSlot.objects.exclude(current_version=None)}
+    bound = DeploymentSlot.objects.exclude(current_version=None)
+    slots = {(s.current_version_id, s.environment_id): s for s in bound}
     versions = list(AgentVersion.objects.select_related("template").order_by("pk"))
     approved = [v for v in versions if v.state == VersionState.APPROVED]
     trying = [v for v in versions if v.state in (VersionState.TESTING, VersionState.CANDIDATE)] or approved
@@ -257,9 +292,7 @@ def _instances(demo: Demo, roles: list[RoleDefinition]) -> None:
     for number in demo.progress("instances", range(total), total):
         where = ("prod", "prod", "prod", "staging", "dev")[number % 5]
         version = demo.random.choice(trying if where == "dev" else approved)
-        slot = slots.get(version.pk)
-        if slot and slot.environment_id != places[where].pk:
-            slot = None
+        slot = slots.get((version.pk, places[where].pk))
         provider = slot.provider if slot else providers[number % len(providers)]
         with demo.at(max(version.state_since, demo.moment(0.2, 0.85))):
             services.provision_instance(

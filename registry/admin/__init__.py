@@ -11,6 +11,7 @@ from .places import (
     RoleDefinitionAdmin,
 )
 from .reasoned import ReadOnlyInline, ReasonedAdmin
+from .releases import ReleaseExceptionAdmin, RollbackAdmin, RolloutAdmin
 from .rules import DirectoryRulesAdmin
 
 __all__ = [
@@ -27,6 +28,9 @@ __all__ = [
     "ProviderAdmin",
     "ReadOnlyInline",
     "ReasonedAdmin",
+    "ReleaseExceptionAdmin",
     "RoleDefinitionAdmin",
+    "RollbackAdmin",
+    "RolloutAdmin",
     "VersionEvidenceAdmin",
 ]

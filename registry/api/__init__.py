@@ -22,6 +22,7 @@ from registry.api.fleet import (
     SlotViewSet,
 )
 from registry.api.history import FleetAtViewSet
+from registry.api.releases import ExceptionViewSet, RollbackViewSet, RolloutViewSet, SlotAssignment
 
 router = routers.SimpleRouter()
 for noun, viewset in (
@@ -32,6 +33,9 @@ for noun, viewset in (
     ("evidence", EvidenceViewSet),
     ("instances", InstanceViewSet),
     ("slots", SlotViewSet),
+    ("rollouts", RolloutViewSet),
+    ("rollbacks", RollbackViewSet),
+    ("exceptions", ExceptionViewSet),
     ("roles", RoleViewSet),
     ("environments", EnvironmentViewSet),
     ("providers", ProviderViewSet),
@@ -40,6 +44,7 @@ for noun, viewset in (
 
 urlpatterns = [
     path("heartbeat/", Heartbeat.as_view(), name="heartbeat"),
+    path("slots/<slt:pk>/assignment/", SlotAssignment.as_view(), name="slot-assignment"),
     path("imports/genome/", ImportGenome.as_view(), name="import-genome"),
     path("imports/agent-card/", ImportAgentCard.as_view(), name="import-agent-card"),
     path("fleet-at/", FleetAtViewSet.as_view({"get": "list"}), name="fleet-at"),

@@ -23,6 +23,7 @@ from .places import (
     ProviderGroupGrant,
     ProviderUserGrant,
 )
+from .releases import ReleaseException, Rollback, Rollout, RolloutSlot, RolloutStep
 from .rules import DirectoryRules
 from .slots import DeploymentSlot, RoleDefinition, SlotBinding
 
@@ -48,7 +49,12 @@ __all__ = [
     "Provider",
     "ProviderGroupGrant",
     "ProviderUserGrant",
+    "ReleaseException",
     "RoleDefinition",
+    "Rollback",
+    "Rollout",
+    "RolloutSlot",
+    "RolloutStep",
     "SlotBinding",
     "TemplateGroupGrant",
     "TemplateUserGrant",

@@ -35,6 +35,20 @@ from registry.views.places import (
     SlotDetail,
     SlotList,
 )
+from registry.views.releases import (
+    AbortRollout,
+    ChannelBoard,
+    ConfirmStep,
+    GrantException,
+    PauseRollout,
+    PlanRollout,
+    ResumeRollout,
+    RollbackDetail,
+    RollBackSlot,
+    RolloutDetail,
+    RolloutList,
+    StartRollout,
+)
 from registry.views.rules import ProfileSettings
 from registry.views.templates import (
     TemplateCreate,
@@ -56,7 +70,10 @@ from registry.views.versions import (
 )
 
 __all__ = [
+    "AbortRollout",
     "BindSlot",
+    "ChannelBoard",
+    "ConfirmStep",
     "EnvironmentCreate",
     "EnvironmentDetail",
     "EnvironmentList",
@@ -67,6 +84,7 @@ __all__ = [
     "FleetAt",
     "FleetChanged",
     "GenomeDownload",
+    "GrantException",
     "ImportVersion",
     "InstanceDetail",
     "InstanceList",
@@ -75,6 +93,8 @@ __all__ = [
     "IssueWorkloadToken",
     "MoveInstance",
     "MoveVersion",
+    "PauseRollout",
+    "PlanRollout",
     "ProfileSettings",
     "ProviderCreate",
     "ProviderDetail",
@@ -82,13 +102,19 @@ __all__ = [
     "ProvisionInstance",
     "PublishA2ACard",
     "RequestRelease",
+    "ResumeRollout",
     "RetryEvidence",
     "RoleCreate",
     "RoleList",
+    "RollBackSlot",
+    "RollbackDetail",
+    "RolloutDetail",
+    "RolloutList",
     "SaveGenome",
     "SlotCreate",
     "SlotDetail",
     "SlotList",
+    "StartRollout",
     "TellPast",
     "TemplateCreate",
     "TemplateDetail",

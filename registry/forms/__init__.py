@@ -12,11 +12,11 @@ from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right, Risk
 
-from .genome import PROFILES
-from .genome.reading import MAX_BYTES
-from .lifecycle import InstanceState, VersionState
-from .models import AgentTemplate, AgentVersion, Environment, Provider, RoleDefinition
-from .protocol.a2a import BINDINGS, Interface
+from ..genome import PROFILES
+from ..genome.reading import MAX_BYTES
+from ..lifecycle import InstanceState, VersionState
+from ..models import AgentTemplate, AgentVersion, Environment, Provider, RoleDefinition
+from ..protocol.a2a import BINDINGS, Interface
 
 
 class ReasonForm(forms.Form):
