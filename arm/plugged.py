@@ -29,6 +29,8 @@ RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
 BINDING_GATES: list[str] = [
     "registry.gates.VersionMayBeBound",
     "registry.gates.GenomeIntact",
+    "registry.plugins.ChannelOrder",
+    "registry.plugins.EvidenceVerified",
     "registry.fitness.FitsItsRole",
     "policy.plugins.SlotHasPolicy",
 ]
@@ -40,6 +42,11 @@ ROLE_GATES: list[str] = [
 ]  # what a version needs for a role (registry.fitness)
 CAPABILITIES = "evaluation.plugins.Capabilities"  # who knows what versions are measured to be capable of
 CERTIFICATIONS = "evaluation.plugins.Certifications"  # who knows which certifications versions hold
+HEALTH_FACTS: list[str] = [
+    "telemetry.plugins.Health",
+    "costs.plugins.Health",
+    "evaluation.plugins.Health",
+]  # who knows how a version does in a slot (registry.facts.HealthFacts)
 RESTRICTION_EFFECTS: list[str] = [
     "policy.plugins.ApprovalsVoided"
 ]  # what else ends when an instance is stopped
@@ -82,6 +89,7 @@ TEMPLATE_PANELS: list[str] = ["evaluation.plugins.TemplateSuites", "telemetry.pl
 VERSION_PANELS: list[str] = [
     "registry.plugins.VersionEvidenceList",
     "registry.plugins.VersionExports",
+    "registry.plugins.VersionReleases",
     "evaluation.plugins.VersionEvaluation",
     "evaluation.plugins.VersionCertifications",
     "telemetry.plugins.VersionIncidents",
@@ -110,6 +118,7 @@ CARD_SECTIONS: list[str] = [
 ]  # who says something on an Agent Card beside the directory
 PACK_SECTIONS: list[str] = [
     "registry.plugins.VersionPack",
+    "registry.plugins.RollbackPack",
     "evaluation.plugins.PackEvaluation",
 ]  # whose files an Audit Pack holds
 PAST_FACTS: list[str] = [
@@ -131,6 +140,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("policy tidying", "policy.tasks.tidy", 60),
     ("telemetry partitions", "telemetry.tasks.keep_partitions", 60),
     ("caps passed", "costs.tasks.sweep_caps", 1),
+    ("rollouts", "registry.tasks.advance_everywhere", 0.25),
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
     ("integrity", "registry.tasks.sweep_everywhere", 30),
     ("table imports", "registry.tasks.sweep_tables", 1),
@@ -154,6 +164,7 @@ SUBSCRIBERS: dict[str, list[str]] = {
     "registry.version.moved": ["evaluation.tasks.version_moved", "registry.tasks.version_moved"],
     "registry.slot.bound": ["registry.tasks.slot_bound"],
     "registry.slot.rolled_back": ["registry.tasks.slot_bound"],
+    "registry.slot.returned": ["registry.tasks.slot_bound"],
     "evaluation.suite.versioned": ["registry.tasks.something_changed"],
     "evaluation.suite.assigned": ["registry.tasks.something_changed"],
     "policy.version.activated": ["registry.tasks.something_changed"],
@@ -176,6 +187,7 @@ DEMO_AFTERMATH: list[str] = [
     "registry.demo.settle",
     "telemetry.demo.build",
     "policy.demo.ask",
+    "registry.demo.releases.release",
     "registry.demo.prove",
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {

@@ -1,6 +1,7 @@
 """What costs plugs into ports of the apps below."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -12,14 +13,15 @@ from arm.models import Tenant
 from arm.panels import Entry, Panel, rights_of_visitor
 from arm.permissions import visible
 from arm.rights import Right
+from registry.engine import Fact
 from registry.gates import Verdict
-from registry.models import AgentInstance, AgentVersion
+from registry.models import AgentInstance, AgentVersion, DeploymentSlot
 from telemetry.parsing import Event
 from telemetry.parsing.blocks import Block
 
 from . import services
-from .models import Cap, SpendRollup
-from .queries import ledger_url, spent_on
+from .models import Cap, SpendRollup, money
+from .queries import ledger_url, per_call, spent_on
 
 
 class Ledger:
@@ -115,3 +117,40 @@ class SpendToday:
         ]
         context = {"tiles": tiles, "currency": subject.currency, "url": reverse("costs:spend")}
         return Panel("Spend today", "costs/_home_spend.html", context, anchor="spend")
+
+
+class Health:
+    """registry's port for rollouts: what a call costs, in percent of what it cost with the version before."""
+
+    names = ("cost",)
+    least = 5
+    """Fewer calls say nothing."""
+    looks_back = timedelta(days=1)
+
+    def facts(
+        self,
+        *,
+        version: AgentVersion,
+        slots: Sequence[DeploymentSlot],
+        since: datetime,
+        against: AgentVersion | None,
+        limits: Mapping[str, float],
+    ) -> list[Fact]:
+        limit = limits.get("cost", 150.0)
+        now = per_call(version, slots, since, clock.now() + timedelta(minutes=15))
+        before = per_call(against, slots, since - self.looks_back, since) if against else None
+        if now is None or now.calls < self.least:
+            return [
+                Fact("cost", None, limit, None, "Too few priced calls came since the step began to tell.")
+            ]
+        if before is None or before.calls < self.least or not before.each:
+            return [Fact("cost", None, limit, None, "Nothing is known of what the version before cost.")]
+        if now.currency != before.currency:
+            said = f"It is charged in {now.currency}, the version before in {before.currency}."
+            return [Fact("cost", None, limit, None, said)]
+        share = float(100 * now.each / before.each)
+        said = (
+            f"A call costs {money(now.each)} {now.currency}, {share:.0f} % of {money(before.each)} before"
+            f" (at most {limit:g} %)."
+        )
+        return [Fact("cost", share, limit, share <= limit, said)]

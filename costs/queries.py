@@ -1,6 +1,6 @@
 """What the work cost, by any tag: from the daily sums, which are never apart from the ledger."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -12,6 +12,7 @@ from django.db.models import Count, Q, QuerySet, Sum
 from django.urls import reverse
 
 from arm import ids
+from registry.models import AgentInstance, AgentVersion, DeploymentSlot
 
 from .models import LedgerEntry, SpendRollup, money
 from .pricing import Basis
@@ -224,3 +225,28 @@ def _label(tag: Tag, row: Mapping[str, Any]) -> str:
     if tag.name == "version":
         return f"{row['version__template__name']} v{row['version__number']}"
     return str(row[tag.label[0]] if tag.label else row[tag.key])
+
+
+@dataclass(frozen=True, slots=True)
+class PerCall:
+    """What one priced call costs on average, in 10^-12 of the currency."""
+
+    each: int
+    calls: int
+    currency: str
+
+
+def per_call(
+    version: AgentVersion, slots: Sequence[DeploymentSlot], since: datetime, until: datetime
+) -> PerCall | None:
+    """Of the version's instances in these slots. None where nothing was booked, or in more than one currency."""
+    instances = list(
+        AgentInstance.objects.filter(version=version, slot__in=slots).values_list("pk", flat=True)
+    )
+    rows = LedgerEntry.objects.between(since, until).filter(instance__in=instances, version=version)
+    priced = rows.exclude(basis=Basis.UNPRICED).order_by().values_list("currency__text")
+    found = list(priced.annotate(calls=Count("entry_id"), picos=Sum("amount_picos"))[:2])
+    if len(found) != 1:
+        return None
+    currency, calls, picos = found[0]
+    return PerCall(int(picos) // calls, calls, str(currency))

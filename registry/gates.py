@@ -321,14 +321,22 @@ class RetentionSatisfied:
         return Verdict(self.name, True, "Nothing of what ran it has to be kept any more.")
 
 
+def strict(version: AgentVersion, environment: Environment) -> str:
+    """Why an environment takes only approved versions here, as it reads on after its name; nothing where it takes less."""
+    if environment.production:
+        return "is production"
+    if environment.risk_default in (Risk.HIGH, Risk.CRITICAL):
+        return f"is of {environment.risk_default} risk"
+    if version.template.risk in (Risk.HIGH, Risk.CRITICAL):
+        return f"holds a template of {version.template.risk} risk"
+    return ""
+
+
 def version_fits(version: AgentVersion, environment: Environment) -> tuple[bool, str]:
     """Whether a version in its state may run in the environment, and the sentence that says why."""
     state = VersionState(version.state)
-    strict = environment.production or version.template.risk in (Risk.HIGH, Risk.CRITICAL)
-    if strict and state is not VersionState.APPROVED:
-        why = (
-            "is production" if environment.production else f"holds a template of {version.template.risk} risk"
-        )
+    why = strict(version, environment)
+    if why and state is not VersionState.APPROVED:
         return False, f"{version} is {state.label}; {environment} {why}, which takes approved versions only."
     if state not in RUNNABLE:
         return False, f"{version} is {state.label} and may not run."
@@ -395,3 +403,8 @@ class VersionMayBeBound:
     def check(self, slot: DeploymentSlot, version: AgentVersion) -> Verdict:
         fits, said = version_fits(version, slot.environment)
         return Verdict(self.name, fits, said, "" if fits else version.get_absolute_url())
+
+
+CHANNEL_ORDER, EVIDENCE_VERIFIED = "channel order", "evidence verified"
+EXCEPTED = (CHANNEL_ORDER, EVIDENCE_VERIFIED)
+"""The gates of a binding that an exception may stand in for (registry.models.ReleaseException)."""

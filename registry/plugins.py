@@ -10,15 +10,17 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
 
+from arm.crypto import canonical
 from arm.ids import decode
 from arm.models import Membership, Tenant, TenantRow, User
 from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on
 from arm.rights import Right
 from evidence.lifecycle import ArtefactKind
+from evidence.models import SigningKey
 from evidence.sections import PackFile
 
-from . import queries, services
+from . import gates, queries, services
 from .filters import TemplateFilter, having_words
 from .lifecycle import InstanceState
 from .models import (
@@ -29,7 +31,11 @@ from .models import (
     Environment,
     Heartbeat,
     Provider,
+    ReleaseException,
     RoleDefinition,
+    Rollback,
+    Rollout,
+    SlotBinding,
 )
 from .protocol.mcp import servers
 
@@ -47,6 +53,8 @@ class Navigation:
         Entry("Directory", "Fleet at a time", "registry:fleet_at", Right.READ_DIRECTORY, "changes"),
         Entry("Directory", "Who uses what", "registry:uses_list", Right.READ_DIRECTORY, "search"),
         Entry("Directory", "Imports", "registry:import_list", Right.READ_DIRECTORY, "plus"),
+        Entry("Releases", "Channels", "registry:channel_board", Right.READ_DIRECTORY, "versions"),
+        Entry("Releases", "Rollouts", "registry:rollout_list", Right.READ_DIRECTORY, "changes"),
         Entry("Releases", "Slots", "registry:slot_list", Right.READ_DIRECTORY, "directory", "s"),
         Entry("Releases", "Roles and coverage", "registry:role_list", Right.READ_DIRECTORY, "people"),
         Entry(
@@ -216,6 +224,85 @@ class VersionPack:
 
     def subjects(self, subject: Any) -> Iterable[UUID]:
         return ()
+
+
+class RollbackPack:
+    """In an Audit Pack of a version: the dossier of every rollback that left it or returned to it."""
+
+    def files(self, subject: Any) -> Iterable[PackFile]:
+        if isinstance(subject, AgentVersion):
+            for row in self._about(subject):
+                yield PackFile(f"rollbacks/{row.typeid}.json", canonical(row.dossier))
+
+    def subjects(self, subject: Any) -> Iterable[UUID]:
+        if isinstance(subject, AgentVersion):
+            yield from self._about(subject).values_list("slot", flat=True).distinct().order_by()
+
+    def _about(self, version: AgentVersion) -> QuerySet[Rollback]:
+        return Rollback.objects.filter(Q(from_version=version) | Q(to_version=version)).order_by("pk")
+
+
+class VersionReleases:
+    """On the page of a version: its rollouts, its rollbacks, and the exceptions that were granted to it."""
+
+    shown = 10
+
+    def panel(self, request: HttpRequest, subject: AgentVersion) -> Panel | None:
+        rollouts = Rollout.objects.for_list().filter(version=subject)
+        left = Rollback.objects.filter(from_version=subject)
+        rows = left.select_related("slot__role", "slot__environment", "to_version__template")
+        granted = ReleaseException.objects.filter(version=subject)
+        exceptions = granted.select_related("slot__role", "slot__environment", "granted_by")
+        context = {
+            name: list(seen_by_visitor(found, request, Right.READ_DIRECTORY).order_by("-pk")[: self.shown])
+            for name, found in (("rollouts", rollouts), ("rollbacks", rows), ("exceptions", exceptions))
+        }
+        if not any(context.values()):
+            return None
+        return Panel("Releases", "registry/_panel_releases.html", context, anchor="releases", flush=True)
+
+
+class ChannelOrder:
+    """Before a binding: the version has been in the channel before this one, for the same role, and was not rolled
+    back. Channels are the tenant's environments in the order of their positions."""
+
+    name = gates.CHANNEL_ORDER
+
+    def check(self, slot: DeploymentSlot, version: AgentVersion) -> gates.Verdict:
+        earlier = Environment.objects.filter(tenant=slot.tenant_id, position__lt=slot.environment.position)
+        before = earlier.order_by("-position").first()
+        if before is None:
+            return gates.Verdict(self.name, True, f"{slot.environment} is the first channel.", applies=False)
+        if version.rolled_back:
+            return gates.Verdict(self.name, False, f"{version} was rolled back.", version.get_absolute_url())
+        been = SlotBinding.objects.filter(version=version)
+        if been.filter(slot=slot).exists():
+            return gates.Verdict(self.name, True, f"{version} was bound here before.")
+        if been.filter(slot__environment=before, slot__role=slot.role_id).exists():
+            return gates.Verdict(self.name, True, f"{version} came through {before}.")
+        rows = f"{reverse('registry:slot_list')}?environment={before.slug}"
+        said = (
+            f"{version} was never bound for {slot.role} in {before}, the channel before {slot.environment}."
+        )
+        return gates.Verdict(self.name, False, said, rows, Right.PROMOTE_RELEASE.value)
+
+
+class EvidenceVerified:
+    """Before a binding where approved versions only may run: an Agent Card of the version is signed, logged and
+    verified. Nothing is asked of a tenant that signs nothing yet, since it has no key."""
+
+    name = gates.EVIDENCE_VERIFIED
+
+    def check(self, slot: DeploymentSlot, version: AgentVersion) -> gates.Verdict:
+        if not gates.strict(version, slot.environment):
+            return gates.Verdict(self.name, True, f"{slot.environment} does not ask for it.", applies=False)
+        keys = SigningKey.objects.filter(tenant=slot.tenant_id, purpose=SigningKey.Purpose.EVIDENCE)
+        if not keys.exists():
+            return gates.Verdict(self.name, True, "This tenant has no signing key yet.", applies=False)
+        if AgentVersion.objects.filter(pk=version.pk).with_card("verified").exists():
+            return gates.Verdict(self.name, True, "Its Agent Card is verified.")
+        page, right = reverse("registry:card_issue", args=[version.typeid]), Right.ISSUE_EVIDENCE.value
+        return gates.Verdict(self.name, False, f"No Agent Card of {version} is verified.", page, right)
 
 
 class SearchAgents:

@@ -110,3 +110,23 @@ def tell_overdue(*, tenant_id: UUID, **_: Any) -> int:
 def work_off_bulk(*, tenant_id: UUID, run_id: str) -> None:
     """Preview or apply the rows of a large act that wait."""
     services.work_off_bulk(tenant_id=tenant_id, run_id=UUID(run_id))
+
+
+def advance_everywhere(**_: Any) -> int:
+    """Queue `advance` for every tenant."""
+    return tasks.each_tenant("registry.tasks.advance")
+
+
+@tasks.in_steps
+def advance(*, tenant_id: UUID, **_: Any) -> int:
+    """Judge each running rollout of a tenant, each in a transaction of its own. Returns how many moved.
+
+    A worker that dies has moved the earlier ones and nothing of the one it was at; two workers share them.
+    """
+    with db.tenants([tenant_id]):
+        due = services.due_rollouts(tenant_id)
+    moved = 0
+    for pk in due:
+        with db.tenants([tenant_id]):
+            moved += services.advance_rollout(rollout_id=pk)
+    return moved

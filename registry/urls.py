@@ -5,7 +5,22 @@ from django.urls import path, register_converter
 from arm.ids import converter
 from registry import views
 
-for prefix in ("tpl", "ver", "ins", "env", "prov", "slt", "cks", "tim", "thg", "rol", "ras", "blk"):
+for prefix in (
+    "tpl",
+    "ver",
+    "ins",
+    "env",
+    "prov",
+    "slt",
+    "cks",
+    "tim",
+    "thg",
+    "rol",
+    "ras",
+    "blk",
+    "rlt",
+    "rbk",
+):
     register_converter(converter(prefix), prefix)
 
 app_name = "registry"
@@ -69,6 +84,18 @@ urlpatterns = [
     path("slots/new/", views.SlotCreate.as_view(), name="slot_create"),
     path("slots/<slt:pk>/", views.SlotDetail.as_view(), name="slot_detail"),
     path("slots/<slt:pk>/bind/", views.BindSlot.as_view(), name="slot_bind"),
+    path("slots/<slt:pk>/rollout/", views.PlanRollout.as_view(), name="rollout_plan"),
+    path("slots/<slt:pk>/roll-back/", views.RollBackSlot.as_view(), name="slot_roll_back"),
+    path("slots/<slt:pk>/exception/", views.GrantException.as_view(), name="exception_grant"),
+    path("channels/", views.ChannelBoard.as_view(), name="channel_board"),
+    path("rollouts/", views.RolloutList.as_view(), name="rollout_list"),
+    path("rollouts/<rlt:pk>/", views.RolloutDetail.as_view(), name="rollout_detail"),
+    path("rollouts/<rlt:pk>/start/", views.StartRollout.as_view(), name="rollout_start"),
+    path("rollouts/<rlt:pk>/pause/", views.PauseRollout.as_view(), name="rollout_pause"),
+    path("rollouts/<rlt:pk>/resume/", views.ResumeRollout.as_view(), name="rollout_resume"),
+    path("rollouts/<rlt:pk>/abort/", views.AbortRollout.as_view(), name="rollout_abort"),
+    path("rollouts/<rlt:pk>/confirm/", views.ConfirmStep.as_view(), name="rollout_confirm"),
+    path("rollbacks/<rbk:pk>/", views.RollbackDetail.as_view(), name="rollback_detail"),
     path("roles/", views.RoleList.as_view(), name="role_list"),
     path("roles/new/", views.RoleCreate.as_view(), name="role_create"),
     path("roles/<rol:pk>/", views.RoleDetail.as_view(), name="role_detail"),

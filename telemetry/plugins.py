@@ -1,8 +1,8 @@
 """What telemetry answers to the apps below it: incidents that their rules open, panels, navigation."""
 
 from collections import Counter
-from collections.abc import Mapping
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -18,13 +18,14 @@ from arm.models import Tenant, TenantRow
 from arm.panels import Entry, Hit, Panel, rights_of_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
-from registry.models import AgentInstance, AgentVersion
+from registry.engine import Fact
+from registry.models import AgentInstance, AgentVersion, DeploymentSlot
 
 from . import services
 from .filters import IncidentFilter
 from .lifecycle import LIVE, Detection, IncidentKind, IncidentState, Severity
 from .models import Event, Incident, Job
-from .queries import activity, open_by_severity
+from .queries import Doing, activity, doing, open_by_severity
 
 
 class Incidents:
@@ -190,3 +191,40 @@ class Activity:
         url = f"{reverse('telemetry:event_list')}?{kind}={subject.typeid}"
         context = {"activity": activity(seen, subject), "url": url}
         return Panel("Last 24 hours", "telemetry/_panel_activity.html", context, anchor="activity")
+
+
+class Health:
+    """registry's port for rollouts: calls that fail, in percent, and incidents that are open since the step began."""
+
+    names = ("errors", "incidents")
+    least = 5
+    """Fewer units of work say nothing."""
+
+    def facts(
+        self,
+        *,
+        version: AgentVersion,
+        slots: Sequence[DeploymentSlot],
+        since: datetime,
+        against: AgentVersion | None,
+        limits: Mapping[str, float],
+    ) -> list[Fact]:
+        seen = doing(version=version, slots=slots, since=since)
+        most = limits.get("incidents", 0.0)
+        if seen.incidents > most:
+            said = f"{seen.incidents} incidents of {version} are open since the step began."
+            incidents = Fact("incidents", seen.incidents, most, False, said)
+        elif seen.calls < self.least:
+            incidents = Fact("incidents", seen.incidents, most, None, "Too little work was seen to tell.")
+        else:
+            said = f"{seen.incidents} incidents are open since the step began."
+            incidents = Fact("incidents", seen.incidents, most, True, said)
+        return [self._errors(seen, limits.get("errors", 5.0)), incidents]
+
+    def _errors(self, seen: Doing, limit: float) -> Fact:
+        if seen.calls < self.least:
+            said = f"{seen.calls} calls were seen since the step began; it takes {self.least} to tell."
+            return Fact("errors", None, limit, None, said)
+        share = 100 * seen.errors / seen.calls
+        said = f"{seen.errors} of {seen.calls} calls failed ({share:.1f} %; at most {limit:g} %)."
+        return Fact("errors", share, limit, share <= limit, said)

@@ -62,8 +62,13 @@ from registry.models import (
     KeyScope,
     Prompt,
     Provider,
+    ReleaseException,
     RoleAssignment,
     RoleDefinition,
+    Rollback,
+    Rollout,
+    RolloutSlot,
+    RolloutStep,
     TableImport,
     Thing,
     VersionEvidence,
@@ -307,6 +312,25 @@ def slot(**kw: Any) -> DeploymentSlot:
     defaults["role"] = defaults["role"] or role(tenant=place.tenant)
     defaults["provider"] = defaults["provider"] or provider(tenant=place.tenant)
     return DeploymentSlot.objects.create(tenant=place.tenant, environment=place, **defaults)
+
+
+def releases(slot: DeploymentSlot, version: AgentVersion, by: User) -> list[Any]:
+    """A planned rollout into the slot, a rollback and an exception."""
+    rollout = Rollout.objects.create(
+        tenant=slot.tenant, environment=slot.environment, role=slot.role, version=version, strategy="all",
+        reason="test", created_by=by,
+    )  # fmt: skip
+    RolloutStep.objects.create(tenant=slot.tenant, rollout=rollout, number=1)
+    RolloutSlot.objects.create(tenant=slot.tenant, rollout=rollout, slot=slot)
+    back = Rollback.objects.create(
+        tenant=slot.tenant, slot=slot, from_version=approved(template=version.template), to_version=version,
+        reason="test", actor=by, actor_label=str(by), change_id=UUID(int=1), dossier={"instances": {}},
+    )  # fmt: skip
+    exception = ReleaseException.objects.create(
+        tenant=slot.tenant, slot=slot, version=version, gate="channel order", reason="test", granted_by=by,
+        until=clock.now() + timedelta(hours=1),
+    )  # fmt: skip
+    return [rollout, back, exception]
 
 
 def workload_token(of: AgentInstance) -> str:
@@ -829,7 +853,8 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         at,
         change,
         service_key,
-        slot(environment=place, provider=at),
+        (home := slot(environment=place, provider=at)),
+        *releases(home, running.version, everyone),
         role(tenant=tenant),
         role_assignment(version=running.version, environment=place),
         prompt(tenant=tenant),

@@ -145,7 +145,7 @@ class Schema(AutoSchema):
 
     def _get_serializer_field_meta(self, field: Any, direction: str) -> Any:
         """A value that is not there (`default=None`) is shown as null."""
-        found = super()._get_serializer_field_meta(field, direction)
+        found = super()._get_serializer_field_meta(field, direction)  # type: ignore[no-untyped-call]
         if direction == "response" and field.default is None:
             found["nullable"] = True
         return found

@@ -11,6 +11,7 @@ from .places import (
     ProviderAdmin,
 )
 from .reasoned import ReadOnlyInline, ReasonedAdmin
+from .releases import ReleaseExceptionAdmin, RollbackAdmin, RolloutAdmin
 from .roles import RoleAssignmentAdmin, RoleDefinitionAdmin, SuccessorAdmin
 from .rules import DirectoryRulesAdmin
 
@@ -29,8 +30,11 @@ __all__ = [
     "ProviderAdmin",
     "ReadOnlyInline",
     "ReasonedAdmin",
+    "ReleaseExceptionAdmin",
     "RoleAssignmentAdmin",
     "RoleDefinitionAdmin",
+    "RollbackAdmin",
+    "RolloutAdmin",
     "SuccessorAdmin",
     "TableImportAdmin",
     "VersionEvidenceAdmin",

@@ -28,6 +28,7 @@ from registry.api.imports import (
     ImportRecord,
     ImportServer,
 )
+from registry.api.releases import ExceptionViewSet, RollbackViewSet, RolloutViewSet, SlotAssignment
 from registry.api.roles import RoleAssignmentViewSet, RoleViewSet
 from registry.api.tables import TableImportViewSet
 from registry.api.uses import UsesViewSet
@@ -42,6 +43,9 @@ for noun, viewset in (
     ("uses", UsesViewSet),
     ("instances", InstanceViewSet),
     ("slots", SlotViewSet),
+    ("rollouts", RolloutViewSet),
+    ("rollbacks", RollbackViewSet),
+    ("exceptions", ExceptionViewSet),
     ("roles", RoleViewSet),
     ("assignments", RoleAssignmentViewSet),
     ("environments", EnvironmentViewSet),
@@ -53,6 +57,7 @@ for noun, viewset in (
 
 urlpatterns = [
     path("heartbeat/", Heartbeat.as_view(), name="heartbeat"),
+    path("slots/<slt:pk>/assignment/", SlotAssignment.as_view(), name="slot-assignment"),
     path("imports/genome/", ImportGenome.as_view(), name="import-genome"),
     path("imports/agent-card/", ImportAgentCard.as_view(), name="import-agent-card"),
     path("imports/cyclonedx/", ImportBom.as_view(), name="import-cyclonedx"),

@@ -16,11 +16,14 @@ from registry.api import serializers as words
 from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created
 from registry.api.directory import row_of, step_out
 from registry.api.history import MOMENT, PastOut, TellPastIn, ToldOut, asked_moment, past_out
+from registry.api.releases import SlotReleases
 from registry.api.spawn import SpawnActions
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition
 
-SLOTS = DeploymentSlot.objects.select_related("environment", "role", "provider")
+SLOTS = DeploymentSlot.objects.select_related(
+    "environment", "role", "provider", "current_version__template", "previous_version__template"
+)
 
 
 class InstanceViewSet(SpawnActions, DirectoryViewSet[AgentInstance]):
@@ -126,7 +129,7 @@ def _beat(instance: AgentInstance, body: dict[str, Any]) -> Any:
     return words.HeartbeatOut(told).data
 
 
-class SlotViewSet(DirectoryViewSet[DeploymentSlot]):
+class SlotViewSet(SlotReleases, DirectoryViewSet[DeploymentSlot]):
     """Places that versions are bound to."""
 
     queryset = SLOTS

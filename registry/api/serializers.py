@@ -170,12 +170,13 @@ class SlotOut(Out):
     provider = serializers.CharField(source="provider.slug")
     current_version = TypeIDField("ver", source="current_version_id", allow_null=True)
     previous_version = TypeIDField("ver", source="previous_version_id", allow_null=True)
+    canary_version = TypeIDField("ver", source="canary_version_id", allow_null=True)
 
     class Meta:
         model = DeploymentSlot
         fields = (
             *("id", "url", "environment", "role", "provider", "ordinal"),
-            *("current_version", "previous_version", "generation"),
+            *("current_version", "previous_version", "canary_version", "canary_share", "generation"),
         )
 
 

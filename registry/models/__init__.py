@@ -28,6 +28,7 @@ from .places import (
     ProviderGroupGrant,
     ProviderUserGrant,
 )
+from .releases import ReleaseException, Rollback, Rollout, RolloutSlot, RolloutStep
 from .roles import RoleAssignment, RoleDefinition, Successor
 from .rules import DirectoryRules
 from .slots import DeploymentSlot, SlotBinding
@@ -64,8 +65,13 @@ __all__ = [
     "Provider",
     "ProviderGroupGrant",
     "ProviderUserGrant",
+    "ReleaseException",
     "RoleAssignment",
     "RoleDefinition",
+    "Rollback",
+    "Rollout",
+    "RolloutSlot",
+    "RolloutStep",
     "SlotBinding",
     "SpawnTerm",
     "Successor",

@@ -1,7 +1,7 @@
 """Where a version is meant to work: deployment slots with their history."""
 
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.urls import reverse
 
 from arm import clock
@@ -26,6 +26,12 @@ class DeploymentSlot(TenantRow):
     previous_version = models.ForeignKey(
         "registry.AgentVersion", models.PROTECT, null=True, related_name="+", editable=False
     )
+    canary_version = models.ForeignKey(
+        "registry.AgentVersion", models.PROTECT, null=True, related_name="+", editable=False
+    )
+    canary_share = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Percent of keys that get the canary's version."
+    )
     generation = models.PositiveIntegerField(default=0, editable=False)
 
     class Meta:
@@ -37,6 +43,20 @@ class DeploymentSlot(TenantRow):
             models.CheckConstraint(
                 condition=Q(previous_version=None) | Q(current_version__isnull=False),
                 name="previous_needs_current",
+            ),
+            models.CheckConstraint(
+                condition=~Q(previous_version=F("current_version")) | Q(previous_version=None),
+                name="previous_is_another",
+            ),
+            models.CheckConstraint(
+                condition=Q(canary_version=None, canary_share=0)
+                | Q(canary_version__isnull=False, canary_share__gte=1, canary_share__lte=100),
+                name="canary_has_a_share",
+            ),
+            models.CheckConstraint(
+                condition=Q(canary_version=None)
+                | (Q(current_version__isnull=False) & ~Q(canary_version=F("current_version"))),
+                name="canary_beside_another",
             ),
         ]
 
@@ -59,11 +79,15 @@ class SlotBinding(TenantRow):
     until = models.DateTimeField(null=True)
     actor_label = models.CharField(max_length=200)
     reason = models.TextField()
+    rollout = models.ForeignKey("registry.Rollout", models.PROTECT, null=True, related_name="+")
 
     class Meta:
         ordering = ["-since"]
         constraints = [
-            models.UniqueConstraint(fields=["slot"], condition=Q(until=None), name="one_current_binding")
+            models.CheckConstraint(
+                condition=Q(until=None) | Q(until__gte=F("since")), name="binding_ends_later"
+            ),
+            models.UniqueConstraint(fields=["slot"], condition=Q(until=None), name="one_current_binding"),
         ]
 
     def __str__(self) -> str:

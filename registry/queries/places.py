@@ -20,9 +20,13 @@ from ..models import (
     Environment,
     Ownership,
     Provider,
+    ReleaseException,
+    Rollback,
+    RolloutSlot,
     SlotBinding,
 )
 from .related import SHOWN, by_state, changes_of, owners, with_staleness
+from .releases import running_rollout
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,9 @@ class PlacePage:
 @dataclass(frozen=True, slots=True)
 class SlotPage:
     bindings: tuple[SlotBinding, ...]
+    rollout: RolloutSlot | None
+    exceptions: tuple[ReleaseException, ...]
+    rollbacks: tuple[Rollback, ...]
     instances: tuple[tuple[AgentInstance, bool], ...]
     instance_count: int
     changes: tuple[ChangeRecord, ...]
@@ -133,6 +140,11 @@ def slot_page(slot: DeploymentSlot, actor: User) -> SlotPage:
     bindings = SlotBinding.objects.filter(slot=slot).select_related("version__template").order_by("-since")
     return SlotPage(
         bindings=tuple(bindings[:SHOWN]),
+        rollout=running_rollout(slot),
+        exceptions=tuple(slot.exceptions.select_related("version__template", "granted_by")[:SHOWN]),
+        rollbacks=tuple(
+            slot.rollbacks.select_related("from_version__template", "to_version__template")[:SHOWN]
+        ),
         instances=with_staleness(running[:SHOWN]),
         instance_count=running.count(),
         changes=changes_of(slot, rights),

@@ -5,6 +5,7 @@ from .asking import Duplicate
 from .bulk import provision_instances, refuse_many, register_templates
 from .card_keys import end_card_keys, trust_card_keys
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
+from .exceptions import grant_exception
 from .exchange import (
     Exported,
     Format,
@@ -37,8 +38,19 @@ from .places import (
     issue_workload_token,
 )
 from .roles import assign_role, create_role, end_assignment, update_role
+from .rollbacks import roll_back_slot
+from .rollouts import (
+    abort_rollout,
+    advance_rollout,
+    confirm_step,
+    due_rollouts,
+    pause_rollout,
+    plan_rollout,
+    resume_rollout,
+    start_rollout,
+)
 from .rules import require_evidence, require_profiles
-from .slots import bind_slot, create_slot, roll_back_slot
+from .slots import bind_slot, create_slot
 from .spawn import SpawnRefused, spawn_instance
 from .succession import pass_on, set_successors
 from .tables import (
@@ -72,6 +84,8 @@ __all__ = [
     "ReadGenome",
     "SpawnRefused",
     "Tampered",
+    "abort_rollout",
+    "advance_rollout",
     "apply_bulk",
     "apply_files",
     "apply_table",
@@ -79,6 +93,7 @@ __all__ = [
     "begin_sweep",
     "bind_slot",
     "cancel_table",
+    "confirm_step",
     "create_environment",
     "create_project",
     "create_provider",
@@ -86,11 +101,13 @@ __all__ = [
     "create_slot",
     "create_version",
     "drain_left",
+    "due_rollouts",
     "end_assignment",
     "end_card_keys",
     "ensure_tenant_defaults",
     "export_pack",
     "export_version",
+    "grant_exception",
     "heartbeat",
     "import_agent_card",
     "import_bom",
@@ -106,6 +123,8 @@ __all__ = [
     "next_step",
     "note_tampered",
     "pass_on",
+    "pause_rollout",
+    "plan_rollout",
     "preview_bulk",
     "provision_instance",
     "provision_instances",
@@ -119,6 +138,7 @@ __all__ = [
     "require_evidence",
     "require_profiles",
     "restrict_instance",
+    "resume_rollout",
     "retry_evidence",
     "roll_back_slot",
     "save_genome",
@@ -128,6 +148,7 @@ __all__ = [
     "set_successors",
     "slots_of",
     "spawn_instance",
+    "start_rollout",
     "store_prompt",
     "supersede",
     "sweep_on",

@@ -3,16 +3,14 @@
 from django.db import transaction
 from django.db.models import Max
 
-from arm import changes, clock, tasks
-from arm.errors import Conflict
+from arm import changes
 from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
 
-from .. import gates
-from ..models import AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition, SlotBinding
+from ..models import AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
-from .locking import locked
+from .binding import ask_gates, locked_slot, rebind, refuse_if_held, tell_bound, use, whole_version
 
 
 @transaction.atomic
@@ -44,70 +42,20 @@ def create_slot(
 
 @transaction.atomic
 def bind_slot(*, slot: DeploymentSlot, version: AgentVersion, actor: User, reason: str) -> DeploymentSlot:
-    """Bind a slot to a version, or rebind it: what it was bound to becomes its previous version.
+    """Bind a slot to a version at once, or rebind it: what it was bound to becomes its previous version.
 
-    GateRefused names everything that stands in the way; Duplicate where it is bound to this version already.
+    GateRefused names everything that stands in the way and that no exception covers; Duplicate where it is bound to
+    this version already, Conflict while a rollout holds the slot.
     """
     require(actor, Right.PROMOTE_RELEASE, slot)
     require_reason(reason)
     require_same_tenant(slot=slot, version=version)
-    return _bind(_locked(slot), version, actor, reason, "registry.slot.bound")
-
-
-@transaction.atomic
-def roll_back_slot(
-    *, slot: DeploymentSlot, actor: User, reason: str, leaving: AgentVersion | None = None
-) -> DeploymentSlot:
-    """Bind the slot to its previous version again. Running instances stay as they are.
-
-    Conflict where there is none to go back to, or where the slot is no longer bound to `leaving`; the gates of a
-    binding are asked again, since what was fit to run then may not be now.
-    """
-    require(actor, Right.ROLL_BACK_RELEASE, slot)
-    require_reason(reason)
-    slot = _locked(slot)
-    if leaving is not None and slot.current_version != leaving:
-        raise Conflict(f"{slot} is bound to {slot.current_version or 'nothing'} by now, not to {leaving}.")
-    if slot.previous_version is None:
-        raise Conflict(f"{slot} has no previous version to go back to.")
-    return _bind(slot, slot.previous_version, actor, reason, "registry.slot.rolled_back")
-
-
-def _locked(slot: DeploymentSlot) -> DeploymentSlot:
-    rows = DeploymentSlot.objects.select_related(
-        "environment", "role", "provider", "current_version__template"
-    )
-    return locked(rows, slot.pk)
-
-
-def _bind(slot: DeploymentSlot, version: AgentVersion, actor: User, reason: str, verb: str) -> DeploymentSlot:
-    """The locked slot bound to the version, its history and its record."""
-    version = AgentVersion.objects.select_related("template", "genome").get(pk=version.pk)
-    left = slot.current_version
-    if left == version:
+    slot, version = locked_slot(slot.pk), whole_version(version.pk)
+    refuse_if_held(slot)
+    if slot.current_version == version:
         raise Duplicate(f"{slot} is bound to {version} already.", slot)
-    gates.refuse_unless_passed(gates.for_binding(slot, version), f"{slot} is not bound to {version}")
-    now = clock.now()
-    before = {"version": left.typeid if left else "", "generation": slot.generation}
-    slot.previous_version, slot.current_version = left, version
-    slot.generation += 1
-    slot.save(update_fields=["previous_version", "current_version", "generation"])
-    SlotBinding.objects.filter(slot=slot, until=None).update(until=now)
-    SlotBinding.objects.create(
-        tenant_id=slot.tenant_id,
-        slot=slot,
-        version=version,
-        since=now,
-        actor_label=str(actor)[:200],
-        reason=reason,
-    )
-    after = {"version": version.typeid, "genome": version.genome.digest, "generation": slot.generation}
-    record = changes.record(actor, verb, slot, before=before, after=after, reason=reason)
-    tasks.announce(
-        record.verb,
-        tenant_id=slot.tenant_id,
-        slot_id=str(slot.pk),
-        version_id=str(version.pk),
-        change_id=str(record.pk),
-    )
+    spent = use(ask_gates(slot, version, actor), actor)
+    before = rebind(slot, version, actor, reason, previous=slot.current_version)
+    facts = {"exceptions": spent} if spent else None
+    tell_bound("registry.slot.bound", slot, before, actor, reason, facts, links=spent)
     return slot

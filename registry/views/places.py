@@ -17,7 +17,7 @@ from registry.views.commands import Command, Create, actor_of, may_anywhere
 
 SLOTS = DeploymentSlot.objects.select_related(
     "environment", "role", "provider", "current_version__template", "previous_version__template"
-)
+).select_related("canary_version__template")
 
 
 class PlaceList(FilteredList):

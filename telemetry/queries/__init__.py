@@ -1,6 +1,7 @@
 """Reads of telemetry that cross models."""
 
 from .events import activity, quarantined_by_reason, told_by, trace_of, way_out
+from .health import Doing, doing
 from .incidents import (
     before_you_roll_back,
     before_you_stop,
@@ -11,9 +12,11 @@ from .incidents import (
 )
 
 __all__ = [
+    "Doing",
     "activity",
     "before_you_roll_back",
     "before_you_stop",
+    "doing",
     "hours_around",
     "open_by_severity",
     "quarantined_by_reason",

@@ -13,6 +13,7 @@ from arm.permissions import held_on, visible
 from arm.ports import Moment, implementations
 from arm.rights import Right
 from registry.models import AgentInstance, DeploymentSlot, InstanceInterval
+from registry.queries import rollback_preview
 
 from ..lifecycle import LIVE, Severity
 from ..models import Event, Incident, IncidentEntry
@@ -117,13 +118,17 @@ def slot_to_roll_back(incident: Incident, actor: User) -> DeploymentSlot | None:
 
 
 def before_you_roll_back(slot: DeploymentSlot, actor: User) -> list[Tile]:
-    """How many run in the slot now: they stay as they are, whatever the slot is bound to."""
-    seen = visible(AgentInstance.objects.live(), actor, Right.READ_DIRECTORY).filter(slot=slot)
-    page = f"{reverse('registry:instance_list')}?slot={slot.typeid}"
-    left = seen.filter(version=slot.current_version_id).count()
+    """What happens to whatever runs in the slot, and which other slots keep the version."""
+    preview = rollback_preview(slot, actor)
+    if preview is None:
+        return []
+    page = f"{reverse('registry:instance_list')}?slot={slot.typeid}&version={preview.leaving.typeid}"
+    others = f"{reverse('registry:slot_list')}?version={preview.leaving.typeid}"
     return [
-        Tile("Running in the slot", seen.count(), page),
-        Tile(f"Of them {slot.current_version}", left, page, "warn" if left else ""),
+        Tile("Drain", preview.drains, page),
+        Tile("Provisioned anew", preview.provisioned, page),
+        Tile("Stay stopped", preview.left, page, "warn" if preview.left else ""),
+        Tile("Other slots that keep it", len(preview.others) + preview.others_hidden, others),
     ]
 
 

@@ -144,17 +144,16 @@ def mitigate(*, incident: Incident, measure: InstanceState | None, actor: User, 
 
 @transaction.atomic
 def roll_back(*, incident: Incident, actor: User, reason: str) -> Incident:
-    """The slot of the incident's instance is bound to its previous version again, with the right to roll back there.
-    Instances that run stay as they are. Conflict where the slot has moved on or has nothing to go back to."""
+    """The slot of the incident's instance goes back to its previous version, with the right to roll back there.
+    Conflict where the slot has moved on or has nothing to go back to."""
     incident = _to_mitigate(incident, actor, reason)
     if incident.instance is None or incident.instance.slot is None or incident.version is None:
         raise Conflict("This incident is about no instance in a slot; there is nothing to roll back.")
-    slot = registry.roll_back_slot(
-        slot=incident.instance.slot, actor=actor, reason=reason, leaving=incident.version
-    )
-    facts = {"measure": "rolled_back", "slot": slot.typeid, "version": str(slot.current_version)}
-    done = f"{slot}: back to {slot.current_version}"
-    return _mitigated(incident, actor, reason, done, [slot.typeid], facts)
+    slot, left = incident.instance.slot, incident.version
+    made = registry.roll_back_slot(slot=slot, leaving=left, incident=incident.pk, actor=actor, reason=reason)
+    facts = {"measure": "rolled_back", "slot": made.slot.typeid, "version": str(made.to_version)}
+    done = f"{made.slot}: back to {made.to_version}"
+    return _mitigated(incident, actor, reason, done, [made.slot.typeid, made.typeid], facts)
 
 
 @transaction.atomic

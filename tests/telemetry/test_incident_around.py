@@ -196,14 +196,17 @@ class TestRollBack:
         there = f"{incident.get_absolute_url()}roll-back/"
         assert there in text(client, incident.get_absolute_url())
         page = text(client, there)
-        assert str(previous) in page and "stay as they are" in page and "Running in the slot" in page
+        assert str(previous) in page and "drain" in page and "Provisioned anew" in page
         assert DeploymentSlot.objects.get().current_version == instance.version, "looking changes nothing"
         assert client.post(there, {"reason": "It deletes files"}).status_code == 302
         slot.refresh_from_db()
         incident.refresh_from_db()
-        assert (slot.current_version, slot.previous_version) == (previous, instance.version)
-        assert (incident.state, instance.state) == ("mitigated", "active")
-        assert incident.entries.get(kind="mitigation").links == [slot.typeid]
+        instance.refresh_from_db()
+        assert (slot.current_version, slot.previous_version) == (previous, None)
+        assert (incident.state, instance.state) == ("mitigated", "draining")
+        made = slot.rollbacks.get()
+        assert made.incident_id == incident.pk, "the incident that was there, and no other"
+        assert incident.entries.get(kind="mitigation").links == [slot.typeid, made.typeid]
         assert ChangeRecord.objects.get(verb="registry.slot.rolled_back").reason == "It deletes files"
         assert there not in text(client, incident.get_absolute_url()), "nothing of it is left to roll back"
 

@@ -263,39 +263,37 @@ def _sha(text: str) -> str:
 
 
 def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider], fitting: Fitting) -> None:
-    prod, staging = (Environment.objects.get(tenant=demo.tenant, slug=slug) for slug in ("prod", "staging"))
+    """Each role has a slot in each channel. The first version climbs all of them; the second waits before production,
+    where `releases.release` takes it."""
+    places = Environment.objects.filter(tenant=demo.tenant, slug__in=["dev", "staging", "prod"])
     approved = list(
         AgentVersion.objects.filter(state=VersionState.APPROVED)
         .select_related("template", "genome")
         .order_by("template_id", "number")
     )
     carol = demo.people["carol"]
-    for number, role in enumerate(roles * 2):
-        place = prod if number < len(roles) else staging
-        with demo.at(demo.moment(0.55, 0.6)):
-            slot = services.create_slot(
-                environment=place,
-                role=role,
-                provider=providers[number % 2],
-                actor=carol,
-                reason="Opened for the role",
-            )
+    for number, role in enumerate(roles):
         able = [version for version in approved if role in fitting[version.pk]]
-        if not able:
-            continue  # a small fleet has not somebody for every job
-        chosen = able[number * 3 % len(able)].template_id
+        chosen = able[number * 3 % len(able)].template_id if able else None  # a small fleet lacks somebody
         mine = [version for version in able if version.template_id == chosen][:2]
-        for turn, version in enumerate(mine):
-            with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn))):
-                slot = services.bind_slot(
-                    slot=slot, version=version, actor=carol, reason="New version for the role" if turn else "First version"
+        for climbed, place in enumerate(places.order_by("position")):
+            with demo.at(demo.moment(0.55, 0.6)):
+                slot = services.create_slot(
+                    environment=place, role=role, provider=providers[number % 2], actor=carol, reason="Opened for the role"
                 )  # fmt: skip
+            all_the_way = not place.production and (role.slug, place.slug) != ("researcher", "staging")
+            for turn, version in enumerate(mine if all_the_way else mine[:1]):
+                with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn), hours=climbed)):
+                    slot = services.bind_slot(
+                        slot=slot, version=version, actor=carol, reason="New version for the role" if turn else "First version"
+                    )  # fmt: skip
 
 
 def _instances(demo: Demo, fitting: Fitting) -> None:
     places = {e.slug: e for e in Environment.objects.filter(tenant=demo.tenant)}
     providers = list(Provider.objects.filter(tenant=demo.tenant))
-    slots = {s.current_version_id: s for s in DeploymentSlot.objects.exclude(current_version=None)}
+    bound = DeploymentSlot.objects.exclude(current_version=None)
+    slots = {(s.current_version_id, s.environment_id): s for s in bound}
     versions = list(AgentVersion.objects.select_related("template", "genome").order_by("pk"))
     approved = [v for v in versions if v.state == VersionState.APPROVED]
     trying = [v for v in versions if v.state in (VersionState.TESTING, VersionState.CANDIDATE)] or approved
@@ -304,9 +302,7 @@ def _instances(demo: Demo, fitting: Fitting) -> None:
     for number in demo.progress("instances", range(total), total):
         where = ("prod", "prod", "prod", "staging", "dev")[number % 5]
         version = demo.random.choice(trying if where == "dev" else approved)
-        slot = slots.get(version.pk)
-        if slot and slot.environment_id != places[where].pk:
-            slot = None
+        slot = slots.get((version.pk, places[where].pk))
         provider = slot.provider if slot else providers[number % len(providers)]
         with demo.at(max(version.state_since, demo.moment(0.2, 0.85))):
             services.provision_instance(

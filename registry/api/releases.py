@@ -1,0 +1,360 @@
+"""Endpoints of releases: rollouts, rollbacks, exceptions, and which version a runtime should run."""
+
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404
+from drf_spectacular.utils import OpenApiParameter, extend_schema
+from rest_framework import serializers
+from rest_framework.authentication import BaseAuthentication
+from rest_framework.decorators import action
+from rest_framework.request import Request as AnyRequest
+from rest_framework.response import Response
+from rest_framework.views import APIView
+
+from arm.api import Request, TypeIDField
+from arm.api import validated as parsed
+from arm.authentication import KeyAuthentication, Session
+from arm.errors import Invalid, Problem
+from arm.models import ApiKey
+from arm.permissions import visible
+from arm.rights import Right
+from registry import gates, queries, services
+from registry.api.base import DirectoryViewSet, Workload, WorkloadToken, created
+from registry.api.directory import row_of
+from registry.api.serializers import Out, Reasoned
+from registry.engine import Strategy
+from registry.filters.releases import ExceptionFilter, RollbackFilter, RolloutFilter
+from registry.models import (
+    AgentVersion,
+    DeploymentSlot,
+    ReleaseException,
+    Rollback,
+    Rollout,
+    RolloutSlot,
+    RolloutStep,
+)
+
+
+class StepRow(serializers.ModelSerializer[RolloutStep]):
+    class Meta:
+        model = RolloutStep
+        fields = (
+            *("number", "percent", "batch", "bake_seconds", "state", "started_at", "due_at", "ended_at"),
+            *("health", "facts", "judged_at", "confirmed_by"),
+        )
+
+
+class SlotRow(serializers.ModelSerializer[RolloutSlot]):
+    slot = TypeIDField("slt", source="slot_id")
+    from_version = TypeIDField("ver", source="from_version_id", allow_null=True)
+
+    class Meta:
+        model = RolloutSlot
+        fields = ("slot", "batch", "from_version", "held", "bound_at")
+
+
+class RolloutOut(Out):
+    noun = "rollouts"
+    id = TypeIDField("rlt", source="pk")
+    environment = serializers.CharField(source="environment.slug")
+    role = serializers.CharField(source="role.slug")
+    version = TypeIDField("ver", source="version_id")
+    incident = TypeIDField("inc", source="incident_id", allow_null=True)
+    steps = StepRow(many=True)
+    slots = SlotRow(many=True)
+
+    class Meta:
+        model = Rollout
+        fields = (
+            *("id", "url", "environment", "role", "version", "strategy", "state", "state_since", "said"),
+            *("waits_for_person", "gates", "limits", "reaction", "acknowledged", "drift", "incident"),
+            *("reason", "created_at", "steps", "slots"),
+        )
+
+
+class RollbackOut(Out):
+    noun = "rollbacks"
+    id = TypeIDField("rbk", source="pk")
+    slot = TypeIDField("slt", source="slot_id")
+    from_version = TypeIDField("ver", source="from_version_id")
+    to_version = TypeIDField("ver", source="to_version_id")
+    incident = TypeIDField("inc", source="incident_id", allow_null=True)
+    change = TypeIDField("chg", source="change_id")
+    actor = serializers.CharField(source="actor_label")
+
+    class Meta:
+        model = Rollback
+        fields = (
+            *("id", "url", "slot", "from_version", "to_version", "reason", "incident", "actor", "at"),
+            *("drained", "provisioned", "change", "dossier"),
+        )
+
+
+class ExceptionOut(Out):
+    noun = "exceptions"
+    id = TypeIDField("rex", source="pk")
+    slot = TypeIDField("slt", source="slot_id")
+    version = TypeIDField("ver", source="version_id")
+    granted_by = serializers.CharField(source="granted_by.username")
+
+    class Meta:
+        model = ReleaseException
+        fields = (
+            *("id", "url", "slot", "version", "gate", "reason", "until", "granted_by", "granted_at"),
+            *("used_at", "used_by_label"),
+        )
+
+
+class PlanIn(Reasoned):
+    slots = serializers.ListField(child=TypeIDField("slt"), min_length=1, max_length=500)
+    version = TypeIDField("ver")
+    strategy = serializers.ChoiceField(Strategy.choices)
+    percents = serializers.ListField(
+        child=serializers.IntegerField(min_value=1, max_value=100), required=False, max_length=100
+    )
+    batch_size = serializers.IntegerField(min_value=1, max_value=500, required=False)
+    bake_seconds = serializers.IntegerField(min_value=0, max_value=14 * 86_400, required=False)
+    health_gates = serializers.ListField(
+        child=serializers.CharField(max_length=40), required=False, max_length=20
+    )
+    limits = serializers.DictField(child=serializers.FloatField(), required=False)
+    reaction = serializers.ChoiceField(Rollout.Reaction.choices, required=False)
+    acknowledged = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+
+
+class StartIn(Reasoned):
+    acknowledged = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+
+
+class RollBackIn(Reasoned):
+    leaving = TypeIDField(
+        "ver", help_text="The version that is bound now, so that nothing newer is rolled back."
+    )
+    incident = TypeIDField("inc", required=False)
+    also = serializers.ListField(child=TypeIDField("slt"), required=False, max_length=100)
+
+
+class ExceptionIn(Reasoned):
+    slot = TypeIDField("slt")
+    version = TypeIDField("ver")
+    gate = serializers.ChoiceField(gates.EXCEPTED)
+    until = serializers.DateTimeField()
+
+
+class PreviewOut(serializers.Serializer[Any]):
+    """What a rollback would do, in numbers."""
+
+    slot = TypeIDField("slt", source="slot.pk")
+    leaving = TypeIDField("ver", source="leaving.pk")
+    target = TypeIDField("ver", source="target.pk")
+    drains = serializers.IntegerField()
+    withdrawn = serializers.IntegerField()
+    left = serializers.IntegerField()
+    provisioned = serializers.IntegerField()
+    others = serializers.SerializerMethodField()
+    others_hidden = serializers.IntegerField()
+    missing = serializers.SerializerMethodField()
+
+    def get_others(self, preview: queries.RollbackPreview) -> list[str]:
+        return [slot.typeid for slot in preview.others]
+
+    def get_missing(self, preview: queries.RollbackPreview) -> list[str]:
+        return [verdict.reason for verdict in preview.missing]
+
+
+class AssignmentOut(serializers.Serializer[Any]):
+    """Which version a key gets in a slot. Ask again after `until`."""
+
+    slot = TypeIDField("slt", source="slot.pk")
+    key = serializers.CharField()
+    version = TypeIDField("ver", source="version.pk", default=None, allow_null=True)
+    genome = serializers.CharField(source="version.genome.digest", default=None, allow_null=True)
+    generation = serializers.IntegerField(source="slot.generation")
+    canary = serializers.BooleanField()
+    rollout = TypeIDField("rlt", source="rollout.rollout_id", default=None, allow_null=True)
+    step = serializers.IntegerField(allow_null=True)
+    share = serializers.IntegerField(help_text="Percent of keys that get the canary's version.")
+    until = serializers.DateTimeField()
+
+
+class RolloutViewSet(DirectoryViewSet[Rollout]):
+    """Versions on their way into slots, step by step."""
+
+    queryset = Rollout.objects.for_list().prefetch_related("steps", "slots")
+    serializer_class = RolloutOut
+    filterset_class = RolloutFilter
+    prefix = "rlt"
+
+    @extend_schema(request=PlanIn, responses={201: RolloutOut})
+    def create(self, request: Request) -> Response:
+        """Plan a rollout. Nothing changes before it is started."""
+        body = parsed(PlanIn, request)
+        rows = [
+            row_of(DeploymentSlot, f"/slots/{n}", request, pk=pk) for n, pk in enumerate(body.pop("slots"))
+        ]
+        if "bake_seconds" in body:
+            body["bake"] = timedelta(seconds=body.pop("bake_seconds"))
+        version = row_of(AgentVersion, "/version", request, pk=body.pop("version"))
+        made = services.plan_rollout(slots=rows, version=version, actor=request.user, **body)
+        return created(RolloutOut(made))
+
+    @extend_schema(request=StartIn, responses=RolloutOut)
+    @action(detail=True, methods=["post"])
+    def start(self, request: Request, id: str) -> Response:
+        """Begin its first step. A refusal names every gate and every breaking difference at once."""
+        rollout, body = self.get_object(), parsed(StartIn, request)
+        return self._moved(services.start_rollout(rollout=rollout, actor=request.user, **body))
+
+    @extend_schema(request=Reasoned, responses=RolloutOut)
+    @action(detail=True, methods=["post"])
+    def pause(self, request: Request, id: str) -> Response:
+        """No step follows until it is resumed."""
+        rollout, body = self.get_object(), parsed(Reasoned, request)
+        return self._moved(services.pause_rollout(rollout=rollout, actor=request.user, **body))
+
+    @extend_schema(request=Reasoned, responses=RolloutOut)
+    @action(detail=True, methods=["post"])
+    def resume(self, request: Request, id: str) -> Response:
+        """Go on; the step bakes again from now on."""
+        rollout, body = self.get_object(), parsed(Reasoned, request)
+        return self._moved(services.resume_rollout(rollout=rollout, actor=request.user, **body))
+
+    @extend_schema(request=Reasoned, responses=RolloutOut)
+    @action(detail=True, methods=["post"])
+    def abort(self, request: Request, id: str) -> Response:
+        """End it: its slots return to the versions they had."""
+        rollout, body = self.get_object(), parsed(Reasoned, request)
+        return self._moved(services.abort_rollout(rollout=rollout, actor=request.user, **body))
+
+    @extend_schema(request=Reasoned, responses=RolloutOut)
+    @action(detail=True, methods=["post"])
+    def confirm(self, request: Request, id: str) -> Response:
+        """Vouch for a step that has baked and for whose health nobody else does."""
+        rollout, body = self.get_object(), parsed(Reasoned, request)
+        return self._moved(services.confirm_step(rollout=rollout, actor=request.user, **body))
+
+    def _moved(self, rollout: Rollout) -> Response:
+        return Response(RolloutOut(Rollout.objects.for_list().get(pk=rollout.pk)).data)
+
+
+class RollbackViewSet(DirectoryViewSet[Rollback]):
+    """Slots that went back, with the document of what happened."""
+
+    queryset = Rollback.objects.select_related("slot").order_by("-pk")
+    serializer_class = RollbackOut
+    filterset_class = RollbackFilter
+    prefix = "rbk"
+
+
+class ExceptionViewSet(DirectoryViewSet[ReleaseException]):
+    """Versions that may pass a gate of a binding once."""
+
+    queryset = ReleaseException.objects.select_related("granted_by").order_by("-pk")
+    serializer_class = ExceptionOut
+    filterset_class = ExceptionFilter
+    prefix = "rex"
+
+    @extend_schema(request=ExceptionIn, responses={201: ExceptionOut})
+    def create(self, request: Request) -> Response:
+        """Grant one: people do, signed in; a token is refused."""
+        body = parsed(ExceptionIn, request)
+        rows = {
+            "slot": row_of(DeploymentSlot, "/slot", request, pk=body.pop("slot")),
+            "version": row_of(AgentVersion, "/version", request, pk=body.pop("version")),
+        }
+        return created(ExceptionOut(services.grant_exception(**rows, **body, actor=request.user)))
+
+
+class SlotReleases:
+    """What a slot's endpoint has of releases."""
+
+    @extend_schema(request=RollBackIn, responses={201: RollbackOut})
+    @action(detail=True, methods=["post"], url_path="roll-back")
+    def roll_back(self, request: Request, id: str) -> Response:
+        """Bind to the previous version again; the version left is deprecated and its instances here drain."""
+        slot = self.get_object()  # type: ignore[attr-defined]
+        body = parsed(RollBackIn, request)
+        leaving = row_of(AgentVersion, "/leaving", request, pk=body["leaving"])
+        also = [
+            row_of(DeploymentSlot, f"/also/{n}", request, pk=pk) for n, pk in enumerate(body.get("also", ()))
+        ]
+        made = services.roll_back_slot(
+            slot=slot,
+            leaving=leaving,
+            also=also,
+            incident=body.get("incident"),
+            actor=request.user,
+            reason=body["reason"],
+        )
+        return created(RollbackOut(made))
+
+    @extend_schema(responses=PreviewOut)
+    @action(
+        detail=True,
+        methods=["get"],
+        url_path="roll-back-preview",
+        pagination_class=None,
+        filterset_class=None,
+    )
+    def roll_back_preview(self, request: Request, id: str) -> Response:
+        """What a rollback would do, in numbers. 404 where there is nothing to go back to."""
+        slot = self.get_object()  # type: ignore[attr-defined]
+        preview = queries.rollback_preview(slot, request.user)
+        if preview is None:
+            raise Http404
+        return Response(PreviewOut(preview).data)
+
+
+class WorkloadIfSent(BaseAuthentication):
+    """A workload token where one is sent; otherwise whoever else the request comes from."""
+
+    def authenticate(self, request: AnyRequest) -> tuple[Workload, ApiKey] | None:
+        if not request.headers.get("Authorization", "").lower().startswith("bearer armw_"):
+            return None
+        return WorkloadToken().authenticate(request)
+
+    def authenticate_header(self, request: AnyRequest) -> str:
+        return 'Bearer realm="arm"'
+
+
+class SlotAssignment(APIView):
+    """Which version runs, asked by runtimes: cheap, and the same answer for the same key everywhere."""
+
+    authentication_classes = [WorkloadIfSent, KeyAuthentication, Session]
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("key", str, description="What is assigned; the instance itself if left out.")
+        ],
+        responses={200: AssignmentOut, 304: None},
+    )
+    def get(self, request: Any, pk: UUID) -> Response:
+        """The version for a key, to be kept for as long as Cache-Control says; If-None-Match is answered 304."""
+        found = queries.assignment(self._slot(request, pk), self._key(request))
+        if found is None:
+            raise Http404
+        age = int(queries.CACHED.total_seconds())
+        headers = {"ETag": f'"{found.etag}"', "Cache-Control": f"private, max-age={age}"}
+        if f'"{found.etag}"' in request.headers.get("If-None-Match", ""):
+            return Response(status=304, headers=headers)
+        return Response(AssignmentOut(found).data, headers=headers)
+
+    def _slot(self, request: Any, pk: UUID) -> UUID:
+        if isinstance(request.user, Workload):
+            if request.user.instance.slot_id != pk:
+                raise Http404
+            return pk
+        if not visible(DeploymentSlot.objects.filter(pk=pk), request.user, Right.READ_DIRECTORY).exists():
+            raise Http404
+        return pk
+
+    def _key(self, request: Any) -> str:
+        key = request.query_params.get("key", "")
+        if not key and isinstance(request.user, Workload):
+            return request.user.instance.typeid
+        if not 1 <= len(key) <= 200:
+            message = "Say for which key (at most 200 characters); a workload token may leave it out."
+            raise Invalid(message, [Problem(pointer="/key", code="required", message=message)])
+        return str(key)

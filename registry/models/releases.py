@@ -1,0 +1,207 @@
+"""Releases: rollouts with their steps and slots, rollbacks, and exceptions from the rules of a binding."""
+
+from typing import Self
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.urls import reverse
+
+from arm import clock
+from arm.models import TenantRow
+
+from ..engine import HELD, OPEN, RolloutState, StepState, Strategy
+from .slots import DeploymentSlot
+
+
+class RolloutQuerySet(models.QuerySet["Rollout"]):
+    def for_list(self) -> Self:
+        rows = self.select_related("environment", "role", "version__template", "created_by")
+        return rows.order_by("-pk")
+
+    def open(self) -> Self:
+        return self.filter(state__in=OPEN)
+
+
+class Rollout(TenantRow):
+    """A version on its way into one slot or several of a role in an environment, step by step.
+
+    Its slots are its own while it runs or is paused (`RolloutSlot.held`).
+    """
+
+    class Reaction(models.TextChoices):
+        PAUSE = "pause", "Pause"
+        ABORT = "abort", "Abort"
+
+    prefix = "rlt"
+    permission_scopes = ("environment", "tenant")
+
+    environment = models.ForeignKey("registry.Environment", models.PROTECT, related_name="rollouts")
+    role = models.ForeignKey("registry.RoleDefinition", models.PROTECT, related_name="+")
+    version = models.ForeignKey("registry.AgentVersion", models.PROTECT, related_name="+")
+    strategy = models.CharField(max_length=6, choices=Strategy)
+    state = models.CharField(max_length=9, choices=RolloutState, default=RolloutState.PLANNED, editable=False)
+    state_since = models.DateTimeField(default=clock.now, editable=False)
+    gates = models.JSONField(default=list, help_text="Whose word each step needs (settings.HEALTH_FACTS).")
+    limits = models.JSONField(default=dict, help_text="Gate: its limit, in the unit the gate tells.")
+    reaction = models.CharField(max_length=5, choices=Reaction, default=Reaction.PAUSE)
+    acknowledged = models.TextField(blank=True, help_text="Why breaking drift is accepted.")
+    drift = models.JSONField(default=list, editable=False, help_text="What differed when it started.")
+    reason = models.TextField()
+    said = models.TextField(blank=True, editable=False, help_text="Why it is in its state.")
+    waits_for_person = models.BooleanField(default=False, editable=False)
+    incident_id = models.UUIDField(null=True, editable=False)
+    created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=clock.now, editable=False)
+
+    objects = models.Manager.from_queryset(RolloutQuerySet)()
+
+    class Meta:
+        ordering = ["-pk"]
+        indexes = [
+            models.Index(fields=["tenant", "-id"], name="rollout_newest"),
+            models.Index(fields=["tenant"], condition=Q(state="running"), name="rollout_running"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} to {self.role} in {self.environment}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:rollout_detail", args=[self.typeid])
+
+    @property
+    def held(self) -> bool:
+        return self.state in HELD
+
+
+class RolloutStep(TenantRow):
+    """One step: how far it goes, how long it bakes, and what its health was when it was judged last."""
+
+    prefix = "rst"
+    permission_scopes = ("rollout__environment", "tenant")
+
+    rollout = models.ForeignKey(Rollout, models.PROTECT, related_name="steps")
+    number = models.PositiveSmallIntegerField()
+    percent = models.PositiveSmallIntegerField(default=100)
+    batch = models.PositiveSmallIntegerField(default=1)
+    bake_seconds = models.PositiveIntegerField(default=600)
+    state = models.CharField(max_length=7, choices=StepState, default=StepState.WAITING, editable=False)
+    started_at = models.DateTimeField(null=True, editable=False)
+    due_at = models.DateTimeField(null=True, editable=False)
+    ended_at = models.DateTimeField(null=True, editable=False)
+    health = models.CharField(max_length=9, blank=True, editable=False)
+    facts = models.JSONField(default=list, editable=False)
+    judged_at = models.DateTimeField(null=True, editable=False)
+    confirmed_by = models.CharField(max_length=200, blank=True, editable=False)
+
+    class Meta:
+        ordering = ["rollout", "number"]
+        constraints = [
+            models.UniqueConstraint(fields=["rollout", "number"], name="rollout_step_once"),
+            models.UniqueConstraint(
+                fields=["rollout"], condition=Q(state="baking"), name="one_step_bakes_at_a_time"
+            ),
+            models.CheckConstraint(condition=Q(percent__gte=1, percent__lte=100), name="step_1_to_100"),
+        ]
+
+    def __str__(self) -> str:
+        return f"step {self.number} of {self.rollout}"
+
+
+class RolloutSlot(TenantRow):
+    """A slot that a rollout is for, with the version it had. `held` while the rollout runs or is paused."""
+
+    prefix = "rsl"
+    permission_scopes = ("rollout__environment", "tenant")
+
+    rollout = models.ForeignKey(Rollout, models.PROTECT, related_name="slots")
+    slot = models.ForeignKey(DeploymentSlot, models.PROTECT, related_name="rollouts")
+    batch = models.PositiveSmallIntegerField(default=1)
+    from_version = models.ForeignKey(
+        "registry.AgentVersion", models.PROTECT, null=True, related_name="+", editable=False
+    )
+    held = models.BooleanField(default=False, editable=False)
+    bound_at = models.DateTimeField(null=True, editable=False)
+
+    class Meta:
+        ordering = ["rollout", "batch", "slot"]
+        constraints = [
+            models.UniqueConstraint(fields=["rollout", "slot"], name="slot_once_a_rollout"),
+            models.UniqueConstraint(
+                fields=["slot"], condition=Q(held=True), name="one_running_rollout_a_slot"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.slot} in {self.rollout}"
+
+
+class Rollback(TenantRow):
+    """A slot went back to the version before: from, to, why, which incident, what happened to its instances.
+
+    Append-only. `dossier` is the document of linked records that Audit Packs of both versions hold; its digest
+    stands in the change record.
+    """
+
+    prefix = "rbk"
+    permission_scopes = ("slot__environment", "slot__provider", "tenant")
+
+    slot = models.ForeignKey(DeploymentSlot, models.PROTECT, related_name="rollbacks")
+    from_version = models.ForeignKey("registry.AgentVersion", models.PROTECT, related_name="+")
+    to_version = models.ForeignKey("registry.AgentVersion", models.PROTECT, related_name="+")
+    reason = models.TextField()
+    incident_id = models.UUIDField(null=True)
+    actor = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, null=True, related_name="+")
+    actor_label = models.CharField(max_length=200)
+    at = models.DateTimeField(default=clock.now)
+    drained = models.PositiveIntegerField(default=0)
+    provisioned = models.PositiveIntegerField(default=0)
+    change_id = models.UUIDField()
+    dossier = models.JSONField()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=~Q(from_version=F("to_version")), name="rollback_goes_elsewhere")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.slot}: back from {self.from_version} to {self.to_version}"
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:rollback_detail", args=[self.typeid])
+
+
+class ReleaseExceptionQuerySet(models.QuerySet["ReleaseException"]):
+    def unused(self) -> Self:
+        """Granted, in time, and not used yet."""
+        return self.filter(used_at=None, until__gt=clock.now())
+
+
+class ReleaseException(TenantRow):
+    """Somebody who may lets a version into a slot without what a gate asks: once, until a moment, for a reason."""
+
+    prefix = "rex"
+    permission_scopes = ("slot__environment", "slot__provider", "tenant")
+
+    slot = models.ForeignKey(DeploymentSlot, models.PROTECT, related_name="exceptions")
+    version = models.ForeignKey("registry.AgentVersion", models.PROTECT, related_name="+")
+    gate = models.CharField(max_length=40)
+    reason = models.TextField()
+    until = models.DateTimeField()
+    granted_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
+    granted_at = models.DateTimeField(default=clock.now)
+    used_at = models.DateTimeField(null=True, editable=False)
+    used_by_label = models.CharField(max_length=200, blank=True, editable=False)
+    used_in = models.ForeignKey(Rollout, models.PROTECT, null=True, related_name="+", editable=False)
+
+    objects = models.Manager.from_queryset(ReleaseExceptionQuerySet)()
+
+    class Meta:
+        ordering = ["-pk"]
+        constraints = [
+            models.CheckConstraint(condition=Q(until__gt=F("granted_at")), name="exception_has_a_time")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.version} into {self.slot} without {self.gate}"

@@ -1,0 +1,259 @@
+"""Releases as their pages show them: what drifts, what a rollback would do, channels, who gets which version."""
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count
+
+from arm import clock
+from arm.models import ChangeRecord, User
+from arm.permissions import held_on, visible
+from arm.rights import Right
+
+from ..engine import Drift, RolloutState, StepState, chosen, drift
+from ..gates import Verdict, for_binding
+from ..lifecycle import InstanceState
+from ..models import (
+    AgentInstance,
+    AgentVersion,
+    DeploymentSlot,
+    Environment,
+    ReleaseException,
+    RoleDefinition,
+    Rollout,
+    RolloutSlot,
+    RolloutStep,
+)
+from .related import changes_of
+from .versions import stored_document
+
+COMPATIBILITY = "compatibility"
+
+
+def drift_of(slots: Iterable[DeploymentSlot], version: AgentVersion) -> tuple[Drift, ...]:
+    """What differs between each version that is bound now and this one; the same difference is told once."""
+    after = stored_document(version)
+    bound = {slot.current_version_id for slot in slots if slot.current_version_id is not None}
+    lefts = bound - {version.pk}
+    found: dict[tuple[str, str, str], Drift] = {}
+    for left in AgentVersion.objects.select_related("genome").filter(pk__in=lefts).order_by("pk"):
+        for one in drift(stored_document(left), after):
+            found.setdefault((one.kind, one.name, one.sentence), one)
+    return tuple(sorted(found.values(), key=lambda one: (not one.breaking, one.kind, one.name)))
+
+
+def drift_verdict(found: Sequence[Drift], acknowledged: str) -> Verdict:
+    """Breaking differences stand in the way until somebody has said why they are accepted."""
+    breaking = [one.sentence for one in found if one.breaking]
+    if not breaking:
+        return Verdict(COMPATIBILITY, True, "Nothing that callers or tools rely on differs.")
+    if acknowledged.strip():
+        return Verdict(COMPATIBILITY, True, f"Accepted: {acknowledged.strip()}")
+    said = f"{' '.join(breaking)} Say why this is accepted, or choose another version."
+    return Verdict(COMPATIBILITY, False, said, right=Right.PROMOTE_RELEASE.value)
+
+
+@dataclass(frozen=True, slots=True)
+class RollbackPreview:
+    """What one click would do to a slot, in numbers, before it is done."""
+
+    slot: DeploymentSlot
+    leaving: AgentVersion
+    target: AgentVersion
+    drains: int
+    withdrawn: int
+    left: int
+    provisioned: int
+    others: tuple[DeploymentSlot, ...]
+    others_hidden: int
+    rollout: RolloutSlot | None
+    verdicts: tuple[Verdict, ...]
+
+    @property
+    def missing(self) -> tuple[Verdict, ...]:
+        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
+
+
+def running_rollout(slot: DeploymentSlot) -> RolloutSlot | None:
+    """The rollout that holds the slot now."""
+    rows = RolloutSlot.objects.select_related(
+        "rollout__version__template", "rollout__environment", "rollout__role"
+    )
+    return rows.filter(slot=slot, held=True).first()
+
+
+def instances_of(slot: DeploymentSlot, version: AgentVersion) -> dict[str, int]:
+    """How many instances of the version the slot has, by state; those that are retired do not count."""
+    rows = AgentInstance.objects.live().filter(slot=slot, version=version).order_by()
+    return dict(rows.values_list("state").annotate(n=Count("pk")))
+
+
+def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | None:
+    """What a rollback of the slot would do; None where there is nothing to go back to."""
+    leaving, target = slot.current_version, slot.previous_version
+    if leaving is None or target is None:
+        return None
+    states = instances_of(slot, leaving)
+    drains = states.get(InstanceState.ACTIVE, 0)
+    withdrawn = states.get(InstanceState.PROVISIONING, 0)
+    bound = DeploymentSlot.objects.filter(current_version=leaving).exclude(pk=slot.pk)
+    rows = bound.select_related("environment", "role", "provider", "previous_version__template")
+    others = tuple(visible(rows, actor, Right.READ_DIRECTORY).order_by("environment__position", "pk"))
+    return RollbackPreview(
+        slot=slot,
+        leaving=leaving,
+        target=target,
+        drains=drains,
+        withdrawn=withdrawn,
+        left=sum(states.values()) - drains - withdrawn,
+        provisioned=drains + withdrawn,
+        others=others,
+        others_hidden=bound.count() - len(others),
+        rollout=running_rollout(slot),
+        verdicts=tuple(for_binding(slot, target)),
+    )
+
+
+CACHED = timedelta(seconds=15)
+"""How long an answer of `assignment` may be kept: no rollback is felt later than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Assignment:
+    """Which version a key gets in a slot, and until when the answer holds. No version: the slot is empty."""
+
+    slot: DeploymentSlot
+    key: str
+    version: AgentVersion | None
+    canary: bool
+    rollout: RolloutSlot | None
+    step: int | None
+    share: int
+    until: datetime
+
+    @property
+    def etag(self) -> str:
+        """The same as long as the answer is, but for its time."""
+        told = (
+            f"{self.slot.pk}|{self.slot.generation}|{self.slot.canary_version_id}|{self.share}|{self.step}"
+            f"|{self.version and self.version.pk}|{self.key}"
+        )
+        return hashlib.sha256(told.encode()).hexdigest()[:32]
+
+
+def assignment(slot_id: UUID, key: str) -> Assignment | None:
+    """The version for a key: two queries, however many instances the slot has."""
+    rows = DeploymentSlot.objects.select_related(
+        "environment", "role", "provider", "current_version__genome", "canary_version__genome"
+    ).defer("current_version__genome__content", "canary_version__genome__content")
+    slot = rows.filter(pk=slot_id).first()
+    if slot is None:
+        return None
+    held = RolloutSlot.objects.filter(slot=slot, held=True).select_related("rollout").first()
+    step = None
+    if held is not None:
+        baking = RolloutStep.objects.filter(rollout=held.rollout_id, state=StepState.BAKING)
+        step = baking.values_list("number", flat=True).first()
+    canary = (
+        held is not None
+        and slot.canary_version is not None
+        and chosen(slot.pk, held.rollout_id, key, slot.canary_share)
+    )
+    return Assignment(
+        slot=slot,
+        key=key,
+        version=slot.canary_version if canary else slot.current_version,
+        canary=canary,
+        rollout=held,
+        step=step,
+        share=slot.canary_share,
+        until=clock.now() + CACHED,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Channel:
+    """An environment in its place of the order, and its slots that the visitor sees."""
+
+    environment: Environment
+    cells: tuple[tuple[RoleDefinition, tuple[DeploymentSlot, ...]], ...]
+
+
+def channel_board(actor: User) -> tuple[Channel, ...]:
+    """Every channel in order, with the slots of each role in the same row of each."""
+    places = list(visible(Environment.objects.order_by("position"), actor, Right.READ_DIRECTORY))
+    rows = DeploymentSlot.objects.select_related(
+        "environment", "role", "provider", "current_version__template", "canary_version__template"
+    )
+    seen = list(visible(rows, actor, Right.READ_DIRECTORY).order_by("role__name", "ordinal", "pk"))
+    places += [slot.environment for slot in seen if slot.environment not in places]
+    roles = list(dict.fromkeys(slot.role for slot in seen))
+    return tuple(
+        Channel(
+            place,
+            tuple(
+                (role, tuple(s for s in seen if s.environment_id == place.pk and s.role_id == role.pk))
+                for role in roles
+            ),
+        )
+        for place in dict.fromkeys(sorted(places, key=lambda place: place.position))
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutPage:
+    """A rollout with its steps, its slots, what differs, and, before it starts, what is in its way."""
+
+    steps: tuple[RolloutStep, ...]
+    slots: tuple[RolloutSlot, ...]
+    drift: tuple[dict[str, Any], ...]
+    verdicts: tuple[tuple[DeploymentSlot | None, Verdict], ...]
+    changes: tuple[ChangeRecord, ...]
+    rights: frozenset[Right]
+
+    @property
+    def missing(self) -> tuple[tuple[DeploymentSlot | None, Verdict], ...]:
+        return tuple((slot, verdict) for slot, verdict in self.verdicts if not verdict.passed)
+
+    @property
+    def current(self) -> RolloutStep | None:
+        return next((step for step in self.steps if step.state == StepState.BAKING), None)
+
+
+def rollout_page(rollout: Rollout, actor: User) -> RolloutPage:
+    """Everything about a rollout that `actor`, who may see it, may see."""
+    rights = held_on(actor, rollout)
+    slots = rollout.slots.select_related(
+        "slot__environment", "slot__role", "slot__provider", "slot__current_version__template"
+    ).select_related("slot__canary_version", "from_version__template")
+    rows = tuple(slots.order_by("batch", "slot"))
+    found = tuple(rollout.drift)
+    verdicts: list[tuple[DeploymentSlot | None, Verdict]] = []
+    if rollout.state == RolloutState.PLANNED:
+        differs = drift_of([row.slot for row in rows], rollout.version)
+        found = tuple(asdict(one) for one in differs)
+        verdicts.append((None, drift_verdict(differs, rollout.acknowledged)))
+        for row in rows:
+            excepted = set(
+                ReleaseException.objects.unused()
+                .filter(slot=row.slot, version=rollout.version_id)
+                .values_list("gate", flat=True)
+            )
+            for verdict in for_binding(row.slot, rollout.version):
+                if not verdict.passed and verdict.gate in excepted:
+                    verdict = replace(
+                        verdict, passed=True, reason=f"{verdict.reason} An exception covers it."
+                    )
+                verdicts.append((row.slot, verdict))
+    return RolloutPage(
+        steps=tuple(rollout.steps.order_by("number")),
+        slots=rows,
+        drift=found,
+        verdicts=tuple(verdicts),
+        changes=changes_of(rollout, rights),
+        rights=rights,
+    )

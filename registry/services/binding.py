@@ -1,0 +1,144 @@
+"""How a slot comes to a version: the one way that binding, rollouts and rollbacks share. Callers have asked the right."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from arm import changes, clock, tasks
+from arm.errors import Conflict
+from arm.models import ChangeRecord, User
+from arm.queries import single_handed
+
+from .. import gates
+from ..models import AgentVersion, DeploymentSlot, ReleaseException, Rollout, RolloutSlot, SlotBinding
+from .asking import Duplicate
+from .locking import locked
+
+SLOTS = DeploymentSlot.objects.select_related(
+    "environment", "role", "provider", "current_version__template", "previous_version__template"
+)
+
+
+def locked_slot(slot_id: UUID) -> DeploymentSlot:
+    return locked(SLOTS, slot_id)
+
+
+def locked_slots(slot_ids: Sequence[UUID]) -> list[DeploymentSlot]:
+    """Several at once, always in the same order: two who take the same ones never wait for each other."""
+    return [locked_slot(pk) for pk in sorted(set(slot_ids))]
+
+
+def whole_version(version_id: UUID) -> AgentVersion:
+    return AgentVersion.objects.select_related("template", "genome").get(pk=version_id)
+
+
+def refuse_if_held(slot: DeploymentSlot) -> None:
+    """Conflict while a rollout has this slot: it alone rebinds it, until it has ended."""
+    held = RolloutSlot.objects.filter(slot=slot, held=True).select_related("rollout").first()
+    if held is not None:
+        raise Conflict(
+            f"{slot} is held by a rollout that is {held.rollout.get_state_display()}; let it end, or abort it.",
+            rollout=held.rollout.typeid,
+        )
+
+
+def ask_gates(
+    slot: DeploymentSlot, version: AgentVersion, actor: User | None, *, rollout: Rollout | None = None
+) -> list[ReleaseException]:
+    """Ask every gate of a binding. What stands in the way is refused, all at once, unless an exception covers it.
+
+    Returns the exceptions that were needed and are not used yet. One that the actor granted does not count for them.
+    """
+    verdicts = gates.for_binding(slot, version)
+    failing = [verdict for verdict in verdicts if not verdict.passed]
+    if not failing:
+        return []
+    live = Q(used_at=None, until__gt=clock.now())
+    if rollout is not None:
+        live |= Q(used_in=rollout)
+    held = ReleaseException.objects.select_for_update().filter(live, slot=slot, version=version)
+    if actor is not None and not single_handed(slot.tenant_id):
+        held = held.exclude(granted_by=actor, used_in=None)
+    covered = {exception.gate: exception for exception in held.order_by("-pk")}
+    gates.refuse_unless_passed(
+        [verdict for verdict in failing if verdict.gate not in covered], f"{slot} is not bound to {version}"
+    )
+    needed = [covered[verdict.gate] for verdict in failing]
+    return [exception for exception in needed if exception.used_at is None]
+
+
+def use(
+    exceptions: Sequence[ReleaseException], actor: User | None, rollout: Rollout | None = None
+) -> list[str]:
+    """The exceptions are spent. Returns their identifiers, for the record of what they were spent on."""
+    for exception in exceptions:
+        exception.used_at, exception.used_by_label = clock.now(), str(actor or "ARM")[:200]
+        exception.used_in = rollout
+        exception.save(update_fields=["used_at", "used_by_label", "used_in"])
+    return [exception.typeid for exception in exceptions]
+
+
+def rebind(
+    slot: DeploymentSlot,
+    version: AgentVersion,
+    actor: User | None,
+    reason: str,
+    *,
+    previous: AgentVersion | None,
+    rollout: Rollout | None = None,
+) -> dict[str, Any]:
+    """The locked slot bound to the version, with its history. Returns what it was; `tell_bound` records it."""
+    left = slot.current_version
+    if left == version:
+        raise Duplicate(f"{slot} is bound to {version} already.", slot)
+    now = clock.now()
+    before = {"version": left.typeid if left else "", "generation": slot.generation}
+    slot.previous_version, slot.current_version = previous, version
+    slot.canary_version, slot.canary_share = None, 0
+    slot.generation += 1
+    slot.save(
+        update_fields=["previous_version", "current_version", "canary_version", "canary_share", "generation"]
+    )
+    SlotBinding.objects.filter(slot=slot, until=None).update(until=now)
+    SlotBinding.objects.create(
+        tenant_id=slot.tenant_id,
+        slot=slot,
+        version=version,
+        since=now,
+        actor_label=str(actor or "ARM")[:200],
+        reason=reason,
+        rollout=rollout,
+    )
+    return before
+
+
+def tell_bound(
+    verb: str,
+    slot: DeploymentSlot,
+    before: Mapping[str, Any],
+    actor: User | None,
+    reason: str,
+    facts: Mapping[str, Any] | None = None,
+    *,
+    links: Sequence[str] = (),
+) -> ChangeRecord:
+    """The record that a slot is bound, and the news of it."""
+    version = slot.current_version
+    assert version is not None
+    after = {
+        "version": version.typeid,
+        "genome": version.genome.digest,
+        "generation": slot.generation,
+        **(facts or {}),
+    }
+    record = changes.record(actor, verb, slot, before=before, after=after, reason=reason, links=links)
+    tasks.announce(
+        record.verb,
+        tenant_id=slot.tenant_id,
+        slot_id=str(slot.pk),
+        version_id=str(version.pk),
+        change_id=str(record.pk),
+    )
+    return record

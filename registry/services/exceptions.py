@@ -1,0 +1,63 @@
+"""Exceptions: a version may pass a gate of a binding once, until a moment, because somebody answers for it."""
+
+from datetime import datetime, timedelta
+
+from django.db import transaction
+
+from arm import changes, clock, tasks
+from arm.models import User
+from arm.permissions import require
+from arm.rights import Right
+
+from .. import gates
+from ..models import AgentVersion, DeploymentSlot, ReleaseException
+from .asking import refuse, require_in_person, require_reason, require_same_tenant
+
+LONGEST = timedelta(days=14)
+
+
+@transaction.atomic
+def grant_exception(
+    *,
+    slot: DeploymentSlot,
+    version: AgentVersion,
+    gate: str,
+    until: datetime,
+    actor: User,
+    reason: str,
+) -> ReleaseException:
+    """Let this version into this slot once without what the gate asks, until a moment within a fortnight.
+
+    It takes the right to approve a release there, in person; who grants it cannot use it (two people), unless the
+    tenant has one only.
+    """
+    require(actor, Right.APPROVE_RELEASE, slot)
+    require_in_person("grant an exception", "on the slot's page")
+    require_reason(reason)
+    require_same_tenant(slot=slot, version=version)
+    if gate not in gates.EXCEPTED:
+        refuse("/gate", "enum", f"An exception is possible from: {', '.join(gates.EXCEPTED)}.")
+    now = clock.now()
+    if not now < until <= now + LONGEST:
+        refuse("/until", "range", f"Between now and {LONGEST.days} days from now.")
+    made = ReleaseException.objects.create(
+        tenant_id=slot.tenant_id,
+        slot=slot,
+        version=version,
+        gate=gate,
+        reason=reason,
+        until=until,
+        granted_by=actor,
+        granted_at=now,
+    )
+    after = {"slot": slot.typeid, "version": version.typeid, "gate": gate, "until": until}
+    record = changes.record(
+        actor,
+        "registry.exception.granted",
+        made,
+        after=after,
+        reason=reason,
+        links=[slot.typeid, version.typeid],
+    )
+    tasks.announce(record.verb, tenant_id=slot.tenant_id, exception_id=str(made.pk), change_id=str(record.pk))
+    return made

@@ -1,0 +1,317 @@
+"""Rollouts: planned, started, advanced step by step, paused, resumed, aborted.
+
+Rows are taken in one order everywhere: rollout, slots by their key, version, instances. Each step is one transaction:
+a worker that dies in it has done nothing.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from django.db import transaction
+
+from arm import clock, tasks
+from arm.errors import Conflict
+from arm.models import User
+from arm.permissions import allowed, require
+from arm.rights import Right
+
+from .. import facts as health
+from .. import gates, queries
+from ..engine import Health, RolloutState, StepState, Strategy, batches, may_move, plan
+from ..models import AgentVersion, DeploymentSlot, ReleaseException, Rollout, RolloutSlot, RolloutStep
+from .asking import Duplicate, refuse, require_reason, require_same_tenant
+from .binding import ask_gates, locked_slots, refuse_if_held, use, whole_version
+from .locking import locked
+from .steps import LIMITS, begin_step, current_step, judged, react, take_back, tell
+
+BAKE_AT_MOST = timedelta(days=14)
+ROWS = Rollout.objects.select_related("environment", "role", "version__template", "version__genome")
+
+
+@transaction.atomic
+def plan_rollout(
+    *,
+    slots: Sequence[DeploymentSlot],
+    version: AgentVersion,
+    strategy: str,
+    actor: User,
+    reason: str,
+    percents: Sequence[int] = (),
+    batch_size: int = 1,
+    bake: timedelta = timedelta(minutes=10),
+    health_gates: Sequence[str] = (),
+    limits: Mapping[str, float] | None = None,
+    reaction: str = Rollout.Reaction.PAUSE,
+    acknowledged: str = "",
+) -> Rollout:
+    """A rollout in Planned: nothing is asked of the gates and nothing changes before it starts.
+
+    `slots` are of one role in one environment. `percents` are the steps of a canary, `batch_size` the slots of each
+    step of a phased one. `health_gates` name whose word each step needs; without any a person confirms each.
+    """
+    if not slots:
+        refuse("/slots", "required", "Name at least one slot.")
+    slots = sorted({slot.pk: slot for slot in slots}.values(), key=lambda slot: slot.pk)
+    first = slots[0]
+    require(actor, Right.PROMOTE_RELEASE, first.environment)
+    require_reason(reason)
+    require_same_tenant(version=version, **{f"slots/{n}": slot for n, slot in enumerate(slots)})
+    if any((slot.environment_id, slot.role_id) != (first.environment_id, first.role_id) for slot in slots):
+        refuse("/slots", "place", "The slots of a rollout are of one role in one environment.")
+    if strategy not in Strategy.values:
+        refuse("/strategy", "enum", f"Must be one of {', '.join(Strategy.values)}.")
+    if reaction not in Rollout.Reaction.values:
+        refuse("/reaction", "enum", f"Must be one of {', '.join(Rollout.Reaction.values)}.")
+    if not timedelta() <= bake <= BAKE_AT_MOST:
+        refuse("/bake", "range", f"Between nothing and {BAKE_AT_MOST.days} days.")
+    known = health.health_gates()
+    if strange := [name for name in health_gates if name not in known]:
+        refuse(
+            "/health_gates", "enum", f"Nobody answers for {', '.join(strange)}; known: {', '.join(known)}."
+        )
+    held = {**LIMITS, **(limits or {})}
+    if any(name not in LIMITS or not 0 <= value < 1e6 for name, value in held.items()):
+        refuse("/limits", "range", f"A limit is a number of {', '.join(LIMITS)}, not below zero.")
+    try:
+        steps = plan(strategy, percents=percents, batch_size=batch_size, slots=len(slots))
+    except ValueError as wrong:
+        refuse("/percents" if strategy == Strategy.CANARY else "/batch_size", "plan", str(wrong))
+    made = Rollout.objects.create(
+        tenant_id=first.tenant_id,
+        environment=first.environment,
+        role=first.role,
+        version=version,
+        strategy=strategy,
+        gates=list(dict.fromkeys(health_gates)),
+        limits=held,
+        reaction=reaction,
+        acknowledged=acknowledged.strip(),
+        reason=reason,
+        created_by=actor,
+    )
+    RolloutStep.objects.bulk_create(
+        RolloutStep(
+            tenant_id=first.tenant_id,
+            rollout=made,
+            number=number,
+            percent=step.percent,
+            batch=step.batch,
+            bake_seconds=int(bake.total_seconds()),
+        )
+        for number, step in enumerate(steps, 1)
+    )
+    size = batch_size if strategy == Strategy.PHASED else len(slots)
+    RolloutSlot.objects.bulk_create(
+        RolloutSlot(tenant_id=first.tenant_id, rollout=made, slot=slot, batch=number)
+        for number, batch in enumerate(batches(slots, size), 1)
+        for slot in batch
+    )
+    tell(
+        made,
+        "registry.rollout.planned",
+        actor,
+        reason,
+        {
+            "version": version.typeid,
+            "strategy": strategy,
+            "slots": [slot.typeid for slot in slots],
+            "steps": [asdict(step) for step in steps],
+            "gates": made.gates,
+        },
+    )
+    return made
+
+
+@transaction.atomic
+def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: str = "") -> Rollout:
+    """Take the slots and begin the first step. GateRefused names at once every gate that refuses a slot, and every
+    breaking drift that nobody has acknowledged; Conflict where another rollout holds a slot."""
+    rollout = _taken(rollout, actor, reason, RolloutState.RUNNING)
+    if rollout.state != RolloutState.PLANNED:
+        raise Conflict(f"{rollout} is {rollout.get_state_display()}; resume it.")
+    version = whole_version(rollout.version_id)
+    held = {row.slot_id: row for row in rollout.slots.all()}
+    slots = locked_slots(list(held))
+    for slot in slots:
+        refuse_if_held(slot)
+        if slot.current_version == version:
+            raise Duplicate(f"{slot} is bound to {version} already.", slot)
+        if slot.current_version is None and rollout.strategy == Strategy.CANARY:
+            raise Conflict(f"{slot} is empty; a canary needs a version beside it. Roll out all at once.")
+    rollout.acknowledged = acknowledged.strip() or rollout.acknowledged
+    found = queries.drift_of(slots, version)
+    verdict = queries.drift_verdict(found, rollout.acknowledged)
+    spent = [exception for slot in slots for exception in _asked(slot, version, actor, verdict)]
+    gates.refuse_unless_passed([verdict], f"{rollout} does not start")
+    links = use(spent, actor, rollout)
+    for slot in slots:
+        row = held[slot.pk]
+        row.held, row.from_version = True, slot.current_version
+        row.save(update_fields=["held", "from_version"])
+    rollout.state, rollout.state_since = RolloutState.RUNNING, clock.now()
+    rollout.drift = [asdict(one) for one in found]
+    rollout.save(update_fields=["state", "state_since", "drift", "acknowledged"])
+    breaking = [one.sentence for one in found if one.breaking]
+    facts = {"exceptions": links, "breaking": breaking, "acknowledged": rollout.acknowledged}
+    tell(rollout, "registry.rollout.started", actor, reason, facts, links=links)
+    begin_step(rollout, rollout.steps.get(number=1), slots, actor)
+    return rollout
+
+
+def _asked(
+    slot: DeploymentSlot, version: AgentVersion, actor: User, verdict: gates.Verdict
+) -> list[ReleaseException]:
+    """The gates of one slot; its refusal also names the drift, so that nobody learns of one after the other."""
+    try:
+        return ask_gates(slot, version, actor)
+    except gates.GateRefused as refused:
+        if not verdict.passed:
+            refused.extra["gates"] = [*refused.extra["gates"], asdict(verdict)]  # type: ignore[misc]
+        raise
+
+
+@transaction.atomic
+def pause_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
+    """Stay where it is: no step follows until somebody resumes it."""
+    rollout = _taken(rollout, actor, reason, RolloutState.PAUSED, stopping=True)
+    rollout.state, rollout.state_since, rollout.said = RolloutState.PAUSED, clock.now(), reason
+    rollout.waits_for_person = False
+    rollout.save(update_fields=["state", "state_since", "said", "waits_for_person"])
+    tell(rollout, "registry.rollout.paused", actor, reason)
+    return rollout
+
+
+@transaction.atomic
+def resume_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
+    """Go on: the step that was paused bakes again from the beginning, and is judged by what happens from now on."""
+    rollout = _taken(rollout, actor, reason, RolloutState.RUNNING)
+    if rollout.state != RolloutState.PAUSED:
+        raise Conflict(f"{rollout} is {rollout.get_state_display()}; start it.")
+    step, now = current_step(rollout), clock.now()
+    step.started_at, step.due_at = now, now + timedelta(seconds=step.bake_seconds)
+    step.health, step.facts, step.judged_at = "", [], None
+    step.save(update_fields=["started_at", "due_at", "health", "facts", "judged_at"])
+    rollout.state, rollout.state_since, rollout.said = RolloutState.RUNNING, now, ""
+    rollout.save(update_fields=["state", "state_since", "said"])
+    tell(rollout, "registry.rollout.resumed", actor, reason, {"step": step.number})
+    return rollout
+
+
+@transaction.atomic
+def abort_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
+    """End it: every slot that it has changed returns to the version it had."""
+    rollout = _taken(rollout, actor, reason, RolloutState.ABORTED, stopping=True)
+    take_back(rollout, locked_slots([row.slot_id for row in rollout.slots.all()]), actor, reason)
+    return rollout
+
+
+@transaction.atomic
+def confirm_step(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
+    """A person vouches for a step that has baked and for whose health nobody else does. Conflict before its time, and
+    where a fact speaks against it."""
+    rollout = _taken(rollout, actor, reason, None)
+    if rollout.state != RolloutState.RUNNING:
+        raise Conflict(f"{rollout} is {rollout.get_state_display()}; no step waits for anybody.")
+    step, now = current_step(rollout), clock.now()
+    if step.due_at is None or step.due_at > now:
+        raise Conflict(f"Step {step.number} bakes until {step.due_at:%Y-%m-%d %H:%M} UTC.")
+    slots = locked_slots([row.slot_id for row in rollout.slots.all()])
+    if judged(rollout, step, slots) is Health.UNHEALTHY:
+        bad = " ".join(fact["sentence"] for fact in step.facts if fact["ok"] is False)
+        raise Conflict(f"Step {step.number} is unhealthy: {bad}")
+    step.confirmed_by = str(actor)[:200]
+    _go_on(rollout, step, slots, actor, reason)
+    return rollout
+
+
+@transaction.atomic
+def advance_rollout(*, rollout_id: Any) -> bool:
+    """Judge the step of a running rollout, and go on, wait for a person, or stop. Whether anything was written that
+    somebody should hear of. Somebody else at it: nothing; it is theirs. May be repeated."""
+    if not Rollout.objects.select_for_update(skip_locked=True).only("pk").filter(pk=rollout_id).exists():
+        return False
+    rollout = ROWS.get(pk=rollout_id)
+    if rollout.state != RolloutState.RUNNING:
+        return False
+    step = current_step(rollout)
+    slots = locked_slots([row.slot_id for row in rollout.slots.all()])
+    verdict = judged(rollout, step, slots)
+    if verdict is Health.UNHEALTHY:
+        react(rollout, step, slots)
+        return True
+    if step.due_at is None or step.due_at > clock.now():
+        return False
+    if verdict is Health.HEALTHY:
+        return _went_on(rollout, step, slots)
+    if rollout.waits_for_person:
+        return False
+    rollout.waits_for_person = True
+    rollout.save(update_fields=["waits_for_person"])
+    tasks.announce(
+        "registry.rollout.waits",
+        tenant_id=rollout.tenant_id,
+        rollout_id=str(rollout.pk),
+        step=step.number,
+    )
+    return True
+
+
+def due_rollouts(tenant_id: Any) -> list[Any]:
+    """The running rollouts of a tenant: each is looked at, since an unhealthy one stops before its step has baked."""
+    rows = Rollout.objects.filter(tenant=tenant_id, state=RolloutState.RUNNING)
+    return list(rows.order_by("pk").values_list("pk", flat=True))
+
+
+def _went_on(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) -> bool:
+    """The next step by the rule. What refuses it pauses the rollout, with nothing of the step done."""
+    said = f"Step {step.number} is healthy."
+    try:
+        with transaction.atomic():
+            _go_on(rollout, step, slots, None, said)
+    except Conflict as refused:
+        rollout.refresh_from_db()
+        rollout.state, rollout.state_since = RolloutState.PAUSED, clock.now()
+        rollout.said = str(refused)
+        rollout.save(update_fields=["state", "state_since", "said"])
+        tell(rollout, "registry.rollout.paused", None, rollout.said)
+    return True
+
+
+def _go_on(
+    rollout: Rollout,
+    step: RolloutStep,
+    slots: Sequence[DeploymentSlot],
+    actor: User | None,
+    reason: str,
+) -> None:
+    now = clock.now()
+    step.state, step.ended_at = StepState.PASSED, now
+    step.save(update_fields=["state", "ended_at", "confirmed_by"])
+    rollout.waits_for_person = False
+    following = rollout.steps.filter(number=step.number + 1).first()
+    facts = {"step": step.number, "health": step.health, "confirmed_by": step.confirmed_by}
+    if following is None:
+        rollout.state, rollout.state_since = RolloutState.COMPLETED, now
+        rollout.save(update_fields=["state", "state_since", "waits_for_person"])
+        rollout.slots.update(held=False)
+        tell(rollout, "registry.rollout.completed", actor, reason, facts)
+        return
+    rollout.save(update_fields=["waits_for_person"])
+    tell(rollout, "registry.rollout.advanced", actor, reason, {**facts, "to": following.number})
+    begin_step(rollout, following, slots, actor)
+
+
+def _taken(
+    rollout: Rollout, actor: User, reason: str, to: RolloutState | None, *, stopping: bool = False
+) -> Rollout:
+    """The rollout for this transaction alone, where the actor may and the state allows it. Stopping and going back
+    are also for who may roll back."""
+    if not (stopping and allowed(actor, Right.ROLL_BACK_RELEASE, rollout)):
+        require(actor, Right.PROMOTE_RELEASE, rollout)
+    require_reason(reason)
+    rollout = locked(ROWS, rollout.pk)
+    if to is not None and not may_move(rollout.state, to):
+        raise Conflict(f"{rollout} is {rollout.get_state_display()}; it cannot become {to.label}.")
+    return rollout

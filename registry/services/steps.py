@@ -1,0 +1,215 @@
+"""What a step of a rollout does to its slots, how its health is judged, and how all of it is taken back."""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict
+from datetime import timedelta
+from math import ceil
+from typing import Any, Final
+from uuid import UUID
+
+from arm import changes, clock, tasks
+from arm.models import User
+from arm.ports import incidents
+
+from .. import facts as health
+from ..engine import Health, RolloutState, StepState, judge
+from ..lifecycle import InstanceState
+from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
+from .binding import ask_gates, rebind, tell_bound, whole_version
+from .replacing import provision_like, replace
+
+LIMITS: Final[dict[str, float]] = {"errors": 5.0, "cost": 150.0, "incidents": 0.0}
+"""Gate: its limit unless the rollout has its own. Percent of calls that fail; percent of what a call cost before; open
+incidents since the step began."""
+
+
+def current_step(rollout: Rollout) -> RolloutStep:
+    """The step that bakes; a rollout that runs or is paused has exactly one."""
+    return rollout.steps.get(state=StepState.BAKING)
+
+
+def begin_step(
+    rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot], actor: User | None
+) -> None:
+    """Let the step take hold of its slots (locked), and bake from now on."""
+    now = clock.now()
+    step.state, step.started_at = StepState.BAKING, now
+    step.due_at = now + timedelta(seconds=step.bake_seconds)
+    step.save(update_fields=["state", "started_at", "due_at"])
+    version = whole_version(rollout.version_id)
+    of_batch = {row.slot_id: row for row in rollout.slots.all() if row.batch == step.batch}
+    for slot in slots:
+        if slot.pk not in of_batch:
+            continue
+        if step.percent < 100:
+            _share(slot, version, step, rollout, actor)
+        else:
+            _bind(slot, version, rollout, of_batch[slot.pk], step, actor)
+
+
+def _share(
+    slot: DeploymentSlot, version: AgentVersion, step: RolloutStep, rollout: Rollout, actor: User | None
+) -> None:
+    """A share of the keys gets the version, and as large a share of instances beside those that run."""
+    before = {"canary": slot.canary_version.typeid if slot.canary_version else "", "share": slot.canary_share}
+    slot.canary_version, slot.canary_share = version, step.percent
+    slot.save(update_fields=["canary_version", "canary_share"])
+    reason = f"{rollout.reason} (step {step.number}, {step.percent} %)"
+    stable = list(
+        AgentInstance.objects.filter(
+            slot=slot, version=slot.current_version, state=InstanceState.ACTIVE
+        ).order_by("pk")
+    )
+    missing = ceil(len(stable) * step.percent / 100) - _canaries(slot, version)
+    made = provision_like(slot, version, stable[: max(0, missing)], actor, reason)
+    after = {"canary": version.typeid, "share": step.percent, "provisioned": len(made)}
+    changes.record(
+        actor,
+        "registry.slot.canary_set",
+        slot,
+        before=before,
+        after=after,
+        reason=reason,
+        links=[rollout.typeid],
+    )
+
+
+def _canaries(slot: DeploymentSlot, version: AgentVersion) -> int:
+    ending = [InstanceState.RETIRED, InstanceState.DRAINING]
+    return AgentInstance.objects.filter(slot=slot, version=version).exclude(state__in=ending).count()
+
+
+def _bind(
+    slot: DeploymentSlot,
+    version: AgentVersion,
+    rollout: Rollout,
+    row: RolloutSlot,
+    step: RolloutStep,
+    actor: User | None,
+) -> None:
+    """The gates are asked again: what was fit when the rollout began may not be by now."""
+    ask_gates(slot, version, actor, rollout=rollout)
+    left, reason = slot.current_version, f"{rollout.reason} (step {step.number})"
+    already = _canaries(slot, version)
+    row.bound_at = clock.now()
+    row.save(update_fields=["bound_at"])
+    before = rebind(slot, version, actor, reason, previous=left, rollout=rollout)
+    moved = replace(slot, left, version, actor, reason, already=already)
+    facts = {"rollout": rollout.typeid, **moved.facts()}
+    tell_bound("registry.slot.bound", slot, before, actor, reason, facts, links=[rollout.typeid])
+
+
+def judged(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) -> Health:
+    """What the health gates of the rollout say of the slots that have the version, kept with the step."""
+    concerned = [row for row in rollout.slots.all() if row.batch <= step.batch]
+    reached = [slot for slot in slots if slot.pk in {row.slot_id for row in concerned}]
+    against = next((row.from_version for row in concerned if row.from_version is not None), None)
+    found = health.health_facts(
+        version=rollout.version,
+        slots=reached,
+        since=step.started_at or clock.now(),
+        against=against,
+        limits=rollout.limits,
+        wanted=rollout.gates,
+    )
+    verdict = judge(found, rollout.gates)
+    step.health, step.facts, step.judged_at = verdict, [asdict(fact) for fact in found], clock.now()
+    step.save(update_fields=["health", "facts", "judged_at"])
+    return verdict
+
+
+def react(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) -> None:
+    """The step is unhealthy: stop as the rollout was told to, and open an incident."""
+    bad = [fact for fact in step.facts if fact["ok"] is False]
+    said = f"Step {step.number} is unhealthy: " + " ".join(fact["sentence"] for fact in bad)
+    dear = any(fact["name"] == "cost" for fact in bad)
+    rollout.incident_id = incidents().open(
+        tenant_id=rollout.tenant_id,
+        kind="cost_overrun" if dear else "quality_regression",
+        severity="s2",
+        title=f"Rollout of {rollout} is unhealthy"[:200],
+        subject_kind=AgentVersion._meta.label_lower,
+        subject_id=rollout.version_id,
+        facts={"rollout": rollout.typeid, "step": step.number, "said": said},
+    )
+    if rollout.reaction == Rollout.Reaction.ABORT:
+        rollout.save(update_fields=["incident_id"])
+        take_back(rollout, slots, None, said)
+        return
+    rollout.state, rollout.state_since, rollout.said = RolloutState.PAUSED, clock.now(), said
+    rollout.waits_for_person = False
+    rollout.save(update_fields=["incident_id", "state", "state_since", "said", "waits_for_person"])
+    tell(rollout, "registry.rollout.paused", None, said, {"incident": str(rollout.incident_id)})
+
+
+def take_back(
+    rollout: Rollout,
+    slots: Sequence[DeploymentSlot],
+    actor: User | None,
+    reason: str,
+    *,
+    without: Collection[UUID] = (),
+) -> None:
+    """Abort: every slot returns to the version it had, and what ran the new one drains. `without`: slots that the caller
+    rebinds itself in this transaction; only their canary ends here."""
+    version = whole_version(rollout.version_id)
+    rows = {row.slot_id: row for row in rollout.slots.select_related("from_version")}
+    returned = []
+    rollout.slots.update(held=False)
+    for slot in slots:
+        row = rows.get(slot.pk)
+        if row is None:
+            continue
+        if slot.canary_version_id == version.pk:
+            slot.canary_version, slot.canary_share = None, 0
+            slot.save(update_fields=["canary_version", "canary_share"])
+            replace(slot, version, None, actor, reason)
+            returned.append(slot.typeid)
+        elif slot.pk not in without and slot.current_version_id == version.pk and row.from_version:
+            had = whole_version(row.from_version.pk)
+            previous = previous_of(slot, had)
+            before = rebind(slot, had, actor, reason, previous=previous, rollout=rollout)
+            moved = replace(slot, version, had, actor, reason)
+            facts = {"rollout": rollout.typeid, **moved.facts()}
+            tell_bound("registry.slot.returned", slot, before, actor, reason, facts, links=[rollout.typeid])
+            returned.append(slot.typeid)
+    rollout.steps.filter(state=StepState.BAKING).update(state=StepState.STOPPED, ended_at=clock.now())
+    rollout.state, rollout.state_since, rollout.said = RolloutState.ABORTED, clock.now(), reason
+    rollout.waits_for_person = False
+    rollout.save(update_fields=["state", "state_since", "said", "waits_for_person"])
+    tell(rollout, "registry.rollout.aborted", actor, reason, {"returned": returned})
+
+
+def previous_of(slot: DeploymentSlot, target: AgentVersion) -> AgentVersion | None:
+    """What a slot that goes back to `target` could go back to after that: what it was bound to before `target`, unless
+    it was rolled back. Never the version that is being left."""
+    bindings = slot.bindings.select_related("version__genome")
+    since = bindings.filter(version=target).order_by("-since", "-pk").first()
+    if since is None:
+        return None
+    earlier = bindings.filter(since__lt=since.since, version__rolled_back=False)
+    found = (
+        earlier.exclude(version__in=[target.pk, slot.current_version_id]).order_by("-since", "-pk").first()
+    )
+    return found.version if found else None
+
+
+def tell(
+    rollout: Rollout,
+    verb: str,
+    actor: User | None,
+    reason: str,
+    facts: Mapping[str, Any] | None = None,
+    *,
+    links: Sequence[str] = (),
+) -> None:
+    """The record of what was done to a rollout, and the news of it."""
+    after = {"state": rollout.state, **(facts or {})}
+    record = changes.record(actor, verb, rollout, after=after, reason=reason, links=links)
+    tasks.announce(
+        verb,
+        tenant_id=rollout.tenant_id,
+        rollout_id=str(rollout.pk),
+        change_id=str(record.pk),
+        state=rollout.state,
+    )

@@ -1,0 +1,311 @@
+"""Pages of releases: channels, rollouts with their steps, rollbacks with their preview, exceptions."""
+
+from typing import Any
+
+from django.http import Http404
+from django.urls import reverse
+from django.views.generic import DetailView, TemplateView
+
+from arm import clock, ids
+from arm.models import ChangeRecord, User
+from arm.permissions import held_on
+from arm.rights import Right
+from arm.views import FilteredList, Scoped
+from registry import queries, services
+from registry.engine import StepState, Strategy
+from registry.filters.releases import RolloutFilter
+from registry.forms import ReasonForm
+from registry.forms.releases import ExceptionForm, PlanRolloutForm, RollBackForm, StartRolloutForm
+from registry.models import AgentVersion, ReleaseException, Rollback, Rollout
+from registry.views.commands import Command, actor_of, may_anywhere
+from registry.views.places import SLOTS
+
+PROMOTES = frozenset({Right.PROMOTE_RELEASE})
+TONES = {
+    "waiting": "mute",
+    "passed": "ok",
+    "stopped": "stop",
+    "": "info",
+    "healthy": "ok",
+    "unhealthy": "bad",
+    "unknown": "warn",
+}
+STOPS = frozenset({Right.PROMOTE_RELEASE, Right.ROLL_BACK_RELEASE})
+
+
+IRREVERSIBLE = (
+    "The version left is deprecated: it can be bound nowhere again, and a new version must be approved instead."
+    " What drains does not come back by itself; what had not begun is retired with its tokens."
+)
+
+
+class ChannelBoard(TemplateView):
+    """Which version is where, in the order in which versions climb."""
+
+    template_name = "registry/channel_board.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        channels = queries.channel_board(actor_of(self.request))
+        roles = [role for role, _ in channels[0].cells] if channels else []
+        rows = [
+            (role, [(channel.environment, dict(channel.cells)[role]) for channel in channels])
+            for role in roles
+        ]
+        return super().get_context_data(
+            channels=channels,
+            rows=rows,
+            may_open=may_anywhere(self.request, Right.PROMOTE_RELEASE),
+            **kwargs,
+        )
+
+
+class RolloutList(FilteredList):
+    queryset = Rollout.objects.for_list()
+    view_right = Right.READ_DIRECTORY
+    filterset_class = RolloutFilter
+    template_name = "registry/rollout_list.html"
+    columns = (
+        ("id", "typeid"),
+        ("environment", "environment.slug"),
+        ("role", "role.slug"),
+        ("version", "version.typeid"),
+        ("strategy", "strategy"),
+        ("state", "state"),
+        ("since", "state_since"),
+        ("said", "said"),
+    )
+
+
+class RolloutDetail(Scoped, DetailView[Rollout]):
+    queryset = Rollout.objects.for_list()
+    view_right = Right.READ_DIRECTORY
+
+    def get_template_names(self) -> list[str]:
+        htmx = getattr(self.request, "htmx", False)
+        return ["registry/_rollout.html" if htmx else "registry/rollout_detail.html"]
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = queries.rollout_page(self.object, actor_of(self.request))
+        current = page.current
+        bars = [
+            {
+                "label": f"Step {step.number}",
+                "value": step.percent if self.object.strategy != Strategy.PHASED else step.batch,
+                "tone": TONES[step.health if step.state == StepState.BAKING else step.state],
+                "note": step.get_state_display(),
+            }
+            for step in page.steps
+        ]
+        due = current is not None and current.due_at is not None and current.due_at <= clock.now()
+        return super().get_context_data(
+            page=page,
+            bars=bars,
+            unit="%" if self.object.strategy != Strategy.PHASED else "batch",
+            at=clock.now(),
+            may_run=bool(PROMOTES & page.rights),
+            may_stop=bool(STOPS & page.rights),
+            due=due,
+            **kwargs,
+        )
+
+
+class PlanRollout(Command):
+    """From a slot: it and its neighbours of the same role in the same environment can be chosen."""
+
+    queryset = SLOTS
+    form_class = PlanRolloutForm
+    act_rights = PROMOTES
+    heading, submit = "Plan a rollout", "Plan"
+    intro = "Nothing changes before you start it; the next page says what it would meet."
+    success_message = "The rollout is planned."
+
+    def get_initial(self) -> dict[str, Any]:
+        return {
+            **super().get_initial(),
+            "version": self.request.GET.get("version", ""),
+            "slots": [self.object.pk],
+            "health_gates": ["errors", "incidents"],
+        }
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "around": self.object}
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
+        rows = list(cleaned.pop("slots").select_related("environment", "role"))
+        return services.plan_rollout(slots=rows, actor=actor, **cleaned)
+
+    def get_success_url(self) -> str:
+        return str(self.result.get_absolute_url())
+
+
+class RolloutCommand(Command):
+    queryset = Rollout.objects.for_list()
+    form_class = ReasonForm
+    act_rights = STOPS
+
+
+class StartRollout(RolloutCommand):
+    """What it would meet: gates of every slot, differences that break something; and its reach in numbers."""
+
+    form_class = StartRolloutForm
+    template_name = "registry/rollout_start.html"
+    act_rights = PROMOTES
+    heading, submit = "Start the rollout", "Start"
+    success_message = "The rollout has begun."
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = queries.rollout_page(self.object, actor_of(self.request))
+        running = sum(
+            sum(queries.instances_of(row.slot, row.slot.current_version).values())
+            for row in page.slots
+            if row.slot.current_version
+        )
+        numbers = [
+            {"label": "Slots", "value": len(page.slots)},
+            {"label": "Steps", "value": len(page.steps)},
+            {"label": "Instances there now", "value": running},
+        ]
+        return super().get_context_data(page=page, numbers=numbers, **kwargs)
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
+        return services.start_rollout(rollout=self.object, actor=actor, **cleaned)
+
+
+class PauseRollout(RolloutCommand):
+    heading, submit = "Pause the rollout", "Pause"
+    intro = "It stays where it is: the slots keep the share they have, and no step follows."
+    success_message = "The rollout is paused."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
+        return services.pause_rollout(rollout=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class ResumeRollout(RolloutCommand):
+    act_rights = PROMOTES
+    heading, submit = "Resume the rollout", "Resume"
+    intro = "The step that was paused bakes again from now on, and is judged by what happens from now on."
+    success_message = "The rollout goes on."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
+        return services.resume_rollout(rollout=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class AbortRollout(RolloutCommand):
+    heading, submit, tone = "Abort the rollout", "Abort", "danger"
+    intro = (
+        "Every slot that it has changed returns to the version it had; instances of the new version drain."
+        " The version itself stays as it is: an abort is no rollback."
+    )
+    success_message = "The rollout is aborted."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
+        return services.abort_rollout(rollout=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class ConfirmStep(RolloutCommand):
+    act_rights = PROMOTES
+    heading, submit = "Confirm the step", "Confirm"
+    intro = "Nobody knows whether this step is healthy. You vouch for it, and the next step begins."
+    success_message = "The step is confirmed."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
+        return services.confirm_step(rollout=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class RollBackSlot(Command):
+    """One click, after what it does was shown in numbers."""
+
+    queryset = SLOTS
+    form_class = RollBackForm
+    template_name = "registry/slot_roll_back.html"
+    act_rights = frozenset({Right.ROLL_BACK_RELEASE})
+    heading, submit, tone = "Roll back", "Roll back", "danger"
+    success_message = "Rolled back."
+
+    def _preview(self) -> queries.RollbackPreview | None:
+        if not hasattr(self, "_shown"):
+            self._shown = queries.rollback_preview(self.object, actor_of(self.request))
+        return self._shown
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        preview = self._preview()
+        return {**super().get_form_kwargs(), "others": preview.others if preview else ()}
+
+    def get_initial(self) -> dict[str, Any]:
+        leaving = self.object.current_version
+        return {**super().get_initial(), "leaving": leaving.typeid if leaving else ""}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        preview = self._preview()
+        if preview is None and "refusal" not in kwargs:
+            raise Http404
+        numbers = []
+        if preview is not None:
+            rows = reverse("registry:instance_list")
+            here = f"{rows}?slot={self.object.typeid}&version={preview.leaving.typeid}"
+            numbers = [
+                {"label": "Instances drain", "value": preview.drains, "url": here},
+                {"label": "Are withdrawn", "value": preview.withdrawn, "note": "they had not begun"},
+                {"label": "Are provisioned", "value": preview.provisioned, "note": f"on {preview.target}"},
+                {"label": "Stay stopped", "value": preview.left, "url": here},
+            ]
+        return super().get_context_data(preview=preview, numbers=numbers, irreversible=IRREVERSIBLE, **kwargs)
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Rollback:
+        current = self.object.current_version
+        leaving = (
+            current if current and current.typeid == cleaned["leaving"] else self._named(cleaned["leaving"])
+        )
+        return services.roll_back_slot(
+            slot=self.object,
+            leaving=leaving,
+            also=list(cleaned.get("also") or ()),
+            actor=actor,
+            reason=cleaned["reason"],
+        )
+
+    def _named(self, typeid: str) -> AgentVersion:
+        """The version that the preview showed, where the slot has moved on since: the service says so."""
+        bindings = self.object.bindings.select_related("version__template")
+        found = [binding.version for binding in bindings if binding.version.typeid == typeid]
+        if not found:
+            raise Http404
+        version: AgentVersion = found[0]
+        return version
+
+    def get_success_url(self) -> str:
+        return str(self.result.get_absolute_url())
+
+
+class RollbackDetail(Scoped, DetailView[Rollback]):
+    queryset = Rollback.objects.select_related(
+        "slot__environment", "slot__role", "slot__provider", "from_version__template", "to_version__template"
+    )
+    view_right = Right.READ_DIRECTORY
+    template_name = "registry/rollback_detail.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        change = ids.encode(ChangeRecord.prefix, self.object.change_id)
+        incident = self.object.incident_id
+        return super().get_context_data(
+            change_id=change,
+            change_url=reverse("change_detail", args=[change]),
+            may_audit=Right.READ_AUDIT in held_on(actor_of(self.request), self.object),
+            incident_id=ids.encode("inc", incident) if incident else "",
+            **kwargs,
+        )
+
+
+class GrantException(Command):
+    queryset = SLOTS
+    form_class = ExceptionForm
+    act_rights = frozenset({Right.APPROVE_RELEASE})
+    heading, submit = "Grant an exception", "Grant"
+    intro = "One version may be bound here once without what the gate asks. Somebody else binds it."
+    success_message = "The exception is granted."
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "version": self.request.GET.get("version", "")}
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> ReleaseException:
+        return services.grant_exception(slot=self.object, actor=actor, **cleaned)

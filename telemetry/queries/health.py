@@ -1,0 +1,42 @@
+"""How a version does in some slots since a moment: calls that failed, incidents that are open."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Q
+
+from arm import clock
+from registry.models import AgentInstance, AgentVersion, DeploymentSlot
+
+from ..models import Event, Incident
+from ..parsing import EventType, Status
+
+WORK = (EventType.AGENT_RUN, EventType.MODEL_CALL, EventType.TOOL_CALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Doing:
+    """What came of the version's instances in the slots: units of work, and how many of them failed."""
+
+    calls: int
+    errors: int
+    incidents: int
+
+
+def doing(*, version: AgentVersion, slots: Iterable[DeploymentSlot], since: datetime) -> Doing:
+    """Events are indexed by instance, and each query names its time: one partition or two are read."""
+    instances: list[UUID] = list(
+        AgentInstance.objects.filter(version=version, slot__in=list(slots)).values_list("pk", flat=True)
+    )
+    events = Event.objects.between(since, clock.now() + timedelta(minutes=15))
+    counted: dict[str, Any] = (
+        events.filter(instance__in=instances, version=version, type__in=WORK)
+        .order_by()
+        .aggregate(calls=Count("event_id"), errors=Count("event_id", filter=Q(status=Status.ERROR)))
+    )
+    opened = Incident.objects.live().filter(version=version, opened_at__gte=since)
+    about = opened.filter(Q(instance__in=instances) | Q(instance=None))
+    return Doing(counted["calls"], counted["errors"], about.count())

@@ -1,0 +1,155 @@
+"""Releases through the API: plan, start, pause, resume, confirm, abort; roll back with its preview; exceptions."""
+
+from datetime import timedelta
+
+import pytest
+
+from arm import clock
+from registry.gates import CHANNEL_ORDER
+from registry.models import Rollback, Rollout
+from tests import make
+from tests.registry.releasing import bound, running
+
+pytestmark = pytest.mark.django_db
+API = "/api/v1/registry/"
+
+
+class Caller:
+    def __init__(self, client):
+        self.client = client
+
+    def get(self, path, **query):
+        return self.client.get(API + path, query)
+
+    def post(self, path, **body):
+        return self.client.post(API + path, {"reason": "go", **body}, content_type="application/json")
+
+
+@pytest.fixture
+def tenant():
+    return make.tenant("acme")
+
+
+@pytest.fixture
+def rita(tenant):
+    return make.hired("rita", "release_manager", tenant)
+
+
+@pytest.fixture
+def api(client, rita, settings):
+    settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
+    client.force_login(rita)
+    return Caller(client)
+
+
+@pytest.fixture
+def old():
+    return make.approved()
+
+
+@pytest.fixture
+def new(old):
+    return make.approved(template=old.template)
+
+
+@pytest.fixture
+def slot(api, rita, old):
+    return bound(make.slot(environment=make.environment("prod")), old, actor=rita)
+
+
+def test_a_rollout_lives_its_whole_life_there(api, slot, old, new):
+    plan = {"slots": [slot.typeid], "version": new.typeid, "strategy": "canary", "percents": [10, 100]}
+    made = api.post("rollouts/", **plan, bake_seconds=0)
+    assert made.status_code == 201, made.json()
+    row = made.json()
+    assert (row["state"], [step["percent"] for step in row["steps"]]) == ("planned", [10, 100])
+    where = f"rollouts/{row['id']}/"
+    states = []
+    for verb in ("start", "pause", "resume", "confirm", "confirm"):
+        answer = api.post(f"{where}{verb}/")
+        assert answer.status_code == 200, answer.json()
+        states.append(answer.json()["state"])
+    assert states == ["running", "paused", "running", "running", "completed"]
+    assert api.get(where).json()["slots"][0]["from_version"] == old.typeid
+    assert [one["id"] for one in api.get("rollouts/", state="completed").json()["results"]] == [row["id"]]
+    assert api.get("rollouts/", state="running").json()["results"] == []
+    assert api.post(f"{where}abort/").status_code == 409
+
+
+def test_an_abort_returns_the_slot(api, slot, old, new):
+    row = api.post("rollouts/", slots=[slot.typeid], version=new.typeid, strategy="all").json()
+    api.post(f"rollouts/{row['id']}/start/")
+    assert api.get(f"slots/{slot.typeid}/").json()["current_version"] == new.typeid
+    assert api.post(f"rollouts/{row['id']}/abort/").json()["state"] == "aborted"
+    assert api.get(f"slots/{slot.typeid}/").json()["current_version"] == old.typeid
+
+
+@pytest.mark.parametrize(
+    ("wrong", "pointer"),
+    [
+        ({"strategy": "canary", "percents": [10]}, "/percents"),
+        ({"strategy": "sideways"}, "/strategy"),
+        ({"slots": []}, "/slots"),
+        ({"health_gates": ["luck"]}, "/health_gates"),
+        ({"surprise": 1}, "/surprise"),
+        ({"version": "ver_01h455vb4pex5vsknk084sn02q"}, "/version"),
+    ],
+)
+def test_a_plan_that_is_wrong_is_answered_with_where(api, slot, new, wrong, pointer):
+    plan = {"slots": [slot.typeid], "version": new.typeid, "strategy": "all"}
+    answer = api.post("rollouts/", **plan | wrong)
+    assert answer.status_code == 422 and pointer in {error["pointer"] for error in answer.json()["errors"]}
+    assert not Rollout.objects.exists()
+
+
+def test_a_refused_start_names_every_gate(api, slot, old):
+    poor = make.version(template=old.template, state="testing")
+    row = api.post("rollouts/", slots=[slot.typeid], version=poor.typeid, strategy="all").json()
+    answer = api.post(f"rollouts/{row['id']}/start/")
+    assert (answer.status_code, answer.json()["code"]) == (409, "gate_refused")
+    assert [gate["gate"] for gate in answer.json()["gates"]] == ["version may run"]
+
+
+def test_a_rollback_is_previewed_and_done_with_the_version_that_was_shown(api, slot, rita, old, new):
+    assert api.get(f"slots/{slot.typeid}/roll-back-preview/").status_code == 404
+    bound(slot, new, actor=rita)
+    running(slot, new, 2)
+    seen = api.get(f"slots/{slot.typeid}/roll-back-preview/").json()
+    assert (seen["leaving"], seen["target"], seen["drains"], seen["provisioned"]) == (
+        new.typeid, old.typeid, 2, 2,
+    )  # fmt: skip
+    stale = api.post(f"slots/{slot.typeid}/roll-back/", leaving=old.typeid)
+    assert stale.status_code == 409 and not Rollback.objects.exists()
+    done = api.post(f"slots/{slot.typeid}/roll-back/", leaving=new.typeid)
+    assert done.status_code == 201, done.json()
+    assert (done.json()["drained"], done.json()["to_version"]) == (2, old.typeid)
+    assert api.get(f"rollbacks/{done.json()['id']}/").json()["dossier"]["reason"] == "go"
+
+
+def test_an_exception_is_a_persons(api, slot, new, tenant, client):
+    erin = make.hired("erin", "approver", tenant)
+    body = {
+        "slot": slot.typeid, "version": new.typeid, "gate": CHANNEL_ORDER,
+        "until": (clock.now() + timedelta(hours=1)).isoformat(),
+    }  # fmt: skip
+    assert api.post("exceptions/", **body).status_code == 403
+    client.force_login(erin)
+    made = api.post("exceptions/", **body)
+    assert made.status_code == 201 and made.json()["used_at"] is None
+    key, token = make.key(make.ApiKey.Kind.SERVICE, tenant=tenant, user=erin)
+    client.logout()
+    refused = client.post(
+        f"{API}exceptions/", {"reason": "x", **body}, content_type="application/json",
+        HTTP_AUTHORIZATION=f"Bearer {token}",
+    )  # fmt: skip
+    assert refused.status_code == 403 and key
+
+
+def test_a_stranger_finds_none_of_it(api, slot, new, tenant, client):
+    row = api.post("rollouts/", slots=[slot.typeid], version=new.typeid, strategy="all").json()
+    client.force_login(make.user("mallory", member_of=tenant))
+    for path in (f"rollouts/{row['id']}/", f"slots/{slot.typeid}/roll-back-preview/"):
+        assert api.get(path).status_code == 404
+    for path in (f"rollouts/{row['id']}/start/", f"slots/{slot.typeid}/roll-back/"):
+        assert api.post(path).status_code == 404
+    assert api.get("rollouts/").json()["results"] == []
