@@ -8,7 +8,7 @@ PROMOTION_GATES: list[str] = [
     "registry.gates.GenomeIntact",
     "registry.gates.PromptsKept",
     "registry.gates.NoLiveInstance",
-    "registry.gates.RetentionSatisfied",
+    "registry.gates.retirement.RetentionSatisfied",
     "registry.fitness.CardBegun",
     "policy.plugins.PolicyValidates",
     "evaluation.plugins.SuiteAssigned",
@@ -45,7 +45,7 @@ CERTIFICATIONS = "evaluation.plugins.Certifications"  # who knows which certific
 HEALTH_FACTS: list[str] = [
     "telemetry.plugins.Health",
     "costs.plugins.Health",
-    "evaluation.plugins.Health",
+    "evaluation.plugins.health.Health",
 ]  # who knows how a version does in a slot (registry.facts.HealthFacts)
 RESTRICTION_EFFECTS: list[str] = [
     "policy.plugins.ApprovalsVoided"

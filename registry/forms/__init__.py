@@ -6,7 +6,7 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
-from arm import crypto, ids
+from arm import crypto
 from arm.forms import MomentInput
 from arm.models import User
 from arm.permissions import visible
@@ -24,40 +24,33 @@ from ..models import (
     RoleDefinition,
 )
 from ..protocol.a2a import BINDINGS, Interface
+from .base import ReasonForm, TypeIDField
+from .places import BindSlotForm, EnvironmentForm, ProviderForm, SlotForm
 
-
-class ReasonForm(forms.Form):
-    """Every change of governance is made for a reason."""
-
-    field_order: list[str] | None = None
-    reason = forms.CharField(
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="Kept with the change, for whoever asks later.",
-    )
-
-    def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
-        self.actor = actor
-        super().__init__(*args, **kwargs)
-        self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
-
-
-class TypeIDField(forms.CharField):
-    """A row that the person may see, named by its shown identifier."""
-
-    def __init__(self, prefix: str, rows: QuerySet[Any], right: Right, **kwargs: Any) -> None:
-        self.prefix, self.rows, self.right = prefix, rows, right
-        super().__init__(max_length=60, **kwargs)
-
-    def found(self, value: str, actor: User) -> Any:
-        try:
-            pk = ids.decode(self.prefix, value)
-        except ValueError as problem:
-            raise ValidationError(str(problem)) from problem
-        row = visible(self.rows.filter(pk=pk), actor, self.right).first()
-        if row is None:
-            raise ValidationError("There is no such row, or it is not yours to use.")
-        return row
+__all__ = [
+    "A2ACardForm",
+    "BindSlotForm",
+    "EnvironmentForm",
+    "FileForm",
+    "ImportForm",
+    "MoveInstanceForm",
+    "MoveVersionForm",
+    "OwnersForm",
+    "ParentsForm",
+    "PastStateForm",
+    "ProfilesForm",
+    "PromptForm",
+    "ProviderForm",
+    "ProvisionForm",
+    "ReasonForm",
+    "SlotForm",
+    "SpawnForm",
+    "TemplateEditForm",
+    "TemplateForm",
+    "TemplateRiskForm",
+    "TokenForm",
+    "TypeIDField",
+]
 
 
 class TemplateForm(ReasonForm):
@@ -325,66 +318,6 @@ class SpawnForm(ProvisionForm):
         for name in ("environment", "provider"):
             self.fields[name].required = False
             self.fields[name].help_text = "Empty: where its parent is."
-
-
-class BindSlotForm(ReasonForm):
-    version = TypeIDField(
-        "ver",
-        AgentVersion.objects.select_related("template", "genome"),
-        Right.READ_DIRECTORY,
-        help_text="Identifier (ver_…) of the version that works here from now on.",
-    )
-
-    def clean_version(self) -> AgentVersion:
-        field: Any = self.fields["version"]
-        found: AgentVersion = field.found(self.cleaned_data["version"], self.actor)
-        return found
-
-
-class SlotForm(ReasonForm):
-    environment = forms.ModelChoiceField(Environment.objects.none(), to_field_name="slug")
-    role = forms.ModelChoiceField(RoleDefinition.objects.none(), to_field_name="slug")
-    provider = forms.ModelChoiceField(Provider.objects.none(), to_field_name="slug")
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        for name, rows in (
-            ("environment", Environment.objects.order_by("position")),
-            ("provider", Provider.objects.order_by("slug")),
-            ("role", RoleDefinition.objects.order_by("slug")),
-        ):
-            self.fields[name].queryset = visible(rows, self.actor, Right.READ_DIRECTORY)  # type: ignore[attr-defined]
-
-
-class EnvironmentForm(ReasonForm):
-    name = forms.CharField(max_length=120)
-    slug = forms.SlugField(max_length=40)
-    production = forms.BooleanField(required=False, help_text="Takes approved versions only.")
-    risk_default = forms.ChoiceField(choices=Risk, initial=Risk.MEDIUM)
-    retention_days = forms.IntegerField(
-        min_value=1, max_value=3650, initial=90, label="Days of raw telemetry"
-    )
-
-    def clean_risk_default(self) -> Risk:
-        return Risk(self.cleaned_data["risk_default"])
-
-
-class ProviderForm(ReasonForm):
-    name = forms.CharField(max_length=160)
-    slug = forms.SlugField(max_length=60)
-    kind = forms.ChoiceField(
-        choices=Provider.Kind.choices,
-        initial=Provider.Kind.LOCAL,
-        required=False,
-        help_text="Federated: an adapter of somebody else's tells ARM what runs there, and proves that it obeys.",
-    )
-    description = forms.CharField(required=False, widget=forms.Textarea(attrs={"rows": 2}))
-    heartbeat_seconds = forms.IntegerField(
-        min_value=5, max_value=86_400, initial=60, help_text="An instance that is silent for longer is stale."
-    )
-
-    def clean_kind(self) -> Provider.Kind:
-        return Provider.Kind(self.cleaned_data["kind"] or Provider.Kind.LOCAL)
 
 
 class A2ACardForm(ReasonForm):

@@ -19,9 +19,9 @@ from arm.models import User
 from arm.ports import implementation, implementations
 from arm.rights import Right, Risk
 
-from . import genome
-from .lifecycle import RUNNABLE, InstanceState, VersionState
-from .models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules, Environment, Prompt
+from .. import genome
+from ..lifecycle import RUNNABLE, InstanceState, VersionState
+from ..models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules, Environment, Prompt
 
 APPROVAL = "apr"
 """How identifiers of approval requests begin, for who is told of one."""
@@ -295,30 +295,6 @@ class NoLiveInstance:
             said = f"{live} instances still run it and {slots} slots are bound to it."
             return Verdict(self.name, False, said, f"{rows}?version={version.typeid}")
         return Verdict(self.name, True, "No instance runs it and no slot is bound to it.")
-
-
-class RetentionSatisfied:
-    """Deprecated → Retired: the raw telemetry of all that ran it has been kept as long as its environments say."""
-
-    name = "retention satisfied"
-
-    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
-        if to is not VersionState.RETIRED or version.state != VersionState.DEPRECATED:
-            return Verdict(
-                self.name, True, "Asked of deprecated versions before retirement only.", applies=False
-            )
-        ended = AgentInstance.objects.filter(version=version, state=InstanceState.RETIRED)
-        until = max(
-            (
-                since + timedelta(days=days)
-                for since, days in ended.values_list("state_since", "environment__retention_days")
-            ),
-            default=None,
-        )
-        if until is not None and until > clock.now():
-            said = f"Telemetry of what ran it is kept until {until:%Y-%m-%d}; until then it stays open to questions."
-            return Verdict(self.name, False, said)
-        return Verdict(self.name, True, "Nothing of what ran it has to be kept any more.")
 
 
 def strict(version: AgentVersion, environment: Environment) -> str:

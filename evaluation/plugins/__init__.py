@@ -1,7 +1,6 @@
 """What evaluation plugs into the apps below: gates before Testing, Candidate and Approved, panels, navigation, search."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from collections.abc import Iterable, Mapping
 from typing import Any
 from uuid import UUID
 
@@ -17,17 +16,16 @@ from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
 from evidence.sections import PackFile
-from registry.engine import Fact
 from registry.fitness import Held, Score
 from registry.gates import Verdict
 from registry.lifecycle import VersionState
-from registry.models import AgentTemplate, AgentVersion, DeploymentSlot
+from registry.models import AgentTemplate, AgentVersion
 from registry.staffing import Certified
 
-from . import queries
-from .lifecycle import RunState
-from .models import Run, Suite, SuiteVersion
-from .scoring import Category
+from .. import queries
+from ..lifecycle import RunState
+from ..models import Run, Suite, SuiteVersion
+from ..scoring import Category
 
 SHOWN = 8
 ON_THE_WAY = (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED)
@@ -373,29 +371,3 @@ def _in_pack(run: Run) -> dict[str, Any]:
             for result in run.results.order_by("position", "turn")
         ],
     }
-
-
-class Health:
-    """registry's port for rollouts: the newest run of each mandatory suite on this genome has not failed."""
-
-    names = ("evaluation",)
-
-    def facts(
-        self,
-        *,
-        version: AgentVersion,
-        slots: Sequence[DeploymentSlot],
-        since: datetime,
-        against: AgentVersion | None,
-        limits: Mapping[str, float],
-    ) -> list[Fact]:
-        asked = [one for one in queries.standings(version) if one.assignment.mandatory]
-        failed = [one for one in asked if one.state in (RunState.FAILED, RunState.ERRORED)]
-        if failed:
-            said = " ".join(one.sentence for one in failed)
-            return [Fact("evaluation", len(failed), 0, False, said)]
-        waiting = [one for one in asked if not one.passed]
-        if waiting or not asked:
-            said = " ".join(one.sentence for one in waiting) or "No mandatory suite is assigned to the agent."
-            return [Fact("evaluation", None, 0, None, said)]
-        return [Fact("evaluation", 0, 0, True, f"All {len(asked)} mandatory suites passed on this genome.")]

@@ -1,0 +1,46 @@
+"""What the directory's forms share: a reason, and rows named by their identifiers."""
+
+from typing import Any
+
+from django import forms
+from django.core.exceptions import ValidationError
+from django.db.models import QuerySet
+
+from arm import ids
+from arm.models import User
+from arm.permissions import visible
+from arm.rights import Right
+
+
+class ReasonForm(forms.Form):
+    """Every change of governance is made for a reason."""
+
+    field_order: list[str] | None = None
+    reason = forms.CharField(
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Kept with the change, for whoever asks later.",
+    )
+
+    def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
+        self.actor = actor
+        super().__init__(*args, **kwargs)
+        self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
+
+
+class TypeIDField(forms.CharField):
+    """A row that the person may see, named by its shown identifier."""
+
+    def __init__(self, prefix: str, rows: QuerySet[Any], right: Right, **kwargs: Any) -> None:
+        self.prefix, self.rows, self.right = prefix, rows, right
+        super().__init__(max_length=60, **kwargs)
+
+    def found(self, value: str, actor: User) -> Any:
+        try:
+            pk = ids.decode(self.prefix, value)
+        except ValueError as problem:
+            raise ValidationError(str(problem)) from problem
+        row = visible(self.rows.filter(pk=pk), actor, self.right).first()
+        if row is None:
+            raise ValidationError("There is no such row, or it is not yours to use.")
+        return row
