@@ -30,7 +30,12 @@ class Exports:
                 "server", str, description="With `mcp-server`: which server, where there are several"
             ),
         ],
-        responses={(200, "*/*"): OpenApiTypes.BINARY, 304: None},
+        responses={
+            (200, "application/json"): OpenApiTypes.OBJECT,
+            (200, "application/vnd.cyclonedx+json"): OpenApiTypes.OBJECT,
+            (200, "application/yaml"): OpenApiTypes.OBJECT,
+            304: None,
+        },
     )
     @action(
         detail=True,
