@@ -1,7 +1,9 @@
 """Who started whom: the instances above one, and the tree that it stands in."""
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db import connection
@@ -45,7 +47,8 @@ def line_above(instance: AgentInstance) -> tuple[AgentInstance, ...]:
 
 @dataclass(frozen=True, slots=True)
 class SpawnRow:
-    """One instance of a tree. `living` of `most` children (None: no number is set); `deepest` generations below it."""
+    """One instance of a tree. `living` of `most` children (None: no number is set); `deepest` generations below it, by its
+    own genome and those above it that are shown."""
 
     instance: AgentInstance
     box: Box[UUID]
@@ -109,6 +112,7 @@ def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
     for key, count in counted.annotate(n=Count("pk")):
         living[key] = count
     rules = {row.version_id: row.version.genome.document().get("spawn") or {} for row in seen.values()}
+    left = _generations_left(seen, rules)
     edges = [(row.parent_id, row.pk) for row in seen.values() if row.parent_id in seen]
     drawing: Drawing[UUID] = draw(list(seen), edges)
     found = []
@@ -121,7 +125,7 @@ def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
                 box=box,
                 living=living[row.pk],
                 most=spawn.get("max_children"),
-                deepest=spawn.get("max_depth"),
+                deepest=left[row.pk],
                 allowed=spawn.get("allowed") is True,
                 middle=row.pk == instance.pk,
                 above=seen.get(row.parent_id) if row.parent_id else None,
@@ -130,8 +134,22 @@ def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
     return SpawnTree(
         rows=tuple(found),
         drawing=drawing,
-        terms=tuple(SpawnTerm.objects.filter(instance=instance).order_by("pk")),
+        terms=tuple(SpawnTerm.objects.filter(instance=instance).order_by("kind")),
         depth=instance.depth,
         hidden=len(keys) - len(seen),
         cut=len(below) > MOST,
     )
+
+
+def _generations_left(
+    seen: Mapping[UUID, AgentInstance], rules: Mapping[UUID, Mapping[str, Any]]
+) -> dict[UUID, int | None]:
+    """How many generations each may have below it; None where nobody has set a number. `seen` has parents first."""
+    left: dict[UUID, int | None] = {}
+    for row in seen.values():
+        own = rules[row.version_id].get("max_depth")
+        above = left.get(row.parent_id) if row.parent_id else None
+        numbers = [own] if own is not None else []
+        numbers += [max(above - 1, 0)] if above is not None else []
+        left[row.pk] = min(numbers) if numbers else None
+    return left

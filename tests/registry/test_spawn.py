@@ -136,6 +136,8 @@ def test_the_depth_of_every_ancestor_counts(alice, worker):
         below = spawn(below, version, alice)
         assert below.depth == depth
         AgentInstance.objects.filter(pk=below.pk).update(state=InstanceState.ACTIVE)
+    shown = {row.instance.depth: row.deepest for row in queries.spawn_tree(top, alice).rows}
+    assert shown == {0: 2, 1: 1, 2: 0}
     with pytest.raises(SpawnRefused, match="2 generations below it; this would be number 3") as refused:
         spawn(below, version, alice)
     assert codes(refused) == [("", "depth")]
