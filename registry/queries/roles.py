@@ -89,7 +89,9 @@ class RolePage:
     rights: frozenset[Right]
 
 
-def coverage(roles: Sequence[RoleDefinition], actor: User) -> dict[UUID, tuple[Cover, ...]]:
+def coverage(
+    roles: Sequence[RoleDefinition], actor: User, held: Scopes | None = None
+) -> dict[UUID, tuple[Cover, ...]]:
     """How each role is covered in the environments of its rule, as far as the actor sees them, in five queries.
 
     Who does a role: instances that were given it, those of versions assigned to it there, and instances assigned to it.
@@ -97,7 +99,7 @@ def coverage(roles: Sequence[RoleDefinition], actor: User) -> dict[UUID, tuple[C
     wanted = [role for role in roles if role.coverage]
     if not wanted:
         return {}
-    held = None if actor.is_superuser else scopes(actor, Right.READ_DIRECTORY)
+    held = held or _scopes(actor)
     seen = visible(_environments(wanted), actor, Right.READ_DIRECTORY, held)
     places = {place.slug: place for place in seen}
     crews = _crews(wanted, actor, held)
@@ -117,6 +119,11 @@ def coverage(roles: Sequence[RoleDefinition], actor: User) -> dict[UUID, tuple[C
         )
         for role in wanted
     }
+
+
+def _scopes(actor: User) -> Scopes | None:
+    """Where the actor reads the directory, asked once for several lists; a superuser is asked nothing."""
+    return None if actor.is_superuser else scopes(actor, Right.READ_DIRECTORY)
 
 
 def _environments(roles: Sequence[RoleDefinition]) -> QuerySet[Environment]:
@@ -160,12 +167,15 @@ def _crews(
 
 def role_rows(roles: Sequence[RoleDefinition], actor: User) -> tuple[RoleRow, ...]:
     """The rows of the list, with a fixed number of queries for all of them."""
-    covers = coverage(roles, actor)
+    held = _scopes(actor)
+    covers = coverage(roles, actor, held)
     seen = visible(
-        RoleAssignment.objects.in_force().filter(role__in=roles), actor, Right.READ_DIRECTORY
+        RoleAssignment.objects.in_force().filter(role__in=roles), actor, Right.READ_DIRECTORY, held
     ).order_by()
     assigned = dict(seen.values_list("role").annotate(n=Count("pk")))
-    slots = visible(DeploymentSlot.objects.filter(role__in=roles), actor, Right.READ_DIRECTORY).order_by()
+    slots = visible(
+        DeploymentSlot.objects.filter(role__in=roles), actor, Right.READ_DIRECTORY, held
+    ).order_by()
     opened = dict(slots.values_list("role").annotate(n=Count("pk")))
     return tuple(
         RoleRow(role, assigned.get(role.pk, 0), opened.get(role.pk, 0), covers.get(role.pk, ()))
