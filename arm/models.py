@@ -277,6 +277,31 @@ class ChangeRecord(TenantRow):
         }
 
 
+class IdempotentReply(TenantRow):
+    """What a write answered that came with a key of the caller's (`Idempotency-Key`), for a day.
+
+    `body` is null where the answer showed a secret, which nothing of ours keeps.
+    """
+
+    prefix = "idr"
+    application_may = db.DELETES
+
+    user = models.ForeignKey(settings.AUTH_USER_MODEL, models.CASCADE, related_name="+")
+    key_digest = models.CharField(max_length=71)
+    asked_digest = models.CharField(max_length=71)
+    status = models.PositiveSmallIntegerField()
+    headers = models.JSONField(default=dict)
+    body = models.BinaryField(null=True)
+    at = models.DateTimeField(default=clock.now, editable=False)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["tenant", "user", "key_digest"], name="one_reply")]
+        indexes = [models.Index(fields=["tenant", "at"], name="reply_by_time")]
+
+    def __str__(self) -> str:
+        return f"{self.status} at {self.at:%Y-%m-%d %H:%M}"
+
+
 class SecurityEvent(models.Model):
     """Sign-ins, refusals and exports: a stream of its own, kept apart from governance and telemetry."""
 

@@ -111,6 +111,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("logs", "evidence.tasks.tend_logs", 0.25),
     ("federation", "federation.tasks.look_everywhere", 0.25),
     ("artefacts", "evidence.tasks.tend_artefacts", 0.25),
+    ("answers", "arm.services.tidying.tidy", 60),
 ]  # (name, dotted path run for each tenant or once, minutes)
 LIMITS = "policy.plugins.Limits"  # who counts what is used of the limits
 POLICY_FACTS: dict[str, str] = {}  # fact: dotted path of who knows it (policy.facts)

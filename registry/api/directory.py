@@ -14,7 +14,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from arm import ids
-from arm.api import Request, tenant_of, validated
+from arm.api import Endpoint, Request, tenant_of, validated
 from arm.errors import Conflict, Invalid, Problem
 from arm.models import User
 from arm.permissions import require, visible
@@ -127,6 +127,10 @@ class VersionViewSet(DirectoryViewSet[AgentVersion]):
     serializer_class = words.VersionOut
     filterset_class = filters.VersionFilter
     prefix = "ver"
+
+    def etags(self, found: AgentVersion) -> list[str]:
+        """At the address of its genome, what was read is the genome."""
+        return [f'"{found.genome.digest}"'] if self.action == "genome" else super().etags(found)
 
     @extend_schema(request=words.VersionIn, responses={201: words.VersionOut})
     def create(self, request: Request) -> Response:
@@ -251,7 +255,7 @@ class PromptViewSet(DirectoryViewSet[Prompt]):
         )
 
 
-class _Import(ShowsExisting, APIView):
+class _Import(ShowsExisting, Endpoint):
     """One file in, one Draft out: the body itself, or the field `file` of a multipart form."""
 
     parser_classes = [MultiPartParser, Bytes]

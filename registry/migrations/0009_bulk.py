@@ -13,7 +13,7 @@ from arm import db
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("arm", "0007_saved_views"),
+        ("arm", "0008_saved_views"),
         ("registry", "0008_history"),
         migrations.swappable_dependency(settings.AUTH_USER_MODEL),
     ]

@@ -33,7 +33,7 @@ DROP FUNCTION registry_keep_words(); DROP FUNCTION registry_words(text);
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("arm", "0007_saved_views"),
+        ("arm", "0008_saved_views"),
         ("registry", "0009_bulk"),
     ]
 

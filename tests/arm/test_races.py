@@ -13,6 +13,7 @@ from arm.models import ChangeRecord, Team, Tenant, User
 from registry.models import AgentTemplate
 from registry.services import register_template
 from tests import make
+from tests.arm.test_asking_again import DESK, TEMPLATES, told
 from tests.processes.product import wait_for
 
 pytestmark = pytest.mark.usefixtures("committed")
@@ -114,3 +115,54 @@ def test_the_second_of_two_templates_of_one_slug_is_answered_with_the_first(alic
     assert stored.name == "Support"
     assert answer.status_code == 409
     assert (answer.json()["code"], answer.json()["id"]) == ("duplicate", stored.typeid)
+
+
+class TestTwoAtOnce:
+    def test_of_two_with_one_key_one_is_done_and_the_other_told_to_wait(self) -> None:
+        tenant = make.tenant(f"t{uuid7().hex[-12:]}")
+        alice = make.everything(make.user(f"alice-{tenant.slug}", member_of=tenant), tenant)
+
+        def ask(_: int) -> Any:
+            try:
+                client = Client()
+                client.force_login(alice)
+                return told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(6) as pool:
+            answers = list(pool.map(ask, range(6)))
+        told_so = {
+            (answer.status_code, answer.json().get("code", ""))
+            for answer in answers
+            if answer.status_code != 201
+        }
+        assert told_so <= {(409, "idempotency_in_progress")}
+        done = [answer for answer in answers if answer.status_code == 201]
+        assert len([answer for answer in done if "Idempotency-Replayed" not in answer]) == 1
+        with db.tenants([tenant.pk]):
+            assert AgentTemplate.objects.filter(slug=DESK["slug"]).count() == 1
+
+    def test_of_two_edits_of_what_both_read_one_is_refused(self) -> None:
+        tenant = make.tenant(f"t{uuid7().hex[-12:]}")
+        alice = make.everything(make.user(f"alice-{tenant.slug}", member_of=tenant), tenant)
+        url = f"{TEMPLATES}{make.template(tenant=tenant).typeid}/"
+        client = Client()
+        client.force_login(alice)
+        read = client.get(url)["ETag"]
+
+        def edit(purpose: str) -> int:
+            try:
+                mine = Client()
+                mine.force_login(alice)
+                return int(
+                    told(
+                        mine, "patch", url, {"intended_use": purpose, "reason": REASON}, If_Match=read
+                    ).status_code
+                )
+            finally:
+                connections.close_all()
+
+        with ThreadPoolExecutor(4) as pool:
+            ends: list[Future[int]] = [pool.submit(edit, f"purpose {n}") for n in range(4)]
+        assert sorted(end.result() for end in ends) == [200, 412, 412, 412]

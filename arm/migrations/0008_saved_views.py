@@ -13,7 +13,7 @@ from arm import db
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("arm", "0006_evidence_and_federation_rights"),
+        ("arm", "0007_idempotent_replies"),
     ]
 
     operations = [

@@ -10,6 +10,7 @@ from django.core.exceptions import RequestDataTooBig
 from django.db import IntegrityError, OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
+from django.http.response import HttpResponseBase
 from drf_spectacular.extensions import OpenApiSerializerFieldExtension
 from rest_framework import exceptions, request, serializers, viewsets
 from rest_framework.pagination import Cursor, CursorPagination
@@ -18,12 +19,14 @@ from rest_framework.serializers import Serializer
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from arm import ids, logs
+from arm.api.again import SAFE, Endpoint, etag_of, hold, must_match, not_modified
 from arm.conflicts import conflict_of
 from arm.errors import DomainError, Invalid, Problem
 from arm.models import Tenant, User
 from arm.permissions import visible
 from arm.rights import Right
 
+__all__ = ["Endpoint"]
 M = TypeVar("M", bound=Model)
 PROBLEM = "application/problem+json"
 
@@ -187,7 +190,7 @@ class Page(CursorPagination):
 OF_EVERY_LIST = frozenset({"cursor", "page_size", "format"})
 
 
-class ScopedViewSet(viewsets.ReadOnlyModelViewSet[M]):
+class ScopedViewSet(Endpoint, viewsets.ReadOnlyModelViewSet[M]):
     """Reads show only what the caller may view; writes are @actions that call one service.
 
     `prefix` is the TypeID prefix that the detail URL takes.
@@ -198,6 +201,7 @@ class ScopedViewSet(viewsets.ReadOnlyModelViewSet[M]):
     lookup_url_kwarg = "id"
     lookup_value_regex = r"[a-z]{2,4}_[0-9a-z]{26}|[0-9a-fA-F-]{36}"
     pagination_class = Page
+    matched = False
 
     def get_queryset(self) -> QuerySet[M]:
         return visible(super().get_queryset(), self.request.user, self.view_right)
@@ -221,7 +225,26 @@ class ScopedViewSet(viewsets.ReadOnlyModelViewSet[M]):
         found: M | None = self.filter_queryset(self.get_queryset()).filter(pk=pk).first()
         if found is None:
             raise Http404
+        if not self.matched and self.request.method not in SAFE and "If-Match" in self.request.headers:
+            self.matched = True  # once: an action that loads the row again shows what it made of it
+            hold(found)
+            found = self.get_queryset().get(pk=pk)  # as it is now that nobody else changes it
+            must_match(self.request, found, self.etags(found))
         return found
+
+    def etags(self, found: M) -> list[str]:
+        """What `If-Match` may name: the ETag of the row as GET shows it."""
+        return [etag_of(self.get_serializer(found).data)]
+
+    def finalize_response(  # type: ignore[override]  # an answer need not be DRF's
+        self, request: request.Request, response: HttpResponseBase, *args: Any, **kwargs: Any
+    ) -> HttpResponseBase:
+        final = super().finalize_response(request, response, *args, **kwargs)
+        whole = isinstance(final, Response) and final.status_code == 200
+        if whole and self.action in {"retrieve", "partial_update"}:
+            final.headers.setdefault("ETag", etag_of(final.data))  # type: ignore[attr-defined]
+        read = request.method in SAFE and "ETag" in final.headers
+        return not_modified(request, final) if read else final
 
 
 def document_problems(result: dict[str, Any], **_: Any) -> dict[str, Any]:

@@ -1,0 +1,231 @@
+"""Asking again: what is unchanged is not sent, what changed meanwhile is not overwritten, what was done is not done twice."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from django.test import Client
+
+from arm import clock
+from arm.api import Endpoint
+from arm.models import ChangeRecord, IdempotentReply, Membership, Tenant, User
+from arm.services.tidying import tidy
+from registry.models import AgentTemplate, AgentVersion
+from tests import make
+from tests.registry.genomes import example
+from tests.test_architecture import detail_paths, ids_of, routes
+
+pytestmark = pytest.mark.django_db
+
+TEMPLATES = "/api/v1/registry/templates/"
+DESK = {"slug": "refund-desk", "name": "Refund desk", "reason": "Asked for by support"}
+
+
+def told(client: Client, method: str, path: str, body: object = None, **headers: str) -> Any:
+    ask = getattr(client, method)
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    if method == "get":
+        return ask(path, headers=named)
+    return ask(path, json.dumps(body), content_type="application/json", headers=named)
+
+
+@pytest.fixture
+def acme() -> Tenant:
+    return make.tenant("acme")
+
+
+@pytest.fixture
+def alice(client: Client, acme: Tenant) -> User:
+    person = make.everything(make.user("alice", member_of=acme), acme)
+    client.force_login(person)
+    return person
+
+
+class TestReading:
+    def test_every_single_object_has_an_etag_and_is_not_sent_again(
+        self, client: Client, alice: User, acme: Tenant
+    ) -> None:
+        rows, seen = make.one_of_each(acme), 0
+        for path, callback in detail_paths():
+            actions = getattr(callback, "actions", None) or {}
+            if actions.get("get") != "retrieve":
+                continue
+            url = ids_of(rows, path, callback)
+            first = client.get(url)
+            assert first.status_code == 200, url
+            again = told(client, "get", url, If_None_Match=first["ETag"])
+            assert (again.status_code, again.content, again["ETag"]) == (304, b"", first["ETag"]), url
+            other = told(client, "get", url, If_None_Match='"of something else"')
+            assert (other.status_code, other.content) == (200, first.content), url
+            seen += 1
+        assert seen > 20
+
+    def test_what_changed_is_sent_with_another_etag(self, client: Client, alice: User, acme: Tenant) -> None:
+        url = f"{TEMPLATES}{make.template(tenant=acme).typeid}/"
+        read = client.get(url)
+        told(client, "patch", url, {"intended_use": "Another", "reason": "better"})
+        again = told(client, "get", url, If_None_Match=read["ETag"])
+        assert again.status_code == 200
+        assert again["ETag"] != read["ETag"]
+
+
+class TestWritingWhatWasRead:
+    def test_an_edit_of_what_was_read_is_taken_and_tells_the_next_etag(
+        self, client: Client, alice: User, acme: Tenant
+    ) -> None:
+        url = f"{TEMPLATES}{make.template(tenant=acme).typeid}/"
+        read = client.get(url)
+        edited = told(
+            client, "patch", url, {"intended_use": "Refunds", "reason": "better"}, If_Match=read["ETag"]
+        )
+        assert edited.status_code == 200
+        assert edited["ETag"] == client.get(url)["ETag"]
+        assert (
+            told(
+                client, "patch", url, {"intended_use": "More", "reason": "better"}, If_Match=edited["ETag"]
+            ).status_code
+            == 200
+        )
+
+    @pytest.mark.parametrize("etag", ['"another"', 'W/"another"', "no etag at all"])
+    def test_an_edit_of_what_is_no_more_is_refused_and_changes_nothing(
+        self, client: Client, alice: User, acme: Tenant, etag: str
+    ) -> None:
+        template = make.template(tenant=acme)
+        url, before = f"{TEMPLATES}{template.typeid}/", ChangeRecord.objects.count()
+        refused = told(client, "patch", url, {"intended_use": "Mine", "reason": "better"}, If_Match=etag)
+        assert (refused.status_code, refused.json()["code"]) == (412, "changed_meanwhile")
+        assert refused.json()["etag"] == client.get(url)["ETag"]
+        template.refresh_from_db()
+        assert template.intended_use != "Mine"
+        assert ChangeRecord.objects.count() == before
+
+    def test_an_act_upon_what_is_no_more_is_refused_too(
+        self, client: Client, alice: User, acme: Tenant
+    ) -> None:
+        template = make.template(tenant=acme)
+        url = f"{TEMPLATES}{template.typeid}/"
+        read = client.get(url)["ETag"]
+        told(client, "patch", url, {"intended_use": "Changed", "reason": "better"})
+        body = {"owners": ["alice"], "reason": "hers"}
+        assert told(client, "post", f"{url}owners/", body, If_Match=read).status_code == 412
+        assert told(client, "post", f"{url}owners/", body, If_Match="*").status_code == 200
+
+    def test_a_genome_is_replaced_only_where_it_is_the_one_that_was_read(
+        self, client: Client, alice: User, acme: Tenant
+    ) -> None:
+        version = make.version(template=make.template(tenant=acme))
+        url = f"/api/v1/registry/versions/{version.typeid}/genome/"
+        read = client.get(url)
+        assert read["ETag"] == f'"{version.genome.digest}"'
+        body = {"genome": example(template=version.template.typeid), "reason": "next"}
+        assert told(client, "put", url, body, If_Match='"sha256:0"').status_code == 412
+        assert told(client, "put", url, body, If_Match=read["ETag"]).status_code == 200
+        assert told(client, "put", url, body, If_Match=read["ETag"]).status_code == 412
+        assert told(client, "get", url, If_None_Match=client.get(url)["ETag"]).status_code == 304
+
+
+class TestDoingOnce:
+    def test_the_same_request_is_done_once_and_answered_the_same(self, client: Client, alice: User) -> None:
+        first = told(client, "post", TEMPLATES, DESK, Idempotency_Key="a-key-of-mine")
+        again = told(client, "post", TEMPLATES, DESK, Idempotency_Key="a-key-of-mine")
+        assert (first.status_code, again.status_code) == (201, 201)
+        assert "Idempotency-Replayed" not in first
+        assert again["Idempotency-Replayed"] == "true"
+        assert again.content == first.content
+        assert (again["Location"], again["Content-Type"]) == (first["Location"], first["Content-Type"])
+        assert AgentTemplate.objects.filter(slug=DESK["slug"]).count() == 1
+        assert ChangeRecord.objects.filter(verb="registry.template.registered").count() == 1
+
+    def test_a_key_names_one_request_only(self, client: Client, alice: User) -> None:
+        told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        other = told(client, "post", TEMPLATES, {**DESK, "slug": "other"}, Idempotency_Key="k")
+        assert (other.status_code, other.json()["code"]) == (422, "idempotency_mismatch")
+        assert other.json()["errors"][0]["pointer"] == "/Idempotency-Key"
+        assert not AgentTemplate.objects.filter(slug="other").exists()
+
+    def test_a_refused_request_is_judged_anew(self, client: Client, alice: User) -> None:
+        wrong = told(client, "post", TEMPLATES, {**DESK, "slug": "NO SLUG"}, Idempotency_Key="k")
+        assert wrong.status_code == 422
+        right = told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        assert right.status_code == 201
+
+    @pytest.mark.parametrize("key", ["", "two words", "k" * 256, "schlüssel"])
+    def test_a_key_that_is_none_is_refused(self, client: Client, alice: User, key: str) -> None:
+        refused = told(client, "post", TEMPLATES, DESK, Idempotency_Key=key)
+        assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/Idempotency-Key")
+        assert not AgentTemplate.objects.filter(slug=DESK["slug"]).exists()
+
+    def test_keys_of_others_are_no_business_of_bob_s(self, client: Client, alice: User, acme: Tenant) -> None:
+        told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        bob = make.everything(make.user("bob", member_of=acme), acme)
+        client.force_login(bob)
+        his = told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        assert his.status_code == 409  # the agent is there; he was not told what Alice was
+
+    def test_who_lost_their_access_is_not_told_again(self, client: Client, alice: User) -> None:
+        told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        Membership.objects.filter(user=alice).update(active=False)
+        assert told(client, "post", TEMPLATES, DESK, Idempotency_Key="k").status_code == 404
+
+    def test_a_secret_is_not_kept_for_a_second_answer(self, client: Client, alice: User) -> None:
+        body = {"account": "service", "username": "robot", "reason": "a machine"}
+        robot = told(client, "post", "/api/v1/people/members/", body).json()["id"]
+        token = f"/api/v1/people/members/{robot}/token/"
+        asked = {"name": "ci", "reason": "for the pipeline"}
+        first = told(client, "post", token, asked, Idempotency_Key="k")
+        assert first.json()["token"].startswith("arms_")
+        assert IdempotentReply.objects.get().body is None
+        again = told(client, "post", token, asked, Idempotency_Key="k")
+        assert (again.status_code, again.json()["code"]) == (409, "idempotency_shown_once")
+        assert robot  # one token, not two
+        assert ChangeRecord.objects.filter(verb="arm.key.issued").count() == 1
+
+    def test_a_day_later_a_key_is_new(self, client: Client, alice: User) -> None:
+        told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        IdempotentReply.objects.update(at=clock.now() - timedelta(hours=24, seconds=1))
+        assert told(client, "post", TEMPLATES, DESK, Idempotency_Key="k").status_code == 409
+        assert tidy() == "1 answers forgotten"
+        assert not IdempotentReply.objects.exists()
+
+    def test_an_import_of_a_file_happens_once(self, client: Client, alice: User) -> None:
+        url = "/api/v1/registry/imports/genome/?reason=First+build&name=Desk"
+        headers = {"Idempotency-Key": "k"}
+        sent = [
+            client.post(
+                url, json.dumps(example(template=None)), content_type="application/json", headers=headers
+            )
+            for _ in range(2)
+        ]
+        assert [answer.status_code for answer in sent] == [201, 201]
+        assert sent[0].content == sent[1].content
+        assert AgentVersion.objects.count() == 1
+
+
+ELSEWHERE = {"Heartbeat", "Simulate"}
+"""What an instance says of itself with its own token comes again each minute; the simulator stores nothing."""
+
+
+def test_every_endpoint_that_writes_takes_a_key() -> None:
+    missing = set()
+    for path, callback in routes():
+        view = getattr(callback, "cls", None)
+        if view is None or not path.startswith("/api/"):
+            continue
+        writes = {"post", "put", "patch", "delete"} & (set(getattr(callback, "actions", None) or dir(view)))
+        if writes and not issubclass(view, Endpoint) and view.__name__ not in ELSEWHERE:
+            missing.add(view.__name__)
+    assert not missing
+
+
+def test_the_document_of_the_api_tells_of_both(client: Client) -> None:
+    document = client.get("/api/schema?format=json").json()
+
+    def named(method: str, path: str) -> set[str]:
+        given = document["paths"][path][method].get("parameters", [])
+        return {one["name"] for one in given if one["in"] == "header"}
+
+    assert named("post", TEMPLATES) == {"Idempotency-Key"}
+    assert named("patch", f"{TEMPLATES}{{id}}/") == {"Idempotency-Key", "If-Match"}
+    assert named("get", TEMPLATES) == set()
