@@ -141,6 +141,7 @@ DEMO_AFTERMATH: list[str] = [
     "telemetry.demo.build",
     "policy.demo.ask",
     "registry.demo.prove",
+    "registry.demo.ask",
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",

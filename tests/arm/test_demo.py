@@ -14,7 +14,7 @@ from django.db.models import DateTimeField, Q
 from django.test import Client
 
 from arm import clock, db, ids
-from arm.models import Tenant, User
+from arm.models import SavedView, Tenant, User
 from costs.models import LedgerEntry
 from evaluation.queries import standings
 from evaluation.scoring import Category
@@ -22,7 +22,7 @@ from policy.engine import Effect
 from policy.gateway.past import Past, keep
 from policy.lifecycle import ApprovalState
 from policy.models import ApprovalRequest, Decision
-from registry.models import AgentInstance, AgentVersion, InstanceInterval
+from registry.models import AgentInstance, AgentVersion, BulkRow, InstanceInterval
 from tests import make
 from tests.telemetry.sending import forget
 
@@ -211,3 +211,11 @@ def test_what_the_fleet_page_says_was_spent_is_the_sum_of_the_entries_behind_it(
     assert len(rows) == calls > 0
     places = Decimal(1).scaleb(amount.as_tuple().exponent)
     assert sum(Decimal(row["amount"]) for row in rows).quantize(places) == amount
+
+
+def test_people_keep_their_questions_and_each_opens():
+    views = list(SavedView.objects.select_related("owner"))
+    assert len(views) == 4 and BulkRow.objects.filter(outcome="applied").exists()
+    for view in views:
+        answer = signed_in(view.owner.username).get(view.get_absolute_url(), follow=True)
+        assert answer.status_code == 200 and view.name in answer.content.decode()
