@@ -14,7 +14,7 @@ from django.db.models import DateTimeField, Q
 from django.test import Client
 
 from arm import clock, db, ids
-from arm.models import Tenant, User
+from arm.models import SavedView, Tenant, User
 from costs.models import LedgerEntry
 from evaluation.models import Certification
 from evaluation.queries import standings
@@ -24,7 +24,7 @@ from policy.gateway.past import Past, keep
 from policy.lifecycle import ApprovalState
 from policy.models import ApprovalRequest, Decision
 from registry import fitness
-from registry.models import AgentInstance, AgentVersion, InstanceInterval, RoleAssignment
+from registry.models import AgentInstance, AgentVersion, BulkRow, InstanceInterval, RoleAssignment
 from tests import make
 from tests.telemetry.sending import forget
 
@@ -221,3 +221,11 @@ def test_its_jobs_are_done_by_who_was_measured_and_certified_for_them():
     for row in assigned.select_related("version__genome"):
         assert not fitness.lacking(fitness.for_role(row.role, row.environment, row.version)), row
     assert any(row.role.certifications for row in assigned) and any(row.role.needs for row in assigned)
+
+
+def test_people_keep_their_questions_and_each_opens():
+    views = list(SavedView.objects.select_related("owner"))
+    assert len(views) == 4 and BulkRow.objects.filter(outcome="applied").exists()
+    for view in views:
+        answer = signed_in(view.owner.username).get(view.get_absolute_url(), follow=True)
+        assert answer.status_code == 200 and view.name in answer.content.decode()

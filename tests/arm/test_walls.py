@@ -106,6 +106,7 @@ READ_ONLY = [
 DELETABLE = {
     "arm_savedview",  # a question that nobody wants to keep
     "arm_defaultview",
+    "arm_idempotentreply",  # forgotten after a day
     "federation_accesstoken",  # what has ended is gone a day later
     "federation_assertion",
     "federation_snapshot",
