@@ -155,6 +155,7 @@ class PreviewOut(serializers.Serializer[Any]):
     provisioned = serializers.IntegerField()
     others = serializers.SerializerMethodField()
     others_hidden = serializers.IntegerField()
+    rollouts_elsewhere = serializers.IntegerField()
     missing = serializers.SerializerMethodField()
 
     def get_others(self, preview: queries.RollbackPreview) -> list[str]:
@@ -164,7 +165,7 @@ class PreviewOut(serializers.Serializer[Any]):
         return [verdict.reason for verdict in preview.missing]
 
 
-class AssignmentOut(serializers.Serializer[Any]):
+class SlotAssignmentOut(serializers.Serializer[Any]):
     """Which version a key gets in a slot. Ask again after `until`."""
 
     slot = TypeIDField("slt", source="slot.pk")
@@ -323,12 +324,13 @@ class SlotAssignment(APIView):
     """Which version runs, asked by runtimes: cheap, and the same answer for the same key everywhere."""
 
     authentication_classes = [WorkloadIfSent, KeyAuthentication, Session]
+    prefix = "slt"
 
     @extend_schema(
         parameters=[
             OpenApiParameter("key", str, description="What is assigned; the instance itself if left out.")
         ],
-        responses={200: AssignmentOut, 304: None},
+        responses={200: SlotAssignmentOut, 304: None},
     )
     def get(self, request: Any, pk: UUID) -> Response:
         """The version for a key, to be kept for as long as Cache-Control says; If-None-Match is answered 304."""
@@ -339,7 +341,7 @@ class SlotAssignment(APIView):
         headers = {"ETag": f'"{found.etag}"', "Cache-Control": f"private, max-age={age}"}
         if f'"{found.etag}"' in request.headers.get("If-None-Match", ""):
             return Response(status=304, headers=headers)
-        return Response(AssignmentOut(found).data, headers=headers)
+        return Response(SlotAssignmentOut(found).data, headers=headers)
 
     def _slot(self, request: Any, pk: UUID) -> UUID:
         if isinstance(request.user, Workload):

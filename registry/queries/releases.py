@@ -70,6 +70,7 @@ class RollbackPreview:
     provisioned: int
     others: tuple[DeploymentSlot, ...]
     others_hidden: int
+    rollouts_elsewhere: int
     rollout: RolloutSlot | None
     verdicts: tuple[Verdict, ...]
 
@@ -103,6 +104,8 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
     bound = DeploymentSlot.objects.filter(current_version=leaving).exclude(pk=slot.pk)
     rows = bound.select_related("environment", "role", "provider", "previous_version__template")
     others = tuple(visible(rows, actor, Right.READ_DIRECTORY).order_by("environment__position", "pk"))
+    held = RolloutSlot.objects.filter(rollout__version=leaving, held=True)
+    elsewhere = held.exclude(slot=slot).values_list("rollout", flat=True)
     return RollbackPreview(
         slot=slot,
         leaving=leaving,
@@ -113,6 +116,7 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
         provisioned=drains + withdrawn,
         others=others,
         others_hidden=bound.count() - len(others),
+        rollouts_elsewhere=len(set(elsewhere)),
         rollout=running_rollout(slot),
         verdicts=tuple(for_binding(slot, target)),
     )

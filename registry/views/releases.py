@@ -292,6 +292,7 @@ class RollbackDetail(Scoped, DetailView[Rollback]):
             change_url=reverse("change_detail", args=[change]),
             may_audit=Right.READ_AUDIT in held_on(actor_of(self.request), self.object),
             incident_id=ids.encode("inc", incident) if incident else "",
+            incident_url=f"{reverse('search')}?q={ids.encode('inc', incident)}" if incident else "",
             **kwargs,
         )
 

@@ -131,6 +131,14 @@ def test_a_rollback_shows_its_reach_and_is_one_click(client, rita, slot, old, ne
     assert client.get(url("slot_roll_back", slot)).status_code == 404, "nothing is left to go back to"
 
 
+def test_a_preview_tells_of_rollouts_of_the_version_elsewhere(client, rita, slot, old, new):
+    bound(slot, new, actor=rita)
+    other = bound(make.slot(environment=slot.environment, role=slot.role), old, actor=rita)
+    assert "elsewhere" not in text(client, url("slot_roll_back", slot))
+    started(other, new, rita, strategy="canary", percents=[5, 100])
+    assert "1 rollout of" in text(client, url("slot_roll_back", slot))
+
+
 def test_what_was_rebound_since_the_page_was_opened_is_not_rolled_back(client, rita, slot, old, new):
     bound(slot, new, make.approved(), actor=rita)
     answer = post(client, "slot_roll_back", slot, leaving=new.typeid)

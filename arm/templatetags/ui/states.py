@@ -191,6 +191,16 @@ _EVIDENCE = {
     "packed": Look("move", "turn", "Packed"),
     "logged": Look("info", "ticked", "In the log"),
 }
+_RELEASE = {
+    "planned": Look("mute", "dashed", "Planned"),
+    "waiting": Look("mute", "clock", "Waiting"),
+    "baking": Look("move", "half", "Baking"),
+    "completed": Look("ok", "check", "Completed"),
+    "aborted": Look("bad", "cross", "Aborted"),
+    "stopped": Look("bad", "square", "Stopped"),
+    "healthy": Look("ok", "check", "Healthy"),
+    "unhealthy": Look("bad", "bang", "Unhealthy"),
+}
 _EVALUATION = {
     "regression": Look("info", "half", "Regression"),
     "capability": Look("info", "diamond", "Capability"),
@@ -212,6 +222,7 @@ FAMILIES = {
     "evidence": _EVIDENCE,
     "evaluation": _EVALUATION,
     "command": _COMMAND,
+    "release": _RELEASE,
 }
 """Every state that has a look, by family; the gallery draws all of them."""
 
