@@ -12,7 +12,7 @@ from arm.rights import Right
 from registry import services
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentInstance, BulkRow, BulkRun
-from registry.services import bulk
+from registry.services import many
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -96,7 +96,7 @@ def test_no_rows_too_many_rows_and_no_tag_are_refused_in_words(acme, alice):
         services.preview_bulk(tenant=acme, action="add_tag", targets=[], params={"tag": "x"}, actor=alice)
     assert none.value.errors[0]["code"] == "required"
     with pytest.raises(Invalid) as many:
-        targets = [ids.uuid7() for _ in range(bulk.STOPPED_AT_ONCE + 1)]
+        targets = [ids.uuid7() for _ in range(many.STOPPED_AT_ONCE + 1)]
         services.preview_bulk(tenant=acme, action="quarantine", targets=targets, actor=alice)
     assert "Stop a scope instead" in many.value.errors[0]["message"]
     with pytest.raises(Invalid, match="tag"):
@@ -206,8 +206,8 @@ def test_versions_are_deprecated_and_a_draft_refuses(alice):
 
 
 def test_many_rows_go_to_the_worker_which_goes_on_where_it_was(alice, work_off, queued, monkeypatch):
-    monkeypatch.setattr(bulk, "AT_ONCE", 2)
-    monkeypatch.setattr(bulk, "STEP", 2)
+    monkeypatch.setattr(many, "AT_ONCE", 2)
+    monkeypatch.setattr(many, "STEP", 2)
     rows = [make.template(f"agent-{n}") for n in range(5)]
     run = preview(alice, "add_tag", rows, tag="x")
     assert queued() == ["registry.tasks.work_off_bulk"] and set(foreseen(run).values()) == {""}
@@ -303,7 +303,7 @@ def test_a_filter_that_the_list_does_not_know_chooses_nothing(alice, query):
 
 def test_more_than_the_bound_is_refused_in_words(alice, monkeypatch):
     instances(3)
-    monkeypatch.setattr(bulk, "STOPPED_AT_ONCE", 2)
+    monkeypatch.setattr(many, "STOPPED_AT_ONCE", 2)
     act = bulk.BULK_ACTIONS["pause"]
     monkeypatch.setitem(
         bulk.BULK_ACTIONS, "pause", type(act)(**{f: getattr(act, f) for f in act.__slots__} | {"most": 2})
@@ -338,7 +338,7 @@ def test_a_run_is_its_persons_and_the_auditors(acme, alice):
 
 
 def test_the_progress_of_a_large_run_is_a_part_of_the_page(alice, monkeypatch):
-    monkeypatch.setattr(bulk, "AT_ONCE", 0)
+    monkeypatch.setattr(many, "AT_ONCE", 0)
     run = preview(alice, "add_tag", [make.template()], tag="x")
     client = visit(alice)
     path = f"/registry/bulk/{run.typeid}/"
