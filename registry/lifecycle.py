@@ -196,4 +196,4 @@ class ImportState(TextChoices):
 
 GOING_ON = (ImportState.CHECKING, ImportState.APPLYING)
 MAY_APPLY = (ImportState.CHECKED, ImportState.FAILED)
-MAY_CANCEL = (ImportState.CHECKED, ImportState.REFUSED, ImportState.FAILED, ImportState.CHECKING)
+MAY_CANCEL = (*GOING_ON, *MAY_APPLY, ImportState.REFUSED)

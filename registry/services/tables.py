@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 
 from arm import changes, clock, crypto, tasks
-from arm.errors import Conflict, NotAllowed, Problem
+from arm.errors import Conflict, DomainError, NotAllowed, Problem
 from arm.models import Tenant, User
 from arm.permissions import require
 from arm.rights import Right
@@ -137,17 +137,19 @@ def take_table_step(*, table_id: UUID, sheet: Sheet, step: Step) -> Step | None:
     applying = step.state is ImportState.APPLYING
     judged = _judged(table, sheet, step.start, count)
     table.touched_at = clock.now()
+    if applying and not judged.problems:
+        try:
+            with transaction.atomic():
+                _store(table, judged)
+        except DomainError as refusal:  # nobody would come to end a table that its own task can never finish
+            judged.wrong(step.start, "", refusal.code, refusal.message)
+            judged.bad += 1
     if applying and judged.problems:
         table.state, table.finished_at = ImportState.FAILED, clock.now()
         table.problems, table.bad = list(judged.problems), judged.bad
         table.save(update_fields=["state", "finished_at", "problems", "bad", "touched_at"])
         return None
-    if applying:
-        if table.kind == TableImport.Kind.INSTANCES:
-            store_instances(judged.create, table.created_by, table.reason)
-        else:
-            store_templates(judged, table.created_by, table.reason)
-    else:
+    if not applying:
         table.plan += "".join(
             LETTERS.get(judged.outcomes.get(at, ""), "!") for at in range(step.start, step.start + count)
         )
@@ -160,6 +162,13 @@ def take_table_step(*, table_id: UUID, sheet: Sheet, step: Step) -> Step | None:
         table.finished_at = clock.now() if applying or table.bad else None
     table.save(update_fields=["state", "done", "bad", "plan", "problems", "touched_at", "finished_at"])
     return next_step(table)
+
+
+def _store(table: TableImport, judged: Judged) -> None:
+    if table.kind == TableImport.Kind.INSTANCES:
+        store_instances(judged.create, table.created_by, table.reason)
+    else:
+        store_templates(judged, table.created_by, table.reason)
 
 
 def _judged(table: TableImport, sheet: Sheet, start: int, count: int) -> Judged:

@@ -168,10 +168,11 @@ def import_agent_card(
     """A Draft out of an A2A agent card, for `template` or for an agent of the card's name. Invalid names every
     wrong member of the card, and a signature that does not hold by the keys at an address that this tenant has listed;
     what other addresses sign is noted as not verified. Unavailable where a listed one does not answer."""
-    require_on_any(actor, Right.CREATE_VERSION, template or tenant)  # before somebody else is called
     card = parsing.read_a2a_card(data)
     if card.problems:
         raise Invalid("The agent card is not imported.", card.problems)
+    scope = template or _held(tenant, card.name) or tenant
+    require_on_any(actor, Right.CREATE_VERSION, scope)  # before somebody else is called
     signed, said = check_signatures(tenant, data)
     made = False
     if template is None:
@@ -241,14 +242,21 @@ def template_called(
     tenant: Tenant, name: str, description: str, actor: User, reason: str
 ) -> tuple[AgentTemplate, bool]:
     """The agent of this name, registered if it is not there yet: a file imported twice is one agent."""
-    slug = slugify(name)[:80].strip("-") or "agent"
-    held = AgentTemplate.objects.filter(tenant=tenant, slug=slug).first()
+    held = _held(tenant, name)
     if held is not None:
         return held, False
     made = register_template(
-        tenant=tenant, slug=slug, name=name[:200], description=description, actor=actor, reason=reason
+        tenant=tenant, slug=_slug(name), name=name[:200], description=description, actor=actor, reason=reason
     )
     return made, True
+
+
+def _held(tenant: Tenant, name: str) -> AgentTemplate | None:
+    return AgentTemplate.objects.filter(tenant=tenant, slug=_slug(name)).first()
+
+
+def _slug(name: str) -> str:
+    return slugify(name)[:80].strip("-") or "agent"
 
 
 def _tell(record: ChangeRecord, version: AgentVersion) -> None:

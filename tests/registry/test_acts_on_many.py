@@ -304,9 +304,9 @@ def test_a_filter_that_the_list_does_not_know_chooses_nothing(alice, query):
 def test_more_than_the_bound_is_refused_in_words(alice, monkeypatch):
     instances(3)
     monkeypatch.setattr(many, "STOPPED_AT_ONCE", 2)
-    act = bulk.BULK_ACTIONS["pause"]
+    act = many.BULK_ACTIONS["pause"]
     monkeypatch.setitem(
-        bulk.BULK_ACTIONS, "pause", type(act)(**{f: getattr(act, f) for f in act.__slots__} | {"most": 2})
+        many.BULK_ACTIONS, "pause", type(act)(**{f: getattr(act, f) for f in act.__slots__} | {"most": 2})
     )
     page = choose(visit(alice), "instance_list", "pause", which="all").content.decode()
     assert "More than 2 rows match" in page and not BulkRun.objects.exists()

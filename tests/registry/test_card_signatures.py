@@ -242,3 +242,10 @@ def test_a_false_card_is_refused_on_the_page_and_by_the_api(
     assert page.status_code == 422 and "/signatures/0/signature" in page.content.decode()
     answer = client.post("/api/v1/registry/imports/agent-card/", card, content_type="application/json")
     assert (answer.status_code, answer.json()["errors"][0]["code"]) == (422, "signature")
+
+
+def test_who_may_make_versions_of_that_one_agent_still_imports_its_card(acme: Tenant, alice: User) -> None:
+    template = make.template("geospatial-route-planner", name="Planner")
+    bob = make.user("bob", member_of=acme)
+    make.grant(bob, template, Right.CREATE_VERSION)
+    assert bring_in(acme, bob, CARD).version.template == template

@@ -273,6 +273,47 @@ def test_what_has_become_wrong_meanwhile_stops_the_table_and_it_goes_on_once_tha
     assert apply(stopped, alice).state == ImportState.APPLIED
 
 
+def test_what_a_service_refuses_stops_the_table_instead_of_being_tried_for_ever(
+    acme: Tenant, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make.template("a", name="Old")
+    table = send(acme, alice, "slug,name\na,A\nb,B\n")
+
+    def refuses(**kw: Any) -> None:
+        raise Conflict("Not today.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("registry.services.bulk.update_template", refuses)
+        stopped = apply(table, alice)
+    assert (stopped.state, stopped.done, stopped.problems[0]["message"]) == (
+        ImportState.FAILED,
+        0,
+        "Not today.",
+    )
+    assert list(AgentTemplate.objects.values_list("name", flat=True)) == ["Old"]  # b was undone with it
+    assert apply(stopped, alice).state == ImportState.APPLIED
+
+
+def test_a_table_that_is_cancelled_on_its_way_goes_no_further(
+    acme: Tenant, alice: User, work_off: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.services.tables.AT_ONCE", 4)
+    table = send(acme, alice, long_table(10))
+    work_off()
+    table.refresh_from_db()
+    table = apply(table, alice)
+    sheet = read_sheet(bytes(table.content), table.kind)
+    step = services.next_step(table)
+    assert step is not None
+    following = services.take_table_step(table_id=table.pk, sheet=sheet, step=step)
+    assert following is not None
+    services.cancel_table(table=table, actor=alice, reason="the wrong file")
+    assert services.take_table_step(table_id=table.pk, sheet=sheet, step=following) is None
+    work_off()
+    table.refresh_from_db()
+    assert (table.state, table.done, AgentTemplate.objects.count()) == (ImportState.CANCELLED, 4, 4)
+
+
 def test_rights_are_asked_when_it_is_applied_not_only_when_it_is_sent(acme: Tenant) -> None:
     bob = make.user("bob", member_of=acme)
     make.grant(bob, acme, Right.READ_DIRECTORY)
@@ -337,7 +378,7 @@ def test_a_table_goes_its_way_by_the_api(acme: Tenant, page: Client) -> None:
     sent = page.post(url, {"kind": "templates", "file": SimpleUploadedFile("t.csv", AGENTS.encode())})
     assert sent.status_code == 201 and sent.json()["counts"] == {
         "create": 2,
-        "update": 0,
+        "change": 0,
         "same": 0,
         "wrong": 0,
     }
