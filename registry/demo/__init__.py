@@ -113,7 +113,9 @@ def _role(
         capabilities=[{"name": name, "least": least} for name, least in needs.items()], certifications=list(certified),
         budget_per_day=Decimal(40), budget_per_month=Decimal(900), budget_per_outcome=Decimal("0.60"),
         success_rate=Decimal("97.5"), latency_ms=8000, availability=Decimal("99.5"), failover=risk is Risk.HIGH,
-        coverage=[{"environment": "prod", "least": max(1, round(12 * demo.scale))}],
+        coverage=[
+            {"environment": slug, "least": max(1, round(most * demo.scale))} for slug, most in (("prod", 12), ("staging", 20))
+        ],
     )  # fmt: skip
 
 
@@ -167,6 +169,10 @@ def _templates(demo: Demo) -> Iterator[AgentTemplate]:
                 actor=author,
                 reason=f"Asked for by the {team} team",
             )
+            services.set_successors(
+                template=template, successors=[demo.people["bob" if number % 3 else "alice"]], actor=demo.people["judy"],
+                reason="Whoever works on it, too",
+            )  # fmt: skip
             _tell(demo, template, True)
         yield template
 
