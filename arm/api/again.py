@@ -141,7 +141,14 @@ def hold(found: Model) -> None:
 
 
 class Schema(AutoSchema):
-    """The OpenAPI document says which writes take a key, and which take the ETag of what was read."""
+    """The OpenAPI document says which writes take a key, which take the ETag of what was read, and what may be null."""
+
+    def _get_serializer_field_meta(self, field: Any, direction: str) -> Any:
+        """A value that is not there (`default=None`) is shown as null."""
+        found = super()._get_serializer_field_meta(field, direction)
+        if direction == "response" and field.default is None:
+            found["nullable"] = True
+        return found
 
     def get_override_parameters(self) -> list[Any]:
         found: list[Any] = super().get_override_parameters()

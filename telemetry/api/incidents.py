@@ -42,7 +42,7 @@ class IncidentOut(serializers.ModelSerializer[Incident]):
     environment = serializers.CharField(source="environment.slug", default=None)
     owner = serializers.CharField(source="owner.username", default=None)
     opened_by = serializers.CharField(source="opened_by.username", default=None)
-    recurrence_of = TypeIDField("inc", source="recurrence_of_id")
+    recurrence_of = TypeIDField("inc", source="recurrence_of_id", default=None)
 
     class Meta:
         model = Incident
