@@ -9,7 +9,7 @@ from arm import db
 
 WORDS = """
 CREATE FUNCTION registry_words(name text) RETURNS SETOF text LANGUAGE sql IMMUTABLE PARALLEL SAFE AS $$
-  SELECT DISTINCT word FROM regexp_split_to_table(lower(name), '[^0-9a-zà-öø-ÿ]+') AS word WHERE word <> '' $$;
+  SELECT DISTINCT word FROM regexp_split_to_table(lower(name), '[^0-9a-z\\u0080-\\U0010ffff]+') AS word WHERE word <> '' $$;
 CREATE FUNCTION registry_keep_words() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
 BEGIN
   IF TG_OP = 'UPDATE' THEN DELETE FROM registry_instanceword WHERE instance_id = NEW.id; END IF;

@@ -12,7 +12,8 @@ from django.db import models
 from arm import db
 from arm.models import Tenant
 
-_BETWEEN = re.compile(r"[^0-9a-zà-öø-ÿ]+")
+_BETWEEN = re.compile(r"[^0-9a-z\u0080-\U0010ffff]+")
+"""What stands between words: whatever is ASCII and neither letter nor figure. PostgreSQL reads the pattern alike."""
 LAST = "\U0010ffff"
 MOST = 8
 FEW = 1000

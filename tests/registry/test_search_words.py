@@ -31,6 +31,8 @@ def agents(text):
         ("supp 2", {"support_triage 2"}),
         ("triage-1", {"Support-Triage-1"}),
         ("größe", {"Größe 7"}),
+        ("агент 9", {"агент-9"}),
+        ("東", {"東京"}),
         ("port", set()),
         ("-- %", set()),
         ("nothing", set()),
@@ -38,7 +40,7 @@ def agents(text):
 )
 def test_instances_are_found_by_how_words_of_their_names_begin(monkeypatch, few, text, names):
     monkeypatch.setattr(words, "FEW", few)
-    for name in ("Support-Triage-1", "support_triage 2", "Größe 7"):
+    for name in ("Support-Triage-1", "support_triage 2", "Größe 7", "агент-9", "東京"):
         make.instance(name=name)
     assert instances(text) == names
 
