@@ -21,7 +21,7 @@ from arm.models import ApiKey
 from arm.permissions import visible
 from arm.rights import Right
 from registry import gates, queries, services
-from registry.api.base import DirectoryViewSet, Workload, WorkloadToken, created
+from registry.api.base import DirectoryViewSet, Workload, WorkloadScheme, WorkloadToken, created
 from registry.api.directory import row_of
 from registry.api.serializers import Out, Reasoned
 from registry.engine import Strategy
@@ -128,6 +128,10 @@ class StartIn(Reasoned):
     acknowledged = serializers.CharField(max_length=2000, required=False, allow_blank=True)
 
 
+class MoveRolloutIn(Reasoned):
+    """Pause, resume, confirm or abort: all it takes is why."""
+
+
 class RollBackIn(Reasoned):
     leaving = TypeIDField(
         "ver", help_text="The version that is bound now, so that nothing newer is rolled back."
@@ -143,7 +147,7 @@ class ExceptionIn(Reasoned):
     until = serializers.DateTimeField()
 
 
-class PreviewOut(serializers.Serializer[Any]):
+class RollbackPreviewOut(serializers.Serializer[Any]):
     """What a rollback would do, in numbers."""
 
     slot = TypeIDField("slt", source="slot.pk")
@@ -208,32 +212,32 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
         rollout, body = self.get_object(), parsed(StartIn, request)
         return self._moved(services.start_rollout(rollout=rollout, actor=request.user, **body))
 
-    @extend_schema(request=Reasoned, responses=RolloutOut)
+    @extend_schema(request=MoveRolloutIn, responses=RolloutOut)
     @action(detail=True, methods=["post"])
     def pause(self, request: Request, id: str) -> Response:
         """No step follows until it is resumed."""
-        rollout, body = self.get_object(), parsed(Reasoned, request)
+        rollout, body = self.get_object(), parsed(MoveRolloutIn, request)
         return self._moved(services.pause_rollout(rollout=rollout, actor=request.user, **body))
 
-    @extend_schema(request=Reasoned, responses=RolloutOut)
+    @extend_schema(request=MoveRolloutIn, responses=RolloutOut)
     @action(detail=True, methods=["post"])
     def resume(self, request: Request, id: str) -> Response:
         """Go on; the step bakes again from now on."""
-        rollout, body = self.get_object(), parsed(Reasoned, request)
+        rollout, body = self.get_object(), parsed(MoveRolloutIn, request)
         return self._moved(services.resume_rollout(rollout=rollout, actor=request.user, **body))
 
-    @extend_schema(request=Reasoned, responses=RolloutOut)
+    @extend_schema(request=MoveRolloutIn, responses=RolloutOut)
     @action(detail=True, methods=["post"])
     def abort(self, request: Request, id: str) -> Response:
         """End it: its slots return to the versions they had."""
-        rollout, body = self.get_object(), parsed(Reasoned, request)
+        rollout, body = self.get_object(), parsed(MoveRolloutIn, request)
         return self._moved(services.abort_rollout(rollout=rollout, actor=request.user, **body))
 
-    @extend_schema(request=Reasoned, responses=RolloutOut)
+    @extend_schema(request=MoveRolloutIn, responses=RolloutOut)
     @action(detail=True, methods=["post"])
     def confirm(self, request: Request, id: str) -> Response:
         """Vouch for a step that has baked and for whose health nobody else does."""
-        rollout, body = self.get_object(), parsed(Reasoned, request)
+        rollout, body = self.get_object(), parsed(MoveRolloutIn, request)
         return self._moved(services.confirm_step(rollout=rollout, actor=request.user, **body))
 
     def _moved(self, rollout: Rollout) -> Response:
@@ -291,7 +295,7 @@ class SlotReleases:
         )
         return created(RollbackOut(made))
 
-    @extend_schema(responses=PreviewOut)
+    @extend_schema(responses=RollbackPreviewOut)
     @action(
         detail=True,
         methods=["get"],
@@ -305,7 +309,7 @@ class SlotReleases:
         preview = queries.rollback_preview(slot, request.user)
         if preview is None:
             raise Http404
-        return Response(PreviewOut(preview).data)
+        return Response(RollbackPreviewOut(preview).data)
 
 
 class WorkloadIfSent(BaseAuthentication):
@@ -318,6 +322,13 @@ class WorkloadIfSent(BaseAuthentication):
 
     def authenticate_header(self, request: AnyRequest) -> str:
         return 'Bearer realm="arm"'
+
+
+class WorkloadIfSentScheme(WorkloadScheme):  # type: ignore[no-untyped-call]
+    """The same token, told to the OpenAPI document for the endpoint that also takes others."""
+
+    target_class = "registry.api.releases.WorkloadIfSent"
+    name = "workload_of_slot"
 
 
 class SlotAssignment(APIView):
