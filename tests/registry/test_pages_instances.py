@@ -43,7 +43,7 @@ def test_a_stop_shows_who_takes_over_what_was_spawned_and_which_tokens_live(clie
     assert "nobody takes over" in alone.content.decode()
     for state in ("active", "active", "paused"):
         make.instance(version=running.version, environment=running.environment, state=state)
-    AgentInstance.objects.filter(pk=make.instance().pk).update(parent=running)
+    make.instance(parent=running)
     make.workload_token(running)
     make.workload_token(running)
     spent = ApiKey.objects.order_by("pk").last()
