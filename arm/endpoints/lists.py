@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from django.db.models import QuerySet
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import extend_schema, extend_schema_field
 from rest_framework import routers, serializers, status
 from rest_framework.decorators import action
 from rest_framework.response import Response
@@ -35,6 +35,7 @@ class ViewOut(serializers.Serializer[Any]):
     def get_url(self, view: SavedView) -> str:
         return address_of(view)
 
+    @extend_schema_field(serializers.ListField(child=serializers.CharField()))
     def get_problems(self, view: SavedView) -> Sequence[str]:
         return problems_of(view)
 
