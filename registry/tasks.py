@@ -121,12 +121,18 @@ def advance_everywhere(**_: Any) -> int:
 def advance(*, tenant_id: UUID, **_: Any) -> int:
     """Judge each running rollout of a tenant, each in a transaction of its own. Returns how many moved.
 
-    A worker that dies has moved the earlier ones and nothing of the one it was at; two workers share them.
+    A worker that dies has moved the earlier ones and nothing of the one it was at; two workers share them. One that
+    cannot be judged keeps none of the others waiting: what went wrong is raised at the end.
     """
     with db.tenants([tenant_id]):
         due = services.due_rollouts(tenant_id)
-    moved = 0
+    moved, problems = 0, []
     for pk in due:
-        with db.tenants([tenant_id]):
-            moved += services.advance_rollout(rollout_id=pk)
+        try:
+            with db.tenants([tenant_id]):
+                moved += services.advance_rollout(rollout_id=pk)
+        except Exception as problem:  # noqa: BLE001 - all of them are told, none keeps the others waiting
+            problems.append(problem)
+    if problems:
+        raise ExceptionGroup("Some rollouts could not be judged.", problems)
     return moved

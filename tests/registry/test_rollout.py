@@ -359,3 +359,21 @@ def test_the_worker_takes_every_running_rollout_of_the_tenant(slot, rita, old, n
     with clock.at(clock.now() + LATER):
         assert tasks.advance(tenant_id=tenant.pk) == 1
     assert look(slot) == (old, new, 50) and rollout.steps.get(number=1).state == "passed"
+
+
+def test_a_rollout_that_cannot_be_judged_keeps_no_other_waiting(
+    slot, rita, old, new, tenant, prod, monkeypatch
+):
+    broken = canary(bound(make.slot(environment=prod), old, actor=rita), new, rita)
+    canary(slot, new, rita)
+    advance = services.advance_rollout
+
+    def judge(*, rollout_id):
+        if rollout_id == broken.pk:
+            raise RuntimeError("no answer")
+        return advance(rollout_id=rollout_id)
+
+    monkeypatch.setattr(services, "advance_rollout", judge)
+    with clock.at(clock.now() + LATER), pytest.raises(ExceptionGroup, match="could not be judged"):
+        tasks.advance(tenant_id=tenant.pk)
+    assert look(slot) == (old, new, 50)
