@@ -189,7 +189,7 @@ DEMO_AFTERMATH: list[str] = [
     "policy.demo.ask",
     "registry.demo.releases.release",
     "registry.demo.prove",
-    "registry.demo.ask",
+    "registry.demo.asking.ask",
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",

@@ -95,10 +95,10 @@ def test_no_rows_too_many_rows_and_no_tag_are_refused_in_words(acme, alice):
     with pytest.raises(Invalid) as none:
         services.preview_bulk(tenant=acme, action="add_tag", targets=[], params={"tag": "x"}, actor=alice)
     assert none.value.errors[0]["code"] == "required"
-    with pytest.raises(Invalid) as many:
+    with pytest.raises(Invalid) as too_many:
         targets = [ids.uuid7() for _ in range(many.STOPPED_AT_ONCE + 1)]
         services.preview_bulk(tenant=acme, action="quarantine", targets=targets, actor=alice)
-    assert "Stop a scope instead" in many.value.errors[0]["message"]
+    assert "Stop a scope instead" in too_many.value.errors[0]["message"]
     with pytest.raises(Invalid, match="tag"):
         preview(alice, "add_tag", [agent], tag=" ")
     with pytest.raises(Invalid):
