@@ -190,6 +190,8 @@ DEMO_AFTERMATH: list[str] = [
     "registry.demo.releases.release",
     "registry.demo.prove",
     "registry.demo.asking.ask",
+    "registry.demo.asking.start_helpers",
+    "registry.demo.asking.send_table",
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",

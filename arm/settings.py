@@ -229,6 +229,8 @@ SPECTACULAR_SETTINGS = {
         "VersionStateEnum": "registry.lifecycle.VersionState",
         "InstanceStateEnum": "registry.lifecycle.InstanceState",
         "ProviderKindEnum": "registry.models.places.Provider.Kind",
+        "DependencyKindEnum": "registry.models.agents.Dependency.Kind",
+        "TableKindEnum": "registry.models.exchange.TableImport.Kind",
         "RolloutStateEnum": "registry.engine.RolloutState",
         "RolloutStepStateEnum": "registry.engine.StepState",
         "RolloutStrategyEnum": "registry.engine.Strategy",

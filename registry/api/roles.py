@@ -21,7 +21,7 @@ MONEY: dict[str, Any] = {"max_digits": 18, "decimal_places": 6, "required": Fals
 PERCENT: dict[str, Any] = {"max_digits": 6, "decimal_places": 3, "required": False, "allow_null": True}
 
 
-class CapabilityIn(StrictSerializer):
+class NeedIn(StrictSerializer):
     """`least` in per cent."""
 
     name = serializers.CharField(max_length=80)
@@ -42,7 +42,7 @@ class RoleIn(Reasoned):
     tier = serializers.IntegerField(min_value=0, max_value=5, required=False)
     risk = serializers.ChoiceField(Risk.choices, required=False)
     cost_center = serializers.CharField(max_length=80, required=False, allow_blank=True)
-    capabilities = CapabilityIn(many=True, required=False)
+    capabilities = NeedIn(many=True, required=False)
     certifications = serializers.ListField(child=serializers.CharField(max_length=80), required=False)
     budget_per_day = serializers.DecimalField(**MONEY)
     budget_per_month = serializers.DecimalField(**MONEY)
@@ -73,7 +73,7 @@ class CoverOut(serializers.Serializer[Any]):
     gap = serializers.CharField()
 
 
-class AssignIn(Reasoned):
+class RoleAssignIn(Reasoned):
     """A version, or one instance of it; from now, or from `since`, and until `until` or until it is ended."""
 
     environment = serializers.SlugField()
@@ -156,12 +156,12 @@ class RoleViewSet(DirectoryViewSet[RoleDefinition]):
         version = row_of(AgentVersion, "/version", request, pk=key)
         return Response([asdict(verdict) for verdict in queries.role_check(role, place, version)])
 
-    @extend_schema(request=AssignIn, responses={201: RoleAssignmentOut})
+    @extend_schema(request=RoleAssignIn, responses={201: RoleAssignmentOut})
     @action(detail=True, methods=["post"])
     def assign(self, request: Request, id: str) -> Response:
         """Assign somebody; 409 `gate_refused` names everything that the version lacks."""
         role = self.get_object()
-        body = validated(AssignIn, request)
+        body = validated(RoleAssignIn, request)
         body["environment"] = row_of(Environment, "/environment", request, slug=body["environment"])
         for name, model in (("version", AgentVersion), ("instance", AgentInstance)):
             if name in body:

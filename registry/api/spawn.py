@@ -74,7 +74,7 @@ class WorkloadOrPersonScheme(OpenApiAuthenticationExtension):  # type: ignore[no
     """Tells the OpenAPI document that a workload token is one of the ways."""
 
     target_class = "registry.api.spawn.WorkloadOrPerson"
-    name = "workload"
+    name = "workloadOrPerson"
 
     def get_security_definition(self, auto_schema: object) -> dict[str, str]:
         return {"type": "http", "scheme": "bearer", "bearerFormat": "armw_…"}

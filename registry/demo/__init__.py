@@ -261,6 +261,7 @@ def _genome(demo: Demo, template: AgentTemplate, step: int) -> dict[str, Any]:
         },
         "limits": {"max_turns": 20 - 2 * step, "max_tokens_per_run": 60_000, "timeout_s": 600},
         "behavior": {"autonomy_tier_max": 2 if risky else 3},
+        "spawn": {"allowed": not risky} | ({} if risky else {"max_depth": 2, "max_children": 4}),
     }  # fmt: skip
 
 

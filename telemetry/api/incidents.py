@@ -84,7 +84,7 @@ class IncidentDetailOut(IncidentOut):
         )
 
 
-class Reasoned(StrictSerializer):
+class IncidentReasonIn(StrictSerializer):
     reason = serializers.CharField(max_length=4000)
 
 
@@ -115,7 +115,7 @@ class OpenIn(StrictSerializer):
             raise serializers.ValidationError(problem.messages, code="unknown") from problem
 
 
-class TriageIn(Reasoned):
+class TriageIn(IncidentReasonIn):
     severity = serializers.ChoiceField(choices=Severity.choices)
     owner = OwnerField(required=False, allow_null=True, default=None)
 
@@ -125,7 +125,7 @@ class AssignIn(StrictSerializer):
     reason = serializers.CharField(max_length=4000, default="", allow_blank=True)
 
 
-class MitigateIn(Reasoned):
+class MitigateIn(IncidentReasonIn):
     measure = serializers.ChoiceField(
         choices=[m.value for m in services.MEASURES],
         required=False,
@@ -235,11 +235,11 @@ class IncidentViewSet(AskedViewSet[Incident]):
         body = self._body(ReviewIn, request)
         return self._answer(services.review(incident=incident, actor=request.user, **body))
 
-    @extend_schema(request=Reasoned, responses=IncidentDetailOut)
+    @extend_schema(request=IncidentReasonIn, responses=IncidentDetailOut)
     @action(detail=True, methods=["post"])
     def reopen(self, request: Request, id: str) -> Response:
         incident = self.get_object()
-        body = self._body(Reasoned, request)
+        body = self._body(IncidentReasonIn, request)
         return self._answer(services.reopen(incident=incident, actor=request.user, **body))
 
     @extend_schema(request=NoteIn, responses={201: EntryOut})

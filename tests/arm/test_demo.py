@@ -24,7 +24,14 @@ from policy.gateway.past import Past, keep
 from policy.lifecycle import ApprovalState
 from policy.models import ApprovalRequest, Decision
 from registry import fitness
-from registry.models import AgentInstance, AgentVersion, BulkRow, InstanceInterval, RoleAssignment
+from registry.models import (
+    AgentInstance,
+    AgentVersion,
+    BulkRow,
+    InstanceInterval,
+    RoleAssignment,
+    TableImport,
+)
 from tests import make
 from tests.telemetry.sending import forget
 
@@ -230,3 +237,11 @@ def test_people_keep_their_questions_and_each_opens():
     for view in views:
         answer = signed_in(view.owner.username).get(view.get_absolute_url(), follow=True)
         assert answer.status_code == 200 and view.name in answer.content.decode()
+
+
+def test_instances_have_started_helpers_and_a_table_waits():
+    children = AgentInstance.objects.exclude(parent=None).select_related("parent__version__genome")
+    assert children.count() >= 2
+    for child in children:
+        assert child.parent.version.genome.document()["spawn"]["allowed"] is True, child
+    assert TableImport.objects.get().total == 2

@@ -99,3 +99,42 @@ def test_before_a_quarantine_its_page_says_how_far_it_reaches_and_what_undoes_it
     expect(page.get_by_text("Two people who take no part now must agree")).to_be_visible()
     assert fits(page)
     visitor.shoot("quarantine")
+
+
+PICTURES = {
+    "fleet-at": ("judy", "/registry/fleet/", "By environment and state"),
+    "uses": ("judy", "/registry/uses/", "Who uses what"),
+    "channels": ("carol", "/registry/channels/", "Channels"),
+    "roles": ("judy", "/registry/roles/", "Roles and coverage"),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_a_page_of_the_registry_shows_the_demo(as_: SignsIn, name: str) -> None:
+    person, path, heading = PICTURES[name]
+    visitor = as_(person)
+    page = visitor.goto(path)
+    expect(page.get_by_role("heading", name=heading).first).to_be_visible()
+    assert page.locator("tbody tr, .board li").count() > 0
+    assert fits(page)
+    visitor.shoot(name)
+
+
+def test_a_lineage_is_drawn_and_told_in_a_table(as_: SignsIn) -> None:
+    visitor = as_("judy")
+    page = visitor.goto("/registry/versions/?state=approved")
+    page.locator("tbody tr th a").first.click()
+    page.get_by_role("link", name="Lineage").first.click()
+    expect(page.locator("svg").last).to_be_visible()
+    assert page.locator("tbody tr").count() >= 2
+    assert fits(page)
+    visitor.shoot("lineage")
+
+
+def test_a_canary_shows_its_steps_and_how_it_does(as_: SignsIn) -> None:
+    visitor = as_("carol")
+    page = visitor.goto("/registry/rollouts/")
+    page.locator("tbody tr th a").first.click()
+    expect(page.get_by_role("heading", level=1)).to_be_visible()
+    assert fits(page)
+    visitor.shoot("rollout")
