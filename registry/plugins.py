@@ -15,7 +15,7 @@ from arm.ids import decode
 from arm.models import Membership, Tenant, TenantRow, User
 from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on
-from arm.rights import Right
+from arm.rights import Right, Risk
 from evidence.lifecycle import ArtefactKind
 from evidence.models import SigningKey
 from evidence.sections import PackFile
@@ -28,6 +28,7 @@ from .models import (
     AgentTemplate,
     AgentVersion,
     DeploymentSlot,
+    DirectoryRules,
     Environment,
     Heartbeat,
     Provider,
@@ -269,12 +270,12 @@ class ChannelOrder:
     name = gates.CHANNEL_ORDER
 
     def check(self, slot: DeploymentSlot, version: AgentVersion) -> gates.Verdict:
+        if version.rolled_back:
+            return gates.Verdict(self.name, False, f"{version} was rolled back.", version.get_absolute_url())
         earlier = Environment.objects.filter(tenant=slot.tenant_id, position__lt=slot.environment.position)
         before = earlier.order_by("-position").first()
         if before is None:
             return gates.Verdict(self.name, True, f"{slot.environment} is the first channel.", applies=False)
-        if version.rolled_back:
-            return gates.Verdict(self.name, False, f"{version} was rolled back.", version.get_absolute_url())
         been = SlotBinding.objects.filter(version=version)
         if been.filter(slot=slot).exists():
             return gates.Verdict(self.name, True, f"{version} was bound here before.")
@@ -294,10 +295,10 @@ class EvidenceVerified:
     name = gates.EVIDENCE_VERIFIED
 
     def check(self, slot: DeploymentSlot, version: AgentVersion) -> gates.Verdict:
-        if not gates.strict(version, slot.environment):
+        if not gates.strict(version, slot.environment) and slot.role.risk not in (Risk.HIGH, Risk.CRITICAL):
             return gates.Verdict(self.name, True, f"{slot.environment} does not ask for it.", applies=False)
         keys = SigningKey.objects.filter(tenant=slot.tenant_id, purpose=SigningKey.Purpose.EVIDENCE)
-        if not keys.exists():
+        if not keys.exists() and not DirectoryRules.objects.asks_evidence(slot.tenant_id):
             return gates.Verdict(self.name, True, "This tenant has no signing key yet.", applies=False)
         if AgentVersion.objects.filter(pk=version.pk).with_card("verified").exists():
             return gates.Verdict(self.name, True, "Its Agent Card is verified.")

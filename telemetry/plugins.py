@@ -194,7 +194,7 @@ class Activity:
 
 
 class Health:
-    """registry's port for rollouts: calls that fail, in percent, and incidents that are open since the step began."""
+    """registry's port for rollouts: calls that fail, in percent, and incidents of the version that are open."""
 
     names = ("errors", "incidents")
     least = 5
@@ -212,12 +212,12 @@ class Health:
         seen = doing(version=version, slots=slots, since=since)
         most = limits.get("incidents", 0.0)
         if seen.incidents > most:
-            said = f"{seen.incidents} incidents of {version} are open since the step began."
+            said = f"{seen.incidents} incidents of {version} are open."
             incidents = Fact("incidents", seen.incidents, most, False, said)
         elif seen.calls < self.least:
             incidents = Fact("incidents", seen.incidents, most, None, "Too little work was seen to tell.")
         else:
-            said = f"{seen.incidents} incidents are open since the step began."
+            said = f"{seen.incidents} incidents of {version} are open."
             incidents = Fact("incidents", seen.incidents, most, True, said)
         return [self._errors(seen, limits.get("errors", 5.0)), incidents]
 

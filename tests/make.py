@@ -54,6 +54,7 @@ from registry.models import (
     AgentVersion,
     BulkRun,
     CardKeySource,
+    Dependency,
     DeploymentSlot,
     Environment,
     Genome,
@@ -69,6 +70,7 @@ from registry.models import (
     Rollout,
     RolloutSlot,
     RolloutStep,
+    Successor,
     TableImport,
     Thing,
     VersionEvidence,
@@ -836,6 +838,13 @@ def evaluations(version: AgentVersion) -> list[Any]:
     return [*found, vouched, vouched.type]
 
 
+def used_thing(version: AgentVersion, name: str = "search") -> Thing:
+    """A tool that the version uses."""
+    held = {"tenant": version.tenant, "kind": "tool", "name": name}
+    Dependency.objects.create(**held, version=version, template=version.template)
+    return Thing.objects.get(**held)
+
+
 def one_of_each(tenant: Tenant) -> dict[str, Any]:
     """One row of every noun that has a page or an endpoint of its own, by TypeID prefix, all in this tenant."""
     everyone = user("owner", member_of=tenant)
@@ -858,7 +867,8 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
         role(tenant=tenant),
         role_assignment(version=running.version, environment=place),
         prompt(tenant=tenant),
-        Thing.objects.create(tenant=tenant, kind="tool", name="search"),
+        used_thing(running.version),
+        Successor.objects.create(tenant=tenant, template=running.template, user=everyone, position=1),
         Membership.objects.get(user=everyone),
         team(tenant=tenant),
         grant(everyone, tenant, Right.READ_EVIDENCE),

@@ -7,7 +7,7 @@ from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
 from django.core.exceptions import RequestDataTooBig
-from django.db import IntegrityError, OperationalError, transaction
+from django.db import DataError, IntegrityError, OperationalError, transaction
 from django.db.models import Model, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
@@ -66,6 +66,10 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             "The database is busy; nothing was stored. Ask again.",
             headers={"Retry-After": "2"},
         )
+    if isinstance(exc, DataError):  # such as a NUL, which text of PostgreSQL cannot hold
+        if not transaction.get_connection().needs_rollback:
+            transaction.set_rollback(True)
+        return problem(422, "invalid", "A value of the request cannot be stored or compared.")
     if isinstance(exc, RequestDataTooBig):
         return problem(413, "too_large", "The body is larger than is taken here.")
     if isinstance(exc, Http404):

@@ -5,8 +5,9 @@ import json
 import re
 from typing import Any, Final, cast
 
+from django.core.files.uploadedfile import UploadedFile
 from django.db.models import Model
-from django.http import HttpResponse
+from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase, HttpResponseNotModified
 from django.utils.http import parse_etags
 from drf_spectacular.openapi import AutoSchema
@@ -16,7 +17,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
-from arm import crypto, db, services
+from arm import db, services
 from arm.errors import DomainError, Invalid, Problem
 from arm.models import IdempotentReply, User
 
@@ -103,9 +104,24 @@ class Endpoint(views.APIView):
 
 
 def asked_digest(request: Request) -> str:
-    """What makes two requests the same: method, address, media type, body."""
-    heading = "\n".join([str(request.method), request.get_full_path(), request.content_type or "", ""])
-    return crypto.digest(heading.encode() + request._request.body)
+    """What makes two requests the same: method, address, media type, body (of a form: its fields and files)."""
+    kind = (request.content_type or "").partition(";")[0].strip().lower()
+    digest = hashlib.sha256("\n".join([str(request.method), request.get_full_path(), kind, ""]).encode())
+    if kind != "multipart/form-data":
+        digest.update(request._request.body)
+        return f"sha256:{digest.hexdigest()}"
+    form = cast(QueryDict, request.data)
+    for name, values in sorted(form.lists()):  # a form sent again has another boundary
+        for value in values:
+            digest.update(f"\n{len(name)} {name}\n".encode())
+            if isinstance(value, UploadedFile):
+                digest.update(f"{value.name} {value.size}\n".encode())
+                for chunk in value.chunks():
+                    digest.update(chunk)
+                value.seek(0)
+            else:
+                digest.update(f"{len(str(value))} {value}".encode())
+    return f"sha256:{digest.hexdigest()}"
 
 
 def given_before(reply: IdempotentReply) -> HttpResponse:

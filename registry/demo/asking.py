@@ -38,7 +38,8 @@ def ask(demo: Demo) -> None:
         for who, listed, name, query, shared in VIEWS
     }
     core.set_default_view(view=made["My drafts"], actor=demo.people["alice"])
-    agents = AgentTemplate.objects.filter(risk=Risk.CRITICAL).order_by("pk")[:10]
+    risky = AgentTemplate.objects.filter(risk__in=[Risk.HIGH, Risk.CRITICAL]).order_by("pk")
+    agents = risky[:10] or AgentTemplate.objects.order_by("pk")[:3]
     run = services.preview_bulk(
         tenant=demo.tenant,
         action="add_tag",

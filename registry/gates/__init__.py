@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q
 from django.urls import reverse
 
 from arm import clock
@@ -21,7 +22,15 @@ from arm.rights import Right, Risk
 
 from .. import genome
 from ..lifecycle import RUNNABLE, InstanceState, VersionState
-from ..models import AgentInstance, AgentVersion, DeploymentSlot, DirectoryRules, Environment, Prompt
+from ..models import (
+    AgentInstance,
+    AgentVersion,
+    DeploymentSlot,
+    DirectoryRules,
+    Environment,
+    Prompt,
+    RolloutSlot,
+)
 
 APPROVAL = "apr"
 """How identifiers of approval requests begin, for who is told of one."""
@@ -289,7 +298,10 @@ class NoLiveInstance:
         if to is not VersionState.RETIRED:
             return Verdict(self.name, True, "Asked before retirement only.", applies=False)
         live = AgentInstance.objects.filter(version=version).live().count()
-        slots = DeploymentSlot.objects.filter(current_version=version).count()
+        waits = RolloutSlot.objects.filter(held=True, from_version=version).values(
+            "slot"
+        )  # an abort returns to it
+        slots = DeploymentSlot.objects.filter(Q(current_version=version) | Q(pk__in=waits)).count()
         if live or slots:
             rows = reverse(f"registry:{'instance' if live else 'slot'}_list")
             said = f"{live} instances still run it and {slots} slots are bound to it."

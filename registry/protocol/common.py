@@ -101,6 +101,15 @@ class _Plain(yaml.SafeDumper):
         return True
 
 
+def _text(dumper: _Plain, data: str) -> yaml.ScalarNode:
+    """Line breaks of Unicode are folded into spaces unless they are escaped, which only double quotes do."""
+    style = '"' if any(mark in data for mark in "\x85\u2028\u2029") else None
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+
+
+_Plain.add_representer(str, _text)
+
+
 def yaml_of(document: dict[str, Json]) -> bytes:
     """The document as YAML that `genome.read` takes back as the same values."""
     text: str = yaml.dump(document, Dumper=_Plain, allow_unicode=True, sort_keys=False, width=110)

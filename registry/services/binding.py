@@ -34,6 +34,11 @@ def whole_version(version_id: UUID) -> AgentVersion:
     return AgentVersion.objects.select_related("template", "genome").get(pk=version_id)
 
 
+def locked_version(version_id: UUID) -> AgentVersion:
+    """After the slots: nobody deprecates it while it is being bound."""
+    return locked(AgentVersion.objects.select_related("template", "genome"), version_id)
+
+
 def refuse_if_held(slot: DeploymentSlot) -> None:
     """Conflict while a rollout has this slot: it alone rebinds it, until it has ended."""
     held = RolloutSlot.objects.filter(slot=slot, held=True).select_related("rollout").first()
@@ -59,14 +64,25 @@ def ask_gates(
     if rollout is not None:
         live |= Q(used_in=rollout)
     held = ReleaseException.objects.select_for_update().filter(live, slot=slot, version=version)
-    if actor is not None and not single_handed(slot.tenant_id):
-        held = held.exclude(granted_by=actor, used_in=None)
+    if not single_handed(slot.tenant_id):
+        held = held.exclude(granted_by__in=_who_wants_it(actor, rollout), used_in=None)
     covered = {exception.gate: exception for exception in held.order_by("-pk")}
     gates.refuse_unless_passed(
         [verdict for verdict in failing if verdict.gate not in covered], f"{slot} is not bound to {version}"
     )
     needed = [covered[verdict.gate] for verdict in failing]
     return [exception for exception in needed if exception.used_at is None]
+
+
+def _who_wants_it(actor: User | None, rollout: Rollout | None) -> set[UUID]:
+    """Whose own exceptions do not count: who acts, or, where a rollout goes on by itself, who let it go on."""
+    if actor is not None:
+        return {actor.pk}
+    if rollout is None:
+        return set()
+    verbs = ("registry.rollout.planned", "registry.rollout.started", "registry.rollout.resumed")
+    told = ChangeRecord.objects.about(rollout).filter(verb__in=verbs).exclude(actor_id=None)
+    return {pk for pk in told.values_list("actor_id", flat=True) if pk is not None}
 
 
 def use(

@@ -75,7 +75,11 @@ def export_version(
         crypto.digest(content),
     )
     if held != file.digest:
-        detail = {"version": version.typeid, "digest": file.digest, **({"server": server} if server else {})}
+        detail = {
+            "version": version.typeid,
+            "digest": file.digest,
+            **({"server": server} if server and format is Format.MCP else {}),
+        }
         core.note_security(
             SecurityEvent.Kind.EXPORTED,
             f"{format} of {version}",

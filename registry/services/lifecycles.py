@@ -19,7 +19,7 @@ from arm.rights import Right
 
 from .. import gates
 from ..lifecycle import InstanceState, VersionState
-from ..models import AgentInstance, AgentVersion, DeploymentSlot
+from ..models import AgentInstance, AgentVersion, DeploymentSlot, RoleAssignment, Rollout, RolloutSlot
 from .asking import refuse, require_reason
 from .instances import restrict_instance
 from .locking import locked
@@ -102,7 +102,8 @@ def recheck_candidates(*, tenant_id: UUID, template_id: UUID | None = None) -> l
 @transaction.atomic
 def supersede(*, tenant_id: UUID, template_id: UUID) -> list[AgentVersion]:
     """Deprecate every approved version of the agent that a newer approved one has taken the place of: no slot has it as
-    current or previous, and no live instance runs it. One that works outside slots keeps its way. Returns those."""
+    current, previous or canary, no rollout or assignment waits for it, and no live instance runs it. One that works outside
+    slots keeps its way, and so does one that was approved after the newer. Returns those."""
     rows = AgentVersion.objects.filter(
         tenant=tenant_id, template=template_id, state=VersionState.APPROVED
     ).order_by("-number")
@@ -111,15 +112,21 @@ def supersede(*, tenant_id: UUID, template_id: UUID) -> list[AgentVersion]:
         return []
     held = DeploymentSlot.objects.filter(tenant=tenant_id)
     older = (
-        rows.filter(number__lt=newest.number)
+        rows.filter(number__lt=newest.number, state_since__lte=newest.state_since)
         .exclude(pk__in=held.exclude(current_version=None).values("current_version"))
         .exclude(pk__in=held.exclude(previous_version=None).values("previous_version"))
+        .exclude(pk__in=held.exclude(canary_version=None).values("canary_version"))
+        .exclude(pk__in=Rollout.objects.open().values("version"))
+        .exclude(
+            pk__in=RolloutSlot.objects.filter(held=True).exclude(from_version=None).values("from_version")
+        )
+        .exclude(pk__in=RoleAssignment.objects.open().values("version"))
         .exclude(pk__in=AgentInstance.objects.live().filter(template=template_id).values("version"))
     )
     done = []
     for key in older.order_by("pk").values_list("pk", flat=True):
         version = _locked(key)
-        if version.state == VersionState.APPROVED:
+        if older.filter(pk=key).exists():  # as it is now that nobody else binds or moves it
             said = f"Superseded: {newest} is approved, and no slot or instance has this version any more."
             done.append(carry_out(version, VersionState.DEPRECATED, None, said, superseded_by=newest.typeid))
     return done
@@ -134,7 +141,9 @@ def drain_left(*, slots: QuerySet[DeploymentSlot]) -> int:
         state=InstanceState.ACTIVE,  # draining would let a stopped one do more than it may
         version__state=VersionState.DEPRECATED,
     )
-    left = rows.exclude(version=F("slot__current_version"))
+    left = rows.exclude(version=F("slot__current_version")).exclude(
+        slot__canary_version__isnull=False, version=F("slot__canary_version")
+    )
     drained = 0
     for instance in left.select_related("version__template", "slot").order_by("pk"):
         restrict_instance(

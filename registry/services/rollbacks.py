@@ -6,7 +6,7 @@ from uuid import UUID
 
 from django.db import transaction
 
-from arm import changes, clock, ids, tasks
+from arm import changes, clock, ids
 from arm.crypto import canonical, digest
 from arm.errors import Conflict
 from arm.models import User
@@ -18,6 +18,7 @@ from ..lifecycle import VersionState
 from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlot
 from .asking import require_reason
 from .binding import ask_gates, locked_slots, rebind, tell_bound, use, whole_version
+from .lifecycles import carry_out
 from .locking import locked
 from .replacing import replace
 from .steps import previous_of, take_back
@@ -65,6 +66,9 @@ def roll_back_slot(
     assert left is not None
     for rollout, pks in aborted:
         names = {one.pk for one in taken}
+        for pk in pks:
+            if pk not in names:  # the end of the rollout takes these back, too
+                require(actor, Right.ROLL_BACK_RELEASE, held[pk])
         take_back(rollout, [held[pk] for pk in pks], actor, reason, without=names)
     left = _deprecated(left, actor, reason)
     incident = incident or _incident(first, left, reason)
@@ -98,20 +102,11 @@ def _deprecated(version: AgentVersion, actor: User, reason: str) -> AgentVersion
     version = locked(AgentVersion.objects.select_related("template", "genome"), version.pk)
     before = {"state": version.state, "rolled_back": version.rolled_back}
     version.rolled_back = True
+    version.save(update_fields=["rolled_back"])
     if version.state == VersionState.APPROVED:
-        version.state, version.state_since = VersionState.DEPRECATED, clock.now()
-    version.save(update_fields=["state", "state_since", "rolled_back"])
+        return carry_out(version, VersionState.DEPRECATED, actor, reason, rolled_back=True)
     after = {"state": version.state, "rolled_back": True, "genome": version.genome.digest}
-    record = changes.record(
-        actor, "registry.version.moved", version, before=before, after=after, reason=reason
-    )
-    tasks.announce(
-        record.verb,
-        tenant_id=version.tenant_id,
-        version_id=str(version.pk),
-        change_id=str(record.pk),
-        state=version.state,
-    )
+    changes.record(actor, "registry.version.rolled_back", version, before=before, after=after, reason=reason)
     return version
 
 

@@ -22,7 +22,7 @@ from .. import gates, queries
 from ..engine import Health, RolloutState, StepState, Strategy, batches, may_move, plan
 from ..models import AgentVersion, DeploymentSlot, ReleaseException, Rollout, RolloutSlot, RolloutStep
 from .asking import Duplicate, refuse, require_reason, require_same_tenant
-from .binding import ask_gates, locked_slots, refuse_if_held, use, whole_version
+from .binding import ask_gates, locked_slots, locked_version, refuse_if_held, use
 from .locking import locked
 from .steps import LIMITS, begin_step, current_step, judged, react, take_back, tell
 
@@ -131,9 +131,9 @@ def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: s
     rollout = _taken(rollout, actor, reason, RolloutState.RUNNING)
     if rollout.state != RolloutState.PLANNED:
         raise Conflict(f"{rollout} is {rollout.get_state_display()}; resume it.")
-    version = whole_version(rollout.version_id)
     held = {row.slot_id: row for row in rollout.slots.all()}
     slots = locked_slots(list(held))
+    version = locked_version(rollout.version_id)
     for slot in slots:
         refuse_if_held(slot)
         if slot.current_version == version:

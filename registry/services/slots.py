@@ -10,7 +10,7 @@ from arm.rights import Right
 
 from ..models import AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
-from .binding import ask_gates, locked_slot, rebind, refuse_if_held, tell_bound, use, whole_version
+from .binding import ask_gates, locked_slot, locked_version, rebind, refuse_if_held, tell_bound, use
 
 
 @transaction.atomic
@@ -50,7 +50,7 @@ def bind_slot(*, slot: DeploymentSlot, version: AgentVersion, actor: User, reaso
     require(actor, Right.PROMOTE_RELEASE, slot)
     require_reason(reason)
     require_same_tenant(slot=slot, version=version)
-    slot, version = locked_slot(slot.pk), whole_version(version.pk)
+    slot, version = locked_slot(slot.pk), locked_version(version.pk)
     refuse_if_held(slot)
     if slot.current_version == version:
         raise Duplicate(f"{slot} is bound to {version} already.", slot)

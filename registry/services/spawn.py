@@ -8,6 +8,7 @@ from django.db import transaction
 from arm import changes
 from arm.errors import Conflict, Problem
 from arm.models import User
+from arm.permissions import require
 from arm.rights import Right
 
 from ..lifecycle import InstanceState, VersionState
@@ -46,6 +47,7 @@ def spawn_instance(
     SpawnRefused names at once all that the genomes above, the parent's state or the version leave no room for.
     """
     if actor is not None:
+        require(actor, Right.PROVISION_INSTANCE, parent)  # whose number of children it uses up
         require_on_any(
             actor,
             Right.PROVISION_INSTANCE,

@@ -13,14 +13,14 @@ from arm.ports import incidents
 
 from .. import facts as health
 from ..engine import Health, RolloutState, StepState, judge
-from ..lifecycle import InstanceState
+from ..lifecycle import InstanceState, VersionState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
-from .binding import ask_gates, rebind, tell_bound, whole_version
+from .binding import ask_gates, rebind, tell_bound, use, whole_version
 from .replacing import provision_like, replace
 
 LIMITS: Final[dict[str, float]] = {"errors": 5.0, "cost": 150.0, "incidents": 0.0}
 """Gate: its limit unless the rollout has its own. Percent of calls that fail; percent of what a call cost before; open
-incidents since the step began."""
+incidents of the version."""
 
 
 def current_step(rollout: Rollout) -> RolloutStep:
@@ -50,7 +50,9 @@ def begin_step(
 def _share(
     slot: DeploymentSlot, version: AgentVersion, step: RolloutStep, rollout: Rollout, actor: User | None
 ) -> None:
-    """A share of the keys gets the version, and as large a share of instances beside those that run."""
+    """A share of the keys gets the version, and as large a share of instances beside those that run. The gates are asked
+    at each step: what was fit when the rollout began may not be by now."""
+    spent = use(ask_gates(slot, version, actor, rollout=rollout), actor, rollout)
     before = {"canary": slot.canary_version.typeid if slot.canary_version else "", "share": slot.canary_share}
     slot.canary_version, slot.canary_share = version, step.percent
     slot.save(update_fields=["canary_version", "canary_share"])
@@ -70,7 +72,7 @@ def _share(
         before=before,
         after=after,
         reason=reason,
-        links=[rollout.typeid],
+        links=[rollout.typeid, *spent],
     )
 
 
@@ -88,7 +90,7 @@ def _bind(
     actor: User | None,
 ) -> None:
     """The gates are asked again: what was fit when the rollout began may not be by now."""
-    ask_gates(slot, version, actor, rollout=rollout)
+    spent = use(ask_gates(slot, version, actor, rollout=rollout), actor, rollout)
     left, reason = slot.current_version, f"{rollout.reason} (step {step.number})"
     already = _canaries(slot, version)
     row.bound_at = clock.now()
@@ -96,7 +98,7 @@ def _bind(
     before = rebind(slot, version, actor, reason, previous=left, rollout=rollout)
     moved = replace(slot, left, version, actor, reason, already=already)
     facts = {"rollout": rollout.typeid, **moved.facts()}
-    tell_bound("registry.slot.bound", slot, before, actor, reason, facts, links=[rollout.typeid])
+    tell_bound("registry.slot.bound", slot, before, actor, reason, facts, links=[rollout.typeid, *spent])
 
 
 def judged(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) -> Health:
@@ -153,8 +155,8 @@ def take_back(
     """Abort: every slot returns to the version it had, and what ran the new one drains. `without`: slots that the caller
     rebinds itself in this transaction; only their canary ends here."""
     version = whole_version(rollout.version_id)
-    rows = {row.slot_id: row for row in rollout.slots.select_related("from_version")}
-    returned = []
+    rows = {row.slot_id: row for row in rollout.slots.filter(held=True).select_related("from_version")}
+    returned, kept, unfit = [], [], []
     rollout.slots.update(held=False)
     for slot in slots:
         row = rows.get(slot.pk)
@@ -173,11 +175,26 @@ def take_back(
             facts = {"rollout": rollout.typeid, **moved.facts()}
             tell_bound("registry.slot.returned", slot, before, actor, reason, facts, links=[rollout.typeid])
             returned.append(slot.typeid)
+            if had.state in (VersionState.DEPRECATED, VersionState.RETIRED):
+                unfit.append(f"{slot}: {had} is {had.get_state_display()}")
+        elif slot.pk not in without and slot.current_version_id == version.pk:
+            kept.append(slot.typeid)  # it was empty before: a person decides what comes of it
+    if unfit:
+        incidents().open(
+            tenant_id=rollout.tenant_id,
+            kind="quality_regression",
+            severity="s2",
+            title=f"{rollout} was aborted, back to what is no longer approved"[:200],
+            subject_kind=AgentVersion._meta.label_lower,
+            subject_id=version.pk,
+            facts={"rollout": rollout.typeid, "slots": unfit},
+        )
     rollout.steps.filter(state=StepState.BAKING).update(state=StepState.STOPPED, ended_at=clock.now())
     rollout.state, rollout.state_since, rollout.said = RolloutState.ABORTED, clock.now(), reason
     rollout.waits_for_person = False
     rollout.save(update_fields=["state", "state_since", "said", "waits_for_person"])
-    tell(rollout, "registry.rollout.aborted", actor, reason, {"returned": returned})
+    more = {name: value for name, value in (("kept", kept), ("unfit", unfit)) if value}
+    tell(rollout, "registry.rollout.aborted", actor, reason, {"returned": returned, **more})
 
 
 def previous_of(slot: DeploymentSlot, target: AgentVersion) -> AgentVersion | None:

@@ -20,15 +20,6 @@ class Integrity(FilteredList):
     queryset = IntegritySweep.objects.order_by("-began_at", "-pk")
     view_right = Right.READ_DIRECTORY
     template_name = "registry/integrity.html"
-    columns = (
-        ("id", "typeid"),
-        ("began", "began_at"),
-        ("finished", "finished_at"),
-        ("genomes", "genomes"),
-        ("prompts", "prompts"),
-        ("bytes", "octets"),
-        ("wrong", "wrong"),
-    )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         return super().get_context_data(findings=self._open()[: self.shown], **kwargs)

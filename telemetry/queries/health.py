@@ -37,6 +37,7 @@ def doing(*, version: AgentVersion, slots: Iterable[DeploymentSlot], since: date
         .order_by()
         .aggregate(calls=Count("event_id"), errors=Count("event_id", filter=Q(status=Status.ERROR)))
     )
-    opened = Incident.objects.live().filter(version=version, opened_at__gte=since)
-    about = opened.filter(Q(instance__in=instances) | Q(instance=None))
+    # whenever it was opened: what goes wrong again is told by the incident that stands
+    standing = Incident.objects.live().filter(version=version)
+    about = standing.filter(Q(instance__in=instances) | Q(instance=None))
     return Doing(counted["calls"], counted["errors"], about.count())

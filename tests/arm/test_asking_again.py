@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
 from arm import clock
@@ -200,6 +201,22 @@ class TestDoingOnce:
         ]
         assert [answer.status_code for answer in sent] == [201, 201]
         assert sent[0].content == sent[1].content
+        assert AgentVersion.objects.count() == 1
+
+    def test_a_file_of_a_form_is_imported_once_whatever_its_boundary(
+        self, client: Client, alice: User
+    ) -> None:
+        url, data = "/api/v1/registry/imports/genome/", json.dumps(example(template=None)).encode()
+
+        def send(data: bytes) -> Any:
+            file = SimpleUploadedFile("genome.json", data, content_type="application/json")
+            form = {"file": file, "reason": "First build", "name": "Desk"}
+            return client.post(url, form, headers={"Idempotency-Key": "k"})
+
+        first, again, other = send(data), send(data), send(data + b" ")
+        assert (first.status_code, again.status_code, other.status_code) == (201, 201, 422)
+        assert again.content == first.content
+        assert other.json()["code"] == "idempotency_mismatch"
         assert AgentVersion.objects.count() == 1
 
 

@@ -118,6 +118,7 @@ DELETABLE = {
     "arm_user_user_permissions",
     "auth_group_permissions",
     "registry_dependency",
+    "registry_versionparent",  # of a draft, while its builder names others
     "registry_environmentgroupgrant",
     "registry_environmentusergrant",
     "registry_providergroupgrant",

@@ -48,6 +48,7 @@ def test_what_an_instance_was_then_is_three_clicks_away(window: Open, house: Hou
     page = visitor.sign_in(house.hire("judy", "grc_analyst"))
     page.get_by_role("link", name="Fleet at a time").first.click()
     page.get_by_role("link", name="support-triage-1").click()
-    expect(page.get_by_text(house.instance.version.genome.digest[7:19]).first).to_be_visible()
+    expect(page.get_by_role("heading", name="What it was")).to_be_visible()
+    expect(page.locator(f"[title*='{house.instance.version.genome.digest}']").first).to_be_visible()
     page.get_by_role("link", name="Support triage v1").first.click()
     expect(page.get_by_text("Verified").first).to_be_visible()

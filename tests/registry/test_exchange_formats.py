@@ -88,6 +88,12 @@ def test_every_genome_survives_cyclonedx_oasf_and_yaml(document: dict[str, Any])
     assert genome.seal(genome.read(text, media_type="application/yaml").document).digest == digest
 
 
+@pytest.mark.parametrize("mark", ["\x85", "\u2028", "\u2029", "\ufeff", "\n", "\t", "\U0001f600"])
+def test_text_with_breaks_of_every_kind_survives_yaml(mark: str) -> None:
+    document = {"a": f"a[{mark}_: {mark}", f"b{mark}c": mark}
+    assert genome.read(yaml_of(document), media_type="application/yaml").document == document
+
+
 def test_models_prompts_and_servers_stand_where_readers_of_a_bom_look_for_them() -> None:
     document = full()
     found = json.loads(cyclonedx.bom(about(document), document, "1.7"))
