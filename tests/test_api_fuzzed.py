@@ -32,7 +32,7 @@ with warnings.catch_warnings():
 pytestmark = pytest.mark.django_db
 ELSEWHERE = ("/api/v1/policy/decide", "/federation/")
 """Answered in lanes in front of Django; they have tests of their own."""
-EXAMPLES = 5
+EXAMPLES = 3
 CHECKS = [
     not_a_server_error,
     of_openapi.status_code_conformance,
