@@ -102,9 +102,10 @@ class _Plain(yaml.SafeDumper):
 
 
 def _text(dumper: _Plain, data: str) -> yaml.ScalarNode:
-    """Line breaks of Unicode are folded into spaces unless they are escaped, which only double quotes do."""
-    style = '"' if any(mark in data for mark in "\x85\u2028\u2029") else None
-    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style=style)
+    """In double quotes where it would come back as something else: a number of YAML 1.2 that is none to YAML 1.1, which
+    this writer speaks (`1e100`), or with breaks of Unicode, which are folded into spaces unless they are escaped."""
+    risky = data[:1] in tuple("+-.0123456789") or any(mark in data for mark in "\x85\u2028\u2029")
+    return dumper.represent_scalar("tag:yaml.org,2002:str", data, style='"' if risky else None)
 
 
 _Plain.add_representer(str, _text)

@@ -94,6 +94,14 @@ def test_text_with_breaks_of_every_kind_survives_yaml(mark: str) -> None:
     assert genome.read(yaml_of(document), media_type="application/yaml").document == document
 
 
+@pytest.mark.parametrize(
+    "text", ["1e100", "1_000", "0o7", "0x1F", "+.inf", "-1", "1:30", ".5", "null", "yes", "", "="]
+)
+def test_text_that_looks_like_something_else_survives_yaml_as_text(text: str) -> None:
+    document = {"a": text, "b": [text]}
+    assert genome.read(yaml_of(document), media_type="application/yaml").document == document
+
+
 def test_models_prompts_and_servers_stand_where_readers_of_a_bom_look_for_them() -> None:
     document = full()
     found = json.loads(cyclonedx.bom(about(document), document, "1.7"))
