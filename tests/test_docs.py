@@ -36,18 +36,25 @@ def test_a_page_links_only_to_what_is_there(page: Path) -> None:
 FLOORS = {
     "adapters_cpu",
     "adapters_delivery",
+    "bulk_import_rate",
     "card_whole",
     "commit_rate",
     "decide_rate",
     "decide_p99_half",
+    "digest_sweep_rate",
+    "fleet_at_p95",
+    "fleet_lists_p95",
+    "fleet_lists_statements",
     "ingest_rate",
     "ingest_cpu",
     "log_sequencer_rate",
     "log_verify_rate",
     "posture_p99",
     "posture_listener_lost_max",
+    "rollback_1000",
     "version_list_p95",
     "version_list_statements",
+    "who_uses_p95",
 }
 
 
