@@ -70,7 +70,6 @@ def by_hmac(cloud):
     return token.serialize()
 
 
-NOW = time.time()
 CASES = [
     (forged, "assertion-signature"),
     (with_the_attest_key, "assertion-signature"),
@@ -79,9 +78,9 @@ CASES = [
     (by_hmac, "assertion-signature"),
     (lambda cloud: cloud.assertion(aud="https://other.example/oauth/token"), "assertion-audience"),
     (lambda cloud: cloud.assertion(aud=None), "assertion-audience"),
-    (lambda cloud: cloud.assertion(iat=NOW - 400, exp=NOW - 200), "assertion-expired"),
-    (lambda cloud: cloud.assertion(exp=NOW + 900), "assertion-lifetime"),
-    (lambda cloud: cloud.assertion(iat=NOW + 290, exp=NOW + 300), "assertion-not-yet"),
+    (lambda cloud: cloud.assertion(iat=time.time() - 400, exp=time.time() - 200), "assertion-expired"),
+    (lambda cloud: cloud.assertion(exp=time.time() + 900), "assertion-lifetime"),
+    (lambda cloud: cloud.assertion(iat=time.time() + 290, exp=time.time() + 300), "assertion-not-yet"),
     (lambda cloud: cloud.assertion(sub="somebody"), "assertion-subject"),
     (lambda cloud: cloud.assertion(jti=""), "assertion-jti"),
     (lambda cloud: cloud.assertion(exp="soon"), "assertion-malformed"),

@@ -1,5 +1,7 @@
 """What the search of the lists finds: by words, by owners and tags, and behind the wall by an index."""
 
+import re
+
 import pytest
 from django.db import ProgrammingError, connection, transaction
 from django.utils.datastructures import MultiValueDict
@@ -72,7 +74,8 @@ def test_the_words_are_found_by_their_index_behind_the_wall():
         cursor.execute("SET LOCAL enable_seqscan = off")
     few = InstanceWord.objects.filter(word__gte="needle", word__lt="needle" + words.LAST)
     plan = few.values("instance_id").explain()
-    assert "Index Cond" in plan and "word >= 'needle'" in plan.partition("Index Cond")[2].partition("\n")[0]
+    condition = plan.partition("Index Cond")[2].partition("\n")[0]
+    assert re.search(r"\bword\)?(::text)? >= 'needle'", condition), plan
 
 
 def test_agents_are_found_by_purpose_tag_and_owner_too():
