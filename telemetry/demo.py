@@ -9,7 +9,7 @@ from django.db.models import Model
 from arm.demo import Demo
 from registry import services as registry
 from registry.lifecycle import InstanceState, VersionState
-from registry.models import AgentInstance, AgentTemplate, Environment
+from registry.models import AgentInstance, AgentTemplate, Environment, Provider
 
 from . import services
 from .lifecycle import Detection, IncidentKind, IncidentState, Severity
@@ -77,6 +77,7 @@ def build(demo: Demo) -> None:
     free = list(
         AgentInstance.objects.select_related("template", "version", "environment", "provider")
         .filter(state=InstanceState.ACTIVE, version__state=VersionState.APPROVED)
+        .exclude(provider__kind=Provider.Kind.FEDERATED)  # its adapter tells for those
         .order_by("pk")
     )
     demo.random.shuffle(free)
