@@ -246,3 +246,16 @@ def test_the_document_of_the_api_tells_of_both(client: Client) -> None:
     assert named("post", TEMPLATES) == {"Idempotency-Key"}
     assert named("patch", f"{TEMPLATES}{{id}}/") == {"Idempotency-Key", "If-Match"}
     assert named("get", TEMPLATES) == set()
+
+
+@pytest.mark.parametrize(
+    "question",
+    ["roles/{rol}/check/?environment=%00&version={ver}", "versions/{ver}/export/?format=genome&server=%00"],
+)
+def test_what_no_text_can_hold_is_refused_or_left_out_and_never_a_500(
+    client: Client, alice: User, acme: Tenant, question: str
+) -> None:
+    rows = make.one_of_each(acme)
+    named = {kind: rows[kind].typeid for kind in ("rol", "ver")}
+    answer = client.get("/api/v1/registry/" + question.format(**named))
+    assert answer.status_code in {200, 422}, answer.content

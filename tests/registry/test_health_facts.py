@@ -80,6 +80,15 @@ def test_an_incident_of_it_is_unhealthy(slot, new):
     assert told(slot, new, "incidents").ok is False
 
 
+def test_an_incident_that_stands_from_before_counts_as_well(slot, new):
+    (at_work,) = running(slot, new, 1)
+    make.incident(at_work, opened_at=clock.now() - timedelta(days=2))
+    for _ in range(5):
+        make.event(at_work)
+    fact = told(slot, new, "incidents")
+    assert (fact.value, fact.ok) == (1, False)
+
+
 @pytest.mark.parametrize(("amount", "ok"), [("0.0060", True), ("0.0061", False)])
 def test_a_call_may_cost_half_as_much_again_as_before(slot, old, new, amount, ok):
     (before,), (now,) = running(slot, old, 1), running(slot, new, 1)

@@ -93,6 +93,16 @@ def test_a_person_grants_another_place_and_that_is_written(alice, worker):
     assert terms["provider"] == "inherited"
 
 
+def test_who_may_provision_the_child_alone_uses_up_no_number_of_its_parent(alice, worker, acme):
+    parent = boss(alice, worker)
+    mallory = make.user("mallory", member_of=acme)
+    make.grant(mallory, worker.template, Right.PROVISION_INSTANCE)
+    make.grant(mallory, acme, Right.READ_DIRECTORY)
+    with pytest.raises(NotAllowed):
+        spawn(parent, worker, mallory)
+    assert not parent.children.exists()
+
+
 def test_everything_that_stands_in_the_way_is_named_at_once(alice, worker):
     parent = boss(alice, worker, max_children=1, max_depth=0)
     other = make.version(state=VersionState.RETIRED)
