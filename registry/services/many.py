@@ -207,7 +207,7 @@ def work_off_bulk(*, tenant_id: UUID, run_id: UUID) -> None:
     goes on where it was."""
     while True:
         with db.tenants([tenant_id]):
-            run = BulkRun.objects.select_related("actor").get(pk=run_id)
+            run = locked(BulkRun.objects.select_related("actor"), run_id)  # one worker's at a time
             token = changes.credential.set(run.credential)
             try:
                 if not _step(run, STEP):
