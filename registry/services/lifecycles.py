@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from arm import changes, clock, tasks
+from arm import changes, clock
 from arm.errors import Conflict
 from arm.models import User
 from arm.permissions import require
@@ -23,6 +23,7 @@ from ..models import AgentInstance, AgentVersion, DeploymentSlot, RoleAssignment
 from .asking import refuse, require_reason
 from .instances import restrict_instance
 from .locking import locked
+from .news import tell
 
 REBIND_WITHIN: Final = timedelta(days=14)
 """How long slots may go on binding a version after it was deprecated, unless somebody says otherwise."""
@@ -44,15 +45,9 @@ def carry_out(
         facts["rebind_by"] = clock.exactly(version.rebind_by)
     version.save(update_fields=fields)
     after = {"state": to, "genome": version.genome.digest, **facts}
-    record = changes.record(
-        actor, "registry.version.moved", version, before=before, after=after, reason=reason
-    )
-    tasks.announce(
-        record.verb,
-        tenant_id=version.tenant_id,
-        version_id=str(version.pk),
-        change_id=str(record.pk),
-        state=version.state,
+    tell(
+        changes.record(actor, "registry.version.moved", version, before=before, after=after, reason=reason),
+        version,
     )
     return version
 

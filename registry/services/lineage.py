@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from django.db import connection, transaction
 
-from arm import changes, tasks
+from arm import changes
 from arm.errors import Conflict, Invalid, Problem
 from arm.models import User
 from arm.permissions import require
@@ -15,6 +15,7 @@ from ..models import AgentVersion, VersionParent
 from ..queries import ancestors
 from .asking import require_reason, require_same_tenant
 from .locking import locked
+from .news import tell
 
 
 @transaction.atomic
@@ -48,13 +49,7 @@ def name_parents(
         after={"parents": after},
         reason=reason,
     )
-    tasks.announce(
-        record.verb,
-        tenant_id=version.tenant_id,
-        version_id=str(version.pk),
-        change_id=str(record.pk),
-        state=version.state,
-    )
+    tell(record, version)
     return version
 
 

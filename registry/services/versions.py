@@ -8,9 +8,9 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.text import slugify
 
-from arm import changes, crypto, ids, tasks
+from arm import changes, crypto, ids
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
-from arm.models import ChangeRecord, Tenant, User
+from arm.models import Tenant, User
 from arm.permissions import require
 from arm.queries import single_handed
 from arm.rights import Right
@@ -26,6 +26,7 @@ from .genomes import list_dependencies, store_genome
 from .lifecycles import carry_out
 from .lineage import link_parents
 from .locking import locked
+from .news import tell
 from .templates import register_template
 
 
@@ -81,7 +82,7 @@ def create_version(
         "missing": stored.missing,
         "parents": [parent.typeid for parent in parents],
     }
-    _tell(changes.record(actor, "registry.version.created", version, after=after, reason=reason), version)
+    tell(changes.record(actor, "registry.version.created", version, after=after, reason=reason), version)
     return version
 
 
@@ -113,7 +114,7 @@ def save_genome(*, version: AgentVersion, genome: dict[str, Json], actor: User, 
     record = changes.record(
         actor, "registry.version.repointed", version, before=before, after=after, reason=reason
     )
-    _tell(record, version)
+    tell(record, version)
     return version
 
 
@@ -257,13 +258,3 @@ def _held(tenant: Tenant, name: str) -> AgentTemplate | None:
 
 def _slug(name: str) -> str:
     return slugify(name)[:80].strip("-") or "agent"
-
-
-def _tell(record: ChangeRecord, version: AgentVersion) -> None:
-    tasks.announce(
-        record.verb,
-        tenant_id=version.tenant_id,
-        version_id=str(version.pk),
-        change_id=str(record.pk),
-        state=version.state,
-    )
