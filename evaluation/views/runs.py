@@ -3,7 +3,7 @@
 from typing import Any
 
 from django.db.models import Case, IntegerField, QuerySet, Value, When
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.shortcuts import get_object_or_404
 from django.urls import reverse, reverse_lazy
 from django.views.generic import DetailView
@@ -15,6 +15,7 @@ from arm.panels import rights_of_visitor
 from arm.permissions import allowed, held_on, visible
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
+from arm.views.renewing import RenewsItself
 from registry.forms import ReasonForm
 from registry.views.commands import Command, Create, actor_of
 from registry.views.cursors import CursorList
@@ -61,7 +62,7 @@ class RunList(CursorList):
         return super().get_context_data(may_run=may, **kwargs)
 
 
-class RunDetail(Scoped, DetailView[Run]):
+class RunDetail(RenewsItself, Scoped, DetailView[Run]):
     """One run. While it goes on, its part renews itself; when it has come out, the page is fetched once more."""
 
     queryset = Run.objects.select_related(
@@ -69,19 +70,7 @@ class RunDetail(Scoped, DetailView[Run]):
     ).defer("suite_version__content")
     view_right = Right.READ_DIRECTORY
     template_name = "evaluation/run_detail.html"
-
-    @property
-    def partial(self) -> bool:
-        return bool(self.request.htmx) and not self.request.htmx.boosted  # type: ignore[attr-defined]
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        answer = super().get(request, *args, **kwargs)
-        if self.partial and not self.object.live:
-            answer["HX-Refresh"] = "true"
-        return answer
-
-    def get_template_names(self) -> list[str]:
-        return ["evaluation/_run.html" if self.partial else self.template_name]
+    part_name = "evaluation/_run.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         actor = actor_of(self.request)

@@ -12,6 +12,7 @@ from arm.models import User
 from arm.panels import rights_of_visitor
 from arm.rights import Right
 from arm.views import FilteredList, Scoped, export_csv
+from arm.views.renewing import RenewsItself
 from registry import forms, queries, services
 from registry.filters.exchange import TableImportFilter
 from registry.forms.exchange import TableForm
@@ -65,25 +66,13 @@ class SendTable(Create):
         return super().get_context_data(columns=columns, **kwargs)
 
 
-class TableImportDetail(Scoped, DetailView[TableImport]):
+class TableImportDetail(RenewsItself, Scoped, DetailView[TableImport]):
     """One table. While it is worked on its part renews itself; when that is over, the page is fetched once more."""
 
     queryset = TableImport.objects.select_related("created_by")
     view_right = Right.READ_DIRECTORY
     template_name = "registry/import_detail.html"
-
-    @property
-    def partial(self) -> bool:
-        return bool(self.request.htmx) and not self.request.htmx.boosted  # type: ignore[attr-defined]
-
-    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        answer = super().get(request, *args, **kwargs)
-        if self.partial and not self.object.live:
-            answer["HX-Refresh"] = "true"
-        return answer
-
-    def get_template_names(self) -> list[str]:
-        return ["registry/_import.html" if self.partial else self.template_name]
+    part_name = "registry/_import.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         lines: list[queries.TableLine] = []
