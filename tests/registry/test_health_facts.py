@@ -82,7 +82,8 @@ def test_an_incident_of_it_is_unhealthy(slot, new):
 
 def test_an_incident_that_stands_from_before_counts_as_well(slot, new):
     (at_work,) = running(slot, new, 1)
-    make.incident(at_work, opened_at=clock.now() - timedelta(days=2))
+    with clock.at(clock.now() - timedelta(days=2)):
+        make.incident(at_work)
     for _ in range(5):
         make.event(at_work)
     fact = told(slot, new, "incidents")
