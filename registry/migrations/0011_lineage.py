@@ -51,6 +51,7 @@ SET CONSTRAINTS ALL IMMEDIATE;
 ALTER TABLE registry_dependency NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE registry_agentversion NO FORCE ROW LEVEL SECURITY;
 ALTER TABLE registry_agenttemplate NO FORCE ROW LEVEL SECURITY;
+ALTER TABLE registry_thing NO FORCE ROW LEVEL SECURITY;
 UPDATE registry_dependency d SET template_id = v.template_id FROM registry_agentversion v WHERE v.id = d.version_id;
 INSERT INTO registry_thing (id, tenant_id, kind, name)
   SELECT gen_random_uuid(), tenant_id, kind, name FROM registry_dependency GROUP BY tenant_id, kind, name;
@@ -58,6 +59,7 @@ ALTER TABLE registry_dependency ALTER COLUMN template_id SET NOT NULL;
 ALTER TABLE registry_dependency FORCE ROW LEVEL SECURITY;
 ALTER TABLE registry_agentversion FORCE ROW LEVEL SECURITY;
 ALTER TABLE registry_agenttemplate FORCE ROW LEVEL SECURITY;
+ALTER TABLE registry_thing FORCE ROW LEVEL SECURITY;
 """
 USES = """
 CREATE FUNCTION registry_uses() RETURNS trigger LANGUAGE plpgsql AS $$

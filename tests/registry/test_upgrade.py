@@ -1,0 +1,99 @@
+"""Whoever has a fleet takes a new version of ARM, and finds it as it was: with what the new tables are filled from."""
+
+import os
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from django.core.management import call_command
+from django.db import connections
+
+from arm.ids import uuid7
+from tests.conftest import _drop, _switch
+
+BEFORE = (("arm", "0006"), ("registry", "0008"), ("evaluation", "0002"))
+FILLED = {
+    "boolean": False,
+    "integer": 0,
+    "smallint": 0,
+    "jsonb": "[]",
+    "timestamp with time zone": "2026-01-01T00:00Z",
+}
+"""What a column is given that the test says nothing of and that must not be null; text is empty."""
+
+
+def insert(cursor: Any, table: str, **said: Any) -> None:
+    """A row as it was possible then, which no model of now describes."""
+    cursor.execute(
+        "SELECT column_name, data_type FROM information_schema.columns"
+        " WHERE table_schema = 'public' AND table_name = %s AND is_nullable = 'NO' AND column_default IS NULL",
+        [table],
+    )
+    row = {name: FILLED.get(kind, "") for name, kind in cursor.fetchall()} | said
+    places = ", ".join(["%s"] * len(row))
+    cursor.execute(f"INSERT INTO {table} ({', '.join(row)}) VALUES ({places})", list(row.values()))
+
+
+def fleet(cursor: Any, ids: dict[str, UUID]) -> None:
+    tenant = {"tenant_id": ids["tenant"]}
+    insert(cursor, "arm_tenant", id=ids["tenant"], slug="acme", key_mode="managed")
+    insert(cursor, "registry_agenttemplate", id=ids["agent"], slug="desk", risk="medium", **tenant)
+    insert(cursor, "registry_genome", id=ids["genome"], template_id=ids["agent"], content=b"{}", **tenant)
+    build = {"template_id": ids["agent"], "genome_id": ids["genome"], "number": 1, "state": "approved"}
+    insert(cursor, "registry_agentversion", id=ids["version"], **build, **tenant)
+    used = {"version_id": ids["version"], "kind": "tool", "name": "search", "detail": "{}"}
+    insert(cursor, "registry_dependency", id=uuid7(), **used, **tenant)
+    insert(cursor, "registry_environment", id=ids["place"], slug="prod", risk_default="medium", **tenant)
+    insert(cursor, "registry_provider", id=ids["at"], slug="local", kind="local", **tenant)
+    runs = {"version_id": ids["version"], "template_id": ids["agent"], "state": "active", "generation": 1}
+    there = {"environment_id": ids["place"], "provider_id": ids["at"], "labels": "{}"}
+    insert(
+        cursor, "registry_agentinstance", id=ids["instance"], name="desk-prod-7", **runs, **there, **tenant
+    )
+
+
+@pytest.fixture
+def empty(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
+    """A database without a table, behind the owner's alias."""
+    name = f"armtest_{os.getpid()}_upgrade"
+    with django_db_blocker.unblock():
+        home = connections["owner"].settings_dict["NAME"]
+        with connections["owner"].cursor() as cursor:
+            cursor.execute(f"CREATE DATABASE {name}")
+        _switch("owner", name)
+        try:
+            yield
+        finally:
+            _switch("owner", home)
+            _drop(name)
+            connections["owner"].close()
+
+
+def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None) -> None:
+    for app, migration in BEFORE:
+        call_command("migrate", app, migration, database="owner", verbosity=0)
+    ids = {name: uuid7() for name in ("tenant", "agent", "genome", "version", "place", "at", "instance")}
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT set_config('arm.tenants', %s, false)", [f"{{{ids['tenant']}}}"])
+        fleet(cursor, ids)
+        cursor.execute("SELECT set_config('arm.tenants', '', false)")
+    call_command("migrate", database="owner", verbosity=0)
+    with connections["owner"].cursor() as cursor:
+        for table in (
+            "registry_dependency",
+            "registry_thing",
+            "registry_instanceword",
+            "registry_agentinstance",
+        ):
+            cursor.execute("SELECT relforcerowsecurity FROM pg_class WHERE oid = %s::regclass", [table])
+            assert cursor.fetchone() == (True,), table
+            cursor.execute(f"SELECT count(*) FROM {table}")
+            assert cursor.fetchone() == (0,), f"{table} stands behind the wall"
+        cursor.execute("SELECT set_config('arm.tenants', %s, false)", [f"{{{ids['tenant']}}}"])
+        cursor.execute("SELECT template_id FROM registry_dependency")
+        assert cursor.fetchall() == [(ids["agent"],)]
+        cursor.execute("SELECT kind, name FROM registry_thing")
+        assert cursor.fetchall() == [("tool", "search")]
+        cursor.execute("SELECT word FROM registry_instanceword ORDER BY word")
+        assert cursor.fetchall() == [("7",), ("desk",), ("prod",)]
