@@ -86,6 +86,7 @@ urlpatterns = [
     path("slots/<slt:pk>/bind/", views.BindSlot.as_view(), name="slot_bind"),
     path("slots/<slt:pk>/rollout/", views.PlanRollout.as_view(), name="rollout_plan"),
     path("slots/<slt:pk>/roll-back/", views.RollBackSlot.as_view(), name="slot_roll_back"),
+    path("slots/<slt:pk>/drain/", views.DrainAtOnce.as_view(), name="slot_drain"),
     path("slots/<slt:pk>/exception/", views.GrantException.as_view(), name="exception_grant"),
     path("channels/", views.ChannelBoard.as_view(), name="channel_board"),
     path("rollouts/", views.RolloutList.as_view(), name="rollout_list"),

@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework import routers
 
+from registry.api.assignment import SlotAssignment
 from registry.api.bulk import BulkInstances, BulkTemplates
 from registry.api.card_keys import CardKeyViewSet
 from registry.api.directory import (
@@ -20,6 +21,7 @@ from registry.api.fleet import (
     ProviderViewSet,
     SlotViewSet,
 )
+from registry.api.handovers import HandoverViewSet
 from registry.api.history import FleetAtViewSet
 from registry.api.imports import (
     ImportAgentCard,
@@ -28,7 +30,7 @@ from registry.api.imports import (
     ImportRecord,
     ImportServer,
 )
-from registry.api.releases import ExceptionViewSet, RollbackViewSet, RolloutViewSet, SlotAssignment
+from registry.api.releases import ExceptionViewSet, RollbackViewSet, RolloutViewSet
 from registry.api.roles import RoleAssignmentViewSet, RoleViewSet
 from registry.api.tables import TableImportViewSet
 from registry.api.uses import UsesViewSet
@@ -45,6 +47,7 @@ for noun, viewset in (
     ("slots", SlotViewSet),
     ("rollouts", RolloutViewSet),
     ("rollbacks", RollbackViewSet),
+    ("handovers", HandoverViewSet),
     ("exceptions", ExceptionViewSet),
     ("roles", RoleViewSet),
     ("assignments", RoleAssignmentViewSet),

@@ -15,6 +15,7 @@ from registry import filters, gates, queries, services
 from registry.api import serializers as words
 from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created
 from registry.api.directory import row_of, step_out
+from registry.api.handovers import SlotHandovers
 from registry.api.history import MOMENT, PastOut, TellPastIn, ToldOut, asked_moment, past_out
 from registry.api.releases import SlotReleases
 from registry.api.spawn import SpawnActions
@@ -129,7 +130,7 @@ def _beat(instance: AgentInstance, body: dict[str, Any]) -> Any:
     return words.HeartbeatOut(told).data
 
 
-class SlotViewSet(SlotReleases, DirectoryViewSet[DeploymentSlot]):
+class SlotViewSet(SlotReleases, SlotHandovers, DirectoryViewSet[DeploymentSlot]):
     """Places that versions are bound to."""
 
     queryset = SLOTS

@@ -2,6 +2,7 @@
 
 from registry.engine.assignment import BUCKETS, bucket, chosen
 from registry.engine.drift import Drift, drift
+from registry.engine.handovers import LONGEST, SHORTEST, WITHIN, Drain, HandoverEnd, may_leave
 from registry.engine.rollouts import (
     ENDED,
     HELD,
@@ -23,10 +24,15 @@ __all__ = [
     "BUCKETS",
     "ENDED",
     "HELD",
+    "LONGEST",
     "OPEN",
     "ROLLOUT_MOVES",
+    "SHORTEST",
+    "WITHIN",
+    "Drain",
     "Drift",
     "Fact",
+    "HandoverEnd",
     "Health",
     "Plan",
     "RolloutState",
@@ -37,6 +43,7 @@ __all__ = [
     "chosen",
     "drift",
     "judge",
+    "may_leave",
     "may_move",
     "plan",
 ]

@@ -37,6 +37,9 @@ class AgentTemplate(TenantRow):
         "registry.Project", models.PROTECT, null=True, blank=True, related_name="templates"
     )
     cost_center = models.CharField(max_length=80, blank=True)
+    ownerless_told_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was told that nobody answers for it; told once."
+    )
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
@@ -207,6 +210,14 @@ class AgentVersion(TenantRow):
         help_text="Until when slots that still bind a deprecated version have time.",
     )
     overdue_told_at = models.DateTimeField(null=True, editable=False)
+    forced_by = models.UUIDField(
+        null=True, editable=False, help_text="The incident that it was deprecated for (telemetry's)."
+    )
+    accepted = models.JSONField(
+        default=dict,
+        editable=False,
+        help_text="Breaking differences that were accepted on the way, by whom and why.",
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True)
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, editable=False

@@ -16,6 +16,7 @@ from .exchange import (
     import_server,
 )
 from .genomes import ReadGenome, read_genome, store_prompt
+from .handovers import drain_at_once, settle_slot, slots_handing_over
 from .history import tell_past
 from .instances import (
     ApprovalNeeded,
@@ -100,6 +101,7 @@ __all__ = [
     "create_role",
     "create_slot",
     "create_version",
+    "drain_at_once",
     "drain_left",
     "due_rollouts",
     "end_assignment",
@@ -146,6 +148,8 @@ __all__ = [
     "set_owners",
     "set_rebind_date",
     "set_successors",
+    "settle_slot",
+    "slots_handing_over",
     "slots_of",
     "spawn_instance",
     "start_rollout",

@@ -14,6 +14,7 @@ from arm.queries import single_handed
 from .. import gates
 from ..models import AgentVersion, DeploymentSlot, ReleaseException, Rollout, RolloutSlot, SlotBinding
 from .asking import Duplicate
+from .handovers import keep_on
 from .locking import locked
 
 SLOTS = DeploymentSlot.objects.select_related(
@@ -60,7 +61,7 @@ def ask_gates(
     failing = [verdict for verdict in verdicts if not verdict.passed]
     if not failing:
         return []
-    live = Q(used_at=None, until__gt=clock.now())
+    live = Q(used_at=None, withdrawn_at=None, until__gt=clock.now())
     if rollout is not None:
         live |= Q(used_in=rollout)
     held = ReleaseException.objects.select_for_update().filter(live, slot=slot, version=version)
@@ -110,6 +111,7 @@ def rebind(
     if left == version:
         raise Duplicate(f"{slot} is bound to {version} already.", slot)
     now = clock.now()
+    keep_on(slot, version)
     before = {"version": left.typeid if left else "", "generation": slot.generation}
     slot.previous_version, slot.current_version = previous, version
     slot.canary_version, slot.canary_share = None, 0

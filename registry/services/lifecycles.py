@@ -8,7 +8,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from arm import changes, clock
 from arm.errors import Conflict
@@ -19,7 +19,15 @@ from arm.rights import Right
 
 from .. import gates
 from ..lifecycle import InstanceState, VersionState
-from ..models import AgentInstance, AgentVersion, DeploymentSlot, RoleAssignment, Rollout, RolloutSlot
+from ..models import (
+    AgentInstance,
+    AgentVersion,
+    DeploymentSlot,
+    Handover,
+    RoleAssignment,
+    Rollout,
+    RolloutSlot,
+)
 from .asking import refuse, require_reason
 from .instances import restrict_instance
 from .locking import locked
@@ -139,6 +147,8 @@ def drain_left(*, slots: QuerySet[DeploymentSlot]) -> int:
     left = rows.exclude(version=F("slot__current_version")).exclude(
         slot__canary_version__isnull=False, version=F("slot__canary_version")
     )
+    open_ = Handover.objects.open().filter(slot=OuterRef("slot"), version=OuterRef("version"))
+    left = left.exclude(Exists(open_))  # these drain as they are replaced
     drained = 0
     for instance in left.select_related("version__template", "slot").order_by("pk"):
         restrict_instance(

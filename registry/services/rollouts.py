@@ -19,12 +19,13 @@ from arm.rights import Right
 
 from .. import facts as health
 from .. import gates, queries
-from ..engine import Health, RolloutState, StepState, Strategy, batches, may_move, plan
+from ..engine import Drain, Health, RolloutState, StepState, Strategy, batches, may_move, plan
 from ..models import AgentVersion, DeploymentSlot, ReleaseException, Rollout, RolloutSlot, RolloutStep
 from .asking import Duplicate, refuse, require_reason, require_same_tenant
 from .binding import ask_gates, locked_slots, locked_version, refuse_if_held, use
+from .handovers import Keep, within_asked
 from .locking import locked
-from .steps import LIMITS, begin_step, current_step, judged, react, take_back, tell
+from .steps import LIMITS, begin_step, current_step, judged, keep_of, react, take_back, tell
 
 BAKE_AT_MOST = timedelta(days=14)
 ROWS = Rollout.objects.select_related("environment", "role", "version__template", "version__genome")
@@ -45,11 +46,14 @@ def plan_rollout(
     limits: Mapping[str, float] | None = None,
     reaction: str = Rollout.Reaction.PAUSE,
     acknowledged: str = "",
+    drain: str = Drain.REPLACED,
+    within: timedelta | None = None,
 ) -> Rollout:
     """A rollout in Planned: nothing is asked of the gates and nothing changes before it starts.
 
     `slots` are of one role in one environment. `percents` are the steps of a canary, `batch_size` the slots of each
     step of a phased one. `health_gates` name whose word each step needs; without any a person confirms each.
+    `drain` and `within`: whether, and how long at most, what a slot leaves works on until as many are at work.
     """
     if not slots:
         refuse("/slots", "required", "Name at least one slot.")
@@ -66,6 +70,7 @@ def plan_rollout(
         refuse("/reaction", "enum", f"Must be one of {', '.join(Rollout.Reaction.values)}.")
     if not timedelta() <= bake <= BAKE_AT_MOST:
         refuse("/bake", "range", f"Between nothing and {BAKE_AT_MOST.days} days.")
+    handover = within_asked(drain, within)
     known = health.health_gates()
     if strange := [name for name in health_gates if name not in known]:
         refuse(
@@ -87,6 +92,7 @@ def plan_rollout(
         gates=list(dict.fromkeys(health_gates)),
         limits=held,
         reaction=reaction,
+        handover_seconds=int(handover.total_seconds()) if handover else 0,
         acknowledged=acknowledged.strip(),
         reason=reason,
         created_by=actor,
@@ -200,10 +206,16 @@ def resume_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
 
 
 @transaction.atomic
-def abort_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
-    """End it: every slot that it has changed returns to the version it had."""
+def abort_rollout(*, rollout: Rollout, actor: User, reason: str, drain: str = "") -> Rollout:
+    """End it: every slot that it has changed returns to the version it had. `drain`: when the new version's instances
+    do; by default as the rollout does it, and at once where it was found unhealthy."""
     rollout = _taken(rollout, actor, reason, RolloutState.ABORTED, stopping=True)
-    take_back(rollout, locked_slots([row.slot_id for row in rollout.slots.all()]), actor, reason)
+    keep = None if rollout.incident_id else keep_of(rollout)
+    if drain:
+        within = within_asked(drain, None)
+        keep = (keep_of(rollout) or Keep(rollout=rollout)) if within else None
+    slots = locked_slots([row.slot_id for row in rollout.slots.all()])
+    take_back(rollout, slots, actor, reason, keep=keep)
     return rollout
 
 

@@ -15,6 +15,7 @@ from registry.views.evidence import (
     a2a_card_of_template,
 )
 from registry.views.exchange import VersionExport
+from registry.views.handovers import DrainAtOnce
 from registry.views.history import FleetAt, FleetChanged, InstancePast, TellPast
 from registry.views.instances import (
     InstanceDetail,
@@ -106,6 +107,7 @@ __all__ = [
     "CardKeyList",
     "ChannelBoard",
     "ConfirmStep",
+    "DrainAtOnce",
     "EndAssignment",
     "EndCardKeys",
     "EnvironmentCreate",
