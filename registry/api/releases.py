@@ -103,7 +103,7 @@ class ExceptionOut(Out):
         model = ReleaseException
         fields = (
             *("id", "url", "slot", "version", "gate", "reason", "until", "granted_by", "granted_at"),
-            *("used_at", "used_by_label"),
+            *("used_at", "used_by_label", "withdrawn_at"),
         )
 
 

@@ -394,5 +394,5 @@ class VersionMayBeBound:
 
 
 CHANNEL_ORDER, EVIDENCE_VERIFIED = "channel order", "evidence verified"
-EXCEPTED = (CHANNEL_ORDER, EVIDENCE_VERIFIED)
+EXCEPTED = (CHANNEL_ORDER,)
 """The gates of a binding that an exception may stand in for (registry.models.ReleaseException)."""

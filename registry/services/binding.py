@@ -64,7 +64,9 @@ def ask_gates(
     live = Q(used_at=None, withdrawn_at=None, until__gt=clock.now())
     if rollout is not None:
         live |= Q(used_in=rollout)
-    held = ReleaseException.objects.select_for_update().filter(live, slot=slot, version=version)
+    held = ReleaseException.objects.select_for_update().filter(
+        live, slot=slot, version=version, gate__in=gates.EXCEPTED
+    )
     if not single_handed(slot.tenant_id):
         held = held.exclude(granted_by__in=_who_wants_it(actor, rollout), used_in=None)
     covered = {exception.gate: exception for exception in held.order_by("-pk")}
