@@ -9,6 +9,8 @@ PROMOTION_GATES: list[str] = [
     "registry.gates.PromptsKept",
     "registry.gates.NoLiveInstance",
     "registry.gates.retirement.RetentionSatisfied",
+    "registry.gates.standing.NotRolledBack",
+    "registry.gates.compatibility.CompatibleWithBefore",
     "registry.fitness.CardBegun",
     "policy.plugins.PolicyValidates",
     "evaluation.plugins.SuiteAssigned",

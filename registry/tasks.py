@@ -77,7 +77,7 @@ def version_moved(*, tenant_id: UUID, version_id: str, **_: Any) -> int:
     version = AgentVersion.objects.get(pk=version_id)
     if version.state == VersionState.APPROVED:
         return len(services.supersede(tenant_id=tenant_id, template_id=version.template_id))
-    if version.state == VersionState.DEPRECATED:
+    if version.ending:
         return services.drain_left(slots=services.slots_of(version))
     return 0
 

@@ -82,6 +82,9 @@ class ProjectAdmin(ReasonedAdmin):
 
 class BindForm(forms.Form):
     version = forms.CharField(max_length=60, help_text="Identifier (ver_…) of the version that works here.")
+    acknowledged = forms.CharField(
+        max_length=2000, required=False, help_text="Why it may break what callers or tools rely on."
+    )
     reason = forms.CharField(max_length=500)
 
     def clean_version(self) -> str:
@@ -98,7 +101,7 @@ def _bind(row: DeploymentSlot, actor: User, cleaned: dict[str, Any]) -> object:
     version = visible(versions, actor, Right.READ_DIRECTORY).first()
     if version is None:
         raise NotFound("There is no such version, or it is not yours to see.")
-    return services.bind_slot(slot=row, version=version, actor=actor, reason=cleaned["reason"])
+    return services.bind_slot(slot=row, actor=actor, **cleaned | {"version": version})
 
 
 class BindingInline(ReadOnlyInline):

@@ -159,7 +159,8 @@ class SlotViewSet(SlotReleases, SlotHandovers, DirectoryViewSet[DeploymentSlot])
         slot = self.get_object()
         body = validated(words.BindIn, request)
         version = row_of(AgentVersion, "/version", request, pk=body["version"])
-        bound = services.bind_slot(slot=slot, version=version, actor=request.user, reason=body["reason"])
+        body["version"] = version
+        bound = services.bind_slot(slot=slot, actor=request.user, **body)
         return Response(words.SlotOut(bound).data)
 
 

@@ -15,6 +15,7 @@ from .. import facts, gates
 from ..engine import Drain, Strategy
 from ..models import AgentVersion, DeploymentSlot, Rollout
 from . import ReasonForm, TypeIDField
+from .base import Acknowledging
 
 WORDS = {
     "errors": "Calls that fail",
@@ -106,11 +107,8 @@ class PlanRolloutForm(DrainForm, VersionNamed):
         return timedelta(minutes=self.cleaned_data["bake"])
 
 
-class StartRolloutForm(ReasonForm):
-    acknowledged = forms.CharField(
-        max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 2}),
-        label="Why breaking differences are accepted", help_text="Needed only where there are any.",
-    )  # fmt: skip
+class StartRolloutForm(Acknowledging):
+    """It starts, whatever differs for callers and tools."""
 
 
 class ExceptionForm(VersionNamed):

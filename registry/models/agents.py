@@ -169,6 +169,12 @@ class AgentVersionQuerySet(models.QuerySet["AgentVersion"]):
     def for_list(self) -> Self:
         return self.select_related("template", "genome").defer("genome__content").order_by("-pk")
 
+    def to_be_rebound(self) -> Self:
+        """Those that slots should let go of: deprecated, or rolled back before they were approved."""
+        return self.filter(Q(state=VersionState.DEPRECATED) | Q(rolled_back=True)).exclude(
+            state=VersionState.RETIRED
+        )
+
     def tampered(self) -> Self:
         """Those whose stored genome was found not to match its digest, and has not been seen to match since."""
         findings = apps.get_model("registry", "IntegrityFinding")._default_manager
@@ -236,6 +242,18 @@ class AgentVersion(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.template} v{self.number}"
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing new is bound to it or provisioned from it: it is deprecated or retired, or it was rolled back
+        before it was ever approved."""
+        return self.rolled_back or self.state in (VersionState.DEPRECATED, VersionState.RETIRED)
+
+    @property
+    def why_ending(self) -> str:
+        """In a word: “Deprecated”, “rolled back”."""
+        ends = self.state in (VersionState.DEPRECATED, VersionState.RETIRED)
+        return VersionState(self.state).label if ends else "rolled back"
 
     @property
     def short_name(self) -> str:

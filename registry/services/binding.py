@@ -1,6 +1,7 @@
 """How a slot comes to a version: the one way that binding, rollouts and rollbacks share. Callers have asked the right."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -75,6 +76,18 @@ def ask_gates(
     )
     needed = [covered[verdict.gate] for verdict in failing]
     return [exception for exception in needed if exception.used_at is None]
+
+
+def ask_gates_and(
+    verdict: gates.Verdict, slot: DeploymentSlot, version: AgentVersion, actor: User
+) -> list[ReleaseException]:
+    """The gates of one slot; its refusal also names the drift, so that nobody learns of one after the other."""
+    try:
+        return ask_gates(slot, version, actor)
+    except gates.GateRefused as refused:
+        if not verdict.passed:
+            refused.extra["gates"] = [*refused.extra["gates"], asdict(verdict)]  # type: ignore[misc]
+        raise
 
 
 def _who_wants_it(actor: User | None, rollout: Rollout | None) -> set[UUID]:

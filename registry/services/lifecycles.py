@@ -47,10 +47,8 @@ def carry_out(
     if to is VersionState.TESTING and before["state"] == VersionState.DRAFT:
         version.submitted_by = actor
         fields.append("submitted_by")
-    if to is VersionState.DEPRECATED and _bound(version).exists():
-        version.rebind_by = version.state_since + REBIND_WITHIN
-        fields.append("rebind_by")
-        facts["rebind_by"] = clock.exactly(version.rebind_by)
+    if to is VersionState.DEPRECATED:
+        fields += set_due(version, version.state_since, facts)
     version.save(update_fields=fields)
     after = {"state": to, "genome": version.genome.digest, **facts}
     tell(
@@ -60,13 +58,22 @@ def carry_out(
     return version
 
 
+def set_due(version: AgentVersion, since: datetime, facts: dict[str, Any]) -> list[str]:
+    """Give slots that still bind the version, which ends, their due date. Returns the fields that it has set."""
+    if not _bound(version).exists():
+        return []
+    version.rebind_by = since + REBIND_WITHIN
+    facts["rebind_by"] = clock.exactly(version.rebind_by)
+    return ["rebind_by"]
+
+
 @transaction.atomic
 def set_rebind_date(*, version: AgentVersion, by: datetime, actor: User, reason: str) -> AgentVersion:
     """Give the slots that still bind a deprecated version until `by`. Past that, an incident says which still do."""
     require(actor, Right.PROMOTE_RELEASE, version)
     require_reason(reason)
     version = _locked(version.pk)
-    if version.state != VersionState.DEPRECATED:
+    if not version.ending or version.state == VersionState.RETIRED:
         raise Conflict(
             f"{version} is {version.get_state_display()}; only a deprecated version has a due date."
         )
@@ -142,7 +149,7 @@ def drain_left(*, slots: QuerySet[DeploymentSlot]) -> int:
     rows = AgentInstance.objects.filter(
         slot__in=slots.exclude(current_version=None),
         state=InstanceState.ACTIVE,  # draining would let a stopped one do more than it may
-        version__state=VersionState.DEPRECATED,
+        version__in=AgentVersion.objects.to_be_rebound(),
     )
     left = rows.exclude(version=F("slot__current_version")).exclude(
         slot__canary_version__isnull=False, version=F("slot__canary_version")
@@ -155,7 +162,7 @@ def drain_left(*, slots: QuerySet[DeploymentSlot]) -> int:
             instance=instance,
             to=InstanceState.DRAINING,
             actor=None,
-            reason=f"{instance.version} is deprecated, and {instance.slot} has been rebound away from it.",
+            reason=f"{instance.version} is {instance.version.why_ending.lower()}, and {instance.slot} has been rebound away from it.",
         )
         drained += 1
     return drained
@@ -164,9 +171,8 @@ def drain_left(*, slots: QuerySet[DeploymentSlot]) -> int:
 @transaction.atomic
 def tell_overdue(*, tenant_id: UUID) -> int:
     """Open an incident for every deprecated version that slots still bind past its due date, once. Returns how many."""
-    rows = AgentVersion.objects.filter(
+    rows = AgentVersion.objects.to_be_rebound().filter(
         tenant=tenant_id,
-        state=VersionState.DEPRECATED,
         rebind_by__lte=clock.now(),
         overdue_told_at=None,
     )
@@ -182,7 +188,7 @@ def tell_overdue(*, tenant_id: UUID) -> int:
             tenant_id=tenant_id,
             kind="drift",
             severity="s3",
-            title=f"{version} is deprecated, and {len(slots)} slots still bind it past the due date",
+            title=f"{version} is {version.why_ending.lower()}, and {len(slots)} slots still bind it past the due date",
             subject_kind=version._meta.label_lower,
             subject_id=version.pk,
             facts={"slots": [str(slot) for slot in slots], "due": clock.exactly(version.rebind_by)},  # type: ignore[arg-type]

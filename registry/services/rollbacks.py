@@ -21,8 +21,9 @@ from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlo
 from .asking import require_reason
 from .binding import ask_gates, locked_slots, rebind, tell_bound, use, whole_version
 from .handovers import Keep, within_asked
-from .lifecycles import carry_out
+from .lifecycles import carry_out, set_due
 from .locking import locked
+from .news import tell
 from .replacing import replace
 from .steps import previous_of, take_back
 
@@ -45,8 +46,8 @@ def roll_back_slot(
 
     The version left is deprecated as rolled back; as many instances as the slot had of it are provisioned on the target,
     and its own drain: with `drain` “replaced” as those come to work, `within` a time at most; with “at_once” now, which
-    is the default where an `incident` says that harm is done. `also`: other slots that are bound to the version left and go back too; no other slot changes. A rollout
-    that holds one of the slots is aborted. Without `incident` one is opened.
+    is the default where an `incident` says that harm is done. `also`: other slots that are bound to the version left and
+    go back too; no other slot changes. A rollout that holds one of the slots is aborted. Without `incident` one is opened.
 
     Conflict where there is nothing to go back to, or where a slot is not bound to `leaving` (any more); GateRefused
     where the target may not run there (any more).
@@ -106,7 +107,8 @@ def _refuse_news(slots: Sequence[DeploymentSlot], aborted: Sequence[tuple[Rollou
 
 
 def _deprecated(version: AgentVersion, actor: User, reason: str) -> AgentVersion:
-    """The version left takes no new binding anywhere; whoever still binds it keeps it until somebody decides."""
+    """The version left takes no new binding anywhere; whoever still binds it keeps it until somebody decides. One that was
+    never approved has no Deprecated to go to: it stays what it is, marked, and climbs no further."""
     version = locked(AgentVersion.objects.select_related("template", "genome"), version.pk)
     before = {"state": version.state, "rolled_back": version.rolled_back}
     version.rolled_back = True
@@ -114,7 +116,13 @@ def _deprecated(version: AgentVersion, actor: User, reason: str) -> AgentVersion
     if version.state == VersionState.APPROVED:
         return carry_out(version, VersionState.DEPRECATED, actor, reason, rolled_back=True)
     after = {"state": version.state, "rolled_back": True, "genome": version.genome.digest}
-    changes.record(actor, "registry.version.rolled_back", version, before=before, after=after, reason=reason)
+    version.save(update_fields=set_due(version, clock.now(), after))
+    tell(
+        changes.record(
+            actor, "registry.version.rolled_back", version, before=before, after=after, reason=reason
+        ),
+        version,
+    )
     return version
 
 

@@ -18,11 +18,12 @@ from arm.permissions import allowed, require
 from arm.rights import Right
 
 from .. import facts as health
-from .. import gates, queries
+from .. import gates
 from ..engine import Drain, Health, RolloutState, StepState, Strategy, batches, may_move, plan
-from ..models import AgentVersion, DeploymentSlot, ReleaseException, Rollout, RolloutSlot, RolloutStep
+from ..gates.compatibility import drift_of, drift_verdict
+from ..models import AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
 from .asking import Duplicate, refuse, require_reason, require_same_tenant
-from .binding import ask_gates, locked_slots, locked_version, refuse_if_held, use
+from .binding import ask_gates_and, locked_slots, locked_version, refuse_if_held, use
 from .handovers import Keep, within_asked
 from .locking import locked
 from .steps import LIMITS, begin_step, current_step, judged, keep_of, react, take_back, tell
@@ -147,9 +148,9 @@ def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: s
         if slot.current_version is None and rollout.strategy == Strategy.CANARY:
             raise Conflict(f"{slot} is empty; a canary needs a version beside it. Roll out all at once.")
     rollout.acknowledged = acknowledged.strip() or rollout.acknowledged
-    found = queries.drift_of(slots, version)
-    verdict = queries.drift_verdict(found, rollout.acknowledged)
-    spent = [exception for slot in slots for exception in _asked(slot, version, actor, verdict)]
+    found = drift_of(slots, version)
+    verdict = drift_verdict(found, rollout.acknowledged)
+    spent = [exception for slot in slots for exception in ask_gates_and(verdict, slot, version, actor)]
     gates.refuse_unless_passed([verdict], f"{rollout} does not start")
     links = use(spent, actor, rollout)
     for slot in slots:
@@ -164,18 +165,6 @@ def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: s
     tell(rollout, "registry.rollout.started", actor, reason, facts, links=links)
     begin_step(rollout, rollout.steps.get(number=1), slots, actor)
     return rollout
-
-
-def _asked(
-    slot: DeploymentSlot, version: AgentVersion, actor: User, verdict: gates.Verdict
-) -> list[ReleaseException]:
-    """The gates of one slot; its refusal also names the drift, so that nobody learns of one after the other."""
-    try:
-        return ask_gates(slot, version, actor)
-    except gates.GateRefused as refused:
-        if not verdict.passed:
-            refused.extra["gates"] = [*refused.extra["gates"], asdict(verdict)]  # type: ignore[misc]
-        raise
 
 
 @transaction.atomic

@@ -13,7 +13,7 @@ from arm.ports import incidents
 
 from .. import facts as health
 from ..engine import Health, RolloutState, StepState, judge
-from ..lifecycle import InstanceState, VersionState
+from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
 from .binding import ask_gates, rebind, tell_bound, use, whole_version
 from .handovers import Keep, keep_on
@@ -183,8 +183,8 @@ def take_back(
             facts = {"rollout": rollout.typeid, **moved.facts()}
             tell_bound("registry.slot.returned", slot, before, actor, reason, facts, links=[rollout.typeid])
             returned.append(slot.typeid)
-            if had.state in (VersionState.DEPRECATED, VersionState.RETIRED):
-                unfit.append(f"{slot}: {had} is {had.get_state_display()}")
+            if had.ending:
+                unfit.append(f"{slot}: {had} is {had.why_ending}")
         elif slot.pk not in without and slot.current_version_id == version.pk:
             kept.append(slot.typeid)  # it was empty before: a person decides what comes of it
     if unfit:

@@ -18,7 +18,7 @@ from arm.views import Scoped
 from registry import forms, genome, queries, services
 from registry.filters import VersionFilter
 from registry.forms.lifecycles import RebindForm
-from registry.lifecycle import VERSION_MOVES, VersionState
+from registry.lifecycle import VERSION_MOVES
 from registry.models import AgentVersion
 from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
@@ -140,9 +140,7 @@ class MoveVersion(Command):
         return super().get_context_data(steps=steps, rights=held_on(actor, self.object), **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentVersion:
-        return services.move_version(
-            version=self.object, to=VersionState(cleaned["to"]), actor=actor, reason=cleaned["reason"]
-        )
+        return services.move_version(version=self.object, actor=actor, **cleaned)
 
 
 class SaveGenome(Command):
