@@ -29,11 +29,12 @@ from .reasoned import ReadOnlyInline, ReasonedAdmin
 
 @admin.register(Environment)
 class EnvironmentAdmin(ReasonedAdmin, ScopeAdmin):
-    add_right = Right.MANAGE_DIRECTORY
+    add_right = edit_right = Right.MANAGE_DIRECTORY
     list_display = ("name", "slug", "position", "production", "risk_default", "retention_days")
     list_filter = ("production", "risk_default")
     search_fields = ("name", "slug")
     made_of = ("slug", "name", "production", "risk_default", "retention_days", "cost_tags")
+    changed = ("name", *made_of[2:], "aggregate_days")
     shown = ("slug", "name", "position", *made_of[2:], "aggregate_days", "created_at")
     export_columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("production", "production"))
 
@@ -43,6 +44,11 @@ class EnvironmentAdmin(ReasonedAdmin, ScopeAdmin):
             actor=request.user,  # type: ignore[arg-type]
             **cleaned,
         )
+
+    def edit(self, request: HttpRequest, obj: Any, cleaned: dict[str, Any]) -> None:
+        """Its place in the order is changed on its page, which shows before what that changes."""
+        cleaned["cost_tags"] = cleaned.get("cost_tags") or {}
+        services.update_environment(environment=obj, actor=request.user, **cleaned)  # type: ignore[arg-type]
 
 
 @admin.register(Provider)

@@ -13,9 +13,9 @@ from registry.api.directory import (
     TemplateViewSet,
     VersionViewSet,
 )
+from registry.api.environments import EnvironmentViewSet
 from registry.api.evidence import EvidenceViewSet
 from registry.api.fleet import (
-    EnvironmentViewSet,
     Heartbeat,
     InstanceViewSet,
     ProviderViewSet,

@@ -10,7 +10,7 @@ from rest_framework.views import APIView
 from arm import ids
 from arm.api import Request, tenant_of, validated
 from arm.permissions import require
-from arm.rights import Right, Risk
+from arm.rights import Right
 from registry import filters, gates, queries, services
 from registry.api import serializers as words
 from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created
@@ -162,24 +162,6 @@ class SlotViewSet(SlotReleases, SlotHandovers, DirectoryViewSet[DeploymentSlot])
         body["version"] = version
         bound = services.bind_slot(slot=slot, actor=request.user, **body)
         return Response(words.SlotOut(bound).data)
-
-
-class EnvironmentViewSet(DirectoryViewSet[Environment]):
-    """Stages of release."""
-
-    queryset = Environment.objects.all()
-    serializer_class = words.EnvironmentOut
-    filterset_class = filters.EnvironmentFilter
-    prefix = "env"
-
-    @extend_schema(request=words.EnvironmentIn, responses={201: words.EnvironmentOut})
-    def create(self, request: Request) -> Response:
-        """Add an environment at the end of the channel order."""
-        body = validated(words.EnvironmentIn, request)
-        if "risk_default" in body:
-            body["risk_default"] = Risk(body["risk_default"])
-        made = services.create_environment(tenant=tenant_of(request), actor=request.user, **body)
-        return created(words.EnvironmentOut(made))
 
 
 class ProviderViewSet(DirectoryViewSet[Provider]):

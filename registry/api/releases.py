@@ -14,6 +14,7 @@ from arm.api import validated as parsed
 from registry import gates, queries, services
 from registry.api.base import DirectoryViewSet, created
 from registry.api.directory import row_of
+from registry.api.evidence import EvidenceOut
 from registry.api.serializers import Out, Reasoned
 from registry.engine import Drain, Strategy
 from registry.filters.releases import ExceptionFilter, RollbackFilter, RolloutFilter
@@ -83,12 +84,15 @@ class RollbackOut(Out):
     incident = TypeIDField("inc", source="incident_id", allow_null=True)
     change = TypeIDField("chg", source="change_id")
     actor = serializers.CharField(source="actor_label")
+    evidence = serializers.ListField(
+        child=TypeIDField("evd"), source="evidence.all", help_text="Its signed dossier, where there is one."
+    )
 
     class Meta:
         model = Rollback
         fields = (
             *("id", "url", "slot", "from_version", "to_version", "reason", "incident", "actor", "at"),
-            *("drained", "provisioned", "change", "dossier"),
+            *("drained", "provisioned", "change", "dossier", "evidence"),
         )
 
 
@@ -249,10 +253,17 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
 class RollbackViewSet(DirectoryViewSet[Rollback]):
     """Slots that went back, with the document of what happened."""
 
-    queryset = Rollback.objects.select_related("slot").order_by("-pk")
+    queryset = Rollback.objects.select_related("slot").prefetch_related("evidence").order_by("-pk")
     serializer_class = RollbackOut
     filterset_class = RollbackFilter
     prefix = "rbk"
+
+    @extend_schema(request=Reasoned, responses={201: EvidenceOut})
+    @action(detail=True, methods=["post"])
+    def dossier(self, request: Request, id: str) -> Response:
+        """Have its dossier signed and rendered, in the background. 409 with the one that is there."""
+        rollback, body = self.get_object(), parsed(Reasoned, request)
+        return created(EvidenceOut(services.issue_dossier(rollback=rollback, actor=request.user, **body)))
 
 
 class ExceptionViewSet(DirectoryViewSet[ReleaseException]):

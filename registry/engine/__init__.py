@@ -1,6 +1,7 @@
 """The rules of releases: states of a rollout, who gets which version, what drifts between two genomes. Pure."""
 
 from registry.engine.assignment import BUCKETS, bucket, chosen
+from registry.engine.channels import moved_to, other_rules
 from registry.engine.drift import Drift, drift
 from registry.engine.handovers import LONGEST, SHORTEST, WITHIN, Drain, HandoverEnd, may_leave
 from registry.engine.rollouts import (
@@ -45,5 +46,7 @@ __all__ = [
     "judge",
     "may_leave",
     "may_move",
+    "moved_to",
+    "other_rules",
     "plan",
 ]

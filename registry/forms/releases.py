@@ -43,7 +43,8 @@ class DrainForm(ReasonForm):
     """When what runs the version left drains."""
 
     drain = forms.ChoiceField(
-        choices=Drain.choices, initial=Drain.REPLACED, widget=forms.RadioSelect, label="What is left drains",
+        choices=Drain.choices, initial=Drain.REPLACED, required=False, widget=forms.RadioSelect,
+        label="What is left drains",
         help_text="At once where it does harm: the slot may have nobody at work until those that come are activated.",
     )  # fmt: skip
     within = forms.IntegerField(
@@ -54,7 +55,8 @@ class DrainForm(ReasonForm):
     def clean(self) -> dict[str, Any]:
         cleaned = super().clean() or {}
         minutes = cleaned.get("within")
-        kept = cleaned.get("drain") != Drain.AT_ONCE
+        cleaned["drain"] = cleaned.get("drain") or Drain.REPLACED
+        kept = cleaned["drain"] != Drain.AT_ONCE
         cleaned["within"] = timedelta(minutes=minutes) if minutes and kept else None
         return cleaned
 

@@ -2,6 +2,8 @@
 
 from .bulk import people_of, rows_of_list
 from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, current_card, published_card
+from .channels import OrderPreview, channels_of, held_in, order_preview, place_of
+from .dossiers import DOSSIER, dossier_of, dossier_path, dossier_statement, signs_evidence
 from .evidence import (
     RIGHT_TO_MAKE,
     Coverage,
@@ -68,6 +70,7 @@ __all__ = [
     "CACHED",
     "COLUMNS",
     "COUNTED",
+    "DOSSIER",
     "RIGHT_TO_MAKE",
     "SHOWN",
     "TABLE_LINES",
@@ -84,6 +87,7 @@ __all__ = [
     "InstancePage",
     "Lineage",
     "Moment",
+    "OrderPreview",
     "PastPage",
     "PlacePage",
     "Reach",
@@ -107,6 +111,7 @@ __all__ = [
     "card_predicate",
     "card_statement",
     "channel_board",
+    "channels_of",
     "comparable",
     "compare",
     "counts",
@@ -114,10 +119,14 @@ __all__ = [
     "coverage",
     "current_card",
     "difference",
+    "dossier_of",
+    "dossier_path",
+    "dossier_statement",
     "evidence_page",
     "fleet",
     "genome_view",
     "held_back",
+    "held_in",
     "instance_counts",
     "instance_page",
     "instances_of",
@@ -128,10 +137,12 @@ __all__ = [
     "live_users",
     "moves_of",
     "newest_of_each",
+    "order_preview",
     "ownerless",
     "owners",
     "past_page",
     "people_of",
+    "place_of",
     "place_page",
     "predecessor",
     "provider_counts",
@@ -147,6 +158,7 @@ __all__ = [
     "rows_of_list",
     "running_rollout",
     "seen_then",
+    "signs_evidence",
     "slot_page",
     "spawn_tree",
     "stored_document",

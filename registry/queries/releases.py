@@ -75,6 +75,8 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
     states = instances_of(slot, leaving)
     drains = states.get(InstanceState.ACTIVE, 0)
     withdrawn = states.get(InstanceState.PROVISIONING, 0)
+    back = instances_of(slot, target)  # what works on the target still, or will
+    there = back.get(InstanceState.ACTIVE, 0) + back.get(InstanceState.PROVISIONING, 0)
     bound = DeploymentSlot.objects.filter(current_version=leaving).exclude(pk=slot.pk)
     rows = bound.select_related("environment", "role", "provider", "previous_version__template")
     others = tuple(visible(rows, actor, Right.READ_DIRECTORY).order_by("environment__position", "pk"))
@@ -87,7 +89,7 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
         drains=drains,
         withdrawn=withdrawn,
         left=sum(states.values()) - drains - withdrawn,
-        provisioned=drains + withdrawn,
+        provisioned=max(0, drains + withdrawn - there),
         others=others,
         others_hidden=bound.count() - len(others),
         rollouts_elsewhere=len(set(elsewhere)),

@@ -4,6 +4,8 @@ from .applying import Line, apply_files
 from .asking import Duplicate
 from .bulk import provision_instances, refuse_many, register_templates
 from .card_keys import end_card_keys, trust_card_keys
+from .dossiers import issue_dossier
+from .environments import update_environment
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .exceptions import grant_exception
 from .exchange import (
@@ -117,6 +119,7 @@ __all__ = [
     "import_record",
     "import_server",
     "issue_card",
+    "issue_dossier",
     "issue_ingest_key",
     "issue_workload_token",
     "move_instance",
@@ -160,6 +163,7 @@ __all__ = [
     "tell_overdue",
     "tell_past",
     "trust_card_keys",
+    "update_environment",
     "update_role",
     "update_template",
     "wake_stalled_tables",

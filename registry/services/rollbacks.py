@@ -20,6 +20,7 @@ from ..lifecycle import VersionState
 from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlot
 from .asking import require_reason
 from .binding import ask_gates, locked_slots, rebind, tell_bound, use, whole_version
+from .dossiers import sign_dossier
 from .handovers import Keep, within_asked
 from .lifecycles import carry_out, set_due
 from .locking import locked
@@ -185,7 +186,7 @@ def _roll_back(
     }
     links = [dossier["rollback"], left.typeid, target.typeid, *spent]
     record = tell_bound(VERB, slot, before, actor, reason, facts, links=links)
-    return Rollback.objects.create(
+    made = Rollback.objects.create(
         id=own,
         tenant_id=slot.tenant_id,
         slot=slot,
@@ -201,3 +202,5 @@ def _roll_back(
         change_id=record.pk,
         dossier=dossier,
     )
+    sign_dossier(made)
+    return made

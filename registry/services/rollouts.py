@@ -21,7 +21,7 @@ from .. import facts as health
 from .. import gates
 from ..engine import Drain, Health, RolloutState, StepState, Strategy, batches, may_move, plan
 from ..gates.compatibility import drift_of, drift_verdict
-from ..models import AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
+from ..models import AgentVersion, DeploymentSlot, Environment, Rollout, RolloutSlot, RolloutStep
 from .asking import Duplicate, refuse, require_reason, require_same_tenant
 from .binding import ask_gates_and, locked_slots, locked_version, refuse_if_held, use
 from .handovers import Keep, within_asked
@@ -140,6 +140,9 @@ def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: s
         raise Conflict(f"{rollout} is {rollout.get_state_display()}; resume it.")
     held = {row.slot_id: row for row in rollout.slots.all()}
     slots = locked_slots(list(held))
+    Environment.objects.select_for_update(no_key=True).get(
+        pk=rollout.environment_id
+    )  # its rules stay meanwhile
     version = locked_version(rollout.version_id)
     for slot in slots:
         refuse_if_held(slot)

@@ -2,6 +2,8 @@
 
 from registry.views.bulk import BulkChoose, BulkDetail, BulkList
 from registry.views.card_keys import CardKeyList, EndCardKeys, TrustCardKeys
+from registry.views.dossiers import IssueDossier
+from registry.views.environments import EnvironmentEdit
 from registry.views.evidence import (
     EvidenceDetail,
     EvidenceFile,
@@ -112,6 +114,7 @@ __all__ = [
     "EndCardKeys",
     "EnvironmentCreate",
     "EnvironmentDetail",
+    "EnvironmentEdit",
     "EnvironmentList",
     "EvidenceDetail",
     "EvidenceFile",
@@ -128,6 +131,7 @@ __all__ = [
     "InstancePast",
     "Integrity",
     "IssueCard",
+    "IssueDossier",
     "IssueWorkloadToken",
     "MoveInstance",
     "MoveVersion",

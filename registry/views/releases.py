@@ -295,11 +295,17 @@ class RollbackDetail(Scoped, DetailView[Rollback]):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         change = ids.encode(ChangeRecord.prefix, self.object.change_id)
         incident = self.object.incident_id
+        rights = held_on(actor_of(self.request), self.object)
+        signed = queries.dossier_of(self.object) if Right.READ_EVIDENCE in rights else None
         return super().get_context_data(
             change_id=change,
             change_url=reverse("change_detail", args=[change]),
             handovers=self.object.handovers.select_related("slot", "version__template"),
-            may_audit=Right.READ_AUDIT in held_on(actor_of(self.request), self.object),
+            may_audit=Right.READ_AUDIT in rights,
+            may_read_evidence=Right.READ_EVIDENCE in rights,
+            may_sign=Right.ISSUE_EVIDENCE in rights and (signed is None or bool(signed.artefact.problem)),
+            signed=signed,
+            has_key=queries.signs_evidence(self.object.tenant_id),
             incident_id=ids.encode("inc", incident) if incident else "",
             incident_url=f"{reverse('search')}?q={ids.encode('inc', incident)}" if incident else "",
             **kwargs,
