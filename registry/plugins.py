@@ -68,6 +68,9 @@ class Navigation:
         Entry(
             "Settings", "Evidence before work", "registry:evidence_rule", Right.MANAGE_DIRECTORY, "versions"
         ),
+        Entry(
+            "Settings", "Forced deprecation", "registry:deprecation_rule", Right.MANAGE_DIRECTORY, "incidents"
+        ),
         Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
 

@@ -105,6 +105,7 @@ urlpatterns = [
     path("roles/<rol:pk>/assign/", views.AssignRole.as_view(), name="role_assign"),
     path("assignments/", views.AssignmentList.as_view(), name="assignment_list"),
     path("assignments/<ras:pk>/end/", views.EndAssignment.as_view(), name="assignment_end"),
+    path("rules/deprecation/", views.DeprecationRule.as_view(), name="deprecation_rule"),
     path("rules/evidence/", views.EvidenceRule.as_view(), name="evidence_rule"),
     path("environments/", views.EnvironmentList.as_view(), name="environment_list"),
     path("environments/new/", views.EnvironmentCreate.as_view(), name="environment_create"),

@@ -17,6 +17,7 @@ from .exchange import (
     import_record,
     import_server,
 )
+from .forced import SEVERITIES, deprecate_for, deprecate_from
 from .genomes import ReadGenome, read_genome, store_prompt
 from .handovers import drain_at_once, settle_slot, slots_handing_over
 from .history import tell_past
@@ -77,6 +78,7 @@ from .versions import (
 
 __all__ = [
     "BULK_ACTIONS",
+    "SEVERITIES",
     "TASK",
     "ApprovalNeeded",
     "Duplicate",
@@ -103,6 +105,8 @@ __all__ = [
     "create_role",
     "create_slot",
     "create_version",
+    "deprecate_for",
+    "deprecate_from",
     "drain_at_once",
     "drain_left",
     "due_rollouts",

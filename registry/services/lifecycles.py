@@ -3,6 +3,7 @@
 No person moves anything here: the record says `rule`, and the reason which one.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
@@ -38,7 +39,13 @@ REBIND_WITHIN: Final = timedelta(days=14)
 
 
 def carry_out(
-    version: AgentVersion, to: VersionState, actor: User | None, reason: str, **facts: Any
+    version: AgentVersion,
+    to: VersionState,
+    actor: User | None,
+    reason: str,
+    *,
+    links: Sequence[str] = (),
+    **facts: Any,
 ) -> AgentVersion:
     """Move the locked version, with its record and its news; whether it may move was asked before."""
     before = {"state": version.state}
@@ -52,7 +59,9 @@ def carry_out(
     version.save(update_fields=fields)
     after = {"state": to, "genome": version.genome.digest, **facts}
     tell(
-        changes.record(actor, "registry.version.moved", version, before=before, after=after, reason=reason),
+        changes.record(
+            actor, "registry.version.moved", version, before=before, after=after, reason=reason, links=links
+        ),
         version,
     )
     return version

@@ -58,6 +58,7 @@ from registry.views.releases import (
 from registry.views.roles import (
     AssignmentList,
     AssignRole,
+    DeprecationRule,
     EndAssignment,
     EvidenceRule,
     RoleCreate,
@@ -109,6 +110,7 @@ __all__ = [
     "CardKeyList",
     "ChannelBoard",
     "ConfirmStep",
+    "DeprecationRule",
     "DrainAtOnce",
     "EndAssignment",
     "EndCardKeys",
