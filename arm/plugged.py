@@ -148,6 +148,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("table imports", "registry.tasks.sweep_tables", 1),
     ("certifications", "evaluation.tasks.sweep_certifications", 5),
     ("deprecated versions", "registry.tasks.sweep_overdue", 10),
+    ("owners and roles", "registry.tasks.sweep_lacking", 10),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),
     ("federation", "federation.tasks.look_everywhere", 0.25),

@@ -235,7 +235,6 @@ SPECTACULAR_SETTINGS = {
         "RolloutStepStateEnum": "registry.engine.StepState",
         "RolloutStrategyEnum": "registry.engine.Strategy",
         "DrainEnum": "registry.engine.Drain",
-        "HandoverEndEnum": "registry.engine.HandoverEnd",
         "RolloutReactionEnum": "registry.models.releases.Rollout.Reaction",
         "IncidentStateEnum": "telemetry.lifecycle.IncidentState",
         "IncidentKindEnum": "telemetry.lifecycle.IncidentKind",

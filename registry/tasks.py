@@ -108,6 +108,16 @@ def tell_overdue(*, tenant_id: UUID, **_: Any) -> int:
     return services.tell_overdue(tenant_id=tenant_id)
 
 
+def sweep_lacking(**_: Any) -> int:
+    """Queue `tell_lacking` for every tenant."""
+    return tasks.each_tenant("registry.tasks.tell_lacking")
+
+
+def tell_lacking(*, tenant_id: UUID, **_: Any) -> int:
+    """Tell, once, of agents that nobody answers for and of roles that have lacked somebody for a while."""
+    return services.tell_lacking(tenant_id=tenant_id)
+
+
 @tasks.in_steps
 def work_off_bulk(*, tenant_id: UUID, run_id: str) -> None:
     """Preview or apply the rows of a large act that wait."""

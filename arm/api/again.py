@@ -151,7 +151,7 @@ def must_match(request: Request, found: Model, etags: list[str]) -> None:
 
 def hold(found: Model) -> None:
     """Nobody changes the row until this transaction ends. Rows that the application never updates hold still anyway."""
-    if getattr(found, "application_may", db.KEEPS) != db.READS:
+    if "UPDATE" in getattr(found, "application_may", db.KEEPS):
         rows = type(found)._base_manager.select_for_update(no_key=True).only("pk")
         rows.get(pk=found.pk)
 

@@ -12,6 +12,7 @@ from arm.api import Request, TypeIDField, validated
 from registry import services
 from registry.api.base import DirectoryViewSet
 from registry.api.serializers import Out, Reasoned
+from registry.engine import HandoverEnd
 from registry.filters import TypeIDFilter
 from registry.models import Handover
 
@@ -26,6 +27,9 @@ class HandoverOut(Out):
     rollout = TypeIDField("rlt", source="rollout_id", allow_null=True)
     rollback = TypeIDField("rbk", source="rollback_id", allow_null=True)
     actor = serializers.CharField(source="actor_label")
+    outcome = serializers.CharField(
+        help_text=f"Empty while something works on; then one of {', '.join(HandoverEnd.values)}."
+    )
 
     class Meta:
         model = Handover

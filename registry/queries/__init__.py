@@ -44,6 +44,7 @@ from .releases import (
     running_rollout,
 )
 from .roles import Cover, RolePage, RoleRow, role_check, role_page, role_rows, with_gaps
+from .roles import coverage as role_coverage
 from .spawn import SpawnTree, line_above, spawn_tree
 from .succession import is_ownerless, ownerless, successors, what_passes
 from .tables import SHOWN as TABLE_LINES
@@ -164,6 +165,7 @@ __all__ = [
     "releases_of",
     "right_to_take",
     "role_check",
+    "role_coverage",
     "role_page",
     "role_rows",
     "rollback_preview",

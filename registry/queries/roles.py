@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -90,17 +91,18 @@ class RolePage:
 
 
 def coverage(
-    roles: Sequence[RoleDefinition], actor: User, held: Scopes | None = None
+    roles: Sequence[RoleDefinition], actor: User | None, held: Scopes | None = None
 ) -> dict[UUID, tuple[Cover, ...]]:
-    """How each role is covered in the environments of its rule, as far as the actor sees them, in five queries.
+    """How each role is covered in the environments of its rule, as far as the actor sees them (None: a rule, which
+    sees all of its tenant), in five queries.
 
     Who does a role: instances that were given it, those of versions assigned to it there, and instances assigned to it.
     """
     wanted = [role for role in roles if role.coverage]
     if not wanted:
         return {}
-    held = held or _scopes(actor)
-    seen = visible(_environments(wanted), actor, Right.READ_DIRECTORY, held)
+    held = held or (_scopes(actor) if actor is not None else None)
+    seen = _seen(_environments(wanted), actor, held)
     places = {place.slug: place for place in seen}
     crews = _crews(wanted, actor, held)
     return {
@@ -126,12 +128,16 @@ def _scopes(actor: User) -> Scopes | None:
     return None if actor.is_superuser else scopes(actor, Right.READ_DIRECTORY)
 
 
+def _seen(rows: QuerySet[Any], actor: User | None, held: Scopes | None) -> QuerySet[Any]:
+    return rows if actor is None else visible(rows, actor, Right.READ_DIRECTORY, held)
+
+
 def _environments(roles: Sequence[RoleDefinition]) -> QuerySet[Environment]:
     return Environment.objects.filter(slug__in={slug for role in roles for slug in role.covers})
 
 
 def _crews(
-    roles: Sequence[RoleDefinition], actor: User, rights: Scopes | None
+    roles: Sequence[RoleDefinition], actor: User | None, rights: Scopes | None
 ) -> dict[tuple[UUID, UUID], dict[UUID, int]]:
     """(role, environment) → provider → how many are at work."""
     held = RoleAssignment.objects.in_force().filter(role__in=roles)
@@ -145,12 +151,8 @@ def _crews(
         else:
             single[instance_id].add(role_id)
     now = clock.now()
-    seen: QuerySet[AgentInstance] = visible(
-        AgentInstance.objects.heard_as(now, [Heartbeat.FRESH]).filter(state__in=AT_WORK),
-        actor,
-        Right.READ_DIRECTORY,
-        rights,
-    )
+    fresh = AgentInstance.objects.heard_as(now, [Heartbeat.FRESH]).filter(state__in=AT_WORK)
+    seen: QuerySet[AgentInstance] = _seen(fresh, actor, rights)
     crews: dict[tuple[UUID, UUID], dict[UUID, int]] = defaultdict(lambda: defaultdict(int))
     asked = {role.pk for role in roles}
     groups = seen.filter(Q(role__in=roles) | Q(version__in={version for version, _ in whole})).order_by()

@@ -30,6 +30,7 @@ from .instances import (
     restrict_instance,
 )
 from .integrity import begin_sweep, note_tampered, sweep_on
+from .lacking import tell_lacking
 from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .lineage import name_parents
 from .many import BULK_ACTIONS, apply_bulk, preview_bulk, work_off_bulk
@@ -164,6 +165,7 @@ __all__ = [
     "supersede",
     "sweep_on",
     "take_table_step",
+    "tell_lacking",
     "tell_overdue",
     "tell_past",
     "trust_card_keys",

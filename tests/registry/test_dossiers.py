@@ -142,7 +142,10 @@ def test_the_api_and_the_pages_lead_to_it(slot, alice, client):
     client.force_login(alice)
     made = roll_back(slot, alice)
     where = f"/api/v1/registry/rollbacks/{made.typeid}/"
-    answer = client.post(f"{where}dossier/", {"reason": "go"}, content_type="application/json")
+    etag, asked = client.get(where)["ETag"], {"content_type": "application/json"}
+    stale = client.post(f"{where}dossier/", {"reason": "go"}, **asked, headers={"If-Match": '"other"'})
+    assert stale.status_code == 412, "a row that never changes is not locked, but compared"
+    answer = client.post(f"{where}dossier/", {"reason": "go"}, **asked, headers={"If-Match": etag})
     assert answer.status_code == 201, answer.json()
     row = answer.json()
     assert (row["kind"], row["rollback"]) == ("dossier", made.typeid)
