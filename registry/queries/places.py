@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from uuid import UUID
 
 from django.contrib.postgres.expressions import ArraySubquery
-from django.db.models import Count, ExpressionWrapper, Func, IntegerField, OuterRef, Subquery
-from django.db.models.functions import Coalesce
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Count, ExpressionWrapper, Func, IntegerField, OuterRef, Subquery, UUIDField
+from django.db.models.functions import Cast, Coalesce
 
 from arm import clock
 from arm.models import ChangeRecord, User
@@ -167,6 +168,9 @@ def instance_counts(
         seen = visible(live.filter(**{f"{where}__in": places}), actor, Right.READ_DIRECTORY, held)
         return {key: min(n, LIVE_COUNTED + 1) for key, n in seen.values_list(where).annotate(n=Count("pk"))}
     seen = visible(live.filter(**{where: OuterRef("pk")}), actor, Right.READ_DIRECTORY, held)
-    first = Func(ArraySubquery(seen.values("pk")[: LIVE_COUNTED + 1]), function="cardinality")
+    keys = Cast(
+        ArraySubquery(seen.values("pk")[: LIVE_COUNTED + 1]), ArrayField(UUIDField())
+    )  # or NULL: none is seen
+    first = Coalesce(Func(keys, function="cardinality"), 0)
     rows = kind._default_manager.filter(pk__in=[place.pk for place in places])
     return dict(rows.order_by().annotate(n=ExpressionWrapper(first, IntegerField())).values_list("pk", "n"))
