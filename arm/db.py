@@ -42,10 +42,11 @@ def tenants(
 
     `limits`: settings of PostgreSQL for this transaction, e.g. how long a statement may wait for a lock.
     """
+    outermost = not connections[using].in_atomic_block
     with transaction.atomic(using=using):
         before = set_tenants(ids, using, limits=limits)
         yield
-        if not connections[using].needs_rollback:  # a rollback takes the setting with it
+        if not outermost and not connections[using].needs_rollback:  # the end of a transaction takes it along
             _set(before, using)
 
 
