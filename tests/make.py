@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import timedelta
 from decimal import Decimal
+from functools import cache
 from itertools import count
 from typing import Any
 from uuid import UUID
@@ -132,19 +133,31 @@ def grant(to: User, on: Model, *rights: Right, **limits: Any) -> RoleBinding:
         reason="test",
         **limits,
     )
+    model, permissions = _grants_on(type(on))
+    model._default_manager.bulk_create(
+        model(
+            user=to,
+            permission_id=permissions[right.value],
+            content_object=on,
+            tenant=owner,
+            binding=binding,
+            **limits,
+        )
+        for right in rights
+    )
+    return binding
+
+
+@cache
+def _grants_on(scope: type[Model]) -> tuple[type[UserGrant], dict[str, int]]:
+    """The table of people's grants on such a scope, and its permissions: the same rows in every copied database."""
     (model,) = (
         m
         for m in grant_models()
-        if issubclass(m, UserGrant) and m._meta.get_field("content_object").related_model is type(on)
+        if issubclass(m, UserGrant) and m._meta.get_field("content_object").related_model is scope
     )
-    for right in rights:
-        permission = Permission.objects.get(
-            content_type=ContentType.objects.get_for_model(type(on)), codename=right.value
-        )
-        model.objects.create(
-            user=to, permission=permission, content_object=on, tenant=owner, binding=binding, **limits
-        )
-    return binding
+    kind = ContentType.objects.get_for_model(scope)
+    return model, dict(Permission.objects.filter(content_type=kind).values_list("codename", "pk"))
 
 
 def team(name: str = "", **kw: Any) -> Team:
