@@ -59,6 +59,7 @@ from registry.models import (
     DeploymentSlot,
     Environment,
     Genome,
+    Handover,
     InstanceInterval,
     InstanceStatus,
     KeyScope,
@@ -330,7 +331,7 @@ def slot(**kw: Any) -> DeploymentSlot:
 
 
 def releases(slot: DeploymentSlot, version: AgentVersion, by: User) -> list[Any]:
-    """A planned rollout into the slot, a rollback and an exception."""
+    """A planned rollout into the slot, a rollback, what works on since, and an exception."""
     rollout = Rollout.objects.create(
         tenant=slot.tenant, environment=slot.environment, role=slot.role, version=version, strategy="all",
         reason="test", created_by=by,
@@ -341,11 +342,15 @@ def releases(slot: DeploymentSlot, version: AgentVersion, by: User) -> list[Any]
         tenant=slot.tenant, slot=slot, from_version=approved(template=version.template), to_version=version,
         reason="test", actor=by, actor_label=str(by), change_id=UUID(int=1), dossier={"instances": {}},
     )  # fmt: skip
+    handover = Handover.objects.create(
+        tenant=slot.tenant, slot=slot, version=back.from_version, wanted=1, rollback=back, reason="test", actor=by,
+        actor_label=str(by), until=clock.now() + timedelta(hours=1),
+    )  # fmt: skip
     exception = ReleaseException.objects.create(
         tenant=slot.tenant, slot=slot, version=version, gate="channel order", reason="test", granted_by=by,
         until=clock.now() + timedelta(hours=1),
     )  # fmt: skip
-    return [rollout, back, exception]
+    return [rollout, back, handover, exception]
 
 
 def workload_token(of: AgentInstance) -> str:

@@ -21,6 +21,7 @@ from ..models import (
     AgentVersion,
     DeploymentSlot,
     Environment,
+    Handover,
     Ownership,
     Provider,
     ReleaseException,
@@ -71,12 +72,18 @@ class PlacePage:
 class SlotPage:
     bindings: tuple[SlotBinding, ...]
     rollout: RolloutSlot | None
+    handovers: tuple[Handover, ...]
     exceptions: tuple[ReleaseException, ...]
     rollbacks: tuple[Rollback, ...]
     instances: tuple[tuple[AgentInstance, bool], ...]
     instance_count: int
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether something works on here until it is replaced."""
+        return any(handover.ended_at is None for handover in self.handovers)
 
 
 def template_page(template: AgentTemplate, actor: User) -> TemplatePage:
@@ -145,6 +152,9 @@ def slot_page(slot: DeploymentSlot, actor: User) -> SlotPage:
     return SlotPage(
         bindings=tuple(bindings[:SHOWN]),
         rollout=running_rollout(slot),
+        handovers=tuple(
+            slot.handovers.select_related("version__template", "rollout", "rollback").order_by("-pk")[:SHOWN]
+        ),
         exceptions=tuple(slot.exceptions.select_related("version__template", "granted_by")[:SHOWN]),
         rollbacks=tuple(
             slot.rollbacks.select_related("from_version__template", "to_version__template")[:SHOWN]

@@ -1,7 +1,6 @@
 """Releases as their pages show them: what drifts, what a rollback would do, channels, who gets which version."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -14,8 +13,9 @@ from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
 from arm.rights import Right
 
-from ..engine import Drift, RolloutState, StepState, chosen, drift
+from ..engine import RolloutState, StepState, chosen
 from ..gates import Verdict, for_binding
+from ..gates.compatibility import drift_of, drift_verdict
 from ..lifecycle import InstanceState
 from ..models import (
     AgentInstance,
@@ -30,32 +30,6 @@ from ..models import (
 )
 from .related import changes_of
 from .uses import See
-from .versions import stored_document
-
-COMPATIBILITY = "compatibility"
-
-
-def drift_of(slots: Iterable[DeploymentSlot], version: AgentVersion) -> tuple[Drift, ...]:
-    """What differs between each version that is bound now and this one; the same difference is told once."""
-    after = stored_document(version)
-    bound = {slot.current_version_id for slot in slots if slot.current_version_id is not None}
-    lefts = bound - {version.pk}
-    found: dict[tuple[str, str, str], Drift] = {}
-    for left in AgentVersion.objects.select_related("genome").filter(pk__in=lefts).order_by("pk"):
-        for one in drift(stored_document(left), after):
-            found.setdefault((one.kind, one.name, one.sentence), one)
-    return tuple(sorted(found.values(), key=lambda one: (not one.breaking, one.kind, one.name)))
-
-
-def drift_verdict(found: Sequence[Drift], acknowledged: str) -> Verdict:
-    """Breaking differences stand in the way until somebody has said why they are accepted."""
-    breaking = [one.sentence for one in found if one.breaking]
-    if not breaking:
-        return Verdict(COMPATIBILITY, True, "Nothing that callers or tools rely on differs.")
-    if acknowledged.strip():
-        return Verdict(COMPATIBILITY, True, f"Accepted: {acknowledged.strip()}")
-    said = f"{' '.join(breaking)} Say why this is accepted, or choose another version."
-    return Verdict(COMPATIBILITY, False, said, right=Right.PROMOTE_RELEASE.value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +76,8 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
     states = instances_of(slot, leaving)
     drains = states.get(InstanceState.ACTIVE, 0)
     withdrawn = states.get(InstanceState.PROVISIONING, 0)
+    back = instances_of(slot, target)  # what works on the target still, or will
+    there = back.get(InstanceState.ACTIVE, 0) + back.get(InstanceState.PROVISIONING, 0)
     bound = DeploymentSlot.objects.filter(current_version=leaving).exclude(pk=slot.pk)
     rows = bound.select_related("environment", "role", "provider", "previous_version__template")
     others = tuple(visible(rows, actor, Right.READ_DIRECTORY).order_by("environment__position", "pk"))
@@ -114,7 +90,7 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
         drains=drains,
         withdrawn=withdrawn,
         left=sum(states.values()) - drains - withdrawn,
-        provisioned=drains + withdrawn,
+        provisioned=max(0, drains + withdrawn - there),
         others=others,
         others_hidden=bound.count() - len(others),
         rollouts_elsewhere=len(set(elsewhere)),

@@ -169,6 +169,4 @@ class BindSlot(Command):
         return {**super().get_initial(), "version": self.request.GET.get("version", "")}
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> DeploymentSlot:
-        return services.bind_slot(
-            slot=self.object, version=cleaned["version"], actor=actor, reason=cleaned["reason"]
-        )
+        return services.bind_slot(slot=self.object, actor=actor, **cleaned)

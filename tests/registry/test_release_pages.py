@@ -119,7 +119,7 @@ def test_a_rollback_shows_its_reach_and_is_one_click(client, rita, slot, old, ne
     running(slot, new, 3)
     assert url("slot_roll_back", slot) in text(client, slot.get_absolute_url())
     page = text(client, url("slot_roll_back", slot))
-    assert "Instances drain" in page and "cannot be undone" in page and str(other) in page
+    assert "as they are replaced, or at once" in page and "cannot be undone" in page and str(other) in page
     done = post(client, "slot_roll_back", slot, leaving=new.typeid, also=[str(other.pk)])
     assert done.status_code == 302, done.content
     made = Rollback.objects.get(slot=slot)
