@@ -115,7 +115,7 @@ def test_a_mode_that_does_not_exist_is_refused_and_nothing_is_stopped(client, pe
 
 def test_without_a_reason_nothing_is_stopped(client, people, fleet):
     client.force_login(people["dan"])
-    assert client.post(preview_url(fleet[0].template, "paused"), {"reason": ""}).status_code == 200
+    assert client.post(preview_url(fleet[0].template, "paused"), {"reason": ""}).status_code == 422
     assert not Posture.objects.exists()
 
 
