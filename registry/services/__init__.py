@@ -28,7 +28,7 @@ from .instances import (
 from .integrity import begin_sweep, note_tampered, sweep_on
 from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .lineage import name_parents
-from .many import BULK_ACTIONS, apply_bulk, preview_bulk, work_off_bulk
+from .many import BULK_ACTIONS, apply_bulk, preview_bulk, wake_stalled_bulk, work_off_bulk
 from .places import (
     create_environment,
     create_project,
@@ -158,6 +158,7 @@ __all__ = [
     "trust_card_keys",
     "update_role",
     "update_template",
+    "wake_stalled_bulk",
     "wake_stalled_tables",
     "work_off_bulk",
 ]
