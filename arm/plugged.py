@@ -110,6 +110,7 @@ INSTANCE_PANELS: list[str] = [
 ARTEFACT_PAGE = (
     "registry:evidence_detail"  # the name of the address where an artefact is shown, by its identifier
 )
+INCIDENT_PAGE = "telemetry:incident_detail"  # the name of the address where an incident is shown
 CARD_SECTIONS: list[str] = [
     "policy.plugins.CardPolicy",
     "telemetry.plugins.CardIncidents",

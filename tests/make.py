@@ -60,7 +60,10 @@ from registry.models import (
     Genome,
     InstanceInterval,
     InstanceStatus,
+    IntegrityFinding,
+    IntegritySweep,
     KeyScope,
+    Project,
     Prompt,
     Provider,
     ReleaseException,
@@ -838,6 +841,17 @@ def evaluations(version: AgentVersion) -> list[Any]:
     return [*found, vouched, vouched.type]
 
 
+def integrity(version: AgentVersion) -> list[Any]:
+    """A sweep that is over, what it found of this version and was mended since, and a project."""
+    now, owner = clock.now(), version.tenant
+    sweep = IntegritySweep.objects.create(tenant=owner, phase="done", finished_at=now, genomes=1, wrong=1)
+    finding = IntegrityFinding.objects.create(
+        tenant=owner, sweep=sweep, genome=version.genome, digest=version.genome.digest,
+        computed="sha256:" + "0" * 64, restored_at=now, incident_id=UUID(int=7),
+    )  # fmt: skip
+    return [sweep, finding, Project.objects.create(tenant=owner, slug="care", name="Care")]
+
+
 def used_thing(version: AgentVersion, name: str = "search") -> Thing:
     """A tool that the version uses."""
     held = {"tenant": version.tenant, "kind": "tool", "name": name}
@@ -902,6 +916,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
             done=1,
         ),
         bulk(running.template, everyone),
+        *integrity(running.version),
         *evaluations(running.version),
         *of_a_provider(running),
     ]

@@ -4,9 +4,11 @@ import hashlib
 import json
 import re
 from collections.abc import Set as AbstractSet
+from functools import cache
 from typing import Any, Final, cast
 
 from django.core.files.uploadedfile import UploadedFile
+from django.db import connection
 from django.db.models import Model
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase, HttpResponseNotModified
@@ -18,7 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
-from arm import db, permissions, services
+from arm import permissions, services
 from arm.errors import DomainError, Invalid, Problem
 from arm.models import IdempotentReply, User
 from arm.permissions import Asked
@@ -168,9 +170,17 @@ def must_match(request: Request, found: Model, etags: list[str]) -> None:
         raise ChangedMeanwhile(message, etag=etags[0])
 
 
+@cache
+def _may_change(table: str) -> bool:
+    """Whether the application may update rows of the table, and so lock them: append-only ones it may not."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_any_column_privilege(%s, 'UPDATE')", [table])
+        return bool(cursor.fetchone()[0])
+
+
 def hold(found: Model) -> None:
     """Nobody changes the row until this transaction ends. Rows that the application never updates hold still anyway."""
-    if getattr(found, "application_may", db.KEEPS) != db.READS:
+    if _may_change(found._meta.db_table):
         rows = type(found)._base_manager.select_for_update(no_key=True).only("pk")
         rows.get(pk=found.pk)
 

@@ -1,8 +1,10 @@
-"""Acts on many rows say when somebody last worked on them; what a version uses stays once it was submitted."""
+"""Acts on many rows say when somebody last worked on them, findings which incident was opened; what a version uses stays
+once it was submitted."""
 
 from django.db import migrations, models
 
 import arm.clock
+from arm import db
 
 USES = """
 CREATE FUNCTION registry_uses_stay() RETURNS trigger LANGUAGE plpgsql AS $$
@@ -37,6 +39,17 @@ class Migration(migrations.Migration):
                 fields=["touched_at"],
                 name="bulk_under_way",
             ),
+        ),
+        migrations.AddField(
+            model_name="integrityfinding",
+            name="incident_id",
+            field=models.UUIDField(null=True, help_text="The incident that was opened about it."),
+        ),
+        db.frozen(
+            "registry_integrityfinding",
+            ["incident_id"],
+            when="OLD.incident_id IS NOT NULL",
+            name="incident_stands",
         ),
         migrations.RunSQL(
             USES, "DROP TRIGGER uses_stay ON registry_dependency; DROP FUNCTION registry_uses_stay();"

@@ -1,6 +1,6 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
-from .bulk import people_of, rows_of_list
+from .bulk import people_of, rows_of_list, runs_seen
 from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, current_card, published_card
 from .evidence import (
     RIGHT_TO_MAKE,
@@ -14,6 +14,7 @@ from .evidence import (
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back
 from .history import COUNTED, Moment, PastPage, counts, difference, past_page, seen_then
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
+from .integrity import versions_found
 from .lineage import Lineage, ancestors, lineage_of, lineage_of_template
 from .places import (
     PlacePage,
@@ -44,6 +45,7 @@ from .releases import (
     running_rollout,
 )
 from .roles import Cover, RolePage, RoleRow, role_check, role_page, role_rows, with_gaps
+from .rules import Rules, rules_of
 from .spawn import SpawnTree, line_above, spawn_tree
 from .succession import is_ownerless, ownerless, successors, what_passes
 from .tables import SHOWN as TABLE_LINES
@@ -93,6 +95,7 @@ __all__ = [
     "RoleRow",
     "RollbackPreview",
     "RolloutPage",
+    "Rules",
     "See",
     "SlotPage",
     "SpawnTree",
@@ -149,7 +152,9 @@ __all__ = [
     "rollback_preview",
     "rollout_page",
     "rows_of_list",
+    "rules_of",
     "running_rollout",
+    "runs_seen",
     "seen_then",
     "slot_page",
     "spawn_tree",
@@ -165,6 +170,7 @@ __all__ = [
     "version_page",
     "version_steps",
     "version_targets",
+    "versions_found",
     "what_passes",
     "with_gaps",
     "with_live",

@@ -36,6 +36,7 @@ from .places import (
     ensure_tenant_defaults,
     issue_ingest_key,
     issue_workload_token,
+    update_project,
 )
 from .roles import assign_role, create_role, end_assignment, update_role
 from .rollbacks import roll_back_slot
@@ -49,7 +50,7 @@ from .rollouts import (
     resume_rollout,
     start_rollout,
 )
-from .rules import require_evidence, require_profiles
+from .rules import require_evidence, require_profiles, set_rules
 from .slots import bind_slot, create_slot
 from .spawn import SpawnRefused, spawn_instance
 from .succession import pass_on, set_successors
@@ -145,6 +146,7 @@ __all__ = [
     "send_table",
     "set_owners",
     "set_rebind_date",
+    "set_rules",
     "set_successors",
     "slots_of",
     "spawn_instance",
@@ -156,6 +158,7 @@ __all__ = [
     "tell_overdue",
     "tell_past",
     "trust_card_keys",
+    "update_project",
     "update_role",
     "update_template",
     "wake_stalled_bulk",
