@@ -6,7 +6,7 @@ The actor's scope ids are resolved first (one query), then the list is filtered 
 """
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from contextvars import ContextVar
 from functools import cache
 from typing import Any, NamedTuple, TypeVar
@@ -14,7 +14,8 @@ from uuid import UUID
 
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
-from django.db.models import Model, Q, QuerySet, Value
+from django.db import connection
+from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, Value
 from django.db.models.fields import CharField
 from django.db.models.functions import Now
 
@@ -26,6 +27,9 @@ M = TypeVar("M", bound=Model)
 Actor = User | AnonymousUser
 Scopes = dict[type[Model], dict[str, set[UUID]]]
 """Scope model → risk limit ('' = any) → ids."""
+FEW = 8
+ANYBODY, ANY_RIGHT = UUID(int=0), "any right"
+"""Stand where the actor and the right go in a statement that is compiled once for everybody."""
 
 
 class Asked(NamedTuple):
@@ -56,7 +60,7 @@ def visible(queryset: QuerySet[M], actor: Actor, right: Right, held: "Scopes | N
     rights = Q(pk__in=[])
     for path, model in chain(queryset.model):
         for risk_max, ids in held.get(model, {}).items():
-            within = Q(**{f"{path}__in": ids})
+            within = _among(path, ids)
             if risk_max:
                 risk_path = getattr(queryset.model, "risk_path", "")
                 if not risk_path:
@@ -64,6 +68,23 @@ def visible(queryset: QuerySet[M], actor: Actor, right: Right, held: "Scopes | N
                 within &= Q(**{f"{risk_path}__in": RISKS_UP_TO[risk_max]})
             rights |= within
     return queryset.filter(rights)
+
+
+class Among(Func):
+    """`column = ANY(array)`: the rows of `IN` with one parameter, where IN has one for each of hundreds of ids."""
+
+    def __init__(self, path: str, ids: tuple[UUID, ...]) -> None:
+        self.ids = ids
+        super().__init__(F(path), output_field=BooleanField())
+
+    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        column, params = compiler.compile(self.source_expressions[0])
+        return f"{column} = ANY(%s)", [*params, list(self.ids)]
+
+
+def _among(path: str, ids: Collection[UUID]) -> Q:
+    """A single id stays an equality, which an index can answer in the order of its next column."""
+    return Q(**{f"{path}__in": ids}) if len(ids) <= FEW else Q(Among(path, tuple(ids)))
 
 
 def allowed(actor: Actor, right: Right, obj: Model) -> bool:
@@ -103,7 +124,7 @@ def held_on(actor: Actor, obj: Model) -> frozenset[Right]:
     for model in grant_models():
         scope = model._meta.get_field("content_object").related_model
         if scope in above:
-            held = _current(model, actor).filter(content_object_id=above[scope])
+            held = _current(model, actor.pk).filter(content_object_id=above[scope])
             parts.append(held.values_list("permission__codename", "risk_max"))
     if not parts:
         return frozenset()
@@ -130,30 +151,56 @@ def held_anywhere(actor: Actor) -> frozenset[str]:
         return frozenset()
     if actor.is_superuser:
         return frozenset(right.value for right in Right)
-    parts = [
-        _current(model, actor).values_list("permission__codename", flat=True) for model in grant_models()
-    ]
-    return frozenset(parts[0].union(*parts[1:]))
+    return frozenset(codename for (codename,) in _asked(_rights, actor))
 
 
 def scopes(actor: User, right: Right) -> Scopes:
     """Where the actor holds the right now, by own grants and by their teams', in one query."""
     found: Scopes = defaultdict(lambda: defaultdict(set))
-    parts = []
-    for number, model in enumerate(grant_models()):
-        parts.append(
-            _current(model, actor)
-            .filter(permission__codename=right.value)
-            .annotate(model_number=Value(str(number), output_field=CharField()))
-            .values_list("model_number", "content_object_id", "risk_max")
-        )
-    for number_text, scope_id, risk_max in parts[0].union(*parts[1:]):
-        found[scope_of(grant_models()[int(number_text)])][risk_max].add(scope_id)
+    for number, scope_id, risk_max in _asked(_scopes, actor, right):
+        found[scope_of(grant_models()[int(number)])][risk_max].add(scope_id)
     return {model: dict(by_risk) for model, by_risk in found.items()}
 
 
-def _current(model: type[UserGrant] | type[GroupGrant], actor: User) -> QuerySet[Any]:
-    mine = Q(user=actor) if issubclass(model, UserGrant) else Q(group__user=actor)
+def _rights() -> QuerySet[Any]:
+    parts = [
+        _current(model, ANYBODY).values_list("permission__codename", flat=True) for model in grant_models()
+    ]
+    return parts[0].union(*parts[1:])
+
+
+def _scopes() -> QuerySet[Any]:
+    parts = [
+        _current(model, ANYBODY)
+        .filter(permission__codename=ANY_RIGHT)
+        .annotate(model_number=Value(str(number), output_field=CharField()))
+        .values_list("model_number", "content_object_id", "risk_max")
+        for number, model in enumerate(grant_models())
+    ]
+    asked: QuerySet[Any] = parts[0].union(*parts[1:])
+    return asked
+
+
+def _asked(
+    question: Callable[[], QuerySet[Any]], actor: User, right: Right | None = None
+) -> list[tuple[Any, ...]]:
+    """The answers about this actor. Every page asks: compiling a union over all tables of grants takes longer
+    than its execution, so it is done once."""
+    sql, params = _compiled(question)
+    said = {ANYBODY: actor.pk, ANY_RIGHT: right.value if right else None}
+    with connection.cursor() as cursor:
+        cursor.execute(sql, [said.get(value, value) for value in params])
+        return list(cursor.fetchall())
+
+
+@cache
+def _compiled(question: Callable[[], QuerySet[Any]]) -> tuple[str, tuple[Any, ...]]:
+    sql, params = question().query.sql_with_params()
+    return sql, tuple(params)
+
+
+def _current(model: type[UserGrant] | type[GroupGrant], person: UUID) -> QuerySet[Any]:
+    mine = Q(user=person) if issubclass(model, UserGrant) else Q(group__user=person)
     return model._default_manager.filter(
         mine,
         Q(expires_at=None) | Q(expires_at__gt=Now()),

@@ -1,5 +1,6 @@
 """Who uses what, for machines."""
 
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -9,7 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from arm.api import Request, TypeIDField
-from arm.permissions import visible
+from arm.permissions import scopes, visible
 from arm.rights import Right
 from registry import filters, queries
 from registry.api.base import DirectoryViewSet
@@ -71,8 +72,14 @@ class UsesViewSet(DirectoryViewSet[Thing]):
 
     def list(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Each with how many versions and live instances use it."""
-        rows: Any = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        counts = queries.counts_of(rows, request.user)
+        held = scopes(request.user, Right.READ_DIRECTORY)
+        things = self.filter_queryset(
+            queries.used_things(partial(visible, actor=request.user, right=Right.READ_DIRECTORY, held=held))
+        )
+        if not queries.sees_all(request.user, held):
+            things = queries.found_first(things)
+        rows: Any = self.paginate_queryset(things) or []
+        counts = queries.counts_of(rows, request.user, held)
         for row in rows:
             row.used = counts.get(row.pk, queries.Used())
         return self.get_paginated_response(ThingOut(rows, many=True).data)

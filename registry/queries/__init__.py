@@ -50,7 +50,19 @@ from .spawn import SpawnTree, line_above, spawn_tree
 from .succession import is_ownerless, ownerless, successors, what_passes
 from .tables import SHOWN as TABLE_LINES
 from .tables import TableLine, table_lines
-from .uses import USES_COUNTED, See, Used, UsesPage, counts_of, used_things, users_of, uses_page, with_live
+from .uses import (
+    USES_COUNTED,
+    See,
+    Used,
+    UsesPage,
+    counts_of,
+    found_first,
+    sees_all,
+    used_things,
+    users_of,
+    uses_page,
+    with_live,
+)
 from .versions import (
     Comparison,
     GenomeView,
@@ -123,6 +135,7 @@ __all__ = [
     "drift_verdict",
     "evidence_page",
     "fleet",
+    "found_first",
     "genome_view",
     "held_back",
     "instance_counts",
@@ -156,6 +169,7 @@ __all__ = [
     "running_rollout",
     "runs_seen",
     "seen_then",
+    "sees_all",
     "slot_page",
     "spawn_tree",
     "stored_document",

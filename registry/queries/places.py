@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, OuterRef, Subquery
+from django.db.models.functions import Coalesce
 
 from arm import clock
 from arm.models import ChangeRecord, User
@@ -95,25 +96,23 @@ def template_page(template: AgentTemplate, actor: User) -> TemplatePage:
 
 
 def template_rows(templates: Sequence[AgentTemplate]) -> tuple[TemplateRow, ...]:
-    """The rows of the list, with three queries for all of them."""
+    """The rows of the list, with two queries for all of them. What has no version has no instance."""
     ids = [template.pk for template in templates]
-    newest = {
-        version.template_id: version
-        for version in AgentVersion.objects.filter(template__in=ids)
-        .order_by("template_id", "-number")
-        .distinct("template_id")
+    live = AgentInstance.objects.live().filter(template=OuterRef("template")).order_by().values("template")
+    newest = AgentVersion.objects.filter(template__in=ids).order_by("template_id", "-number")
+    found = (
+        AgentVersion.objects.filter(pk__in=newest.distinct("template_id").values("pk"))
         .only("template_id", "number", "label", "state")
-    }
-    live = AgentInstance.objects.live().filter(template__in=ids).order_by()
-    running = dict(live.values_list("template").annotate(n=Count("pk")))
+        .annotate(live=Coalesce(Subquery(live.annotate(n=Count("pk")).values("n")), 0))
+    )
+    known = {version.template_id: (version, version.live) for version in found}  # type: ignore[attr-defined]
     people: dict[UUID, list[User]] = {}
     for held in (
         Ownership.objects.filter(template__in=ids, until=None).select_related("user").order_by("since")
     ):
         people.setdefault(held.template_id, []).append(held.user)
     return tuple(
-        TemplateRow(row, tuple(people.get(row.pk, ())), newest.get(row.pk), running.get(row.pk, 0))
-        for row in templates
+        TemplateRow(row, tuple(people.get(row.pk, ())), *known.get(row.pk, (None, 0))) for row in templates
     )
 
 

@@ -7,7 +7,7 @@ from django.urls import reverse, reverse_lazy
 from django.views.generic import DetailView
 
 from arm.models import User
-from arm.panels import rights_of_visitor
+from arm.panels import rights_of_visitor, scopes_of_visitor
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import queries, services
@@ -45,7 +45,11 @@ class RoleList(FilteredList):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        context["rows"] = queries.role_rows(list(context["object_list"]), actor_of(self.request))
+        context["rows"] = queries.role_rows(
+            list(context["object_list"]),
+            actor_of(self.request),
+            scopes_of_visitor(self.request, self.view_right),
+        )
         context["may_create"] = may_anywhere(self.request, Right.MANAGE_DIRECTORY)
         return context
 
