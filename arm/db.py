@@ -26,8 +26,6 @@ PARTITIONS = "partitions"
 
 READS: Final = "SELECT"
 """`application_may` of a model whose rows are written by the ingest role or by functions of the database alone."""
-ADDS: Final = "SELECT, INSERT"
-"""`application_may` of a model whose table is append-only and whose rows are asked for by their endpoint."""
 KEEPS: Final = "SELECT, INSERT, UPDATE"
 """What goes for a model that says nothing: its rows stay."""
 DELETES: Final = "SELECT, INSERT, UPDATE, DELETE"

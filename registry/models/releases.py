@@ -7,7 +7,7 @@ from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
 
-from arm import clock, db
+from arm import clock
 from arm.models import TenantRow
 
 from ..engine import HELD, OPEN, WITHIN, RolloutState, StepState, Strategy
@@ -146,8 +146,6 @@ class Rollback(TenantRow):
     Append-only. `dossier` is the document of linked records that Audit Packs of both versions hold; its digest
     stands in the change record.
     """
-
-    application_may = db.ADDS
 
     prefix = "rbk"
     permission_scopes = ("slot__environment", "slot__provider", "tenant")

@@ -1,6 +1,6 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
-from .bulk import people_of, rows_of_list
+from .bulk import people_of, rows_of_list, runs_seen
 from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, current_card, published_card
 from .channels import OrderPreview, channels_of, held_in, order_preview, place_of
 from .dossiers import DOSSIER, dossier_of, dossier_path, dossier_statement, signs_evidence
@@ -16,15 +16,16 @@ from .evidence import (
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back
 from .history import COUNTED, Moment, PastPage, counts, difference, past_page, seen_then
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
+from .integrity import versions_found
 from .lineage import Lineage, ancestors, lineage_of, lineage_of_template
 from .places import (
+    LIVE_COUNTED,
     PlacePage,
     SlotPage,
     TemplatePage,
     TemplateRow,
     instance_counts,
     place_page,
-    provider_counts,
     slot_page,
     template_page,
     template_rows,
@@ -33,18 +34,19 @@ from .related import SHOWN, owners, with_staleness
 from .releases import (
     CACHED,
     Assignment,
-    Channel,
     RollbackPreview,
     RolloutPage,
     assignment,
     channel_board,
     instances_of,
+    roles_in_channels,
     rollback_preview,
     rollout_page,
     running_rollout,
 )
 from .roles import Cover, RolePage, RoleRow, role_check, role_page, role_rows, with_gaps
 from .roles import coverage as role_coverage
+from .rules import Rules, rules_of
 from .spawn import SpawnTree, line_above, spawn_tree
 from .succession import is_ownerless, ownerless, successors, what_passes
 from .tables import SHOWN as TABLE_LINES
@@ -84,12 +86,12 @@ __all__ = [
     "COLUMNS",
     "COUNTED",
     "DOSSIER",
+    "LIVE_COUNTED",
     "RIGHT_TO_MAKE",
     "SHOWN",
     "TABLE_LINES",
     "USES_COUNTED",
     "Assignment",
-    "Channel",
     "Comparison",
     "Cover",
     "Coverage",
@@ -108,6 +110,7 @@ __all__ = [
     "RoleRow",
     "RollbackPreview",
     "RolloutPage",
+    "Rules",
     "See",
     "SlotPage",
     "SpawnTree",
@@ -159,7 +162,6 @@ __all__ = [
     "place_of",
     "place_page",
     "predecessor",
-    "provider_counts",
     "published_card",
     "reach_of",
     "releases_of",
@@ -168,10 +170,13 @@ __all__ = [
     "role_coverage",
     "role_page",
     "role_rows",
+    "roles_in_channels",
     "rollback_preview",
     "rollout_page",
     "rows_of_list",
+    "rules_of",
     "running_rollout",
+    "runs_seen",
     "seen_then",
     "sees_all",
     "signs_evidence",
@@ -189,6 +194,7 @@ __all__ = [
     "version_page",
     "version_steps",
     "version_targets",
+    "versions_found",
     "what_passes",
     "with_gaps",
     "with_live",

@@ -1,12 +1,13 @@
 """Releases as their pages show them: what drifts, what a rollback would do, channels, who gets which version."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from arm import clock
 from arm.models import ChangeRecord, User
@@ -29,6 +30,7 @@ from ..models import (
     RolloutStep,
 )
 from .related import changes_of
+from .uses import See
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,32 +157,32 @@ def assignment(slot_id: UUID, key: str) -> Assignment | None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """An environment in its place of the order, and its slots that the visitor sees."""
-
-    environment: Environment
-    cells: tuple[tuple[RoleDefinition, tuple[DeploymentSlot, ...]], ...]
+Cells = tuple[tuple[Environment, tuple[DeploymentSlot, ...]], ...]
+"""The slots of one role in each channel."""
 
 
-def channel_board(actor: User) -> tuple[Channel, ...]:
-    """Every channel in order, with the slots of each role in the same row of each."""
-    places = list(visible(Environment.objects.order_by("position"), actor, Right.READ_DIRECTORY))
-    rows = DeploymentSlot.objects.select_related(
-        "environment", "role", "provider", "current_version__template", "canary_version__template"
+def roles_in_channels(see: See) -> QuerySet[RoleDefinition]:
+    """The roles that have a slot which `see` leaves."""
+    slots = see(DeploymentSlot.objects.order_by())
+    return RoleDefinition.objects.filter(pk__in=slots.values("role")).order_by("name", "pk")
+
+
+def channel_board(
+    roles: Sequence[RoleDefinition], see: See
+) -> tuple[tuple[Environment, ...], tuple[tuple[RoleDefinition, Cells], ...]]:
+    """Every channel in order, and for each of these roles its slots in each channel."""
+    rows = DeploymentSlot.objects.filter(role__in=roles).select_related(
+        "environment", "provider", "current_version__template", "canary_version__template"
     )
-    seen = list(visible(rows, actor, Right.READ_DIRECTORY).order_by("role__name", "ordinal", "pk"))
-    places += [slot.environment for slot in seen if slot.environment not in places]
-    roles = list(dict.fromkeys(slot.role for slot in seen))
-    return tuple(
-        Channel(
-            place,
-            tuple(
-                (role, tuple(s for s in seen if s.environment_id == place.pk and s.role_id == role.pk))
-                for role in roles
-            ),
-        )
-        for place in dict.fromkeys(sorted(places, key=lambda place: place.position))
+    found: dict[tuple[UUID, UUID], list[DeploymentSlot]] = {}
+    places = {place.pk: place for place in see(Environment.objects.all())}
+    for slot in see(rows).order_by("ordinal", "pk"):
+        places.setdefault(slot.environment_id, slot.environment)
+        found.setdefault((slot.role_id, slot.environment_id), []).append(slot)
+    channels = tuple(sorted(places.values(), key=lambda place: place.position))
+    return channels, tuple(
+        (role, tuple((place, tuple(found.get((role.pk, place.pk), ()))) for place in channels))
+        for role in roles
     )
 
 

@@ -1,22 +1,25 @@
 """Pages of releases: channels, rollouts with their steps, rollbacks with their preview, exceptions."""
 
+from functools import partial
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import Http404
 from django.urls import reverse
-from django.views.generic import DetailView, TemplateView
+from django.views.generic import DetailView
 
 from arm import clock, ids
 from arm.models import ChangeRecord, User
+from arm.panels import seen_by_visitor
 from arm.permissions import held_on
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import queries, services
 from registry.engine import StepState, Strategy
-from registry.filters.releases import RolloutFilter
+from registry.filters.releases import ChannelFilter, RolloutFilter
 from registry.forms import ReasonForm
 from registry.forms.releases import AbortForm, ExceptionForm, PlanRolloutForm, RollBackForm, StartRolloutForm
-from registry.models import AgentVersion, ReleaseException, Rollback, Rollout
+from registry.models import AgentVersion, ReleaseException, RoleDefinition, Rollback, Rollout
 from registry.views.commands import Command, actor_of, may_anywhere
 from registry.views.places import SLOTS
 
@@ -39,24 +42,26 @@ IRREVERSIBLE = (
 )
 
 
-class ChannelBoard(TemplateView):
+class ChannelBoard(FilteredList):
     """Which version is where, in the order in which versions climb."""
 
+    queryset = RoleDefinition.objects.all()
+    view_right = Right.READ_DIRECTORY
+    filterset_class = ChannelFilter
     template_name = "registry/channel_board.html"
 
+    def get_queryset(self) -> QuerySet[Any]:
+        self.see = partial(seen_by_visitor, request=self.request, right=self.view_right)
+        roles = queries.roles_in_channels(self.see)  # seen by their slots, not by the role's own scope
+        self.filterset = ChannelFilter(self.request.GET, queryset=roles, request=self.request)
+        found: QuerySet[Any] = self.filterset.qs if self.filterset.is_valid() else roles.none()
+        return found
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        channels = queries.channel_board(actor_of(self.request))
-        roles = [role for role, _ in channels[0].cells] if channels else []
-        rows = [
-            (role, [(channel.environment, dict(channel.cells)[role]) for channel in channels])
-            for role in roles
-        ]
-        return super().get_context_data(
-            channels=channels,
-            rows=rows,
-            may_open=may_anywhere(self.request, Right.PROMOTE_RELEASE),
-            **kwargs,
-        )
+        context = super().get_context_data(**kwargs)
+        context["channels"], context["rows"] = queries.channel_board(context["object_list"], self.see)
+        context["may_open"] = may_anywhere(self.request, Right.PROMOTE_RELEASE)
+        return context
 
 
 class RolloutList(FilteredList):
