@@ -14,6 +14,7 @@ from .exchange import (
     import_bom,
     import_record,
     import_server,
+    take_genome,
 )
 from .genomes import ReadGenome, read_genome, store_prompt
 from .history import tell_past
@@ -154,6 +155,7 @@ __all__ = [
     "store_prompt",
     "supersede",
     "sweep_on",
+    "take_genome",
     "take_table_step",
     "tell_overdue",
     "tell_past",

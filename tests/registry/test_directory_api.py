@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from arm.models import ChangeRecord, Tenant, User
+from arm.models import ChangeRecord, SecurityEvent, Tenant, User
 from arm.rights import Right
 from registry import services
 from registry.lifecycle import InstanceState
@@ -353,6 +353,52 @@ def test_the_admin_shows_sweeps_and_findings_and_leads_on(found: IntegrityFindin
     assert 'name="_save"' not in page
     rows = alice.client.get(reverse("admin:registry_integrityfinding_changelist")).content.decode()
     assert found.digest in rows
+
+
+# --- genomes as files ----------------------------------------------------------------------------------------
+
+
+def test_whoever_takes_a_genome_leaves_a_line_in_the_security_log(alice: Caller) -> None:
+    version = make.version(template=make.template(name="Invoices"))
+    doors = [
+        f"/registry/versions/{version.typeid}/genome.json",
+        f"{API}versions/{version.typeid}/genome/",
+        f"{API}genomes/{version.genome.typeid}/content/",
+    ]
+    for number, door in enumerate(doors, 1):
+        taken = alice.client.get(door)
+        assert taken.content == bytes(version.genome.content)
+        lines = SecurityEvent.objects.filter(kind=SecurityEvent.Kind.EXPORTED, user_id=alice.user.pk)
+        assert lines.count() == number, door
+        said = lines.latest("at")
+        assert said.detail == {"genome": version.genome.typeid, "digest": version.genome.digest}
+        assert said.label == "genome of Invoices"
+    for door in doors[1:]:
+        unchanged = alice.client.get(door, headers={"If-None-Match": f'"{version.genome.digest}"'})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert SecurityEvent.objects.filter(kind=SecurityEvent.Kind.EXPORTED).count() == len(doors)
+
+
+def test_a_genome_that_is_not_what_its_digest_says_is_not_taken_and_the_incident_stays(
+    found: IntegrityFinding, alice: Caller
+) -> None:
+    assert found.genome is not None
+    version = AgentVersion.objects.get(genome=found.genome)
+    IntegrityFinding.objects.filter(pk=found.pk).update(
+        restored_at=found.found_at
+    )  # as if nobody had looked yet
+    for path in (
+        f"versions/{version.typeid}/genome/",
+        f"versions/{version.typeid}/export/?format=genome",
+        f"genomes/{found.genome.typeid}/content/",
+    ):
+        refused = alice.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (409, "tampered"), path
+        assert IntegrityFinding.objects.filter(restored_at=None).count() == 1, path
+        IntegrityFinding.objects.update(restored_at=found.found_at)
+    page = alice.client.get(f"/registry/versions/{version.typeid}/genome.json", follow=True)
+    assert "it is not handed out" in page.content.decode()
+    assert not SecurityEvent.objects.filter(kind=SecurityEvent.Kind.EXPORTED).exists()
 
 
 # --- documents that failed -----------------------------------------------------------------------------------
