@@ -9,6 +9,8 @@ PROMOTION_GATES: list[str] = [
     "registry.gates.PromptsKept",
     "registry.gates.NoLiveInstance",
     "registry.gates.retirement.RetentionSatisfied",
+    "registry.gates.standing.NotRolledBack",
+    "registry.gates.compatibility.CompatibleWithBefore",
     "registry.fitness.CardBegun",
     "policy.plugins.PolicyValidates",
     "evaluation.plugins.SuiteAssigned",
@@ -170,6 +172,8 @@ SUBSCRIBERS: dict[str, list[str]] = {
     "evaluation.suite.versioned": ["registry.tasks.something_changed"],
     "evaluation.suite.assigned": ["registry.tasks.something_changed"],
     "policy.version.activated": ["registry.tasks.something_changed"],
+    "telemetry.incident.opened": ["telemetry.tasks.incident_told"],
+    "telemetry.incident.raised": ["telemetry.tasks.incident_told"],
 }
 DEMO_GOVERNANCE: list[str] = [
     "policy.demo.build",

@@ -36,16 +36,16 @@ class Scoped:
 
 
 class DeepPaginator(Paginator[Any]):
-    """Finds a far page by its keys alone, and from the nearer end where the order is total: the last of 100,000
-    rows is then as near as the first. Same rows as Django's own."""
+    """Finds a far page, and one of rows with others joined to them, by its keys alone; and from the nearer end where
+    the order is total: the last of 100,000 rows is then as near as the first. Same rows as Django's own."""
 
     near_pages = 10
 
     def page(self, number: int | str) -> Page[Any]:
         place = self.validate_number(number)
-        if place <= self.near_pages:
-            return super().page(place)
         rows: Any = self.object_list
+        if place <= self.near_pages and not getattr(getattr(rows, "query", None), "select_related", False):
+            return super().page(place)
         bottom = (place - 1) * self.per_page
         top = min(bottom + self.per_page, self.count)
         keys = rows.values("pk")

@@ -4,6 +4,7 @@ from django.urls import path
 from rest_framework import routers
 
 from registry.api.acts import ActViewSet
+from registry.api.assignment import SlotAssignment
 from registry.api.bulk import BulkInstances, BulkTemplates
 from registry.api.card_keys import CardKeyViewSet
 from registry.api.directory import (
@@ -13,14 +14,15 @@ from registry.api.directory import (
     TemplateViewSet,
     VersionViewSet,
 )
+from registry.api.environments import EnvironmentViewSet
 from registry.api.evidence import EvidenceViewSet
 from registry.api.fleet import (
-    EnvironmentViewSet,
     Heartbeat,
     InstanceViewSet,
     ProviderViewSet,
     SlotViewSet,
 )
+from registry.api.handovers import HandoverViewSet
 from registry.api.history import FleetAtViewSet
 from registry.api.imports import (
     ImportAgentCard,
@@ -31,7 +33,7 @@ from registry.api.imports import (
 )
 from registry.api.integrity import FindingViewSet, SweepViewSet
 from registry.api.projects import ProjectViewSet
-from registry.api.releases import ExceptionViewSet, RollbackViewSet, RolloutViewSet, SlotAssignment
+from registry.api.releases import ExceptionViewSet, RollbackViewSet, RolloutViewSet
 from registry.api.roles import RoleAssignmentViewSet, RoleViewSet
 from registry.api.rules import Rules
 from registry.api.tables import TableImportViewSet
@@ -49,6 +51,7 @@ for noun, viewset in (
     ("slots", SlotViewSet),
     ("rollouts", RolloutViewSet),
     ("rollbacks", RollbackViewSet),
+    ("handovers", HandoverViewSet),
     ("exceptions", ExceptionViewSet),
     ("roles", RoleViewSet),
     ("assignments", RoleAssignmentViewSet),

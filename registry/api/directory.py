@@ -159,9 +159,8 @@ class VersionViewSet(Exports, LineageActions, DirectoryViewSet[AgentVersion]):
         """Move along the lifecycle; 409 `gate_refused` names everything that is missing."""
         version = self.get_object()
         body = validated(words.MoveVersionIn, request)
-        moved = services.move_version(
-            version=version, to=VersionState(body["to"]), actor=request.user, reason=body["reason"]
-        )
+        body["to"] = VersionState(body["to"])
+        moved = services.move_version(version=version, actor=request.user, **body)
         return Response(words.VersionOut(moved).data)
 
     @extend_schema(request=words.RebindIn, responses=words.VersionOut)

@@ -24,7 +24,7 @@ from ..models import (
     RoleDefinition,
 )
 from ..protocol.a2a import BINDINGS, Interface
-from .base import ReasonForm, TypeIDField
+from .base import Acknowledging, ReasonForm, TypeIDField
 from .places import BindSlotForm, EnvironmentForm, ProviderForm, SlotForm
 
 __all__ = [
@@ -243,12 +243,14 @@ class PromptForm(ReasonForm):
         return cleaned
 
 
-class MoveVersionForm(ReasonForm):
+class MoveVersionForm(Acknowledging):
     to = forms.ChoiceField(choices=VersionState, label="Move to")
 
     def __init__(self, *args: Any, targets: tuple[VersionState, ...], **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["to"].choices = [(state.value, state.label) for state in targets]  # type: ignore[attr-defined]
+        if VersionState.CANDIDATE not in targets:
+            del self.fields["acknowledged"]
 
     def clean_to(self) -> VersionState:
         return VersionState(self.cleaned_data["to"])

@@ -22,7 +22,7 @@ CREATE TRIGGER uses_stay BEFORE DELETE ON registry_dependency FOR EACH ROW EXECU
 
 
 class Migration(migrations.Migration):
-    dependencies = [("registry", "0015_releases")]
+    dependencies = [("registry", "0016_release_rest")]
 
     operations = [
         migrations.AddField(

@@ -4,6 +4,8 @@ from .applying import Line, apply_files
 from .asking import Duplicate
 from .bulk import provision_instances, refuse_many, register_templates
 from .card_keys import end_card_keys, trust_card_keys
+from .dossiers import issue_dossier
+from .environments import update_environment
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .exceptions import grant_exception
 from .exchange import (
@@ -16,7 +18,9 @@ from .exchange import (
     import_server,
     take_genome,
 )
+from .forced import SEVERITIES, deprecate_for, deprecate_from
 from .genomes import ReadGenome, read_genome, store_prompt
+from .handovers import drain_at_once, settle_slot, slots_handing_over
 from .history import tell_past
 from .instances import (
     ApprovalNeeded,
@@ -76,6 +80,7 @@ from .versions import (
 
 __all__ = [
     "BULK_ACTIONS",
+    "SEVERITIES",
     "TASK",
     "ApprovalNeeded",
     "Duplicate",
@@ -102,6 +107,9 @@ __all__ = [
     "create_role",
     "create_slot",
     "create_version",
+    "deprecate_for",
+    "deprecate_from",
+    "drain_at_once",
     "drain_left",
     "due_rollouts",
     "end_assignment",
@@ -117,6 +125,7 @@ __all__ = [
     "import_record",
     "import_server",
     "issue_card",
+    "issue_dossier",
     "issue_ingest_key",
     "issue_workload_token",
     "move_instance",
@@ -149,6 +158,8 @@ __all__ = [
     "set_rebind_date",
     "set_rules",
     "set_successors",
+    "settle_slot",
+    "slots_handing_over",
     "slots_of",
     "spawn_instance",
     "start_rollout",
@@ -160,6 +171,7 @@ __all__ = [
     "tell_overdue",
     "tell_past",
     "trust_card_keys",
+    "update_environment",
     "update_project",
     "update_role",
     "update_template",

@@ -16,7 +16,6 @@ from arm.permissions import allowed, note, visible
 from arm.rights import Right, Risk
 
 from .. import gates
-from ..lifecycle import VersionState
 from ..models import (
     AgentInstance,
     AgentTemplate,
@@ -113,8 +112,8 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
         if version is None or place is None or provider is None or (row.role and role is None):
             judged.bad += 1
             continue
-        if version.state in (VersionState.DEPRECATED, VersionState.RETIRED):
-            message = f"{version} is {version.get_state_display()}; nothing new is provisioned from it."
+        if version.ending:
+            message = f"{version} is {version.why_ending}; nothing new is provisioned from it."
             judged.wrong(row.at, "version", "conflict", message)
         if not may & {version.template_id, place.pk, provider.pk}:
             message = f"You may not provision instance: {version.template} or {place} or {provider}."

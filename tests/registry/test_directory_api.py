@@ -236,6 +236,7 @@ def test_the_rules_are_read_and_changed_with_what_was_read(acme: Tenant, alice: 
         "profiles": [],
         "prompts_kept": False,
         "verified_evidence": False,
+        "deprecates_from": "",
         "channels": ["dev", "prod"],
     }
     assert alice.get("rules/", **{"If-None-Match": read["ETag"]}).status_code == 304
@@ -246,11 +247,14 @@ def test_the_rules_are_read_and_changed_with_what_was_read(acme: Tenant, alice: 
     assert changed["ETag"] == alice.get("rules/")["ETag"] != read["ETag"]
     stale = alice.send("patch", "rules/", {"prompts_kept": True, "reason": "r"}, If_Match=read["ETag"])
     assert (stale.status_code, stale.json()["etag"]) == (412, changed["ETag"])
-    alice.send("patch", "rules/", {"prompts_kept": True, "reason": "r"}, If_Match=changed["ETag"])
+    more = {"prompts_kept": True, "deprecates_from": "s1", "reason": "r"}
+    alice.send("patch", "rules/", more, If_Match=changed["ETag"])
     held = DirectoryRules.objects.get()
+    assert held.deprecates_from == "s1"
     assert (held.required_profiles, held.prompts_kept, held.verified_evidence) == (["memory"], True, True)
     verbs = ChangeRecord.objects.filter(target_id=held.pk).values_list("verb", flat=True)
     assert sorted(verbs) == [
+        "registry.deprecation.ruled",
         "registry.evidence.required",
         "registry.profiles.required",
         "registry.profiles.required",
@@ -261,6 +265,9 @@ def test_of_several_rules_one_that_is_wrong_changes_none(alice: Caller) -> None:
     body = {"profiles": ["memory", "soul"], "verified_evidence": True, "reason": "r"}
     assert pointers(alice.send("patch", "rules/", body)) == {"/profiles/1"}
     assert pointers(alice.send("patch", "rules/", {"colour": 1})) == {"/colour"}
+    assert pointers(alice.send("patch", "rules/", {"deprecates_from": "s9", "reason": "r"})) == {
+        "/deprecates_from"
+    }
     assert not DirectoryRules.objects.exists() and not ChangeRecord.objects.exists()
 
 
@@ -441,6 +448,11 @@ NO_ENDPOINT = {
     "wake_stalled_tables": "of the worker",
     "wake_stalled_bulk": "of the worker",
     "work_off_bulk": "of the worker",
+    "settle_slot": "of the worker",
+    "slots_handing_over": "of the worker",
+    "deprecate_for": "of whoever opens an incident",
+    "deprecate_from": "PATCH rules/ asks it",
+    "read_genome": "GET genomes/…/content/ asks it by take_genome",
     "ensure_tenant_defaults": "of whoever makes a tenant",
     "pass_on": "of whoever ends a membership",
     "restrict_instance": "POST instances/…/move/ asks it where the move is a restriction",

@@ -59,6 +59,12 @@ class SaveGenomeIn(Reasoned):
 
 class MoveVersionIn(Reasoned):
     to = serializers.ChoiceField(VersionState.choices)
+    acknowledged = serializers.CharField(
+        max_length=2000,
+        required=False,
+        allow_blank=True,
+        help_text="Why a candidate may break what callers or tools of the approved version rely on.",
+    )
 
 
 class ImportIn(StrictSerializer):
@@ -101,6 +107,12 @@ class SlotIn(Reasoned):
 
 class BindIn(Reasoned):
     version = TypeIDField("ver")
+    acknowledged = serializers.CharField(
+        max_length=2000,
+        required=False,
+        allow_blank=True,
+        help_text="Why it may break what callers or tools of the version that is bound rely on.",
+    )
 
 
 class EnvironmentIn(Reasoned):
