@@ -4,11 +4,12 @@ from registry.genome.checking import Flag, check, completeness, missing, risk_fl
 from registry.genome.comparing import Change, Model, Summary, diff, summary
 from registry.genome.patching import Operation, patch
 from registry.genome.reading import Parsed, pointer, read, unwritable
-from registry.genome.schema import NAME, PROFILES, REQUIRED, SCHEMA, Json
+from registry.genome.schema import NAME, OPTIONAL, PROFILES, REQUIRED, SCHEMA, Json
 from registry.genome.sealing import Sealed, normalise, prune, seal
 
 __all__ = [
     "NAME",
+    "OPTIONAL",
     "PROFILES",
     "REQUIRED",
     "SCHEMA",
