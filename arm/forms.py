@@ -67,7 +67,11 @@ class MomentInput(forms.DateTimeInput):
 class ReasonForm(forms.Form):
     """For commands that need nothing but a reason."""
 
-    reason = forms.CharField(max_length=500, widget=forms.Textarea(attrs={"rows": 2}))
+    reason = forms.CharField(
+        max_length=500,
+        widget=forms.Textarea(attrs={"rows": 2}),
+        help_text="Kept with the change, for whoever asks later.",
+    )
 
 
 class BindForm(forms.Form):

@@ -222,7 +222,8 @@ class CommandView(Scoped, SingleObjectMixin[Any], FormView[Form]):
             pointer, message = problem["pointer"], problem["message"]
             first, _, inside = pointer.removeprefix("/").partition("/")
             if first in form.fields and not form.fields[first].widget.is_hidden:
-                form.add_error(first, f"{inside}: {message}" if inside else message)
+                place = f"No. {int(inside) + 1}" if inside.isdigit() else inside  # people count from one
+                form.add_error(first, f"{place}: {message}" if place else message)
             elif pointer or message != refusal.message:
                 form.add_error(None, f"{pointer or '/'}: {message}")
         response = self.render_to_response(self.get_context_data(form=form, refusal=refusal))

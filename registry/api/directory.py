@@ -21,7 +21,7 @@ from arm.rights import Right, Risk
 from registry import filters, queries, services
 from registry.api import serializers as words
 from registry.api.base import DirectoryViewSet, created, named
-from registry.api.exports import Exports
+from registry.api.exports import Exports, file_answer
 from registry.api.lineage import LineageActions
 from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion, Genome, Ownership, Project, Prompt, VersionParent
@@ -54,18 +54,12 @@ def spoken(body: dict[str, Any], request: Request) -> None:
         body["project"] = named(Project.objects.all(), "/project", request.user, slug=body["project"])
 
 
-def genome_bytes(genome: Genome) -> HttpResponse:
+def genome_bytes(genome: Genome, request: Request) -> HttpResponse:
     """The exact stored bytes with their digest as ETag; 409 and an incident where they do not match it."""
-    read = services.read_genome(genome=genome)
-    if not read.intact:
-        raise services.Tampered(
-            "The stored genome does not match its digest.", digest=genome.digest, computed=read.computed
-        )
-    return HttpResponse(
-        bytes(genome.content),
-        content_type="application/json",
-        headers={"ETag": f'"{genome.digest}"', "Content-Disposition": 'attachment; filename="genome.json"'},
-    )
+    held = request.headers.get("If-None-Match", "").strip('"')
+    answer = file_answer(services.take_genome(genome=genome, actor=request.user, held=held), held)
+    answer["Content-Disposition"] = 'attachment; filename="genome.json"'
+    return answer
 
 
 class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
@@ -193,7 +187,7 @@ class VersionViewSet(Exports, LineageActions, DirectoryViewSet[AgentVersion]):
         """GET: the exact bytes, digest as ETag. PUT: give a Draft another genome."""
         version = self.get_object()
         if request.method == "GET":
-            return genome_bytes(version.genome)
+            return genome_bytes(version.genome, request)
         body = validated(words.SaveGenomeIn, request)
         saved = services.save_genome(
             version=version, genome=body["genome"], actor=request.user, reason=body["reason"]
@@ -245,7 +239,7 @@ class GenomeViewSet(DirectoryViewSet[Genome]):
     @action(detail=True, methods=["get"])
     def content(self, request: Request, id: str) -> HttpResponse:
         """The exact bytes, digest as ETag."""
-        return genome_bytes(self.get_object())
+        return genome_bytes(self.get_object(), request)
 
 
 class PromptViewSet(DirectoryViewSet[Prompt]):

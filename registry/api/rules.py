@@ -17,12 +17,14 @@ from registry.genome import PROFILES
 
 
 class RulesOut(serializers.Serializer[Any]):
-    """`profiles`: what every genome must describe before it is tested. `verified_evidence`: production and high risks take versions with a verified Agent Card only. `channels`: the
-    environments in the order in which versions climb them; it is that of their making."""
+    """`profiles`: what every genome must describe before it is tested. `verified_evidence`: production and high risks take
+    versions with a verified Agent Card only. `deprecates_from`: how severe an incident is that deprecates its version by
+    itself. `channels`: the environments in the order in which versions climb them (`PATCH environments/…/` moves them)."""
 
     profiles = serializers.ListField(child=serializers.ChoiceField(sorted(PROFILES)))
     prompts_kept = serializers.BooleanField()
     verified_evidence = serializers.BooleanField()
+    deprecates_from = serializers.ChoiceField(["", *services.SEVERITIES])
     channels = serializers.ListField(child=serializers.CharField())
 
 
@@ -34,6 +36,7 @@ class RulesIn(Reasoned):
     )
     prompts_kept = serializers.BooleanField(required=False)
     verified_evidence = serializers.BooleanField(required=False)
+    deprecates_from = serializers.ChoiceField(["", *services.SEVERITIES], required=False, allow_blank=True)
 
 
 class Rules(Endpoint):

@@ -6,21 +6,17 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
+from arm import forms as core
 from arm import ids
 from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right
 
 
-class ReasonForm(forms.Form):
-    """Every change of governance is made for a reason."""
+class ReasonForm(core.ReasonForm):
+    """The core's, for who is known: the rows that it takes are those that this person may see. The reason comes last."""
 
     field_order: list[str] | None = None
-    reason = forms.CharField(
-        max_length=500,
-        widget=forms.Textarea(attrs={"rows": 2}),
-        help_text="Kept with the change, for whoever asks later.",
-    )
 
     def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
         self.actor = actor

@@ -14,6 +14,7 @@ class Rules:
     profiles: list[str]
     prompts_kept: bool
     verified_evidence: bool
+    deprecates_from: str
     channels: list[str]
 
 
@@ -25,5 +26,6 @@ def rules_of(tenant: Tenant) -> Rules:
         list(held.required_profiles),
         held.prompts_kept,
         held.verified_evidence,
+        held.deprecates_from,
         list(order.values_list("slug", flat=True)),
     )

@@ -16,6 +16,7 @@ from .exchange import (
     import_bom,
     import_record,
     import_server,
+    take_genome,
 )
 from .forced import SEVERITIES, deprecate_for, deprecate_from
 from .genomes import ReadGenome, read_genome, store_prompt
@@ -166,6 +167,7 @@ __all__ = [
     "store_prompt",
     "supersede",
     "sweep_on",
+    "take_genome",
     "take_table_step",
     "tell_lacking",
     "tell_overdue",

@@ -13,11 +13,11 @@ from arm.permissions import require, visible
 from arm.rights import Right
 
 from ..genome import Json, pointer
-from ..models import AgentTemplate, AgentVersion
+from ..models import AgentTemplate, AgentVersion, Genome
 from ..protocol import common, cyclonedx, mcp, oasf
 from ..protocol.common import Draft, Subject
 from .asking import refuse
-from .genomes import read_genome
+from .genomes import ReadGenome, read_genome
 from .versions import ImportedVersion, create_version, required_here, template_called
 
 
@@ -48,7 +48,34 @@ class Exported:
     digest: str
 
 
-@transaction.atomic
+def take_genome(*, genome: Genome, actor: User, held: str = "") -> Exported:
+    """The exact stored bytes, with a line in the security log unless the asker has them already (`held` is their
+    digest). Tampered where they do not match their digest; the incident about that stays."""
+    require(actor, Right.READ_DIRECTORY, genome)
+    _intact(genome)
+    name = f"{genome.digest.removeprefix('sha256:')}.genome.json"
+    file = Exported(bytes(genome.content), "application/json", name, genome.digest)
+    if held != file.digest:
+        core.note_security(
+            SecurityEvent.Kind.EXPORTED,
+            f"genome of {genome.template}",
+            user=actor,
+            tenant=genome.tenant,
+            detail={"genome": genome.typeid, "digest": genome.digest},
+        )
+    return file
+
+
+def _intact(genome: Genome) -> ReadGenome:
+    """What is stored, read just now; Tampered where it is not what its digest says."""
+    read = read_genome(genome=genome)
+    if not read.intact:
+        raise Tampered(
+            "The stored genome does not match its digest.", digest=genome.digest, computed=read.computed
+        )
+    return read
+
+
 def export_version(
     *, version: AgentVersion, format: Format, actor: User, server: str = "", held: str = ""
 ) -> Exported:
@@ -59,13 +86,7 @@ def export_version(
     does not match its digest; Invalid where the format must say what the version does not.
     """
     require(actor, Right.READ_DIRECTORY, version)
-    read = read_genome(genome=version.genome)
-    if not read.intact:
-        raise Tampered(
-            "The stored genome does not match its digest.",
-            digest=version.genome.digest,
-            computed=read.computed,
-        )
+    read = _intact(version.genome)
     content, media_type, ending = _content(version, read.document, format, server)
     stem = version.genome.digest.removeprefix("sha256:")[:16]
     file = Exported(

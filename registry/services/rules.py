@@ -14,6 +14,7 @@ from arm.rights import Right
 from ..genome import PROFILES
 from ..models import DirectoryRules
 from .asking import require_reason
+from .forced import deprecate_from
 
 
 @transaction.atomic
@@ -81,8 +82,10 @@ def set_rules(
     profiles: Collection[str] | None = None,
     prompts_kept: bool | None = None,
     verified_evidence: bool | None = None,
+    deprecates_from: str | None = None,
 ) -> DirectoryRules:
-    """Several of the rules together or none of them; None: as before. As `require_profiles` and `require_evidence`."""
+    """Several of the rules together or none of them; None: as before. As `require_profiles`, `require_evidence` and
+    `deprecate_from`."""
     require(actor, Right.MANAGE_DIRECTORY, tenant)
     require_reason(reason)
     Tenant.objects.select_for_update().get(pk=tenant.pk)
@@ -93,4 +96,6 @@ def set_rules(
         )
     if verified_evidence is not None:
         require_evidence(tenant=tenant, required=verified_evidence, actor=actor, reason=reason)
+    if deprecates_from is not None:
+        deprecate_from(tenant=tenant, severity=deprecates_from, actor=actor, reason=reason)
     return DirectoryRules.objects.filter(tenant=tenant).first() or DirectoryRules(tenant=tenant)

@@ -84,14 +84,14 @@ class GenomeDownload(Scoped, DetailView[AgentVersion]):
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         version = self.get_object()
-        held = version.genome
-        if not services.read_genome(genome=held).intact:
+        try:
+            file = services.take_genome(genome=version.genome, actor=actor_of(request))
+        except services.Tampered:
             messages.error(request, "The stored genome does not match its digest; it is not handed out.")
             return redirect(version)
-        answer = HttpResponse(bytes(held.content), content_type="application/json")
-        name = held.digest.removeprefix("sha256:")
-        answer["Content-Disposition"] = f'attachment; filename="{name}.genome.json"'
-        answer["ETag"] = f'"{held.digest}"'
+        answer = HttpResponse(file.content, content_type=file.media_type)
+        answer["Content-Disposition"] = f'attachment; filename="{file.name}"'
+        answer["ETag"] = f'"{file.digest}"'
         return answer
 
 

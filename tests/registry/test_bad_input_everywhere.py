@@ -262,7 +262,9 @@ class Endless(io.RawIOBase):
         return b" " * size
 
 
-@pytest.mark.parametrize("noun", ["versions", "bulk/instances", *(f"imports/{kind}" for kind in IMPORTS)])
+@pytest.mark.parametrize(
+    "noun", ["versions", "bulk/instances", "acts", *(f"imports/{kind}" for kind in IMPORTS)]
+)
 def test_of_50_mb_no_more_is_read_than_the_limit_and_little_is_held(
     noun: str, browser: Client, kept: AgentTemplate
 ) -> None:
@@ -295,7 +297,7 @@ def test_a_hundred_thousand_whole_tools_are_refused_soon(alice: User, kept: Agen
     assert refused.where == {"/tools"} and time.process_time() - start < 10
 
 
-@pytest.mark.parametrize("noun", ["versions", "templates", "slots", "bulk/instances"])
+@pytest.mark.parametrize("noun", ["versions", "templates", "slots", "bulk/instances", "acts"])
 def test_a_packed_body_is_refused_and_never_unpacked(noun: str, browser: Client, kept: AgentTemplate) -> None:
     bomb = gzip.compress(b'{"reason": "' + b" " * 20_000_000 + b'"}')
     with nothing_stored():

@@ -9,7 +9,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from arm.models import ChangeRecord, Tenant, User
+from arm.models import ChangeRecord, SecurityEvent, Tenant, User
 from arm.rights import Right
 from registry import services
 from registry.lifecycle import InstanceState
@@ -236,6 +236,7 @@ def test_the_rules_are_read_and_changed_with_what_was_read(acme: Tenant, alice: 
         "profiles": [],
         "prompts_kept": False,
         "verified_evidence": False,
+        "deprecates_from": "",
         "channels": ["dev", "prod"],
     }
     assert alice.get("rules/", **{"If-None-Match": read["ETag"]}).status_code == 304
@@ -246,11 +247,14 @@ def test_the_rules_are_read_and_changed_with_what_was_read(acme: Tenant, alice: 
     assert changed["ETag"] == alice.get("rules/")["ETag"] != read["ETag"]
     stale = alice.send("patch", "rules/", {"prompts_kept": True, "reason": "r"}, If_Match=read["ETag"])
     assert (stale.status_code, stale.json()["etag"]) == (412, changed["ETag"])
-    alice.send("patch", "rules/", {"prompts_kept": True, "reason": "r"}, If_Match=changed["ETag"])
+    more = {"prompts_kept": True, "deprecates_from": "s1", "reason": "r"}
+    alice.send("patch", "rules/", more, If_Match=changed["ETag"])
     held = DirectoryRules.objects.get()
+    assert held.deprecates_from == "s1"
     assert (held.required_profiles, held.prompts_kept, held.verified_evidence) == (["memory"], True, True)
     verbs = ChangeRecord.objects.filter(target_id=held.pk).values_list("verb", flat=True)
     assert sorted(verbs) == [
+        "registry.deprecation.ruled",
         "registry.evidence.required",
         "registry.profiles.required",
         "registry.profiles.required",
@@ -261,6 +265,9 @@ def test_of_several_rules_one_that_is_wrong_changes_none(alice: Caller) -> None:
     body = {"profiles": ["memory", "soul"], "verified_evidence": True, "reason": "r"}
     assert pointers(alice.send("patch", "rules/", body)) == {"/profiles/1"}
     assert pointers(alice.send("patch", "rules/", {"colour": 1})) == {"/colour"}
+    assert pointers(alice.send("patch", "rules/", {"deprecates_from": "s9", "reason": "r"})) == {
+        "/deprecates_from"
+    }
     assert not DirectoryRules.objects.exists() and not ChangeRecord.objects.exists()
 
 
@@ -355,6 +362,52 @@ def test_the_admin_shows_sweeps_and_findings_and_leads_on(found: IntegrityFindin
     assert found.digest in rows
 
 
+# --- genomes as files ----------------------------------------------------------------------------------------
+
+
+def test_whoever_takes_a_genome_leaves_a_line_in_the_security_log(alice: Caller) -> None:
+    version = make.version(template=make.template(name="Invoices"))
+    doors = [
+        f"/registry/versions/{version.typeid}/genome.json",
+        f"{API}versions/{version.typeid}/genome/",
+        f"{API}genomes/{version.genome.typeid}/content/",
+    ]
+    for number, door in enumerate(doors, 1):
+        taken = alice.client.get(door)
+        assert taken.content == bytes(version.genome.content)
+        lines = SecurityEvent.objects.filter(kind=SecurityEvent.Kind.EXPORTED, user_id=alice.user.pk)
+        assert lines.count() == number, door
+        said = lines.latest("at")
+        assert said.detail == {"genome": version.genome.typeid, "digest": version.genome.digest}
+        assert said.label == "genome of Invoices"
+    for door in doors[1:]:
+        unchanged = alice.client.get(door, headers={"If-None-Match": f'"{version.genome.digest}"'})
+        assert (unchanged.status_code, unchanged.content) == (304, b"")
+    assert SecurityEvent.objects.filter(kind=SecurityEvent.Kind.EXPORTED).count() == len(doors)
+
+
+def test_a_genome_that_is_not_what_its_digest_says_is_not_taken_and_the_incident_stays(
+    found: IntegrityFinding, alice: Caller
+) -> None:
+    assert found.genome is not None
+    version = AgentVersion.objects.get(genome=found.genome)
+    IntegrityFinding.objects.filter(pk=found.pk).update(
+        restored_at=found.found_at
+    )  # as if nobody had looked yet
+    for path in (
+        f"versions/{version.typeid}/genome/",
+        f"versions/{version.typeid}/export/?format=genome",
+        f"genomes/{found.genome.typeid}/content/",
+    ):
+        refused = alice.get(path)
+        assert (refused.status_code, refused.json()["code"]) == (409, "tampered"), path
+        assert IntegrityFinding.objects.filter(restored_at=None).count() == 1, path
+        IntegrityFinding.objects.update(restored_at=found.found_at)
+    page = alice.client.get(f"/registry/versions/{version.typeid}/genome.json", follow=True)
+    assert "it is not handed out" in page.content.decode()
+    assert not SecurityEvent.objects.filter(kind=SecurityEvent.Kind.EXPORTED).exists()
+
+
 # --- documents that failed -----------------------------------------------------------------------------------
 
 
@@ -395,6 +448,11 @@ NO_ENDPOINT = {
     "wake_stalled_tables": "of the worker",
     "wake_stalled_bulk": "of the worker",
     "work_off_bulk": "of the worker",
+    "settle_slot": "of the worker",
+    "slots_handing_over": "of the worker",
+    "deprecate_for": "of whoever opens an incident",
+    "deprecate_from": "PATCH rules/ asks it",
+    "read_genome": "GET genomes/…/content/ asks it by take_genome",
     "ensure_tenant_defaults": "of whoever makes a tenant",
     "pass_on": "of whoever ends a membership",
     "restrict_instance": "POST instances/…/move/ asks it where the move is a restriction",

@@ -240,7 +240,7 @@ class TestOpeningByHand:
         client.force_login(alice)
         body = {"subject": subject, "kind": "drift", "severity": "s1", "title": "x", "detected": "person"}
         page = client.post("/incidents/open/", body)
-        assert page.status_code == 200 and "identifier" in text_of(page) and not Incident.objects.exists()
+        assert page.status_code == 422 and "identifier" in text_of(page) and not Incident.objects.exists()
 
     def test_a_subject_of_another_tenant_does_not_exist(self, client, alice):
         theirs = make.instance(version=make.approved(template=make.template(tenant=make.tenant("other"))))
