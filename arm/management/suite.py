@@ -4,19 +4,24 @@
 goes to pytest, which then runs alone with just those.
 """
 
+import fcntl
 import os
 import secrets
+import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TextIO
 
 from arm import pg
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ["arm", "evidence", "registry", "policy", "telemetry", "evaluation", "costs", "federation"]
+NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "8GB"}
+"""What a power cut takes from the tests' server is made again; waiting for the disk is most of a small commit."""
 COVERAGE_FLOOR = 85  # per cent of lines and branches; raise it when the figure allows
 
 
@@ -98,8 +103,7 @@ def passes(name: str, command: list[str], environment: Mapping[str, str]) -> boo
 
 @contextmanager
 def database() -> Iterator[dict[str, str]]:
-    """The environment with a PostgreSQL that is not the installation's: DATABASE_URL, or a server of the tests'
-    own, stopped afterwards if this run started it."""
+    """The environment with a PostgreSQL that is not the installation's: DATABASE_URL, or a server of the tests' own."""
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "arm.settings"}
     environment.setdefault("ARM_PRODUCTION", "0")
     # Said here and not in conftest alone: pytest-django may read the settings before conftest is.
@@ -109,12 +113,36 @@ def database() -> Iterator[dict[str, str]]:
         yield environment
         return
     data = pg.default_data() / "test"
-    served = pg.ensure(data)
+    with the_server_of_the_tests(data) as owner:
+        yield {**environment, "ARM_DATA": str(data), "DATABASE_URL": owner}
+
+
+@contextmanager
+def the_server_of_the_tests(data: Path) -> Iterator[str]:
+    """The owner's URL of a server that all runs in this checkout share: each holds a lock, the last one stops it.
+
+    It stays from run to run for the sake of its migrated template, but not when it died: it does not write as a
+    database must that is to survive that, so it begins anew.
+    """
+    pg.prepare(data)
+    with (data / "runs.lock").open("a") as file:
+        if alone(file) and (data / "postgres" / "postmaster.pid").exists() and not pg.is_running(data):
+            shutil.rmtree(data / "postgres")
+        fcntl.flock(file, fcntl.LOCK_SH)
+        try:
+            yield pg.ensure(data, NOT_DURABLE).owner
+        finally:
+            if alone(file):
+                pg.stop(data)
+
+
+def alone(file: TextIO) -> bool:
+    """Whether no other run is at it; then none begins until this one lets go."""
     try:
-        yield {**environment, "ARM_DATA": str(data), "DATABASE_URL": served.owner}
-    finally:
-        if served.started:
-            pg.stop(data)
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import shlex
 import shutil
 import subprocess
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from secrets import token_urlsafe
@@ -63,9 +64,10 @@ class Urls:
     started: bool
 
 
-def ensure(data: Path) -> Urls:
+def ensure(data: Path, settings: Mapping[str, str] | None = None) -> Urls:
     """Make the server of this data directory serve: create, recover, start or just find it.
 
+    `settings` go over SETTINGS where this call starts it: for servers whose data nobody would miss.
     Safe to call from several processes at once. Raises PostgresUnavailable with one line that names the fix.
     """
     data = data.absolute()
@@ -82,7 +84,7 @@ def ensure(data: Path) -> Urls:
         running = _postmaster(data)
         started = running is None or not running.ready
         if running is None or not running.ready:
-            running = _start(data, account, tools)
+            running = _start(data, account, tools, settings or {})
         known = read_secrets(data)
         if OWNER not in known:  # kept only once the role exists, so that its presence means "ready for use"
             known[OWNER] = token_urlsafe(32)
@@ -179,7 +181,7 @@ def _initialise(data: Path, account: Account, tools: Path, superuser: str) -> No
     fresh.rename(data / "postgres")
 
 
-def _start(data: Path, account: Account, tools: Path) -> _Postmaster:
+def _start(data: Path, account: Account, tools: Path, more: Mapping[str, str]) -> _Postmaster:
     """Start and wait until it serves. After kill -9 its children may hold the shared memory for a moment."""
     log = data / "postgres.log"
     if log.exists() and log.stat().st_size > LOG_BYTES:
@@ -189,7 +191,7 @@ def _start(data: Path, account: Account, tools: Path) -> _Postmaster:
     sockets = socket_directory(data, account)
     # A list of names to the server: quoted, since a comma or a space would split it.
     directory = '"' + str(sockets).replace('"', '""') + '"'
-    settings = {**SETTINGS, "unix_socket_directories": directory}
+    settings = {**SETTINGS, **more, "unix_socket_directories": directory}
     options = [_mark(data), *(f"{name}={value}" for name, value in settings.items())]
     until = time.monotonic() + START_SECONDS
     while True:

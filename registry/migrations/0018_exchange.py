@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("registry", "0015_releases"),
+        ("registry", "0017_directory"),
     ]
 
     operations = [
