@@ -127,6 +127,7 @@ PACK_SECTIONS: list[str] = [
 PAST_FACTS: list[str] = [
     "policy.plugins.PolicyThen",
     "policy.plugins.ApprovalsThen",
+    "costs.plugins.CapsThen",
 ]  # who says what held for an instance at a moment that has passed (registry.sections)
 NAVIGATION: list[str] = [
     "arm.panels.Navigation",

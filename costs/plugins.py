@@ -5,17 +5,19 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
 from arm import clock
-from arm.models import Tenant
+from arm.models import Tenant, User
 from arm.panels import Entry, Panel, rights_of_visitor
-from arm.permissions import visible
+from arm.permissions import held_on, visible
 from arm.rights import Right
 from registry.engine import Fact
 from registry.gates import Verdict
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot
+from registry.sections import PastLine, PastSection
 from telemetry.parsing import Event
 from telemetry.parsing.blocks import Block
 
@@ -36,6 +38,24 @@ class Ledger:
         codes: Mapping[str | None, bytes],
     ) -> services.Booking:
         return services.book(tenant_id=tenant_id, events=events, blocks=blocks, codes=codes)
+
+
+class CapsThen:
+    """`registry.sections.PastFact`: how much the instance might spend in a day. Caps are set here, so what had been told by
+    a moment is what had happened by it."""
+
+    def past(
+        self, instance: AgentInstance, version: AgentVersion, at: datetime, known: datetime, actor: User
+    ) -> PastSection | None:
+        if Right.READ_LEDGER not in held_on(actor, instance):
+            return None
+        then = min(at, known)
+        rows = Cap.objects.filter(Q(until=None) | Q(until__gt=then), instance=instance, since__lte=then)
+        lines = [
+            PastLine(label=f"{cap.per_day.normalize():f} {cap.currency} a day", text=f"cap {cap.typeid}", since=cap.since)
+            for cap in visible(rows, actor, Right.READ_LEDGER)
+        ]  # fmt: skip
+        return PastSection("Cap then", lines, "It had no cap.")
 
 
 class WithinCap:

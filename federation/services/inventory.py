@@ -141,12 +141,7 @@ def _absent(client: ProviderClient, items: Sequence[Mapping[str, Any]]) -> Any:
 
 def _apply(row: Snapshot, items: Sequence[Mapping[str, Any]], client: ProviderClient) -> list[Problem]:
     session, now = row.session, clock.now()
-    said = [
-        Said(
-            one["external_id"], one.get("id", ""), one["state"], one["generation"], one["version_id"], one["seq"]
-        )
-        for one in items
-    ]  # fmt: skip
+    said = [Said.of(one) for one in items]
     gone = _absent(client, items)
     InstanceStatus.objects.filter(instance__in=gone.exclude(instance=None).values("instance")).update(
         state=""

@@ -1,6 +1,6 @@
 """The last word about each instance, in the order it was said, and what the pages may show for it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
@@ -20,7 +20,7 @@ from .showing import show
 @dataclass(frozen=True, slots=True)
 class Said:
     """One instance as a provider says it. `id` is ARM's, where the provider knows it; `seq` counts what the adapter has
-    seen since its handshake."""
+    seen since its handshake; `observed_at` is when it saw this, by its own clock."""
 
     external_id: str
     id: str
@@ -28,6 +28,21 @@ class Said:
     generation: int
     version_id: str
     seq: int
+    observed_at: datetime | None = None
+
+    @classmethod
+    def of(cls, item: Mapping[str, Any]) -> "Said":
+        """An item of the protocol, whose shape was judged. The inventory names both identifiers, a heartbeat ARM's."""
+        at = item.get("observed_at")
+        return cls(
+            external_id=item.get("external_id") or item["id"],
+            id=item.get("id", ""),
+            state=item["state"],
+            generation=item["generation"],
+            version_id=item["version_id"],
+            seq=item["seq"],
+            observed_at=datetime.fromisoformat(at) if at else None,
+        )
 
 
 def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datetime) -> list[Problem]:
@@ -84,7 +99,7 @@ def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datet
             by_instance[report.instance_id] = report
         _write(report, one, epoch, now, by_name)
         if report.instance is not None:
-            weigh(report, desired.get(report.instance.pk), now)
+            weigh(report, desired.get(report.instance.pk), now, one.observed_at)
     return problems
 
 
@@ -115,12 +130,14 @@ def _write(
     report.save()
 
 
-def weigh(report: InstanceReport, desired: Desired | None, now: datetime) -> None:
+def weigh(
+    report: InstanceReport, desired: Desired | None, now: datetime, observed_at: datetime | None = None
+) -> None:
     """Hold the last word against what was proven, and show what follows."""
     if report.attested_generation is not None and _regressed(report):
         regress(report, now)
         return
-    show(report, desired, now)
+    show(report, desired, now, observed_at)
 
 
 def _regressed(report: InstanceReport) -> bool:

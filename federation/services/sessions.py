@@ -164,10 +164,7 @@ def _generation_wanted() -> QuerySet[Desired, int]:
 
 def _beat(client: ProviderClient, row: AdapterSession, said: Mapping[str, Any], now: datetime) -> None:
     missed = said["seq"] > row.seq + 1 and row.seq > 0
-    changed = [
-        Said(one["id"], one["id"], one["state"], one["generation"], one["version_id"], one["seq"])
-        for one in said.get("instances_changed", ())
-    ]
+    changed = [Said.of({**one, "external_id": one["id"]}) for one in said.get("instances_changed", ())]
     take(client=client, said=changed, epoch=row.epoch, now=now)
     count, digest = our_fleet(client)
     row.agrees = (said["inventory"]["count"], said["inventory"]["digest"]) == (count, digest)

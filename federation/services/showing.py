@@ -1,18 +1,27 @@
 """What pages, exports and the API may say that an instance is: never that it is held back without a proof of today's wish."""
 
-from datetime import datetime
+from collections.abc import Mapping
+from datetime import datetime, timedelta
 from typing import Any
 
+from django.db.models import Case, DateTimeField, Exists, F, Value, When
+
 from registry.lifecycle import InstanceState
-from registry.models import AgentInstance, InstanceStatus
+from registry.models import AgentInstance, InstanceStatus, Observation
 
 from ..models import Desired, InstanceReport
 from ..protocol.states import TO_DIRECTORY, RunState, credible
 
+BACKDATED = timedelta(hours=24)
+"""How long ago an adapter that was cut off may have seen what it says now."""
 
-def show(report: InstanceReport, desired: Desired | None, now: datetime) -> None:
+
+def show(
+    report: InstanceReport, desired: Desired | None, now: datetime, observed_at: datetime | None = None
+) -> None:
     """Write what pages may say of the instance: at work when it says so, held back when it was proven. Until then it is
-    what it was; it is unknown where the provider does not know, or where what it was has been disproved."""
+    what it was; it is unknown where the provider does not know, or where what it was has been disproved. `observed_at`:
+    since when, by the provider's clock."""
     instance = report.instance
     if instance is None:
         return
@@ -27,7 +36,26 @@ def show(report: InstanceReport, desired: Desired | None, now: datetime) -> None
         told["state"] = instance.state if as_wanted else TO_DIRECTORY[RunState(report.state)].value
     elif report.state not in set(RunState) or report.regressed_at == now:
         told["state"] = ""
+    told["observed_at"] = _since(instance, observed_at, now, told)
     InstanceStatus.objects.filter(instance=instance).update(**told)
+
+
+def _since(
+    instance: AgentInstance, observed_at: datetime | None, now: datetime, told: Mapping[str, Any]
+) -> Any:
+    """The provider's moment, where it is plausible; else None, which means ARM's. Plausible is what is neither to come, nor
+    longer ago than `BACKDATED`, nor before the instance was, nor before the word that this one follows: its words are in
+    order by their numbers, whatever its clock says. Repeating a state does not make it begin anew."""
+    if observed_at is None or not max(instance.created_at, now - BACKDATED) <= observed_at <= now:
+        return None
+    later = Observation.objects.filter(instance=instance.pk, at__gte=observed_at)
+    same = {name: told[name] for name in ("state", "generation") if name in told}
+    return Case(
+        When(**same, then=F("observed_at")),
+        When(Exists(later), then=None),
+        default=Value(observed_at),
+        output_field=DateTimeField(null=True),
+    )
 
 
 def forget(instance: AgentInstance, report: InstanceReport | None) -> None:

@@ -105,6 +105,7 @@ class PastOut(serializers.Serializer[Any]):
     then = ThenOut()
     genome = serializers.CharField()
     owners = serializers.ListField(child=serializers.CharField())
+    roles = serializers.ListField(child=serializers.CharField(), help_text="Short names of the roles it did.")
     sections = SectionOut(many=True)
 
 
@@ -136,6 +137,7 @@ def past_out(page: queries.PastPage, moment: queries.Moment) -> dict[str, Any]:
             "then": page.then,
             "genome": page.then.version.genome.digest,
             "owners": [person.username for person in page.owners],
+            "roles": sorted({held.role.slug for held in page.roles}),
             "sections": page.sections,
         }
     ).data

@@ -67,6 +67,9 @@ class TableImport(TenantRow):
     )
     problems = models.JSONField(default=list, editable=False)
     reason = models.CharField(max_length=500, blank=True, editable=False)
+    credential = models.CharField(
+        max_length=80, blank=True, editable=False, help_text="What whoever applied it came with."
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+")
     created_at = models.DateTimeField(default=clock.now, editable=False)
     touched_at = models.DateTimeField(default=clock.now, editable=False)

@@ -40,6 +40,7 @@ class About:
     organisation_url: str
     interfaces: Sequence[Interface]
     governance: dict[str, str]
+    measured: Sequence[str] = ()
 
 
 def agent_card(about: About, document: dict[str, Json]) -> tuple[dict[str, Any], list[Problem]]:
@@ -85,7 +86,12 @@ def _governance(about: About, document: dict[str, Json]) -> dict[str, Any]:
     return {
         "uri": GOVERNANCE,
         "description": "Which build this is, as its system of record knows it.",
-        "params": {**about.governance, "models": models, "toolServers": servers},
+        "params": {
+            **about.governance,
+            "models": models,
+            "toolServers": servers,
+            "measured": list(about.measured),
+        },
     }
 
 

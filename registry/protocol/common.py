@@ -15,6 +15,15 @@ Path = tuple[str | int, ...]
 
 
 @dataclass(frozen=True, slots=True)
+class Measured:
+    """How far this very genome has a capability: percent as a decimal, and the suite that found it."""
+
+    capability: str
+    percent: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """A version as an export says it beside its genome. `created` is RFC 3339; `digest` that of the genome."""
 
@@ -26,6 +35,7 @@ class Subject:
     template_id: str
     digest: str
     created: str
+    measured: tuple[Measured, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,7 +29,7 @@ LISTED = ("models", "prompts", "tools", "data_sources")
 def bom(about: Subject, document: dict[str, Json], spec: str) -> bytes:
     """The BOM of a version in `spec` (1.6 or 1.7). Nothing of the genome is left out."""
     components = [
-        *(_model(n, model) for n, model in enumerate(document.get("models", ()))),
+        *(_model(n, model, about) for n, model in enumerate(document.get("models", ()))),
         *(_prompt(n, prompt) for n, prompt in enumerate(document.get("prompts", ()))),
         *(_tool(n, tool) for n, tool in enumerate(document.get("tools", ()))),
         *(_data(n, source) for n, source in enumerate(document.get("data_sources", ()))),
@@ -80,7 +80,7 @@ def _agent(about: Subject, document: dict[str, Json]) -> dict[str, Any]:
     return found
 
 
-def _model(number: int, model: dict[str, Json]) -> dict[str, Any]:
+def _model(number: int, model: dict[str, Json], about: Subject) -> dict[str, Any]:
     held = dict(model)
     found = {
         "type": "machine-learning-model",
@@ -91,7 +91,17 @@ def _model(number: int, model: dict[str, Json]) -> dict[str, Any]:
         **({"hashes": _hashes(held.pop("digest"))} if "digest" in held else {}),
     }
     parameters = held.pop("parameters", None)
-    card = {"properties": [{"name": "arm:parameters", "value": text_of(parameters)}]} if parameters else {}
+    card: dict[str, Any] = {}
+    if parameters:
+        card["properties"] = [{"name": "arm:parameters", "value": text_of(parameters)}]
+    if (
+        about.measured and model["role"] == "primary"
+    ):  # only models have a card; it is the agent that was measured
+        metrics = [
+            {"type": one.capability, "value": one.percent, "slice": f"the whole agent, by {one.by}"}
+            for one in about.measured
+        ]
+        card["quantitativeAnalysis"] = {"performanceMetrics": metrics}
     return found | {"modelCard": card, "properties": _said(held, ITEM)}
 
 
@@ -275,6 +285,8 @@ class _Bom(Members):
         self.models += 1
         card = self.mapping("modelCard", one, at)
         parameters = self.properties(card, (*at, "modelCard"), ITEM)
+        if card.get("quantitativeAnalysis"):
+            self.left.append(f"What was measured elsewhere (model card of {name}); suites measure it here.")
         provider = (
             self.text(self.mapping("supplier", one, at), "name", (*at, "supplier"))
             or self.text(one, "publisher", at)

@@ -12,6 +12,7 @@ from .common import Draft, Path, Subject, changed_since, judged, lacking, writte
 
 VERSION = "0.8.0"
 MODULE = "arm.example/genome"
+MEASURED = "arm.example/evaluation"
 DIGEST = "arm.example/genome-digest"
 
 
@@ -31,7 +32,7 @@ def record(about: Subject, document: dict[str, Json]) -> bytes:
             "skills": [],
             "domains": [],
             "locators": [],
-            "modules": [{"name": MODULE, "data": document}],
+            "modules": [{"name": MODULE, "data": document}, *_measured(about)],
             "annotations": {
                 DIGEST: about.digest,
                 "arm.example/version": about.version_id,
@@ -39,6 +40,11 @@ def record(about: Subject, document: dict[str, Json]) -> bytes:
             },
         }
     )
+
+
+def _measured(about: Subject) -> list[Json]:
+    held = [{"capability": one.capability, "percent": one.percent, "by": one.by} for one in about.measured]
+    return [{"name": MEASURED, "data": {"capabilities": held}}] if held else []
 
 
 def read_record(data: bytes) -> Draft:
@@ -60,6 +66,8 @@ def read_record(data: bytes) -> Draft:
         if module.get("name") == MODULE:
             ours = at
             document |= file.mapping("data", module, at)
+        elif module.get("name") == MEASURED:
+            notes.append("Not taken over: what was measured elsewhere; suites measure it here.")
         else:
             notes.append(f"Not taken over: the module {str(module.get('name'))[:80]}.")
     if ours:

@@ -16,10 +16,13 @@ MOST = 10_000
 MOST_PROBLEMS = 1_000
 MAX_LABELS, MAX_TAGS, MAX_OWNERS = 50, 32, 50
 SLUG = re.compile(r"[-a-zA-Z0-9_]+")
+ORDINAL = re.compile(r"[1-9][0-9]{0,3}")
 NUMBERED = re.compile(r"([-a-zA-Z0-9_]{1,80})@([1-9][0-9]{0,8})")
 
 Version = UUID | tuple[str, int]
 """The key of a version, or an agent's short name and the version's number."""
+Slot = UUID | int
+"""The key of a slot, or its number among those of the row's role, environment and provider."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class InstanceRow:
     provider: str
     name: str
     role: str = ""
+    slot: Slot | None = None
     cost_center: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
 
@@ -70,11 +74,9 @@ class Rows(Generic[Row]):
 
 
 def read_instances(given: Sequence[Any]) -> Rows[InstanceRow]:
-    """Rows of `version` (ver_… or short-name@number), `environment`, `provider`, `name`, and perhaps `role`,
-    `cost_center`, `labels`."""
-    return _read(
-        given, _instance, {"version", "environment", "provider", "name", "role", "cost_center", "labels"}
-    )
+    """Rows of `version` (ver_… or short-name@number), `environment`, `provider`, `name`, and perhaps `role`, `slot`
+    (slt_…, or the number of one of the role's slots there), `cost_center`, `labels`."""
+    return _read(given, _instance, {name for name in InstanceRow.__slots__ if name != "at"})
 
 
 def read_templates(given: Sequence[Any]) -> Rows[TemplateRow]:
@@ -119,6 +121,7 @@ def _instance(member: "_Member") -> InstanceRow:
         provider=member.slug("provider", 60),
         name=member.text("name", 160, required=True) or "",
         role=member.slug("role", 80, required=False),
+        slot=member.slot(),
         cost_center=member.text("cost_center", 80) or "",
         labels=member.labels(),
     )
@@ -181,6 +184,23 @@ class _Member:
             if value:
                 self.wrong("version", "pattern", "Must be ver_…, or an agent's short name, “@” and a number.")
             return UUID(int=0)
+
+    def slot(self) -> Slot | None:
+        value = self.row.get("slot")
+        if value is None or value == "":
+            return None
+        if isinstance(value, str | int) and not isinstance(value, bool):
+            text = str(value).strip()
+            if ORDINAL.fullmatch(text):
+                if not self.row.get("role"):
+                    self.wrong("role", "required", "A slot that is said by its number needs its role.")
+                return int(text)
+            try:
+                return ids.decode("slt", text)
+            except ValueError:
+                pass
+        self.wrong("slot", "pattern", "Must be slt_…, or the number of one of the role's slots.")
+        return None
 
     def risk(self) -> Risk | None:
         value = self.text("risk", 8)

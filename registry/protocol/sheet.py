@@ -22,7 +22,7 @@ COLUMNS: Final[Mapping[str, Sequence[str]]] = {
     "templates": (
         "slug", "name", "description", "intended_use", "out_of_scope", "risk", "tags", "cost_center", "owners",
     ),
-    "instances": ("version", "environment", "provider", "name", "role", "cost_center", "labels"),
+    "instances": ("version", "environment", "provider", "name", "role", "slot", "cost_center", "labels"),
 }  # fmt: skip
 REQUIRED: Final[Mapping[str, Sequence[str]]] = {
     "templates": ("slug", "name"),

@@ -16,11 +16,12 @@ from evidence.lifecycle import ArtefactState
 from evidence.models import ArtefactFile
 from evidence.signing import dsse
 
-from .. import genome
+from .. import fitness, genome
 from ..genome import Json
 from ..lifecycle import VersionState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot
 from ..protocol.a2a import About, Interface
+from ..protocol.common import Measured
 from ..sections import CardSection
 from .related import owners
 
@@ -81,6 +82,14 @@ def card_predicate(version: AgentVersion, document: dict[str, Json], at: datetim
     return said
 
 
+def measured_of(version: AgentVersion) -> tuple[Measured, ...]:
+    """What suites have measured of this genome (settings.CAPABILITIES), by capability."""
+    return tuple(
+        Measured(capability, f"{score.percent.normalize():f}", score.measured_by)
+        for capability, score in sorted(fitness.capabilities().of(version).items())
+    )
+
+
 def a2a_facts(version: AgentVersion, interfaces: Sequence[Interface], public_url: str) -> About:
     """What an A2A agent card says of the version beside its genome. Every value is text: others read numbers as doubles."""
     template = version.template
@@ -91,6 +100,7 @@ def a2a_facts(version: AgentVersion, interfaces: Sequence[Interface], public_url
         organisation=template.tenant.name,
         organisation_url=public_url,
         interfaces=interfaces,
+        measured=[f"{one.capability} {one.percent} % by {one.by}" for one in measured_of(version)],
         governance={
             "versionId": version.typeid,
             "templateId": template.typeid,

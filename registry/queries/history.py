@@ -12,7 +12,9 @@ from django.db.models import CharField, DateTimeField, OuterRef, Q, QuerySet, Su
 
 from arm import clock
 from arm.models import User
+from arm.permissions import visible
 from arm.ports import implementations
+from arm.rights import Right
 
 from ..lifecycle import InstanceState
 from ..models import (
@@ -22,6 +24,7 @@ from ..models import (
     InstanceInterval,
     Observation,
     Ownership,
+    RoleAssignment,
     SlotBinding,
 )
 from ..sections import PastFact, PastSection
@@ -138,6 +141,15 @@ def owners_at(moment: Moment, template: AgentTemplate) -> tuple[User, ...]:
     rows = Ownership.objects.filter(template=template, since__lte=by_then)
     held = rows.filter(Q(until=None) | Q(until__gt=by_then)).select_related("user").order_by("since")
     return tuple(row.user for row in held)
+
+
+def assigned_at(moment: Moment, then: "Then", actor: User) -> tuple[RoleAssignment, ...]:
+    """The roles that the instance, or its version there, did the job of; as far as `actor` may see them."""
+    by_then = min(moment.at, moment.known)
+    ours = Q(instance=then.instance) | Q(instance=None, version=then.version)
+    rows = RoleAssignment.objects.filter(ours, environment=then.instance.environment_id, since__lte=by_then)
+    rows = rows.filter(Q(until=None) | Q(until__gt=by_then)).select_related("role")
+    return tuple(visible(rows, actor, Right.READ_DIRECTORY).order_by("role__slug", "since"))
 
 
 # counted and compared
@@ -268,6 +280,7 @@ class PastPage:
 
     then: Then | None
     owners: tuple[User, ...]
+    roles: tuple[RoleAssignment, ...]
     sections: tuple[PastSection, ...]
     later: InstanceInterval | None
     earlier: InstanceInterval | None
@@ -284,6 +297,7 @@ def past_page(instance: AgentInstance, moment: Moment, actor: User) -> PastPage:
     return PastPage(
         then=then,
         owners=owners_at(moment, instance.template),
+        roles=assigned_at(moment, then, actor) if then is not None else (),
         sections=tuple(section for section in said if section is not None),
         later=known.filter(since__gt=moment.at).order_by("since", "-known_from", "-pk").first(),
         earlier=known.filter(since__lt=then.since).order_by("-since", "-known_from", "-pk").first()

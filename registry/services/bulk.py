@@ -27,6 +27,7 @@ from ..models import (
 )
 from ..protocol.rows import MOST, MOST_PROBLEMS, InstanceRow, TemplateRow, Version
 from .asking import require_reason
+from .row_slots import slot_of, slots_named
 from .templates import clean_tags, set_owners, update_template
 
 BATCH = 2_000
@@ -93,6 +94,7 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
     places = _by_slug(Environment, tenant, {row.environment for row in rows}, actor)
     providers = _by_slug(Provider, tenant, {row.provider for row in rows}, actor)
     roles = _by_slug(RoleDefinition, tenant, {row.role for row in rows if row.role}, actor)
+    slots = slots_named(tenant, rows, actor)
     found = {version.template for version in versions.values()}
     may = {
         held.pk
@@ -109,12 +111,18 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
                 judged.wrong(row.at, member, "unknown", UNKNOWN)
         if row.role and role is None:
             judged.wrong(row.at, "role", "unknown", UNKNOWN)
+        slot = slots.get(slot_of(row)) if row.slot is not None else None
+        if row.slot is not None and slot is None:
+            judged.wrong(row.at, "slot", "unknown", UNKNOWN)
         if version is None or place is None or provider is None or (row.role and role is None):
             judged.bad += 1
             continue
         if version.ending:
             message = f"{version} is {version.why_ending}; nothing new is provisioned from it."
             judged.wrong(row.at, "version", "conflict", message)
+        if slot is not None and (slot.environment_id, slot.provider_id) != (place.pk, provider.pk):
+            message = f"{slot} is in another environment or at another provider."
+            judged.wrong(row.at, "slot", "place", message)
         if not may & {version.template_id, place.pk, provider.pk}:
             message = f"You may not provision instance: {version.template} or {place} or {provider}."
             judged.wrong(row.at, "", "not_allowed", message)
@@ -122,6 +130,7 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
             judged.bad += 1
             continue
         judged.outcomes[row.at] = "create"
+        role = role or (slot.role if slot else None)
         judged.create.append(
             AgentInstance(
                 tenant_id=tenant.pk,
@@ -129,6 +138,7 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
                 template=version.template,
                 environment=place,
                 provider=provider,
+                slot=slot,
                 role=role,
                 name=row.name,
                 cost_center=row.cost_center
@@ -174,7 +184,7 @@ def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> 
                     "version": row.version.typeid,
                     "environment": row.environment.slug,
                     "provider": row.provider.slug,
-                    "slot": "",
+                    "slot": row.slot.typeid if row.slot else "",
                     "state": row.state,
                 },
             )

@@ -16,6 +16,7 @@ from ..genome import Json, pointer
 from ..models import AgentTemplate, AgentVersion, Genome
 from ..protocol import common, cyclonedx, mcp, oasf
 from ..protocol.common import Draft, Subject
+from ..queries.cards import measured_of
 from .asking import refuse
 from .genomes import ReadGenome, read_genome
 from .versions import ImportedVersion, create_version, required_here, template_called
@@ -150,6 +151,7 @@ def _subject(version: AgentVersion) -> Subject:
         version_id=version.typeid,
         template_id=template.typeid,
         digest=version.genome.digest,
+        measured=measured_of(version),
         created=version.created_at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
     )
 

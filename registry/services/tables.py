@@ -88,7 +88,12 @@ def apply_table(*, table: TableImport, actor: User, reason: str) -> TableImport:
         table.done = 0
     table.state, table.problems, table.bad = ImportState.APPLYING, [], 0
     table.reason, table.touched_at, table.finished_at = reason, clock.now(), None
-    table.save(update_fields=["state", "problems", "bad", "reason", "touched_at", "finished_at", "done"])
+    table.credential = changes.credential.get()
+    table.save(
+        update_fields=[
+            *("state", "problems", "bad", "reason", "credential", "touched_at", "finished_at", "done")
+        ]
+    )
     after = {"state": table.state, "counts": table.counts, "digest": table.digest}
     changes.record(actor, "registry.table.applied", table, before=before, after=after, reason=reason)
     if table.total <= AT_ONCE:
@@ -165,10 +170,15 @@ def take_table_step(*, table_id: UUID, sheet: Sheet, step: Step) -> Step | None:
 
 
 def _store(table: TableImport, judged: Judged) -> None:
-    if table.kind == TableImport.Kind.INSTANCES:
-        store_instances(judged.create, table.created_by, table.reason)
-    else:
-        store_templates(judged, table.created_by, table.reason)
+    """By whoever applied it and with what they came with, though a worker does it: the records of the rows say so."""
+    token = changes.credential.set(table.credential)
+    try:
+        if table.kind == TableImport.Kind.INSTANCES:
+            store_instances(judged.create, table.created_by, table.reason)
+        else:
+            store_templates(judged, table.created_by, table.reason)
+    finally:
+        changes.credential.reset(token)
 
 
 def _judged(table: TableImport, sheet: Sheet, start: int, count: int) -> Judged:

@@ -171,6 +171,65 @@ def test_a_version_that_is_retired_provisions_nothing(page: Client, version: Age
     assert [(p["pointer"], p["code"]) for p in answer.json()["errors"]] == [("/rows/0/version", "conflict")]
 
 
+@pytest.fixture
+def slot(version: AgentVersion) -> Any:
+    return make.slot(
+        environment=make.Environment.objects.get(),
+        role=make.role("clerk"),
+        provider=make.Provider.objects.get(),
+    )
+
+
+def test_a_row_names_its_slot_by_its_identifier_or_by_its_number_with_the_role(
+    acme: Tenant, alice: User, version: AgentVersion, slot: Any
+) -> None:
+    made = provision(
+        acme,
+        alice,
+        [row(slot=slot.typeid), row(role="clerk", slot="1"), row(role="clerk", slot=1), row(slot=""), row()],
+    )
+    assert [one.slot for one in made] == [slot, slot, slot, None, None]
+    assert [one.role for one in made] == [slot.role, slot.role, slot.role, None, None]
+    assert AgentInstance.objects.filter(slot=slot).count() == 3
+    told = {
+        one.target_id: one.after["slot"]
+        for one in ChangeRecord.objects.filter(verb="registry.instance.provisioned")
+    }
+    assert [told[one.pk] for one in made] == [slot.typeid] * 3 + ["", ""]
+
+
+def test_a_slot_that_is_not_there_or_elsewhere_is_named_row_by_row(
+    page: Client, acme: Tenant, version: AgentVersion, slot: Any
+) -> None:
+    other = make.slot(environment=make.environment("prod"), role=slot.role, provider=slot.provider)
+    unread = post(
+        page, "instances", [row(slot="first"), row(slot=True), row(slot="1"), row(slot=slot.typeid)]
+    ).json()
+    assert [(p["pointer"], p["code"]) for p in unread["errors"]] == [
+        ("/rows/0/slot", "pattern"), ("/rows/1/slot", "pattern"), ("/rows/2/role", "required"),
+    ]  # fmt: skip
+    answer = post(
+        page, "instances", [row(slot=other.typeid), row(role="clerk", slot=7), row(slot=slot.typeid)]
+    )
+    assert (answer.status_code, [(p["pointer"], p["code"]) for p in answer.json()["errors"]]) == (
+        422,
+        [("/rows/0/slot", "place"), ("/rows/1/slot", "unknown")],
+    )
+    assert not AgentInstance.objects.exists()
+
+
+def test_a_slot_that_one_may_not_see_is_no_slot(acme: Tenant, version: AgentVersion, slot: Any) -> None:
+    bob = make.user("bob", member_of=acme)
+    make.grant(bob, version.template, Right.READ_DIRECTORY, Right.PROVISION_INSTANCE)
+    make.grant(bob, slot.environment, Right.READ_DIRECTORY)
+    make.grant(bob, slot.provider, Right.READ_DIRECTORY)
+    hidden = make.slot(environment=make.environment("secret"), role=slot.role, provider=make.provider("far"))
+    assert provision(acme, bob, [row(slot=slot.typeid)])[0].slot == slot
+    with pytest.raises(Invalid) as refused:
+        provision(acme, bob, [row(slot=hidden.typeid)])
+    assert [(p["pointer"], p["code"]) for p in refused.value.errors] == [("/rows/0/slot", "unknown")]
+
+
 def test_rights_count_scope_by_scope(acme: Tenant, version: AgentVersion) -> None:
     bob = make.user("bob", member_of=acme)
     make.grant(bob, acme, Right.READ_DIRECTORY)

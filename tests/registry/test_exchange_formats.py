@@ -1,6 +1,7 @@
 """What leaves as CycloneDX, MCP, OASF or YAML is accepted by those who define it, and read again is the same genome."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from jsonschema import Draft7Validator
 from arm.errors import Invalid
 from registry import genome
 from registry.protocol import cyclonedx, mcp, oasf
-from registry.protocol.common import Subject, yaml_of
+from registry.protocol.common import Measured, Subject, yaml_of
 from tests.registry.genomes import TEMPLATE, example, genomes, model, sha, tool
 from tests.registry.mcp_schema import SERVER_SCHEMA
 
@@ -219,6 +220,39 @@ def test_a_wrong_bom_is_refused_at_the_place(bom: dict[str, Any], pointer: str) 
     assert pointer in {
         problem["pointer"] for problem in cyclonedx.read_bom(json.dumps(bom).encode()).problems
     }
+
+
+MEASURED = (Measured("refunds", "75", "“Refunds” v1"), Measured("letters", "100", "“Letters” v2"))
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_what_was_measured_stands_on_the_card_of_the_primary_model_and_changes_no_digest(spec: str) -> None:
+    document = full()
+    bom = cyclonedx.bom(replace(about(document), measured=MEASURED), document, spec)
+    assert JsonStrictValidator(SPECS[spec]).validate_str(bom.decode()) is None
+    cards = [
+        one["modelCard"] for one in json.loads(bom)["components"] if one["type"] == "machine-learning-model"
+    ]
+    (analysis,) = [card["quantitativeAnalysis"] for card in cards if "quantitativeAnalysis" in card]
+    assert analysis["performanceMetrics"][0] == {
+        "type": "refunds",
+        "value": "75",
+        "slice": "the whole agent, by “Refunds” v1",
+    }
+    again = cyclonedx.read_bom(bom)
+    assert (again.problems, genome.seal(again.document).digest) == ((), genome.seal(document).digest)
+    assert "measured elsewhere" in " ".join(again.notes)
+
+
+def test_a_record_says_what_was_measured_in_a_module_of_its_own() -> None:
+    document = full()
+    record = oasf.record(replace(about(document), measured=MEASURED), document)
+    (found,) = [m["data"] for m in json.loads(record)["modules"] if m["name"] == "arm.example/evaluation"]
+    assert found["capabilities"][1] == {"capability": "letters", "percent": "100", "by": "“Letters” v2"}
+    again = oasf.read_record(record)
+    assert genome.seal(again.document).digest == genome.seal(document).digest
+    assert "measured elsewhere" in " ".join(again.notes)
+    assert [m["name"] for m in json.loads(oasf.record(about(document), document))["modules"]] == [oasf.MODULE]
 
 
 # --- MCP -----------------------------------------------------------------------------------------------------

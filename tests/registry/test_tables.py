@@ -12,6 +12,7 @@ from django.core.files.uploadedfile import SimpleUploadedFile
 from django.db import DatabaseError, transaction
 from django.test import Client
 
+from arm import changes
 from arm.errors import Conflict, DomainError, Invalid, NotAllowed
 from arm.models import ChangeRecord, Membership, Tenant, User
 from arm.rights import Right
@@ -156,6 +157,37 @@ def test_instances_come_from_a_table_too(acme: Tenant, alice: User) -> None:
     apply(send(acme, alice, text, INSTANCES), alice)
     assert AgentInstance.objects.get().labels == {"team": "red", "site": "eu"}
     assert ChangeRecord.objects.filter(verb="registry.instance.provisioned").count() == 1
+
+
+def test_a_table_names_the_slots_of_its_instances(acme: Tenant, alice: User) -> None:
+    make.approved(template=make.template("invoices"))
+    slot = make.slot(
+        environment=make.environment("dev"), role=make.role("clerk"), provider=make.provider("local")
+    )
+    text = "version,environment,provider,name,role,slot\ninvoices@1,dev,local,i-1,clerk,1\n"
+    apply(send(acme, alice, f"{text}invoices@1,dev,local,i-2,,{slot.typeid}\n", INSTANCES), alice)
+    assert [one.slot for one in AgentInstance.objects.all()] == [slot, slot]
+    wrong = send(acme, alice, text.replace(",1\n", ",2\n"), INSTANCES)
+    assert [(p["pointer"], p["code"]) for p in wrong.problems] == [("/rows/0/slot", "unknown")]
+
+
+def test_the_records_of_rows_that_a_worker_applies_say_what_their_sender_came_with(
+    acme: Tenant, alice: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.services.tables.AT_ONCE", 2)
+    monkeypatch.setattr("registry.services.tables._enqueue", lambda table: None)
+    sent = send(acme, alice, "slug,name\na,A\nb,B\nc,C\n")
+    work_off_table(tenant_id=acme.pk, table_id=str(sent.pk))
+    sent.refresh_from_db()
+    token = changes.credential.set("key_of_alice")
+    try:
+        apply(sent, alice)
+    finally:
+        changes.credential.reset(token)
+    work_off_table(tenant_id=acme.pk, table_id=str(sent.pk))
+    records = ChangeRecord.objects.filter(verb="registry.template.registered")
+    assert [record.credential for record in records] == ["key_of_alice"] * 3
+    assert changes.credential.get() == ""
 
 
 def test_every_mistake_is_named_with_its_row_and_column_and_nothing_can_be_applied(
