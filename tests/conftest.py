@@ -21,6 +21,7 @@ from hypothesis import settings as hypothesis
 from arm.management.commands.prepare import prepare
 from arm.permissions import grant_models, scope_models
 from tests import make
+from tests.measuring import pytest_sessionstart, unwatched  # noqa: F401 - the first is a hook
 
 ROOT = Path(__file__).parent.parent
 # A busy machine makes slow inputs and slow examples; what they say about the code is the same.
@@ -81,7 +82,8 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
                 cursor.execute(f"CREATE DATABASE {TEMPLATE}_making")
         if fresh:
             _switch("owner", f"{TEMPLATE}_making")
-            prepare("owner", verbosity=0)
+            with unwatched():
+                prepare("owner", verbosity=0)
             with connections["owner"].cursor() as cursor:
                 cursor.execute(WRITE_AS_OWNER)
             _switch("owner", home)
