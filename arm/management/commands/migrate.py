@@ -27,12 +27,13 @@ def options_alone() -> Iterator[None]:
     half of the time of a first start. What such an operation writes depends on the model's fields alone, and later
     ones look for names in these two options.
     """
-    usual = ProjectState._append_option
-    ProjectState._append_option = _append_option
+    state: Any = ProjectState
+    usual = state._append_option
+    state._append_option = _append_option
     try:
         yield
     finally:
-        ProjectState._append_option = usual
+        state._append_option = usual
 
 
 def _append_option(state: Any, app_label: str, model_name: str, option_name: str, added: Any) -> None:
