@@ -133,13 +133,18 @@ def rights_of_visitor(request: HttpRequest) -> frozenset[str]:
 
 def seen_by_visitor(queryset: QuerySet[M], request: HttpRequest, right: Right) -> QuerySet[M]:
     """`visible` for one page: where the visitor holds the right is asked once a request, however many lists it shows."""
+    return visible(queryset, request.user, right, scopes_of_visitor(request, right))
+
+
+def scopes_of_visitor(request: HttpRequest, right: Right) -> Scopes | None:
+    """Where the visitor holds the right, asked once a request; None for who is asked nothing, or is nobody."""
     if not request.user.is_active or request.user.is_superuser:
-        return visible(queryset, request.user, right)
+        return None
     known: dict[Right, Scopes] = getattr(request, "scopes_of_visitor", {})
     if right not in known:
         known[right] = scopes(request.user, right)
         request.scopes_of_visitor = known  # type: ignore[attr-defined]
-    return visible(queryset, request.user, right, known[right])
+    return known[right]
 
 
 def navigation(request: HttpRequest) -> list[Section]:

@@ -234,6 +234,8 @@ SPECTACULAR_SETTINGS = {
         "RolloutStateEnum": "registry.engine.RolloutState",
         "RolloutStepStateEnum": "registry.engine.StepState",
         "RolloutStrategyEnum": "registry.engine.Strategy",
+        "DrainEnum": "registry.engine.Drain",
+        "HandoverEndEnum": "registry.engine.HandoverEnd",
         "RolloutReactionEnum": "registry.models.releases.Rollout.Reaction",
         "IncidentStateEnum": "telemetry.lifecycle.IncidentState",
         "IncidentKindEnum": "telemetry.lifecycle.IncidentKind",

@@ -49,7 +49,7 @@ def run(quick: bool) -> list[Figure]:
             slot = fill(tenant, places, number, instances)
         began = time.perf_counter()
         with db.tenants([tenant.pk]):
-            made = services.roll_back_slot(slot=slot, actor=actor, reason="bench")
+            made = services.roll_back_slot(slot=slot, actor=actor, reason="bench", drain="at_once")
         rolls.append(time.perf_counter() - began)
         if (made.drained, made.provisioned) != (instances, instances):
             raise RuntimeError(f"{made.drained} drained, {made.provisioned} provisioned of {instances}")

@@ -1,164 +1,125 @@
-"""Who uses what in a fleet of 20,000 agents, 100,000 versions and a million instances, and the lists of such a fleet.
+"""Who uses what in a fleet of 20,000 agents, 100,000 versions and a million instances, and every list of such a fleet.
 
-Two people ask, over HTTP: Bob holds a role on the whole tenant, Carol one on each of 500 agents. The ratio is to Dora,
-who asks in the same moments for the same page of a tenant with 50 versions: what size and rights cost.
+Two people ask, over HTTP: Bob holds a role on the whole tenant, Carol one on each of 500 agents; a thousand others hold
+one on an agent each. The ratio is to Dora, who asks in the same moments for a page of a tenant with 50 versions: what
+size and rights cost.
 """
 
 import http.client
-import json
 import sys
-from collections.abc import Iterable
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from typing import Any
 from urllib.parse import urlencode, urlsplit
-from uuid import UUID
 
-from django.db import connections
-from django.urls import reverse
+from django.db.models import QuerySet
+from django.urls import get_resolver, reverse
 
-from arm import clock, crypto, db, ids, services
-from arm.models import Tenant, User
-from registry.lifecycle import InstanceState, VersionState
-from registry.models import AgentTemplate, Environment, Provider, Thing
-from registry.services import ensure_tenant_defaults
+from arm import db
+from arm.models import User
+from arm.permissions import scopes, visible
+from arm.rights import Right
+from registry.models import AgentInstance, AgentTemplate, AgentVersion
 
-from .harness import Figure, load, percentile, serving
+from .harness import Figure, percentile, serving
+from .harness.fleet import Fleet, build
 from .version_list import cookie_of, count_statements, get
 
-LIST_MS, USES_MS, STATEMENTS = 150.0, 200.0, 15
-TOOLS, MODELS = 500, 20
-VERSIONS_EACH, INSTANCES_EACH = 5, 10
-
-
-@dataclass(frozen=True)
-class Fleet:
-    bob: User
-    carol: User
-    dora: User
-    popular: Thing
-    common: Thing
+LIST_MS, USES_MS, STATEMENTS, SCOPED = 150.0, 200.0, 15, 3.0
 
 
 def run(quick: bool) -> list[Figure]:
-    """p95 of the lists and of one thing's page, each for both people, and the most statements that any needs."""
-    fleet = build(agents=200 if quick else 20_000, granted=10 if quick else 500)
-    lists = {
-        "agents": reverse("registry:template_list"),
-        "versions": reverse("registry:version_list"),
-        "instances": reverse("registry:instance_list"),
-        "uses": reverse("registry:uses_list"),
-        "uses q": f"{reverse('registry:uses_list')}?{urlencode({'q': 'tool-7'})}",
-    }
-    things = {
-        "common tool": fleet.common.get_absolute_url(),
-        "popular model": fleet.popular.get_absolute_url(),
-        "api": f"/api/v1/registry/uses/{fleet.common.typeid}/",
-    }
+    """p95 of the lists, of their endpoints and of one thing's page, each for both people; the most statements that
+    any list needs; and how much longer a list takes because somebody may see some of it only."""
+    fleet = build(agents=200, granted=10, people=10) if quick else build(agents=20_000, granted=500)
+    groups = {"fleet_lists": pages(), "fleet_endpoints": endpoints(), "who_uses": uses(fleet)}
+    lists = groups["fleet_lists"] | groups["fleet_endpoints"]
+    limits = {"fleet_lists": LIST_MS, "fleet_endpoints": LIST_MS, "who_uses": USES_MS}
     figures = []
     with serving("arm.wsgi:application", workers=1) as url:
         place = urlsplit(url)
         link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=120)
-        beside = cookie_of(fleet.dora)
         for person, suffix in ((fleet.bob, ""), (fleet.carol, "_500_grants")):
-            cookie = cookie_of(person)
-            for name, addresses, limit in (("fleet_lists", lists, LIST_MS), ("who_uses", things, USES_MS)):
-                slowest, reference = 0.0, []
-                for label, address in addresses.items():
-                    samples = []
-                    for number in range(3 if quick else 15):
-                        spent = get(link, address, cookie)
-                        small = get(link, lists["uses"], beside)
-                        if number:
-                            samples.append(spent)
-                            reference.append(small)
-                    p95 = percentile(samples, 0.95)
-                    slowest = max(slowest, p95)
-                    print(f"  {person.username:<6} {label:<14} p95 {p95:6.0f} ms", file=sys.stderr)
-                ratio = slowest / percentile(reference, 0.95)
-                figures.append(Figure(f"{name}_p95{suffix}", slowest, "ms", limit, ratio))
-            most = float(max(count_statements(person, lists | things).values()))
-            figures.append(Figure(f"fleet_lists_statements{suffix}", most, "statements", STATEMENTS))
+            for name, addresses in groups.items():
+                slowest, beside = measure(link, addresses, person, fleet.dora, rounds=3 if quick else 25)
+                figures.append(Figure(f"{name}_p95{suffix}", slowest, "ms", limits[name], slowest / beside))
+            counted = count_statements(person, lists)
+            most = max(counted, key=lambda label: counted[label])
+            print(f"  {person.username:<6} {counted[most]} statements: {most}", file=sys.stderr)
+            figures.append(
+                Figure(f"fleet_lists_statements{suffix}", float(counted[most]), "statements", STATEMENTS)
+            )
         link.close()
-    return figures
+    return [*figures, scoped(fleet, rounds=3 if quick else 25)]
 
 
-def build(*, agents: int, granted: int) -> Fleet:
-    """One large tenant with two people who may read it, and a small one beside it."""
-    alice = User.objects.create_superuser("alice")
-    bob, carol, dora = (User.objects.create(username=name) for name in ("bob", "carol", "dora"))
-    large, small = Tenant(slug="large", name="Large"), Tenant(slug="small", name="Small")
-    for tenant, people in ((large, (bob, carol)), (small, (dora,))):
-        with db.tenants([tenant.pk]):
-            tenant.save(force_insert=True)
-            ensure_tenant_defaults(tenant=tenant, actor=alice)
-            for person in people:
-                services.add_member(tenant=tenant, user=person, actor=alice, reason="bench")
-            services.bind(principal=people[0], role="author", scope=tenant, actor=alice, reason="bench")
-    with db.tenants([small.pk]):
-        fill(small, 10)
-    with db.tenants([large.pk]):
-        made = fill(large, agents)
-        for pk in made[:: agents // granted]:
-            scope = AgentTemplate.objects.get(pk=pk)
-            services.bind(principal=carol, role="author", scope=scope, actor=alice, reason="bench")
-    with connections["owner"].cursor() as cursor:
-        cursor.execute("VACUUM ANALYZE")
-    with db.tenants([large.pk]):
-        popular = Thing.objects.get(kind="model", name="openai/model-0")
-        common = Thing.objects.get(kind="tool", name="tool-7")
-    return Fleet(bob, carol, dora, popular, common)
+def pages() -> dict[str, str]:
+    """Every list page of the registry, and a search."""
+    found = get_resolver().namespace_dict["registry"][1].url_patterns
+    names = [page.name for page in found if page.name.endswith("_list") and not page.pattern.converters]
+    lists = {name: reverse(f"registry:{name}") for name in (*names, "channel_board")}
+    return lists | {"uses_list?q=": f"{lists['uses_list']}?{urlencode({'q': 'tool-7'})}"}
 
 
-def fill(tenant: Tenant, agents: int) -> list[UUID]:
-    """Agents, genomes, versions, what they use, instances and their status, by COPY; returns the agents."""
-    now, places = clock.now(), list(Environment.objects.filter(tenant=tenant).order_by("position"))
-    local = Provider.objects.get(tenant=tenant, slug="local")
-    made = [ids.uuid7() for _ in range(agents)]
-    load(
-        "registry_agenttemplate",
-        ("id", "tenant_id", "slug", "name", "description", "intended_use", "out_of_scope", "risk", "tags",
-         "cost_center", "created_at"),
-        ((pk, tenant.pk, f"agent-{n}", f"Agent {n:05}", "", "", "", "medium", "[]", "", now)
-         for n, pk in enumerate(made)),
-    )  # fmt: skip
-    builds = [(ids.uuid7(), ids.uuid7(), made[n % agents], n) for n in range(agents * VERSIONS_EACH)]
-    load(
-        "registry_genome",
-        ("id", "tenant_id", "template_id", "digest", "content", "missing", "completeness", "build", "created_at"),
-        ((genome, tenant.pk, agent, crypto.digest(content), content, "[]", 20, "{}", now)
-         for _, genome, agent, n in builds for content in [json.dumps({"number": n}).encode()]),
-    )  # fmt: skip
-    load(
-        "registry_agentversion",
-        ("id", "tenant_id", "template_id", "number", "label", "description", "genome_id", "state", "state_since",
-         "rolled_back", "created_at"),
-        ((pk, tenant.pk, agent, 1 + n // agents, "", "", genome,
-          VersionState.APPROVED if n % 4 else VersionState.RETIRED, now, False, now)
-         for pk, genome, agent, n in builds),
-    )  # fmt: skip
-    load(
-        "registry_dependency",
-        ("id", "tenant_id", "version_id", "kind", "name", "detail"),
-        ((ids.uuid7(), tenant.pk, pk, kind, name, "{}") for pk, _, _, n in builds for kind, name in used(n)),
-    )
-    running = [(ids.uuid7(), pk, agent) for pk, _, agent, _ in builds for _ in range(INSTANCES_EACH)]
-    load(
-        "registry_agentinstance",
-        ("id", "tenant_id", "name", "version_id", "template_id", "environment_id", "provider_id", "state",
-         "state_since", "generation", "cost_center", "labels", "created_at", "depth"),
-        ((pk, tenant.pk, f"instance-{n}", version, agent, places[n % len(places)].pk, local.pk,
-          InstanceState.RETIRED if n % 5 == 0 else InstanceState.ACTIVE, now, 1, "", "{}", now, 0)
-         for n, (pk, version, agent) in enumerate(running)),
-    )  # fmt: skip
-    load(
-        "registry_instancestatus",
-        ("instance_id", "tenant_id", "state"),
-        ((pk, tenant.pk, "active") for pk, *_ in running),
-    )
-    return made
+def endpoints() -> dict[str, str]:
+    """Every endpoint of the registry that lists."""
+    return {
+        f"/{noun}": f"/api/v1/registry/{noun}/" for noun, *_ in import_module("registry.api").router.registry
+    }
 
 
-def used(number: int) -> Iterable[tuple[str, str]]:
-    """One of twenty models, and three of five hundred tools: each tool by one version in 170, each model by one in 20."""
-    yield "model", f"openai/model-{number % MODELS}"
-    for name in {(number * step + step) % TOOLS for step in (1, 7, 31)}:
-        yield "tool", f"tool-{name}"
+def uses(fleet: Fleet) -> dict[str, str]:
+    """Pages and an answer about one thing: one that few use, and one that a twentieth of all uses."""
+    common, popular = fleet.common, fleet.popular
+    return {
+        "common tool": common.get_absolute_url(),
+        "popular model": popular.get_absolute_url(),
+        "api": f"/api/v1/registry/uses/{common.typeid}/",
+    }
+
+
+def measure(
+    link: http.client.HTTPConnection, addresses: Mapping[str, str], person: User, beside: User, rounds: int
+) -> tuple[float, float]:
+    """The p95 of the slowest address, and that of the small tenant's list in the same moments; in ms."""
+    mine, other, reference, slowest = cookie_of(person), cookie_of(beside), [], 0.0
+    small = reverse("registry:uses_list")
+    for label, address in addresses.items():
+        get(link, address, mine)
+        samples = []
+        for _ in range(rounds):
+            samples.append(get(link, address, mine))
+            reference.append(get(link, small, other))
+        p95 = percentile(samples, 0.95)
+        slowest = max(slowest, p95)
+        print(f"  {person.username:<6} {label:<20} p95 {p95:6.0f} ms", file=sys.stderr)
+    return slowest, percentile(reference, 0.95)
+
+
+def scoped(fleet: Fleet, rounds: int) -> Figure:
+    """Carol's first page of a list against the same query of somebody who is not asked, both through the ORM: the
+    worst of three lists."""
+    lists: dict[str, QuerySet[Any]] = {
+        "agents": AgentTemplate.objects.order_by("name", "pk"),
+        "versions": AgentVersion.objects.for_list().order_by("-pk"),
+        "instances": AgentInstance.objects.for_list().order_by("-pk"),
+    }
+    ratios = []
+    with db.tenants([fleet.tenant.pk]):
+        held = scopes(fleet.carol, Right.READ_DIRECTORY)
+        for name, rows in lists.items():
+            mine, all_rows = [], []
+            for _ in range(rounds):
+                mine.append(spent(lambda rows=rows: visible(rows, fleet.carol, Right.READ_DIRECTORY, held)))
+                all_rows.append(spent(lambda rows=rows: rows))
+            ratios.append(percentile(mine, 0.5) / percentile(all_rows, 0.5))
+            print(f"  visible {name:<10} {ratios[-1]:.2f} ×", file=sys.stderr)
+    return Figure("visible_500_grants", max(ratios), "× unscoped", SCOPED)
+
+
+def spent(question: Callable[[], QuerySet[Any]]) -> float:
+    """ms until the first fifty rows are there."""
+    began = time.perf_counter()
+    list(question()[:50])
+    return (time.perf_counter() - began) * 1000

@@ -10,6 +10,7 @@ class ArtefactKind(TextChoices):
     AGENT_CARD = "agent_card", "Agent Card"
     AUDIT_PACK = "audit_pack", "Audit Pack"
     A2A_CARD = "a2a_card", "A2A agent card"
+    DOSSIER = "dossier", "Rollback dossier"
 
 
 class ArtefactState(TextChoices):
@@ -35,7 +36,10 @@ COURSE = {
     ArtefactKind.AGENT_CARD: (_S.REQUESTED, _S.SIGNED, _S.RENDERED, _S.PDF_SIGNED, _S.LOGGED, _S.VERIFIED),
     ArtefactKind.AUDIT_PACK: (_S.REQUESTED, _S.ASSEMBLED, _S.SIGNED, _S.PACKED, _S.LOGGED, _S.VERIFIED),
     ArtefactKind.A2A_CARD: (_S.REQUESTED, _S.SIGNED, _S.LOGGED, _S.VERIFIED),
+    ArtefactKind.DOSSIER: (_S.REQUESTED, _S.SIGNED, _S.RENDERED, _S.PDF_SIGNED, _S.LOGGED, _S.VERIFIED),
 }
+WITH_PDF = (ArtefactKind.AGENT_CARD, ArtefactKind.DOSSIER)
+"""Kinds that people read as a page, which is signed as well."""
 TAKEN_BY = {
     _S.ASSEMBLED: Place.WORKER,
     _S.SIGNED: Place.SIGNER,

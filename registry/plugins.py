@@ -68,6 +68,9 @@ class Navigation:
         Entry(
             "Settings", "Evidence before work", "registry:evidence_rule", Right.MANAGE_DIRECTORY, "versions"
         ),
+        Entry(
+            "Settings", "Forced deprecation", "registry:deprecation_rule", Right.MANAGE_DIRECTORY, "incidents"
+        ),
         Entry("Settings", "Genome profiles", "registry:profiles", Right.MANAGE_DIRECTORY, "versions"),
     )
 
@@ -233,11 +236,13 @@ class RollbackPack:
     def files(self, subject: Any) -> Iterable[PackFile]:
         if isinstance(subject, AgentVersion):
             for row in self._about(subject):
-                yield PackFile(f"rollbacks/{row.typeid}.json", canonical(row.dossier))
+                yield PackFile(queries.dossier_path(row), canonical(row.dossier))
 
     def subjects(self, subject: Any) -> Iterable[UUID]:
         if isinstance(subject, AgentVersion):
-            yield from self._about(subject).values_list("slot", flat=True).distinct().order_by()
+            about = self._about(subject)
+            yield from about.values_list("slot", flat=True).distinct().order_by()
+            yield from about.values_list("pk", flat=True)  # with their signed dossiers
 
     def _about(self, version: AgentVersion) -> QuerySet[Rollback]:
         return Rollback.objects.filter(Q(from_version=version) | Q(to_version=version)).order_by("pk")

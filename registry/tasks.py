@@ -1,6 +1,8 @@
 """What the worker does for the directory: follow changes, look for what is overdue or altered, apply tables."""
 
 import time
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 from uuid import UUID
 
@@ -75,7 +77,7 @@ def version_moved(*, tenant_id: UUID, version_id: str, **_: Any) -> int:
     version = AgentVersion.objects.get(pk=version_id)
     if version.state == VersionState.APPROVED:
         return len(services.supersede(tenant_id=tenant_id, template_id=version.template_id))
-    if version.state == VersionState.DEPRECATED:
+    if version.ending:
         return services.drain_left(slots=services.slots_of(version))
     return 0
 
@@ -112,6 +114,16 @@ def work_off_bulk(*, tenant_id: UUID, run_id: str) -> None:
     services.work_off_bulk(tenant_id=tenant_id, run_id=UUID(run_id))
 
 
+def sweep_bulk(**_: Any) -> int:
+    """Queue `wake_stalled_bulk` for every tenant."""
+    return tasks.each_tenant("registry.tasks.wake_stalled_bulk")
+
+
+def wake_stalled_bulk(*, tenant_id: UUID, **_: Any) -> int:
+    """Put acts on many rows back into the queue whose worker was lost."""
+    return services.wake_stalled_bulk(tenant_id=tenant_id)
+
+
 def advance_everywhere(**_: Any) -> int:
     """Queue `advance` for every tenant."""
     return tasks.each_tenant("registry.tasks.advance")
@@ -119,18 +131,22 @@ def advance_everywhere(**_: Any) -> int:
 
 @tasks.in_steps
 def advance(*, tenant_id: UUID, **_: Any) -> int:
-    """Judge each running rollout of a tenant, each in a transaction of its own. Returns how many moved.
+    """Judge each running rollout of a tenant, and drain in each slot what is replaced by now, each in a transaction of its
+    own. Returns how many moved.
 
     A worker that dies has moved the earlier ones and nothing of the one it was at; two workers share them. One that
     cannot be judged keeps none of the others waiting: what went wrong is raised at the end.
     """
     with db.tenants([tenant_id]):
-        due = services.due_rollouts(tenant_id)
+        looks: list[Callable[[], int]] = [
+            partial(services.advance_rollout, rollout_id=pk) for pk in services.due_rollouts(tenant_id)
+        ]
+        looks += [partial(services.settle_slot, slot_id=pk) for pk in services.slots_handing_over(tenant_id)]
     moved, problems = 0, []
-    for pk in due:
+    for look in looks:
         try:
             with db.tenants([tenant_id]):
-                moved += services.advance_rollout(rollout_id=pk)
+                moved += bool(look())
         except Exception as problem:  # noqa: BLE001 - all of them are told, none keeps the others waiting
             problems.append(problem)
     if problems:

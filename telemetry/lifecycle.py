@@ -18,6 +18,18 @@ class IncidentKind(TextChoices):
     SHADOW_AGENT = "shadow_agent", "Shadow agent"
 
 
+HARM = frozenset(
+    {
+        IncidentKind.POLICY_VIOLATION,
+        IncidentKind.DATA_LEAK,
+        IncidentKind.TOOL_MISUSE,
+        IncidentKind.TAMPER,
+        IncidentKind.QUALITY_REGRESSION,
+    }
+)
+"""Kinds that say that what the version does is wrong, wherever it runs; others are about a place or a price."""
+
+
 class Severity(TextChoices):
     """Worst first; the values sort in that order."""
 

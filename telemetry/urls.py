@@ -19,6 +19,7 @@ urlpatterns = [
     path("incidents/<inc:pk>/triage/", views.TriageIncident.as_view(), name="incident_triage"),
     path("incidents/<inc:pk>/mitigate/", views.MitigateIncident.as_view(), name="incident_mitigate"),
     path("incidents/<inc:pk>/roll-back/", views.RollBack.as_view(), name="incident_roll_back"),
+    path("incidents/<inc:pk>/deprecate/", views.DeprecateVersion.as_view(), name="incident_deprecate"),
     path("incidents/<inc:pk>/resolve/", views.ResolveIncident.as_view(), name="incident_resolve"),
     path("incidents/<inc:pk>/review/", views.ReviewIncident.as_view(), name="incident_review"),
     path("incidents/<inc:pk>/reopen/", views.ReopenIncident.as_view(), name="incident_reopen"),

@@ -59,9 +59,13 @@ from registry.models import (
     DeploymentSlot,
     Environment,
     Genome,
+    Handover,
     InstanceInterval,
     InstanceStatus,
+    IntegrityFinding,
+    IntegritySweep,
     KeyScope,
+    Project,
     Prompt,
     Provider,
     ReleaseException,
@@ -330,7 +334,7 @@ def slot(**kw: Any) -> DeploymentSlot:
 
 
 def releases(slot: DeploymentSlot, version: AgentVersion, by: User) -> list[Any]:
-    """A planned rollout into the slot, a rollback and an exception."""
+    """A planned rollout into the slot, a rollback, what works on since, and an exception."""
     rollout = Rollout.objects.create(
         tenant=slot.tenant, environment=slot.environment, role=slot.role, version=version, strategy="all",
         reason="test", created_by=by,
@@ -341,11 +345,15 @@ def releases(slot: DeploymentSlot, version: AgentVersion, by: User) -> list[Any]
         tenant=slot.tenant, slot=slot, from_version=approved(template=version.template), to_version=version,
         reason="test", actor=by, actor_label=str(by), change_id=UUID(int=1), dossier={"instances": {}},
     )  # fmt: skip
+    handover = Handover.objects.create(
+        tenant=slot.tenant, slot=slot, version=back.from_version, wanted=1, rollback=back, reason="test", actor=by,
+        actor_label=str(by), until=clock.now() + timedelta(hours=1),
+    )  # fmt: skip
     exception = ReleaseException.objects.create(
         tenant=slot.tenant, slot=slot, version=version, gate="channel order", reason="test", granted_by=by,
         until=clock.now() + timedelta(hours=1),
     )  # fmt: skip
-    return [rollout, back, exception]
+    return [rollout, back, handover, exception]
 
 
 def workload_token(of: AgentInstance) -> str:
@@ -851,6 +859,17 @@ def evaluations(version: AgentVersion) -> list[Any]:
     return [*found, vouched, vouched.type]
 
 
+def integrity(version: AgentVersion) -> list[Any]:
+    """A sweep that is over, what it found of this version and was mended since, and a project."""
+    now, owner = clock.now(), version.tenant
+    sweep = IntegritySweep.objects.create(tenant=owner, phase="done", finished_at=now, genomes=1, wrong=1)
+    finding = IntegrityFinding.objects.create(
+        tenant=owner, sweep=sweep, genome=version.genome, digest=version.genome.digest,
+        computed="sha256:" + "0" * 64, restored_at=now, incident_id=UUID(int=7),
+    )  # fmt: skip
+    return [sweep, finding, Project.objects.create(tenant=owner, slug="care", name="Care")]
+
+
 def used_thing(version: AgentVersion, name: str = "search") -> Thing:
     """A tool that the version uses."""
     held = {"tenant": version.tenant, "kind": "tool", "name": name}
@@ -915,6 +934,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
             done=1,
         ),
         bulk(running.template, everyone),
+        *integrity(running.version),
         *evaluations(running.version),
         *of_a_provider(running),
     ]

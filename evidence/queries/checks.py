@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from arm.crypto import digest
 from arm.models import Tenant
 
-from ..lifecycle import ArtefactKind
+from ..lifecycle import WITH_PDF, ArtefactKind
 from ..models import Artefact, ArtefactFile, Leaf, SigningKey
 from ..signing import agent_cards, checking, dsse, signed_pdfs, unpacking
 from ..signing.checking import Check, Keyring
@@ -22,7 +22,7 @@ def checks_of(artefact: Artefact) -> list[Check]:
         return [Check("signed file", False, "There is none.")]
     found = list(checking.examine(signed, ring))
     found.append(_same_statement(artefact, signed))
-    if artefact.kind == ArtefactKind.AGENT_CARD:
+    if artefact.kind in WITH_PDF:
         found += _pdf(files.get(ArtefactFile.Kind.PDF, b""), signed, ring)
     elif artefact.kind == ArtefactKind.AUDIT_PACK:
         found += unpacking.examine(files.get(ArtefactFile.Kind.PACK, b""), ring)

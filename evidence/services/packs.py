@@ -16,7 +16,7 @@ from arm.crypto import canonical
 from arm.models import ChangeRecord
 from arm.ports import implementations
 
-from ..lifecycle import ArtefactKind, ArtefactState
+from ..lifecycle import WITH_PDF, ArtefactState
 from ..models import Artefact, ArtefactFile, Leaf, SigningKey
 from ..queries import inclusion_proofs, published
 from ..sections import PackFile, PackSection
@@ -87,7 +87,7 @@ def _files(artefact: Artefact, subject: Any) -> Iterator[PackFile]:
     for section in sections:
         yield from section.files(subject)
     cards = Artefact.objects.filter(
-        subject_id__in=about, kind=ArtefactKind.AGENT_CARD, state=ArtefactState.VERIFIED
+        subject_id__in=about, kind__in=WITH_PDF, state=ArtefactState.VERIFIED
     ).order_by("pk")
     for card in cards:
         for file in card.files.all():

@@ -113,11 +113,18 @@ class AgentTemplateAdmin(ReasonedAdmin, ScopeAdmin):
         services.update_template(template=obj, actor=request.user, **cleaned)  # type: ignore[arg-type]
 
 
+class CandidateForm(ReasonOnly):
+    acknowledged = forms.CharField(
+        max_length=2000, required=False, help_text="Why it may break what callers or tools rely on."
+    )
+
+
 def _mover(name: str, label: str, to: VersionState, right: Right, warning: str = "") -> AdminCommand:
     def move(row: AgentVersion, actor: User, cleaned: dict[str, Any]) -> object:
-        return services.move_version(version=row, to=to, actor=actor, reason=cleaned["reason"])
+        return services.move_version(version=row, to=to, actor=actor, **cleaned)
 
-    return AdminCommand(name, label, right, move, ReasonOnly, warning)
+    form = CandidateForm if to is VersionState.CANDIDATE else ReasonOnly
+    return AdminCommand(name, label, right, move, form, warning)
 
 
 @admin.register(AgentVersion)

@@ -29,11 +29,12 @@ from .reasoned import ReadOnlyInline, ReasonedAdmin
 
 @admin.register(Environment)
 class EnvironmentAdmin(ReasonedAdmin, ScopeAdmin):
-    add_right = Right.MANAGE_DIRECTORY
+    add_right = edit_right = Right.MANAGE_DIRECTORY
     list_display = ("name", "slug", "position", "production", "risk_default", "retention_days")
     list_filter = ("production", "risk_default")
     search_fields = ("name", "slug")
     made_of = ("slug", "name", "production", "risk_default", "retention_days", "cost_tags")
+    changed = ("name", *made_of[2:], "aggregate_days")
     shown = ("slug", "name", "position", *made_of[2:], "aggregate_days", "created_at")
     export_columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("production", "production"))
 
@@ -43,6 +44,11 @@ class EnvironmentAdmin(ReasonedAdmin, ScopeAdmin):
             actor=request.user,  # type: ignore[arg-type]
             **cleaned,
         )
+
+    def edit(self, request: HttpRequest, obj: Any, cleaned: dict[str, Any]) -> None:
+        """Its place in the order is changed on its page, which shows before what that changes."""
+        cleaned["cost_tags"] = cleaned.get("cost_tags") or {}
+        services.update_environment(environment=obj, actor=request.user, **cleaned)  # type: ignore[arg-type]
 
 
 @admin.register(Provider)
@@ -65,10 +71,11 @@ class ProviderAdmin(ReasonedAdmin, ScopeAdmin):
 
 @admin.register(Project)
 class ProjectAdmin(ReasonedAdmin):
-    add_right = Right.MANAGE_DIRECTORY
+    add_right = edit_right = Right.MANAGE_DIRECTORY
     list_display = ("name", "slug", "cost_center")
     search_fields = ("name", "slug")
     made_of = ("slug", "name", "cost_center")
+    changed = ("name", "cost_center")
     shown = made_of
     export_columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("cost centre", "cost_center"))
 
@@ -79,9 +86,15 @@ class ProjectAdmin(ReasonedAdmin):
             **cleaned,
         )
 
+    def edit(self, request: HttpRequest, obj: Any, cleaned: dict[str, Any]) -> None:
+        services.update_project(project=obj, actor=request.user, **cleaned)  # type: ignore[arg-type]
+
 
 class BindForm(forms.Form):
     version = forms.CharField(max_length=60, help_text="Identifier (ver_…) of the version that works here.")
+    acknowledged = forms.CharField(
+        max_length=2000, required=False, help_text="Why it may break what callers or tools rely on."
+    )
     reason = forms.CharField(max_length=500)
 
     def clean_version(self) -> str:
@@ -98,7 +111,7 @@ def _bind(row: DeploymentSlot, actor: User, cleaned: dict[str, Any]) -> object:
     version = visible(versions, actor, Right.READ_DIRECTORY).first()
     if version is None:
         raise NotFound("There is no such version, or it is not yours to see.")
-    return services.bind_slot(slot=row, version=version, actor=actor, reason=cleaned["reason"])
+    return services.bind_slot(slot=row, actor=actor, **cleaned | {"version": version})
 
 
 class BindingInline(ReadOnlyInline):

@@ -97,6 +97,6 @@ class ReleaseExceptionAdmin(ScopedAdmin):
     search_fields = ("slot__role__name", "reason")
     fields = readonly_fields = (
         *("slot", "version", "gate", "reason", "until", "granted_by", "granted_at"),
-        *("used_at", "used_by_label"),
+        *("used_at", "used_by_label", "withdrawn_at"),
     )
     export_columns = (("id", "typeid"), ("slot", "slot.typeid"), ("gate", "gate"), ("until", "until"))

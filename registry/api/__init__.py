@@ -3,6 +3,8 @@
 from django.urls import path
 from rest_framework import routers
 
+from registry.api.acts import ActViewSet
+from registry.api.assignment import SlotAssignment
 from registry.api.bulk import BulkInstances, BulkTemplates
 from registry.api.card_keys import CardKeyViewSet
 from registry.api.directory import (
@@ -12,14 +14,15 @@ from registry.api.directory import (
     TemplateViewSet,
     VersionViewSet,
 )
+from registry.api.environments import EnvironmentViewSet
 from registry.api.evidence import EvidenceViewSet
 from registry.api.fleet import (
-    EnvironmentViewSet,
     Heartbeat,
     InstanceViewSet,
     ProviderViewSet,
     SlotViewSet,
 )
+from registry.api.handovers import HandoverViewSet
 from registry.api.history import FleetAtViewSet
 from registry.api.imports import (
     ImportAgentCard,
@@ -28,8 +31,11 @@ from registry.api.imports import (
     ImportRecord,
     ImportServer,
 )
-from registry.api.releases import ExceptionViewSet, RollbackViewSet, RolloutViewSet, SlotAssignment
+from registry.api.integrity import FindingViewSet, SweepViewSet
+from registry.api.projects import ProjectViewSet
+from registry.api.releases import ExceptionViewSet, RollbackViewSet, RolloutViewSet
 from registry.api.roles import RoleAssignmentViewSet, RoleViewSet
+from registry.api.rules import Rules
 from registry.api.tables import TableImportViewSet
 from registry.api.uses import UsesViewSet
 
@@ -45,6 +51,7 @@ for noun, viewset in (
     ("slots", SlotViewSet),
     ("rollouts", RolloutViewSet),
     ("rollbacks", RollbackViewSet),
+    ("handovers", HandoverViewSet),
     ("exceptions", ExceptionViewSet),
     ("roles", RoleViewSet),
     ("assignments", RoleAssignmentViewSet),
@@ -52,6 +59,10 @@ for noun, viewset in (
     ("providers", ProviderViewSet),
     ("card-keys", CardKeyViewSet),
     ("table-imports", TableImportViewSet),
+    ("acts", ActViewSet),
+    ("projects", ProjectViewSet),
+    ("sweeps", SweepViewSet),
+    ("findings", FindingViewSet),
 ):
     router.register(noun, viewset, basename=noun)
 
@@ -71,6 +82,7 @@ urlpatterns = [
         FleetAtViewSet.as_view({"get": "changed"}, pagination_class=None, filterset_class=None),
         name="fleet-at-changed",
     ),
+    path("rules/", Rules.as_view(), name="rules"),
     path("genome-schema/", GenomeSchema.as_view(), name="genome-schema"),
     *router.urls,
 ]

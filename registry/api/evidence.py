@@ -10,6 +10,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
+from arm.errors import Invalid, Problem
 from arm.models import SecurityEvent
 from arm.permissions import allowed, require
 from arm.rights import Right
@@ -18,7 +19,7 @@ from evidence.lifecycle import ArtefactKind
 from evidence.models import ArtefactFile
 from registry import filters, queries, services
 from registry.api.base import DirectoryViewSet, created, named
-from registry.api.serializers import Out, Reasoned
+from registry.api.serializers import Out, Reasoned, also_shown
 from registry.models import AgentVersion, VersionEvidence
 from registry.protocol.a2a import BINDINGS, Interface
 
@@ -31,12 +32,14 @@ class EvidenceFileOut(serializers.ModelSerializer[ArtefactFile]):
         fields = ("kind", "name", "media_type", "digest", "size", "made_at")
 
 
+@also_shown
 class EvidenceOut(Out):
     """`state` is how far it has come; with a `problem` its next step has failed."""
 
     noun = "evidence"
     id = TypeIDField("evd", source="pk")
     version = TypeIDField("ver", source="version_id")
+    rollback = TypeIDField("rbk", source="rollback_id", allow_null=True)
     state = serializers.CharField(source="artefact.state")
     times = serializers.DictField(child=serializers.DateTimeField(), source="artefact.times")
     problem = serializers.CharField(source="artefact.problem")
@@ -45,7 +48,7 @@ class EvidenceOut(Out):
 
     class Meta:
         model = VersionEvidence
-        fields = ("id", "url", "kind", "version", "state", "times", "problem", "kid", "files")
+        fields = ("id", "url", "kind", "version", "rollback", "state", "times", "problem", "kid", "files")
 
 
 class InterfaceIn(StrictSerializer):
@@ -63,7 +66,7 @@ class EvidenceIn(Reasoned):
 
 
 class EvidenceViewSet(DirectoryViewSet[VersionEvidence]):
-    """Agent Cards and Audit Packs."""
+    """Agent Cards, Audit Packs, and the dossiers of rollbacks."""
 
     queryset = VersionEvidence.objects.for_list().prefetch_related("artefact__files")
     serializer_class = EvidenceOut
@@ -82,10 +85,22 @@ class EvidenceViewSet(DirectoryViewSet[VersionEvidence]):
                 made = services.issue_card(**about)
             case ArtefactKind.AUDIT_PACK:
                 made = services.export_pack(**about)
+            case ArtefactKind.DOSSIER:
+                message = "The dossier of a rollback is asked for at …/rollbacks/rbk_…/dossier/."
+                raise Invalid(message, [Problem(pointer="/kind", code="choice", message=message)])
             case _:
                 interfaces = [Interface(**one) for one in body["interfaces"]]
                 made = services.publish_a2a_card(interfaces=interfaces, **about)
         return created(EvidenceOut(made))
+
+    @extend_schema(request=Reasoned, responses=EvidenceOut)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, id: str) -> Response:
+        """Try a step that failed once more, now; 409 where none has failed."""
+        held = self.get_object()
+        body = validated(Reasoned, request)
+        services.retry_evidence(held=held, actor=request.user, reason=body["reason"])
+        return Response(EvidenceOut(self.get_object()).data)
 
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"], url_path=r"files/(?P<kind>[a-z]+)")

@@ -10,11 +10,12 @@ from rest_framework.views import APIView
 from arm import ids
 from arm.api import Request, tenant_of, validated
 from arm.permissions import require
-from arm.rights import Right, Risk
+from arm.rights import Right
 from registry import filters, gates, queries, services
 from registry.api import serializers as words
 from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created
 from registry.api.directory import row_of, step_out
+from registry.api.handovers import SlotHandovers
 from registry.api.history import MOMENT, PastOut, TellPastIn, ToldOut, asked_moment, past_out
 from registry.api.releases import SlotReleases
 from registry.api.spawn import SpawnActions
@@ -129,7 +130,7 @@ def _beat(instance: AgentInstance, body: dict[str, Any]) -> Any:
     return words.HeartbeatOut(told).data
 
 
-class SlotViewSet(SlotReleases, DirectoryViewSet[DeploymentSlot]):
+class SlotViewSet(SlotReleases, SlotHandovers, DirectoryViewSet[DeploymentSlot]):
     """Places that versions are bound to."""
 
     queryset = SLOTS
@@ -158,26 +159,9 @@ class SlotViewSet(SlotReleases, DirectoryViewSet[DeploymentSlot]):
         slot = self.get_object()
         body = validated(words.BindIn, request)
         version = row_of(AgentVersion, "/version", request, pk=body["version"])
-        bound = services.bind_slot(slot=slot, version=version, actor=request.user, reason=body["reason"])
+        body["version"] = version
+        bound = services.bind_slot(slot=slot, actor=request.user, **body)
         return Response(words.SlotOut(bound).data)
-
-
-class EnvironmentViewSet(DirectoryViewSet[Environment]):
-    """Stages of release."""
-
-    queryset = Environment.objects.all()
-    serializer_class = words.EnvironmentOut
-    filterset_class = filters.EnvironmentFilter
-    prefix = "env"
-
-    @extend_schema(request=words.EnvironmentIn, responses={201: words.EnvironmentOut})
-    def create(self, request: Request) -> Response:
-        """Add an environment at the end of the channel order."""
-        body = validated(words.EnvironmentIn, request)
-        if "risk_default" in body:
-            body["risk_default"] = Risk(body["risk_default"])
-        made = services.create_environment(tenant=tenant_of(request), actor=request.user, **body)
-        return created(words.EnvironmentOut(made))
 
 
 class ProviderViewSet(DirectoryViewSet[Provider]):

@@ -2,29 +2,21 @@
 
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
 
 from django.http import Http404
-from drf_spectacular.utils import OpenApiParameter, extend_schema
+from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
-from rest_framework.authentication import BaseAuthentication
 from rest_framework.decorators import action
-from rest_framework.request import Request as AnyRequest
 from rest_framework.response import Response
-from rest_framework.views import APIView
 
 from arm.api import Request, TypeIDField
 from arm.api import validated as parsed
-from arm.authentication import KeyAuthentication, Session
-from arm.errors import Invalid, Problem
-from arm.models import ApiKey
-from arm.permissions import visible
-from arm.rights import Right
 from registry import gates, queries, services
-from registry.api.base import DirectoryViewSet, Workload, WorkloadScheme, WorkloadToken, created
+from registry.api.base import DirectoryViewSet, created
 from registry.api.directory import row_of
+from registry.api.evidence import EvidenceOut
 from registry.api.serializers import Out, Reasoned
-from registry.engine import Strategy
+from registry.engine import Drain, Strategy
 from registry.filters.releases import ExceptionFilter, RollbackFilter, RolloutFilter
 from registry.models import (
     AgentVersion,
@@ -69,7 +61,16 @@ class RolloutOut(Out):
         model = Rollout
         fields = (
             *("id", "url", "environment", "role", "version", "strategy", "state", "state_since", "said"),
-            *("waits_for_person", "gates", "limits", "reaction", "acknowledged", "drift", "incident"),
+            *(
+                "waits_for_person",
+                "gates",
+                "limits",
+                "reaction",
+                "handover_seconds",
+                "acknowledged",
+                "drift",
+                "incident",
+            ),
             *("reason", "created_at", "steps", "slots"),
         )
 
@@ -83,12 +84,15 @@ class RollbackOut(Out):
     incident = TypeIDField("inc", source="incident_id", allow_null=True)
     change = TypeIDField("chg", source="change_id")
     actor = serializers.CharField(source="actor_label")
+    evidence = serializers.ListField(
+        child=TypeIDField("evd"), source="evidence.all", help_text="Its signed dossier, where there is one."
+    )
 
     class Meta:
         model = Rollback
         fields = (
             *("id", "url", "slot", "from_version", "to_version", "reason", "incident", "actor", "at"),
-            *("drained", "provisioned", "change", "dossier"),
+            *("drained", "provisioned", "change", "dossier", "evidence"),
         )
 
 
@@ -103,7 +107,7 @@ class ExceptionOut(Out):
         model = ReleaseException
         fields = (
             *("id", "url", "slot", "version", "gate", "reason", "until", "granted_by", "granted_at"),
-            *("used_at", "used_by_label"),
+            *("used_at", "used_by_label", "withdrawn_at"),
         )
 
 
@@ -122,6 +126,10 @@ class PlanIn(Reasoned):
     limits = serializers.DictField(child=serializers.FloatField(), required=False)
     reaction = serializers.ChoiceField(Rollout.Reaction.choices, required=False)
     acknowledged = serializers.CharField(max_length=2000, required=False, allow_blank=True)
+    drain = serializers.ChoiceField(Drain.choices, required=False)
+    within_seconds = serializers.IntegerField(
+        required=False, help_text="How long what is left works on at most until it is replaced."
+    )
 
 
 class StartIn(Reasoned):
@@ -129,7 +137,13 @@ class StartIn(Reasoned):
 
 
 class MoveRolloutIn(Reasoned):
-    """Pause, resume, confirm or abort: all it takes is why."""
+    """Pause, resume, confirm: all it takes is why."""
+
+
+class AbortIn(Reasoned):
+    drain = serializers.ChoiceField(
+        Drain.choices, required=False, help_text="When instances of the new version drain; as it rolls out."
+    )
 
 
 class RollBackIn(Reasoned):
@@ -138,6 +152,12 @@ class RollBackIn(Reasoned):
     )
     incident = TypeIDField("inc", required=False)
     also = serializers.ListField(child=TypeIDField("slt"), required=False, max_length=100)
+    drain = serializers.ChoiceField(
+        Drain.choices, required=False, help_text="`at_once` by default where an incident is named."
+    )
+    within_seconds = serializers.IntegerField(
+        required=False, help_text="How long what is left works on at most until it is replaced."
+    )
 
 
 class ExceptionIn(Reasoned):
@@ -169,21 +189,6 @@ class RollbackPreviewOut(serializers.Serializer[Any]):
         return [verdict.reason for verdict in preview.missing]
 
 
-class SlotAssignmentOut(serializers.Serializer[Any]):
-    """Which version a key gets in a slot. Ask again after `until`."""
-
-    slot = TypeIDField("slt", source="slot.pk")
-    key = serializers.CharField()
-    version = TypeIDField("ver", source="version.pk", default=None, allow_null=True)
-    genome = serializers.CharField(source="version.genome.digest", default=None, allow_null=True)
-    generation = serializers.IntegerField(source="slot.generation")
-    canary = serializers.BooleanField()
-    rollout = TypeIDField("rlt", source="rollout.rollout_id", default=None, allow_null=True)
-    step = serializers.IntegerField(allow_null=True)
-    share = serializers.IntegerField(help_text="Percent of keys that get the canary's version.")
-    until = serializers.DateTimeField()
-
-
 class RolloutViewSet(DirectoryViewSet[Rollout]):
     """Versions on their way into slots, step by step."""
 
@@ -199,8 +204,9 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
         rows = [
             row_of(DeploymentSlot, f"/slots/{n}", request, pk=pk) for n, pk in enumerate(body.pop("slots"))
         ]
-        if "bake_seconds" in body:
-            body["bake"] = timedelta(seconds=body.pop("bake_seconds"))
+        for name in ("bake", "within"):
+            if f"{name}_seconds" in body:
+                body[name] = timedelta(seconds=body.pop(f"{name}_seconds"))
         version = row_of(AgentVersion, "/version", request, pk=body.pop("version"))
         made = services.plan_rollout(slots=rows, version=version, actor=request.user, **body)
         return created(RolloutOut(made))
@@ -226,11 +232,11 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
         rollout, body = self.get_object(), parsed(MoveRolloutIn, request)
         return self._moved(services.resume_rollout(rollout=rollout, actor=request.user, **body))
 
-    @extend_schema(request=MoveRolloutIn, responses=RolloutOut)
+    @extend_schema(request=AbortIn, responses=RolloutOut)
     @action(detail=True, methods=["post"])
     def abort(self, request: Request, id: str) -> Response:
         """End it: its slots return to the versions they had."""
-        rollout, body = self.get_object(), parsed(MoveRolloutIn, request)
+        rollout, body = self.get_object(), parsed(AbortIn, request)
         return self._moved(services.abort_rollout(rollout=rollout, actor=request.user, **body))
 
     @extend_schema(request=MoveRolloutIn, responses=RolloutOut)
@@ -247,10 +253,17 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
 class RollbackViewSet(DirectoryViewSet[Rollback]):
     """Slots that went back, with the document of what happened."""
 
-    queryset = Rollback.objects.select_related("slot").order_by("-pk")
+    queryset = Rollback.objects.select_related("slot").prefetch_related("evidence").order_by("-pk")
     serializer_class = RollbackOut
     filterset_class = RollbackFilter
     prefix = "rbk"
+
+    @extend_schema(request=Reasoned, responses={201: EvidenceOut})
+    @action(detail=True, methods=["post"])
+    def dossier(self, request: Request, id: str) -> Response:
+        """Have its dossier signed and rendered, in the background. 409 with the one that is there."""
+        rollback, body = self.get_object(), parsed(Reasoned, request)
+        return created(EvidenceOut(services.issue_dossier(rollback=rollback, actor=request.user, **body)))
 
 
 class ExceptionViewSet(DirectoryViewSet[ReleaseException]):
@@ -290,6 +303,8 @@ class SlotReleases:
             leaving=leaving,
             also=also,
             incident=body.get("incident"),
+            drain=body.get("drain", ""),
+            within=timedelta(seconds=body["within_seconds"]) if "within_seconds" in body else None,
             actor=request.user,
             reason=body["reason"],
         )
@@ -310,64 +325,3 @@ class SlotReleases:
         if preview is None:
             raise Http404
         return Response(RollbackPreviewOut(preview).data)
-
-
-class WorkloadIfSent(BaseAuthentication):
-    """A workload token where one is sent; otherwise whoever else the request comes from."""
-
-    def authenticate(self, request: AnyRequest) -> tuple[Workload, ApiKey] | None:
-        if not request.headers.get("Authorization", "").lower().startswith("bearer armw_"):
-            return None
-        return WorkloadToken().authenticate(request)
-
-    def authenticate_header(self, request: AnyRequest) -> str:
-        return 'Bearer realm="arm"'
-
-
-class WorkloadIfSentScheme(WorkloadScheme):  # type: ignore[no-untyped-call]
-    """The same token, told to the OpenAPI document for the endpoint that also takes others."""
-
-    target_class = "registry.api.releases.WorkloadIfSent"
-    name = "workload_of_slot"
-
-
-class SlotAssignment(APIView):
-    """Which version runs, asked by runtimes: cheap, and the same answer for the same key everywhere."""
-
-    authentication_classes = [WorkloadIfSent, KeyAuthentication, Session]
-    prefix = "slt"
-
-    @extend_schema(
-        parameters=[
-            OpenApiParameter("key", str, description="What is assigned; the instance itself if left out.")
-        ],
-        responses={200: SlotAssignmentOut, 304: None},
-    )
-    def get(self, request: Any, pk: UUID) -> Response:
-        """The version for a key, to be kept for as long as Cache-Control says; If-None-Match is answered 304."""
-        found = queries.assignment(self._slot(request, pk), self._key(request))
-        if found is None:
-            raise Http404
-        age = int(queries.CACHED.total_seconds())
-        headers = {"ETag": f'"{found.etag}"', "Cache-Control": f"private, max-age={age}"}
-        if f'"{found.etag}"' in request.headers.get("If-None-Match", ""):
-            return Response(status=304, headers=headers)
-        return Response(SlotAssignmentOut(found).data, headers=headers)
-
-    def _slot(self, request: Any, pk: UUID) -> UUID:
-        if isinstance(request.user, Workload):
-            if request.user.instance.slot_id != pk:
-                raise Http404
-            return pk
-        if not visible(DeploymentSlot.objects.filter(pk=pk), request.user, Right.READ_DIRECTORY).exists():
-            raise Http404
-        return pk
-
-    def _key(self, request: Any) -> str:
-        key = request.query_params.get("key", "")
-        if not key and isinstance(request.user, Workload):
-            return request.user.instance.typeid
-        if not 1 <= len(key) <= 200:
-            message = "Say for which key (at most 200 characters); a workload token may leave it out."
-            raise Invalid(message, [Problem(pointer="/key", code="required", message=message)])
-        return str(key)

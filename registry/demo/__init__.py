@@ -83,6 +83,7 @@ NEWEST = (
     + [VersionState.TESTING] * 2
     + [VersionState.DRAFT]
 )
+ACCEPTED = "Callers were told; the tools that went were not used."
 WAY = (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED)
 
 
@@ -215,6 +216,7 @@ def _promote(demo: Demo, version: AgentVersion, final: VersionState, began: date
                 to=state,
                 actor=demo.people[mover],
                 reason=f"Ready to be {state.label.lower()}",
+                acknowledged=ACCEPTED if state is VersionState.CANDIDATE else "",
             )
             if state is VersionState.TESTING:
                 _tell(demo, version, final is not state)
@@ -292,7 +294,8 @@ def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider], f
             for turn, version in enumerate(mine if all_the_way else mine[:1]):
                 with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn), hours=climbed)):
                     slot = services.bind_slot(
-                        slot=slot, version=version, actor=carol, reason="New version for the role" if turn else "First version"
+                        slot=slot, version=version, actor=carol, reason="New version for the role" if turn else "First version",
+                        acknowledged=ACCEPTED
                     )  # fmt: skip
 
 

@@ -32,6 +32,7 @@ def release(demo: Demo) -> None:
             rollout = services.plan_rollout(
                 slots=[slot], version=newer, strategy="canary" if canary else "all", percents=[5, 25, 50, 100],
                 bake=timedelta(hours=1), health_gates=["errors", "incidents"], actor=carol, reason="Fewer tools, tighter limits",
+                drain="replaced" if canary else "at_once",
             )  # fmt: skip
             services.start_rollout(
                 rollout=rollout, actor=carol, reason="Agreed in the release meeting", acknowledged=drift
@@ -40,4 +41,6 @@ def release(demo: Demo) -> None:
             services.confirm_step(rollout=rollout, actor=carol, reason="Answers were read and compared")
         if slot.role.slug == "reviewer":
             with demo.at(demo.now - timedelta(minutes=50)):
-                services.roll_back_slot(slot=slot, actor=dan, reason="It promises refunds it may not give")
+                services.roll_back_slot(
+                    slot=slot, actor=dan, reason="It answers too slowly at noon", within=timedelta(hours=12)
+                )  # what it leaves works on until it is replaced

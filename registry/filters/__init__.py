@@ -215,6 +215,11 @@ class VersionFilter(SearchSet):
     tampered = django_filters.BooleanFilter(
         method="was_tampered", label="Tampered", widget=forms.CheckboxInput
     )
+    rebind = django_filters.ChoiceFilter(
+        method="to_rebind",
+        label="Slots still bind it",
+        choices=[("due", "To be rebound"), ("overdue", "Past the due date")],
+    )
     uses = django_filters.CharFilter(method="using", label="Uses (tool, model, dataset, agent)")
     created_from = django_filters.DateFilter(
         field_name="created_at", lookup_expr="date__gte", label="Created from", widget=_date()
@@ -236,6 +241,11 @@ class VersionFilter(SearchSet):
 
     def with_card(self, rows: Any, name: str, value: str) -> Any:
         return rows.with_card(value)
+
+    def to_rebind(self, rows: Any, name: str, value: str) -> Any:
+        bound = DeploymentSlot.objects.exclude(current_version=None).values("current_version")
+        held = rows.to_be_rebound().filter(pk__in=bound)
+        return held.filter(rebind_by__lte=clock.now()) if value == "overdue" else held
 
     def was_tampered(self, rows: Any, name: str, value: bool) -> Any:
         return rows.tampered() if value else rows

@@ -5,7 +5,7 @@ from django import forms
 
 from registry.engine import RolloutState
 from registry.filters import SearchSet, TypeIDFilter, among, environments
-from registry.models import ReleaseException, Rollback, Rollout
+from registry.models import ReleaseException, RoleDefinition, Rollback, Rollout
 
 
 class RolloutFilter(SearchSet):
@@ -20,6 +20,16 @@ class RolloutFilter(SearchSet):
 
     class Meta:
         model = Rollout
+        fields: list[str] = []
+
+
+class ChannelFilter(SearchSet):
+    """Roles that have a slot."""
+
+    searched = ("name", "slug")
+
+    class Meta:
+        model = RoleDefinition
         fields: list[str] = []
 
 

@@ -28,6 +28,15 @@ class ReasonForm(forms.Form):
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
 
 
+class Acknowledging(ReasonForm):
+    """A change that may break what others rely on, where somebody says why that is accepted."""
+
+    acknowledged = forms.CharField(
+        max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 2}),
+        label="Why breaking differences are accepted", help_text="Needed only where there are any.",
+    )  # fmt: skip
+
+
 class TypeIDField(forms.CharField):
     """A row that the person may see, named by its shown identifier."""
 

@@ -12,9 +12,10 @@ from arm.permissions import visible
 from arm.rights import Right
 
 from .. import facts, gates
-from ..engine import Strategy
+from ..engine import Drain, Strategy
 from ..models import AgentVersion, DeploymentSlot, Rollout
 from . import ReasonForm, TypeIDField
+from .base import Acknowledging
 
 WORDS = {
     "errors": "Calls that fail",
@@ -38,7 +39,29 @@ class VersionNamed(ReasonForm):
         return found
 
 
-class PlanRolloutForm(VersionNamed):
+class DrainForm(ReasonForm):
+    """When what runs the version left drains."""
+
+    drain = forms.ChoiceField(
+        choices=Drain.choices, initial=Drain.REPLACED, required=False, widget=forms.RadioSelect,
+        label="What is left drains",
+        help_text="At once where it does harm: the slot may have nobody at work until those that come are activated.",
+    )  # fmt: skip
+    within = forms.IntegerField(
+        min_value=1, max_value=24 * 60, required=False, label="Minutes at most",
+        help_text="What is not replaced by then drains anyway, and an incident says so. 30 unless you say otherwise.",
+    )  # fmt: skip
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        minutes = cleaned.get("within")
+        cleaned["drain"] = cleaned.get("drain") or Drain.REPLACED
+        kept = cleaned["drain"] != Drain.AT_ONCE
+        cleaned["within"] = timedelta(minutes=minutes) if minutes and kept else None
+        return cleaned
+
+
+class PlanRolloutForm(DrainForm, VersionNamed):
     """`slots` are the slots of one role in one environment, as the page offers them."""
 
     slots = forms.ModelMultipleChoiceField(
@@ -86,11 +109,8 @@ class PlanRolloutForm(VersionNamed):
         return timedelta(minutes=self.cleaned_data["bake"])
 
 
-class StartRolloutForm(ReasonForm):
-    acknowledged = forms.CharField(
-        max_length=2000, required=False, widget=forms.Textarea(attrs={"rows": 2}),
-        label="Why breaking differences are accepted", help_text="Needed only where there are any.",
-    )  # fmt: skip
+class StartRolloutForm(Acknowledging):
+    """It starts, whatever differs for callers and tools."""
 
 
 class ExceptionForm(VersionNamed):
@@ -101,7 +121,14 @@ class ExceptionForm(VersionNamed):
     until = forms.DateTimeField(widget=MomentInput, help_text="UTC; at most 14 days from now.")
 
 
-class RollBackForm(ReasonForm):
+class AbortForm(ReasonForm):
+    drain = forms.ChoiceField(
+        choices=[("", "As the rollout does it; at once where it is unhealthy"), *Drain.choices], required=False,
+        label="Instances of the new version drain",
+    )  # fmt: skip
+
+
+class RollBackForm(DrainForm):
     """`also`: other slots that are bound to the version left."""
 
     leaving = forms.CharField(widget=forms.HiddenInput)

@@ -161,6 +161,14 @@ class EvidenceRuleForm(ReasonForm):
     )
 
 
+class DeprecationRuleForm(ReasonForm):
+    severity = forms.ChoiceField(
+        choices=[("", "Never by itself"), ("s0", "S0"), ("s1", "S0 and S1"), ("s2", "S0 to S2"), ("s3", "S0 to S3")],
+        required=False, label="An incident deprecates its version",
+        help_text="Incidents that say that the version does harm: policy violation, data leak, misuse of a tool, tampering, worse quality.",
+    )  # fmt: skip
+
+
 class SuccessorsForm(ReasonForm):
     successors = forms.CharField(
         required=False,

@@ -323,6 +323,8 @@ def strict(version: AgentVersion, environment: Environment) -> str:
 def version_fits(version: AgentVersion, environment: Environment) -> tuple[bool, str]:
     """Whether a version in its state may run in the environment, and the sentence that says why."""
     state = VersionState(version.state)
+    if version.rolled_back:
+        return False, f"{version} was rolled back and runs nowhere anew."
     why = strict(version, environment)
     if why and state is not VersionState.APPROVED:
         return False, f"{version} is {state.label}; {environment} {why}, which takes approved versions only."
@@ -394,5 +396,5 @@ class VersionMayBeBound:
 
 
 CHANNEL_ORDER, EVIDENCE_VERIFIED = "channel order", "evidence verified"
-EXCEPTED = (CHANNEL_ORDER, EVIDENCE_VERIFIED)
+EXCEPTED = (CHANNEL_ORDER,)
 """The gates of a binding that an exception may stand in for (registry.models.ReleaseException)."""

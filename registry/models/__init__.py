@@ -16,6 +16,7 @@ from .agents import (
 from .bulk import BulkRow, BulkRun
 from .evidence import VersionEvidence
 from .exchange import OUTCOMES, CardKeySource, TableImport
+from .handovers import Handover
 from .history import Observation
 from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
 from .integrity import IntegrityFinding, IntegritySweep
@@ -51,6 +52,7 @@ __all__ = [
     "EnvironmentGroupGrant",
     "EnvironmentUserGrant",
     "Genome",
+    "Handover",
     "Heartbeat",
     "InstanceInterval",
     "InstanceStatus",

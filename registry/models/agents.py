@@ -37,6 +37,9 @@ class AgentTemplate(TenantRow):
         "registry.Project", models.PROTECT, null=True, blank=True, related_name="templates"
     )
     cost_center = models.CharField(max_length=80, blank=True)
+    ownerless_told_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it was told that nobody answers for it; told once."
+    )
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
@@ -166,6 +169,12 @@ class AgentVersionQuerySet(models.QuerySet["AgentVersion"]):
     def for_list(self) -> Self:
         return self.select_related("template", "genome").defer("genome__content").order_by("-pk")
 
+    def to_be_rebound(self) -> Self:
+        """Those that slots should let go of: deprecated, or rolled back before they were approved."""
+        return self.filter(Q(state=VersionState.DEPRECATED) | Q(rolled_back=True)).exclude(
+            state=VersionState.RETIRED
+        )
+
     def tampered(self) -> Self:
         """Those whose stored genome was found not to match its digest, and has not been seen to match since."""
         findings = apps.get_model("registry", "IntegrityFinding")._default_manager
@@ -207,6 +216,14 @@ class AgentVersion(TenantRow):
         help_text="Until when slots that still bind a deprecated version have time.",
     )
     overdue_told_at = models.DateTimeField(null=True, editable=False)
+    forced_by = models.UUIDField(
+        null=True, editable=False, help_text="The incident that it was deprecated for (telemetry's)."
+    )
+    accepted = models.JSONField(
+        default=dict,
+        editable=False,
+        help_text="Breaking differences that were accepted on the way, by whom and why.",
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True)
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, editable=False
@@ -225,6 +242,18 @@ class AgentVersion(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.template} v{self.number}"
+
+    @property
+    def ending(self) -> bool:
+        """Whether nothing new is bound to it or provisioned from it: it is deprecated or retired, or it was rolled back
+        before it was ever approved."""
+        return self.rolled_back or self.state in (VersionState.DEPRECATED, VersionState.RETIRED)
+
+    @property
+    def why_ending(self) -> str:
+        """In a word: “Deprecated”, “rolled back”."""
+        ends = self.state in (VersionState.DEPRECATED, VersionState.RETIRED)
+        return VersionState(self.state).label if ends else "rolled back"
 
     @property
     def short_name(self) -> str:

@@ -10,6 +10,7 @@ from evidence.lifecycle import ArtefactKind
 from evidence.models import Artefact
 
 from .agents import AgentVersion
+from .releases import Rollback
 
 
 class VersionEvidenceQuerySet(models.QuerySet["VersionEvidence"]):
@@ -20,7 +21,7 @@ class VersionEvidenceQuerySet(models.QuerySet["VersionEvidence"]):
 
 
 class VersionEvidence(TenantRow):
-    """An Agent Card or an Audit Pack of a version. It has the identifier of the artefact, which is the document."""
+    """A signed document about a version: a card, a pack, the dossier of its rollback. It has the identifier of the artefact, which is the document."""
 
     prefix = Artefact.prefix
     permission_scopes = ("version__template", "tenant")
@@ -29,6 +30,7 @@ class VersionEvidence(TenantRow):
     version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="evidence")
     artefact = models.OneToOneField(Artefact, models.PROTECT, related_name="+")
     kind = models.CharField(max_length=12, choices=ArtefactKind)
+    rollback = models.ForeignKey(Rollback, models.PROTECT, null=True, related_name="evidence")
 
     objects = models.Manager.from_queryset(VersionEvidenceQuerySet)()
 
@@ -38,7 +40,11 @@ class VersionEvidence(TenantRow):
         constraints = [
             models.CheckConstraint(
                 condition=models.Q(id=models.F("artefact")), name="evidence_is_its_artefact"
-            )
+            ),
+            models.CheckConstraint(
+                condition=models.Q(rollback=None) | models.Q(kind="dossier"),
+                name="a_dossier_is_of_a_rollback",
+            ),
         ]
         indexes = [models.Index(fields=["tenant", "-id"], name="evidence_newest")]
 

@@ -10,7 +10,7 @@ from django.urls import reverse
 from arm import clock
 from arm.models import TenantRow
 
-from ..engine import HELD, OPEN, RolloutState, StepState, Strategy
+from ..engine import HELD, OPEN, WITHIN, RolloutState, StepState, Strategy
 from .slots import DeploymentSlot
 
 
@@ -45,6 +45,10 @@ class Rollout(TenantRow):
     gates = models.JSONField(default=list, help_text="Whose word each step needs (settings.HEALTH_FACTS).")
     limits = models.JSONField(default=dict, help_text="Gate: its limit, in the unit the gate tells.")
     reaction = models.CharField(max_length=5, choices=Reaction, default=Reaction.PAUSE)
+    handover_seconds = models.PositiveIntegerField(
+        default=int(WITHIN.total_seconds()),
+        help_text="How long what a slot leaves works on at most until it is replaced; 0: it drains at once.",
+    )
     acknowledged = models.TextField(blank=True, help_text="Why breaking drift is accepted.")
     drift = models.JSONField(default=list, editable=False, help_text="What differed when it started.")
     reason = models.TextField()
@@ -175,7 +179,7 @@ class Rollback(TenantRow):
 class ReleaseExceptionQuerySet(models.QuerySet["ReleaseException"]):
     def unused(self) -> Self:
         """Granted, in time, and not used yet."""
-        return self.filter(used_at=None, until__gt=clock.now())
+        return self.filter(used_at=None, withdrawn_at=None, until__gt=clock.now())
 
 
 class ReleaseException(TenantRow):
@@ -194,6 +198,9 @@ class ReleaseException(TenantRow):
     used_at = models.DateTimeField(null=True, editable=False)
     used_by_label = models.CharField(max_length=200, blank=True, editable=False)
     used_in = models.ForeignKey(Rollout, models.PROTECT, null=True, related_name="+", editable=False)
+    withdrawn_at = models.DateTimeField(
+        null=True, editable=False, help_text="When it ended unused: its gate knows no exception any more."
+    )
 
     objects = models.Manager.from_queryset(ReleaseExceptionQuerySet)()
 

@@ -45,6 +45,11 @@ class RoleDefinition(TenantRow):
         default=False, help_text="Whether it takes instances at two providers wherever it is covered."
     )
     revision = models.PositiveIntegerField(default=1, editable=False)
+    gaps_told = models.JSONField(
+        default=list,
+        editable=False,
+        help_text="Environments whose lack of somebody was told; told once each.",
+    )
 
     class Meta:
         ordering = ["slug"]

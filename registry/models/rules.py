@@ -21,6 +21,11 @@ class DirectoryRulesManager(models.Manager["DirectoryRules"]):
         """Whether production and high risks take versions with a verified Agent Card only."""
         return self.filter(tenant=tenant_id, verified_evidence=True).exists()
 
+    def deprecates(self, tenant_id: UUID, severity: str) -> bool:
+        """Whether an incident of this severity about a version deprecates it without being asked."""
+        held = self.filter(tenant=tenant_id).values_list("deprecates_from", flat=True).first()
+        return bool(held) and severity <= str(held)  # s0 is the worst
+
 
 class DirectoryRules(TenantRow):
     """One row a tenant, made when somebody first sets it."""
@@ -36,6 +41,12 @@ class DirectoryRules(TenantRow):
 
     prompts_kept = models.BooleanField(
         default=False, help_text="Whether a genome may only name prompts that are stored here."
+    )
+
+    deprecates_from = models.CharField(
+        max_length=2,
+        blank=True,
+        help_text="How severe an incident about a version is that deprecates it by itself, like s1; empty: none does.",
     )
 
     objects = DirectoryRulesManager()

@@ -1,7 +1,9 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
-from .bulk import people_of, rows_of_list
+from .bulk import people_of, rows_of_list, runs_seen
 from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, current_card, published_card
+from .channels import OrderPreview, channels_of, held_in, order_preview, place_of
+from .dossiers import DOSSIER, dossier_of, dossier_path, dossier_statement, signs_evidence
 from .evidence import (
     RIGHT_TO_MAKE,
     Coverage,
@@ -14,15 +16,16 @@ from .evidence import (
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back
 from .history import COUNTED, Moment, PastPage, counts, difference, past_page, seen_then
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
+from .integrity import versions_found
 from .lineage import Lineage, ancestors, lineage_of, lineage_of_template
 from .places import (
+    LIVE_COUNTED,
     PlacePage,
     SlotPage,
     TemplatePage,
     TemplateRow,
     instance_counts,
     place_page,
-    provider_counts,
     slot_page,
     template_page,
     template_rows,
@@ -31,19 +34,18 @@ from .related import SHOWN, owners, with_staleness
 from .releases import (
     CACHED,
     Assignment,
-    Channel,
     RollbackPreview,
     RolloutPage,
     assignment,
     channel_board,
-    drift_of,
-    drift_verdict,
     instances_of,
+    roles_in_channels,
     rollback_preview,
     rollout_page,
     running_rollout,
 )
 from .roles import Cover, RolePage, RoleRow, role_check, role_page, role_rows, with_gaps
+from .rules import Rules, rules_of
 from .spawn import SpawnTree, line_above, spawn_tree
 from .succession import is_ownerless, ownerless, successors, what_passes
 from .tables import SHOWN as TABLE_LINES
@@ -82,12 +84,13 @@ __all__ = [
     "CACHED",
     "COLUMNS",
     "COUNTED",
+    "DOSSIER",
+    "LIVE_COUNTED",
     "RIGHT_TO_MAKE",
     "SHOWN",
     "TABLE_LINES",
     "USES_COUNTED",
     "Assignment",
-    "Channel",
     "Comparison",
     "Cover",
     "Coverage",
@@ -98,6 +101,7 @@ __all__ = [
     "InstancePage",
     "Lineage",
     "Moment",
+    "OrderPreview",
     "PastPage",
     "PlacePage",
     "Reach",
@@ -105,6 +109,7 @@ __all__ = [
     "RoleRow",
     "RollbackPreview",
     "RolloutPage",
+    "Rules",
     "See",
     "SlotPage",
     "SpawnTree",
@@ -121,6 +126,7 @@ __all__ = [
     "card_predicate",
     "card_statement",
     "channel_board",
+    "channels_of",
     "comparable",
     "compare",
     "counts",
@@ -128,13 +134,15 @@ __all__ = [
     "coverage",
     "current_card",
     "difference",
-    "drift_of",
-    "drift_verdict",
+    "dossier_of",
+    "dossier_path",
+    "dossier_statement",
     "evidence_page",
     "fleet",
     "found_first",
     "genome_view",
     "held_back",
+    "held_in",
     "instance_counts",
     "instance_page",
     "instances_of",
@@ -145,13 +153,14 @@ __all__ = [
     "live_users",
     "moves_of",
     "newest_of_each",
+    "order_preview",
     "ownerless",
     "owners",
     "past_page",
     "people_of",
+    "place_of",
     "place_page",
     "predecessor",
-    "provider_counts",
     "published_card",
     "reach_of",
     "releases_of",
@@ -159,12 +168,16 @@ __all__ = [
     "role_check",
     "role_page",
     "role_rows",
+    "roles_in_channels",
     "rollback_preview",
     "rollout_page",
     "rows_of_list",
+    "rules_of",
     "running_rollout",
+    "runs_seen",
     "seen_then",
     "sees_all",
+    "signs_evidence",
     "slot_page",
     "spawn_tree",
     "stored_document",
@@ -179,6 +192,7 @@ __all__ = [
     "version_page",
     "version_steps",
     "version_targets",
+    "versions_found",
     "what_passes",
     "with_gaps",
     "with_live",

@@ -20,7 +20,10 @@ RIGHT_TO_MAKE = {
     ArtefactKind.AGENT_CARD: Right.ISSUE_EVIDENCE,
     ArtefactKind.AUDIT_PACK: Right.EXPORT_AUDIT_PACK,
     ArtefactKind.A2A_CARD: Right.ISSUE_EVIDENCE,
+    ArtefactKind.DOSSIER: Right.ISSUE_EVIDENCE,
 }
+MADE_OF_A_VERSION = (ArtefactKind.AGENT_CARD, ArtefactKind.AUDIT_PACK, ArtefactKind.A2A_CARD)
+"""What is asked for on a version's page; a dossier is asked for on the page of its rollback."""
 
 
 def right_to_take(file: ArtefactFile) -> Right:
@@ -116,4 +119,4 @@ def newest_of_each(version: AgentVersion) -> dict[ArtefactKind, VersionEvidence 
     """The newest document of each kind about a version: what there is, and what there is not."""
     rows = VersionEvidence.objects.filter(version=version).for_list().order_by("kind", "-pk").distinct("kind")
     found = {row.kind: row for row in rows}
-    return {kind: found.get(kind.value) for kind in ArtefactKind}
+    return {kind: found.get(kind.value) for kind in MADE_OF_A_VERSION}

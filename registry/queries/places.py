@@ -4,12 +4,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, Subquery
-from django.db.models.functions import Coalesce
+from django.contrib.postgres.expressions import ArraySubquery
+from django.contrib.postgres.fields import ArrayField
+from django.db.models import Count, ExpressionWrapper, Func, IntegerField, OuterRef, Subquery, UUIDField
+from django.db.models.functions import Cast, Coalesce
 
 from arm import clock
 from arm.models import ChangeRecord, User
-from arm.permissions import held_on, visible
+from arm.permissions import Scopes, held_on, scopes, visible
 from arm.rights import Right
 
 from ..lifecycle import InstanceState
@@ -19,6 +21,7 @@ from ..models import (
     AgentVersion,
     DeploymentSlot,
     Environment,
+    Handover,
     Ownership,
     Provider,
     ReleaseException,
@@ -28,6 +31,9 @@ from ..models import (
 )
 from .related import SHOWN, by_state, changes_of, owners, with_staleness
 from .releases import running_rollout
+
+LIVE_COUNTED = 10_000
+"""A list says “10,000+” beyond this: nobody waits for a list to count a fleet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +72,18 @@ class PlacePage:
 class SlotPage:
     bindings: tuple[SlotBinding, ...]
     rollout: RolloutSlot | None
+    handovers: tuple[Handover, ...]
     exceptions: tuple[ReleaseException, ...]
     rollbacks: tuple[Rollback, ...]
     instances: tuple[tuple[AgentInstance, bool], ...]
     instance_count: int
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
+
+    @property
+    def hands_over(self) -> bool:
+        """Whether something works on here until it is replaced."""
+        return any(handover.ended_at is None for handover in self.handovers)
 
 
 def template_page(template: AgentTemplate, actor: User) -> TemplatePage:
@@ -140,6 +152,9 @@ def slot_page(slot: DeploymentSlot, actor: User) -> SlotPage:
     return SlotPage(
         bindings=tuple(bindings[:SHOWN]),
         rollout=running_rollout(slot),
+        handovers=tuple(
+            slot.handovers.select_related("version__template", "rollout", "rollback").order_by("-pk")[:SHOWN]
+        ),
         exceptions=tuple(slot.exceptions.select_related("version__template", "granted_by")[:SHOWN]),
         rollbacks=tuple(
             slot.rollbacks.select_related("from_version__template", "to_version__template")[:SHOWN]
@@ -151,15 +166,21 @@ def slot_page(slot: DeploymentSlot, actor: User) -> SlotPage:
     )
 
 
-def instance_counts(environments: Sequence[Environment], actor: User) -> dict[UUID, int]:
-    """Live instances per environment, as far as the actor sees them."""
-    seen = visible(
-        AgentInstance.objects.live().filter(environment__in=environments), actor, Right.READ_DIRECTORY
-    )
-    return dict(seen.order_by().values_list("environment").annotate(n=Count("pk")))
-
-
-def provider_counts(providers: Sequence[Provider], actor: User) -> dict[UUID, int]:
-    """Live instances per provider, as far as the actor sees them."""
-    seen = visible(AgentInstance.objects.live().filter(provider__in=providers), actor, Right.READ_DIRECTORY)
-    return dict(seen.order_by().values_list("provider").annotate(n=Count("pk")))
+def instance_counts(
+    places: Sequence[Environment] | Sequence[Provider], actor: User, held: Scopes | None = None
+) -> dict[UUID, int]:
+    """Live instances in each environment, or at each provider, as far as the actor sees them; LIVE_COUNTED + 1 for more."""
+    kind = type(places[0]) if places else Environment
+    where = "environment" if kind is Environment else "provider"
+    held = scopes(actor, Right.READ_DIRECTORY) if held is None and not actor.is_superuser else held
+    live = AgentInstance.objects.live().order_by()
+    if held and held.keys() <= {AgentTemplate}:  # their instances are near by; those of a place are not
+        seen = visible(live.filter(**{f"{where}__in": places}), actor, Right.READ_DIRECTORY, held)
+        return {key: min(n, LIVE_COUNTED + 1) for key, n in seen.values_list(where).annotate(n=Count("pk"))}
+    seen = visible(live.filter(**{where: OuterRef("pk")}), actor, Right.READ_DIRECTORY, held)
+    keys = Cast(
+        ArraySubquery(seen.values("pk")[: LIVE_COUNTED + 1]), ArrayField(UUIDField())
+    )  # or NULL: none is seen
+    first = Coalesce(Func(keys, function="cardinality"), 0)
+    rows = kind._default_manager.filter(pk__in=[place.pk for place in places])
+    return dict(rows.order_by().annotate(n=ExpressionWrapper(first, IntegerField())).values_list("pk", "n"))

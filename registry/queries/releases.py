@@ -1,21 +1,22 @@
 """Releases as their pages show them: what drifts, what a rollback would do, channels, who gets which version."""
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from arm import clock
 from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
 from arm.rights import Right
 
-from ..engine import Drift, RolloutState, StepState, chosen, drift
+from ..engine import RolloutState, StepState, chosen
 from ..gates import Verdict, for_binding
+from ..gates.compatibility import drift_of, drift_verdict
 from ..lifecycle import InstanceState
 from ..models import (
     AgentInstance,
@@ -29,32 +30,7 @@ from ..models import (
     RolloutStep,
 )
 from .related import changes_of
-from .versions import stored_document
-
-COMPATIBILITY = "compatibility"
-
-
-def drift_of(slots: Iterable[DeploymentSlot], version: AgentVersion) -> tuple[Drift, ...]:
-    """What differs between each version that is bound now and this one; the same difference is told once."""
-    after = stored_document(version)
-    bound = {slot.current_version_id for slot in slots if slot.current_version_id is not None}
-    lefts = bound - {version.pk}
-    found: dict[tuple[str, str, str], Drift] = {}
-    for left in AgentVersion.objects.select_related("genome").filter(pk__in=lefts).order_by("pk"):
-        for one in drift(stored_document(left), after):
-            found.setdefault((one.kind, one.name, one.sentence), one)
-    return tuple(sorted(found.values(), key=lambda one: (not one.breaking, one.kind, one.name)))
-
-
-def drift_verdict(found: Sequence[Drift], acknowledged: str) -> Verdict:
-    """Breaking differences stand in the way until somebody has said why they are accepted."""
-    breaking = [one.sentence for one in found if one.breaking]
-    if not breaking:
-        return Verdict(COMPATIBILITY, True, "Nothing that callers or tools rely on differs.")
-    if acknowledged.strip():
-        return Verdict(COMPATIBILITY, True, f"Accepted: {acknowledged.strip()}")
-    said = f"{' '.join(breaking)} Say why this is accepted, or choose another version."
-    return Verdict(COMPATIBILITY, False, said, right=Right.PROMOTE_RELEASE.value)
+from .uses import See
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +77,8 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
     states = instances_of(slot, leaving)
     drains = states.get(InstanceState.ACTIVE, 0)
     withdrawn = states.get(InstanceState.PROVISIONING, 0)
+    back = instances_of(slot, target)  # what works on the target still, or will
+    there = back.get(InstanceState.ACTIVE, 0) + back.get(InstanceState.PROVISIONING, 0)
     bound = DeploymentSlot.objects.filter(current_version=leaving).exclude(pk=slot.pk)
     rows = bound.select_related("environment", "role", "provider", "previous_version__template")
     others = tuple(visible(rows, actor, Right.READ_DIRECTORY).order_by("environment__position", "pk"))
@@ -113,7 +91,7 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
         drains=drains,
         withdrawn=withdrawn,
         left=sum(states.values()) - drains - withdrawn,
-        provisioned=drains + withdrawn,
+        provisioned=max(0, drains + withdrawn - there),
         others=others,
         others_hidden=bound.count() - len(others),
         rollouts_elsewhere=len(set(elsewhere)),
@@ -179,32 +157,32 @@ def assignment(slot_id: UUID, key: str) -> Assignment | None:
     )
 
 
-@dataclass(frozen=True, slots=True)
-class Channel:
-    """An environment in its place of the order, and its slots that the visitor sees."""
-
-    environment: Environment
-    cells: tuple[tuple[RoleDefinition, tuple[DeploymentSlot, ...]], ...]
+Cells = tuple[tuple[Environment, tuple[DeploymentSlot, ...]], ...]
+"""The slots of one role in each channel."""
 
 
-def channel_board(actor: User) -> tuple[Channel, ...]:
-    """Every channel in order, with the slots of each role in the same row of each."""
-    places = list(visible(Environment.objects.order_by("position"), actor, Right.READ_DIRECTORY))
-    rows = DeploymentSlot.objects.select_related(
-        "environment", "role", "provider", "current_version__template", "canary_version__template"
+def roles_in_channels(see: See) -> QuerySet[RoleDefinition]:
+    """The roles that have a slot which `see` leaves."""
+    slots = see(DeploymentSlot.objects.order_by())
+    return RoleDefinition.objects.filter(pk__in=slots.values("role")).order_by("name", "pk")
+
+
+def channel_board(
+    roles: Sequence[RoleDefinition], see: See
+) -> tuple[tuple[Environment, ...], tuple[tuple[RoleDefinition, Cells], ...]]:
+    """Every channel in order, and for each of these roles its slots in each channel."""
+    rows = DeploymentSlot.objects.filter(role__in=roles).select_related(
+        "environment", "provider", "current_version__template", "canary_version__template"
     )
-    seen = list(visible(rows, actor, Right.READ_DIRECTORY).order_by("role__name", "ordinal", "pk"))
-    places += [slot.environment for slot in seen if slot.environment not in places]
-    roles = list(dict.fromkeys(slot.role for slot in seen))
-    return tuple(
-        Channel(
-            place,
-            tuple(
-                (role, tuple(s for s in seen if s.environment_id == place.pk and s.role_id == role.pk))
-                for role in roles
-            ),
-        )
-        for place in dict.fromkeys(sorted(places, key=lambda place: place.position))
+    found: dict[tuple[UUID, UUID], list[DeploymentSlot]] = {}
+    places = {place.pk: place for place in see(Environment.objects.all())}
+    for slot in see(rows).order_by("ordinal", "pk"):
+        places.setdefault(slot.environment_id, slot.environment)
+        found.setdefault((slot.role_id, slot.environment_id), []).append(slot)
+    channels = tuple(sorted(places.values(), key=lambda place: place.position))
+    return channels, tuple(
+        (role, tuple((place, tuple(found.get((role.pk, place.pk), ()))) for place in channels))
+        for role in roles
     )
 
 

@@ -165,9 +165,11 @@ def _crews(
     return crews
 
 
-def role_rows(roles: Sequence[RoleDefinition], actor: User) -> tuple[RoleRow, ...]:
+def role_rows(
+    roles: Sequence[RoleDefinition], actor: User, held: Scopes | None = None
+) -> tuple[RoleRow, ...]:
     """The rows of the list, with a fixed number of queries for all of them."""
-    held = _scopes(actor)
+    held = held or _scopes(actor)
     covers = coverage(roles, actor, held)
     seen = visible(
         RoleAssignment.objects.in_force().filter(role__in=roles), actor, Right.READ_DIRECTORY, held

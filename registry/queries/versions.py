@@ -278,8 +278,8 @@ def _track(version: AgentVersion, steps: tuple[Step, ...]) -> tuple[dict[str, st
 
 
 def _still_bound(version: AgentVersion, actor: User) -> tuple[DeploymentSlot, ...]:
-    """Of a deprecated version: the slots that have to be rebound."""
-    if version.state != VersionState.DEPRECATED:
+    """Of a version that ends: the slots that have to be rebound."""
+    if not version.ending:
         return ()
     rows = DeploymentSlot.objects.filter(current_version=version).select_related(
         "environment", "role", "provider", "current_version__template", "previous_version__template"

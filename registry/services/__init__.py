@@ -4,6 +4,8 @@ from .applying import Line, apply_files
 from .asking import Duplicate
 from .bulk import provision_instances, refuse_many, register_templates
 from .card_keys import end_card_keys, trust_card_keys
+from .dossiers import issue_dossier
+from .environments import update_environment
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .exceptions import grant_exception
 from .exchange import (
@@ -15,7 +17,9 @@ from .exchange import (
     import_record,
     import_server,
 )
+from .forced import SEVERITIES, deprecate_for, deprecate_from
 from .genomes import ReadGenome, read_genome, store_prompt
+from .handovers import drain_at_once, settle_slot, slots_handing_over
 from .history import tell_past
 from .instances import (
     ApprovalNeeded,
@@ -28,7 +32,7 @@ from .instances import (
 from .integrity import begin_sweep, note_tampered, sweep_on
 from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .lineage import name_parents
-from .many import BULK_ACTIONS, apply_bulk, preview_bulk, work_off_bulk
+from .many import BULK_ACTIONS, apply_bulk, preview_bulk, wake_stalled_bulk, work_off_bulk
 from .places import (
     create_environment,
     create_project,
@@ -36,6 +40,7 @@ from .places import (
     ensure_tenant_defaults,
     issue_ingest_key,
     issue_workload_token,
+    update_project,
 )
 from .roles import assign_role, create_role, end_assignment, update_role
 from .rollbacks import roll_back_slot
@@ -49,7 +54,7 @@ from .rollouts import (
     resume_rollout,
     start_rollout,
 )
-from .rules import require_evidence, require_profiles
+from .rules import require_evidence, require_profiles, set_rules
 from .slots import bind_slot, create_slot
 from .spawn import SpawnRefused, spawn_instance
 from .succession import pass_on, set_successors
@@ -74,6 +79,7 @@ from .versions import (
 
 __all__ = [
     "BULK_ACTIONS",
+    "SEVERITIES",
     "TASK",
     "ApprovalNeeded",
     "Duplicate",
@@ -100,6 +106,9 @@ __all__ = [
     "create_role",
     "create_slot",
     "create_version",
+    "deprecate_for",
+    "deprecate_from",
+    "drain_at_once",
     "drain_left",
     "due_rollouts",
     "end_assignment",
@@ -115,6 +124,7 @@ __all__ = [
     "import_record",
     "import_server",
     "issue_card",
+    "issue_dossier",
     "issue_ingest_key",
     "issue_workload_token",
     "move_instance",
@@ -145,7 +155,10 @@ __all__ = [
     "send_table",
     "set_owners",
     "set_rebind_date",
+    "set_rules",
     "set_successors",
+    "settle_slot",
+    "slots_handing_over",
     "slots_of",
     "spawn_instance",
     "start_rollout",
@@ -156,8 +169,11 @@ __all__ = [
     "tell_overdue",
     "tell_past",
     "trust_card_keys",
+    "update_environment",
+    "update_project",
     "update_role",
     "update_template",
+    "wake_stalled_bulk",
     "wake_stalled_tables",
     "work_off_bulk",
 ]

@@ -1,6 +1,7 @@
 """How a slot comes to a version: the one way that binding, rollouts and rollbacks share. Callers have asked the right."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,7 @@ from arm.queries import single_handed
 from .. import gates
 from ..models import AgentVersion, DeploymentSlot, ReleaseException, Rollout, RolloutSlot, SlotBinding
 from .asking import Duplicate
+from .handovers import keep_on
 from .locking import locked
 
 SLOTS = DeploymentSlot.objects.select_related(
@@ -60,10 +62,12 @@ def ask_gates(
     failing = [verdict for verdict in verdicts if not verdict.passed]
     if not failing:
         return []
-    live = Q(used_at=None, until__gt=clock.now())
+    live = Q(used_at=None, withdrawn_at=None, until__gt=clock.now())
     if rollout is not None:
         live |= Q(used_in=rollout)
-    held = ReleaseException.objects.select_for_update().filter(live, slot=slot, version=version)
+    held = ReleaseException.objects.select_for_update().filter(
+        live, slot=slot, version=version, gate__in=gates.EXCEPTED
+    )
     if not single_handed(slot.tenant_id):
         held = held.exclude(granted_by__in=_who_wants_it(actor, rollout), used_in=None)
     covered = {exception.gate: exception for exception in held.order_by("-pk")}
@@ -72,6 +76,18 @@ def ask_gates(
     )
     needed = [covered[verdict.gate] for verdict in failing]
     return [exception for exception in needed if exception.used_at is None]
+
+
+def ask_gates_and(
+    verdict: gates.Verdict, slot: DeploymentSlot, version: AgentVersion, actor: User
+) -> list[ReleaseException]:
+    """The gates of one slot; its refusal also names the drift, so that nobody learns of one after the other."""
+    try:
+        return ask_gates(slot, version, actor)
+    except gates.GateRefused as refused:
+        if not verdict.passed:
+            refused.extra["gates"] = [*refused.extra["gates"], asdict(verdict)]  # type: ignore[misc]
+        raise
 
 
 def _who_wants_it(actor: User | None, rollout: Rollout | None) -> set[UUID]:
@@ -110,6 +126,7 @@ def rebind(
     if left == version:
         raise Duplicate(f"{slot} is bound to {version} already.", slot)
     now = clock.now()
+    keep_on(slot, version)
     before = {"version": left.typeid if left else "", "generation": slot.generation}
     slot.previous_version, slot.current_version = previous, version
     slot.canary_version, slot.canary_share = None, 0

@@ -12,11 +12,10 @@ from arm import changes, clock, ids, tasks
 from arm.changes import Change
 from arm.errors import Invalid, NotAllowed, Problem, TooLarge
 from arm.models import Membership, Tenant, User
-from arm.permissions import allowed, visible
+from arm.permissions import allowed, note, visible
 from arm.rights import Right, Risk
 
 from .. import gates
-from ..lifecycle import VersionState
 from ..models import (
     AgentInstance,
     AgentTemplate,
@@ -113,8 +112,8 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
         if version is None or place is None or provider is None or (row.role and role is None):
             judged.bad += 1
             continue
-        if version.state in (VersionState.DEPRECATED, VersionState.RETIRED):
-            message = f"{version} is {version.get_state_display()}; nothing new is provisioned from it."
+        if version.ending:
+            message = f"{version} is {version.why_ending}; nothing new is provisioned from it."
             judged.wrong(row.at, "version", "conflict", message)
         if not may & {version.template_id, place.pk, provider.pk}:
             message = f"You may not provision instance: {version.template} or {place} or {provider}."
@@ -216,7 +215,9 @@ def _held(rows: Sequence[Model], actor: User, right: Right) -> list[Model]:
     if not rows:
         return []
     model = type(rows[0])
-    return list(visible(model._default_manager.filter(pk__in=[row.pk for row in rows]), actor, right))
+    found = list(visible(model._default_manager.filter(pk__in=[row.pk for row in rows]), actor, right))
+    note(actor, right, found)
+    return found
 
 
 # --- templates -----------------------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates
-from ..lifecycle import ALLOWS, InstanceState, Move, Release, VersionState, instance_move, release_needs
+from ..lifecycle import ALLOWS, InstanceState, Move, Release, instance_move, release_needs
 from ..models import (
     AgentInstance,
     AgentVersion,
@@ -63,8 +63,8 @@ def provision_instance(
     require_on_any(actor, Right.PROVISION_INSTANCE, version.template, environment, provider)
     require_reason(reason)
     require_same_tenant(version=version, environment=environment, provider=provider, slot=slot, role=role)
-    if version.state in (VersionState.DEPRECATED, VersionState.RETIRED):
-        raise Conflict(f"{version} is {version.get_state_display()}; nothing new is provisioned from it.")
+    if version.ending:
+        raise Conflict(f"{version} is {version.why_ending}; nothing new is provisioned from it.")
     if slot is not None and (slot.environment_id, slot.provider_id) != (environment.pk, provider.pk):
         refuse("/slot", "place", f"{slot} is in another environment or at another provider.")
     role = role or (slot.role if slot else None)

@@ -3,12 +3,13 @@
 No person moves anything here: the record says `rule`, and the reason which one.
 """
 
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, OuterRef, QuerySet
 
 from arm import changes, clock
 from arm.errors import Conflict
@@ -19,7 +20,15 @@ from arm.rights import Right
 
 from .. import gates
 from ..lifecycle import InstanceState, VersionState
-from ..models import AgentInstance, AgentVersion, DeploymentSlot, RoleAssignment, Rollout, RolloutSlot
+from ..models import (
+    AgentInstance,
+    AgentVersion,
+    DeploymentSlot,
+    Handover,
+    RoleAssignment,
+    Rollout,
+    RolloutSlot,
+)
 from .asking import refuse, require_reason
 from .instances import restrict_instance
 from .locking import locked
@@ -30,7 +39,13 @@ REBIND_WITHIN: Final = timedelta(days=14)
 
 
 def carry_out(
-    version: AgentVersion, to: VersionState, actor: User | None, reason: str, **facts: Any
+    version: AgentVersion,
+    to: VersionState,
+    actor: User | None,
+    reason: str,
+    *,
+    links: Sequence[str] = (),
+    **facts: Any,
 ) -> AgentVersion:
     """Move the locked version, with its record and its news; whether it may move was asked before."""
     before = {"state": version.state}
@@ -39,17 +54,26 @@ def carry_out(
     if to is VersionState.TESTING and before["state"] == VersionState.DRAFT:
         version.submitted_by = actor
         fields.append("submitted_by")
-    if to is VersionState.DEPRECATED and _bound(version).exists():
-        version.rebind_by = version.state_since + REBIND_WITHIN
-        fields.append("rebind_by")
-        facts["rebind_by"] = clock.exactly(version.rebind_by)
+    if to is VersionState.DEPRECATED:
+        fields += set_due(version, version.state_since, facts)
     version.save(update_fields=fields)
     after = {"state": to, "genome": version.genome.digest, **facts}
     tell(
-        changes.record(actor, "registry.version.moved", version, before=before, after=after, reason=reason),
+        changes.record(
+            actor, "registry.version.moved", version, before=before, after=after, reason=reason, links=links
+        ),
         version,
     )
     return version
+
+
+def set_due(version: AgentVersion, since: datetime, facts: dict[str, Any]) -> list[str]:
+    """Give slots that still bind the version, which ends, their due date. Returns the fields that it has set."""
+    if not _bound(version).exists():
+        return []
+    version.rebind_by = since + REBIND_WITHIN
+    facts["rebind_by"] = clock.exactly(version.rebind_by)
+    return ["rebind_by"]
 
 
 @transaction.atomic
@@ -58,7 +82,7 @@ def set_rebind_date(*, version: AgentVersion, by: datetime, actor: User, reason:
     require(actor, Right.PROMOTE_RELEASE, version)
     require_reason(reason)
     version = _locked(version.pk)
-    if version.state != VersionState.DEPRECATED:
+    if not version.ending or version.state == VersionState.RETIRED:
         raise Conflict(
             f"{version} is {version.get_state_display()}; only a deprecated version has a due date."
         )
@@ -134,18 +158,20 @@ def drain_left(*, slots: QuerySet[DeploymentSlot]) -> int:
     rows = AgentInstance.objects.filter(
         slot__in=slots.exclude(current_version=None),
         state=InstanceState.ACTIVE,  # draining would let a stopped one do more than it may
-        version__state=VersionState.DEPRECATED,
+        version__in=AgentVersion.objects.to_be_rebound(),
     )
     left = rows.exclude(version=F("slot__current_version")).exclude(
         slot__canary_version__isnull=False, version=F("slot__canary_version")
     )
+    open_ = Handover.objects.open().filter(slot=OuterRef("slot"), version=OuterRef("version"))
+    left = left.exclude(Exists(open_))  # these drain as they are replaced
     drained = 0
     for instance in left.select_related("version__template", "slot").order_by("pk"):
         restrict_instance(
             instance=instance,
             to=InstanceState.DRAINING,
             actor=None,
-            reason=f"{instance.version} is deprecated, and {instance.slot} has been rebound away from it.",
+            reason=f"{instance.version} is {instance.version.why_ending.lower()}, and {instance.slot} has been rebound away from it.",
         )
         drained += 1
     return drained
@@ -154,9 +180,8 @@ def drain_left(*, slots: QuerySet[DeploymentSlot]) -> int:
 @transaction.atomic
 def tell_overdue(*, tenant_id: UUID) -> int:
     """Open an incident for every deprecated version that slots still bind past its due date, once. Returns how many."""
-    rows = AgentVersion.objects.filter(
+    rows = AgentVersion.objects.to_be_rebound().filter(
         tenant=tenant_id,
-        state=VersionState.DEPRECATED,
         rebind_by__lte=clock.now(),
         overdue_told_at=None,
     )
@@ -172,7 +197,7 @@ def tell_overdue(*, tenant_id: UUID) -> int:
             tenant_id=tenant_id,
             kind="drift",
             severity="s3",
-            title=f"{version} is deprecated, and {len(slots)} slots still bind it past the due date",
+            title=f"{version} is {version.why_ending.lower()}, and {len(slots)} slots still bind it past the due date",
             subject_kind=version._meta.label_lower,
             subject_id=version.pk,
             facts={"slots": [str(slot) for slot in slots], "due": clock.exactly(version.rebind_by)},  # type: ignore[arg-type]

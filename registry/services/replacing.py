@@ -1,4 +1,5 @@
-"""The instances of a slot follow its version: those of the version left drain, as many are provisioned on the other.
+"""The instances of a slot follow its version: those of the version left drain, at once or as they are replaced, and as
+many are provisioned on the other.
 
 Set-based: a slot may have a thousand instances. Callers have asked the right to rebind the slot, which carries this.
 """
@@ -8,38 +9,39 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from django.db.models import F
-
-from arm import changes, clock, tasks
+from arm import changes, clock
 from arm import services as core
 from arm.models import User
 
-from .. import gates
 from ..lifecycle import InstanceState
-from ..models import AgentInstance, AgentVersion, DeploymentSlot, InstanceInterval, InstanceStatus, KeyScope
+from ..models import AgentInstance, AgentVersion, DeploymentSlot, InstanceStatus, KeyScope
+from .handovers import Keep, open_handover, settle
 from .instances import RESTRICTED
+from .moving import BATCH, move_all, open_intervals, tell_all
 
-BATCH = 2_000
 _SUFFIX = re.compile(r"-g\d+$")
 
 
 @dataclass(frozen=True, slots=True)
 class Replaced:
     """How many of a slot's instances drained, were withdrawn before they had begun, stayed as they are (stopped for a
-    reason of their own), and were provisioned."""
+    reason of their own), were provisioned, and work on `until` they are replaced."""
 
     drained: int = 0
     withdrawn: int = 0
     left: int = 0
     provisioned: int = 0
+    working_on: int = 0
+    until: str = ""
 
-    def facts(self) -> dict[str, int]:
-        return {
+    def facts(self) -> dict[str, Any]:
+        counts = {
             "drained": self.drained,
             "withdrawn": self.withdrawn,
             "left": self.left,
             "provisioned": self.provisioned,
         }
+        return counts | ({"working_on": self.working_on, "until": self.until} if self.working_on else {})
 
 
 def replace(
@@ -49,12 +51,12 @@ def replace(
     actor: User | None,
     reason: str,
     *,
-    already: int = 0,
+    keep: Keep | None = None,
 ) -> Replaced:
-    """Drain what runs `leaving` in the slot, and provision as many of `onto`, less `already`.
+    """Drain what runs `leaving` in the locked slot, and provision as many of `onto` as the slot lacks then.
 
-    What is stopped stays stopped: letting it drain would let it do more. What waits in Provisioning has done nothing
-    and is withdrawn.
+    With `keep`, what is at work works on until it is replaced (`Handover`); without, it drains at once. What is stopped
+    stays stopped: letting it drain would let it do more. What waits in Provisioning has done nothing and is withdrawn.
     """
     if leaving is None:
         return Replaced()
@@ -62,16 +64,29 @@ def replace(
     held = list(rows.exclude(state=InstanceState.RETIRED))
     at_work = [row for row in held if row.state == InstanceState.ACTIVE]
     waiting = [row for row in held if row.state == InstanceState.PROVISIONING]
-    _move(at_work, InstanceState.DRAINING, RESTRICTED, actor, reason)
+    left = len(held) - len(at_work) - len(waiting)
     _end_keys(waiting, actor)
-    _move(waiting, InstanceState.RETIRED, "registry.instance.retired", actor, reason)
-    wanted = max(0, len(at_work) + len(waiting) - already) if onto is not None else 0
-    like = (at_work + waiting)[:wanted]
-    if onto is not None:
+    move_all(waiting, InstanceState.RETIRED, "registry.instance.retired", actor, reason)
+    if onto is None:
+        move_all(at_work, InstanceState.DRAINING, RESTRICTED, actor, reason)
+        return Replaced(len(at_work), len(waiting), left)
+    like = (at_work + waiting)[_there(slot, onto) :]
+    if keep is None or not at_work:
+        move_all(at_work, InstanceState.DRAINING, RESTRICTED, actor, reason)
         provision_like(slot, onto, like, actor, reason)
+        return Replaced(len(at_work), len(waiting), left, len(like))
+    provision_like(slot, onto, like, actor, reason)
+    handover = open_handover(slot, leaving, len(at_work), keep, actor, reason)
+    drained = settle(slot)  # as many as others do the work of already
     return Replaced(
-        len(at_work), len(waiting), len(held) - len(at_work) - len(waiting), len(like) if onto else 0
+        drained, len(waiting), left, len(like), len(at_work) - drained, clock.exactly(handover.until)
     )
+
+
+def _there(slot: DeploymentSlot, version: AgentVersion) -> int:
+    """How many the slot has that work on this version, or will: a canary's, and what had not drained yet."""
+    able = [InstanceState.ACTIVE, InstanceState.PROVISIONING]
+    return AgentInstance.objects.filter(slot=slot, version=version, state__in=able).count()
 
 
 def provision_like(
@@ -104,7 +119,7 @@ def provision_like(
     InstanceStatus.objects.bulk_create(
         [InstanceStatus(instance=one, tenant_id=one.tenant_id) for one in made], batch_size=BATCH
     )
-    _open_intervals(made)
+    open_intervals(made)
     facts = {
         "version": version.typeid,
         "environment": slot.environment.slug,
@@ -113,69 +128,10 @@ def provision_like(
         "state": InstanceState.PROVISIONING.value,
     }
     changed = [changes.Change(one, after=facts) for one in made]
-    _tell("registry.instance.provisioned", changed, made, actor, reason)
+    tell_all("registry.instance.provisioned", changed, made, actor, reason)
     return made
-
-
-def _move(rows: list[AgentInstance], to: InstanceState, verb: str, actor: User | None, reason: str) -> None:
-    if not rows:
-        return
-    now, ids = clock.now(), [row.pk for row in rows]
-    AgentInstance.objects.filter(pk__in=ids).update(
-        state=to,
-        state_since=now,
-        generation=F("generation") + 1,
-        restricted_by_id=actor.pk if actor else None,
-    )
-    InstanceInterval.objects.filter(instance__in=ids, until=None).update(until=now)
-    changed = []
-    for row in rows:
-        before: dict[str, Any] = {"state": row.state, "generation": row.generation}
-        row.state, row.state_since, row.generation = to, now, row.generation + 1
-        changed.append(changes.Change(row, before, {"state": to.value, "generation": row.generation}))
-    _open_intervals(rows)
-    _tell(verb, changed, rows, actor, reason)
-
-
-def _open_intervals(rows: Sequence[AgentInstance]) -> None:
-    InstanceInterval.objects.bulk_create(
-        [
-            InstanceInterval(
-                tenant_id=row.tenant_id,
-                instance=row,
-                state=row.state,
-                version_id=row.version_id,
-                since=row.state_since,
-                known_from=row.state_since,
-            )
-            for row in rows
-        ],
-        batch_size=BATCH,
-    )
 
 
 def _end_keys(rows: Sequence[AgentInstance], actor: User | None) -> None:
     for scope in KeyScope.objects.filter(instance__in=rows).select_related("key", "instance"):
         core.revoke_key(key=scope.key, actor=None, reason=f"{scope.instance} was retired.")
-
-
-def _tell(
-    verb: str,
-    changed: Sequence[changes.Change],
-    rows: Sequence[AgentInstance],
-    actor: User | None,
-    reason: str,
-) -> None:
-    """A record for each, news for each, and one word to whoever must hear that else is wanted."""
-    if not rows:
-        return
-    records = changes.record_all(actor, verb, changed, reason=reason)
-    for row, record in zip(rows, records, strict=True):
-        tasks.announce(
-            "registry.instance.moved",
-            tenant_id=row.tenant_id,
-            instance_id=str(row.pk),
-            change_id=str(record.pk),
-            state=row.state,
-        )
-    gates.tell_changed([row.pk for row in rows], actor, reason)

@@ -1,6 +1,7 @@
 """Rollback: a slot goes back to the version before, its instances follow, and one record says all of it."""
 
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -14,12 +15,16 @@ from arm.permissions import require
 from arm.ports import incidents
 from arm.rights import Right
 
+from ..engine import Drain
 from ..lifecycle import VersionState
 from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlot
 from .asking import require_reason
 from .binding import ask_gates, locked_slots, rebind, tell_bound, use, whole_version
-from .lifecycles import carry_out
+from .dossiers import sign_dossier
+from .handovers import Keep, within_asked
+from .lifecycles import carry_out, set_due
 from .locking import locked
+from .news import tell
 from .replacing import replace
 from .steps import previous_of, take_back
 
@@ -35,12 +40,15 @@ def roll_back_slot(
     leaving: AgentVersion | None = None,
     incident: UUID | None = None,
     also: Sequence[DeploymentSlot] = (),
+    drain: str = "",
+    within: timedelta | None = None,
 ) -> Rollback:
     """Bind the slot to its previous version again, which stays approved and is not approved anew.
 
-    The version left is deprecated as rolled back; the slot's instances of it drain and as many are provisioned on the
-    target. `also`: other slots that are bound to the version left and go back too; no other slot changes. A rollout
-    that holds one of the slots is aborted. Without `incident` one is opened.
+    The version left is deprecated as rolled back; as many instances as the slot had of it are provisioned on the target,
+    and its own drain: with `drain` “replaced” as those come to work, `within` a time at most; with “at_once” now, which
+    is the default where an `incident` says that harm is done. `also`: other slots that are bound to the version left and
+    go back too; no other slot changes. A rollout that holds one of the slots is aborted. Without `incident` one is opened.
 
     Conflict where there is nothing to go back to, or where a slot is not bound to `leaving` (any more); GateRefused
     where the target may not run there (any more).
@@ -49,6 +57,7 @@ def roll_back_slot(
     for one in slots:
         require(actor, Right.ROLL_BACK_RELEASE, one)
     require_reason(reason)
+    chosen = within_asked(drain or (Drain.AT_ONCE if incident else Drain.REPLACED), within)
     aborted = _take_rollouts(slots)
     held = {
         row.pk: row
@@ -69,11 +78,12 @@ def roll_back_slot(
         for pk in pks:
             if pk not in names:  # the end of the rollout takes these back, too
                 require(actor, Right.ROLL_BACK_RELEASE, held[pk])
-        take_back(rollout, [held[pk] for pk in pks], actor, reason, without=names)
+        keep = Keep(chosen, rollout=rollout) if chosen else None
+        take_back(rollout, [held[pk] for pk in pks], actor, reason, without=names, keep=keep)
     left = _deprecated(left, actor, reason)
     incident = incident or _incident(first, left, reason)
     made = [
-        _roll_back(held[one.pk], left, actor, reason, incident, taken, [r.typeid for r, _ in aborted])
+        _roll_back(held[one.pk], left, actor, reason, incident, taken, [r.typeid for r, _ in aborted], chosen)
         for one in taken
     ]
     return made[0]
@@ -98,7 +108,8 @@ def _refuse_news(slots: Sequence[DeploymentSlot], aborted: Sequence[tuple[Rollou
 
 
 def _deprecated(version: AgentVersion, actor: User, reason: str) -> AgentVersion:
-    """The version left takes no new binding anywhere; whoever still binds it keeps it until somebody decides."""
+    """The version left takes no new binding anywhere; whoever still binds it keeps it until somebody decides. One that was
+    never approved has no Deprecated to go to: it stays what it is, marked, and climbs no further."""
     version = locked(AgentVersion.objects.select_related("template", "genome"), version.pk)
     before = {"state": version.state, "rolled_back": version.rolled_back}
     version.rolled_back = True
@@ -106,7 +117,13 @@ def _deprecated(version: AgentVersion, actor: User, reason: str) -> AgentVersion
     if version.state == VersionState.APPROVED:
         return carry_out(version, VersionState.DEPRECATED, actor, reason, rolled_back=True)
     after = {"state": version.state, "rolled_back": True, "genome": version.genome.digest}
-    changes.record(actor, "registry.version.rolled_back", version, before=before, after=after, reason=reason)
+    version.save(update_fields=set_due(version, clock.now(), after))
+    tell(
+        changes.record(
+            actor, "registry.version.rolled_back", version, before=before, after=after, reason=reason
+        ),
+        version,
+    )
     return version
 
 
@@ -130,6 +147,7 @@ def _roll_back(
     incident: UUID,
     together: Sequence[DeploymentSlot],
     aborted: Sequence[str],
+    within: timedelta | None,
 ) -> Rollback:
     assert slot.previous_version is not None
     target = whole_version(slot.previous_version.pk)
@@ -138,7 +156,8 @@ def _roll_back(
     own = ids.uuid7()
     before_that = previous_of(slot, target)
     before = rebind(slot, target, actor, reason, previous=before_that)
-    replaced = replace(slot, left, target, actor, reason)
+    keep = Keep(within, rollback=own) if within else None
+    replaced = replace(slot, left, target, actor, reason, keep=keep)
     dossier: dict[str, Any] = {
         "schema": "arm.rollback/v1",
         "rollback": ids.encode(Rollback.prefix, own),
@@ -153,6 +172,7 @@ def _roll_back(
         "incident": str(incident),
         "actor": str(actor),
         "at": now.isoformat(),
+        "drain": Drain.REPLACED if within else Drain.AT_ONCE,
         "instances": replaced.facts(),
         "together": [one.typeid for one in together],
         "rollouts_aborted": list(aborted),
@@ -166,7 +186,7 @@ def _roll_back(
     }
     links = [dossier["rollback"], left.typeid, target.typeid, *spent]
     record = tell_bound(VERB, slot, before, actor, reason, facts, links=links)
-    return Rollback.objects.create(
+    made = Rollback.objects.create(
         id=own,
         tenant_id=slot.tenant_id,
         slot=slot,
@@ -182,3 +202,5 @@ def _roll_back(
         change_id=record.pk,
         dossier=dossier,
     )
+    sign_dossier(made)
+    return made

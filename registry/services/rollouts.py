@@ -18,13 +18,15 @@ from arm.permissions import allowed, require
 from arm.rights import Right
 
 from .. import facts as health
-from .. import gates, queries
-from ..engine import Health, RolloutState, StepState, Strategy, batches, may_move, plan
-from ..models import AgentVersion, DeploymentSlot, ReleaseException, Rollout, RolloutSlot, RolloutStep
+from .. import gates
+from ..engine import Drain, Health, RolloutState, StepState, Strategy, batches, may_move, plan
+from ..gates.compatibility import drift_of, drift_verdict
+from ..models import AgentVersion, DeploymentSlot, Environment, Rollout, RolloutSlot, RolloutStep
 from .asking import Duplicate, refuse, require_reason, require_same_tenant
-from .binding import ask_gates, locked_slots, locked_version, refuse_if_held, use
+from .binding import ask_gates_and, locked_slots, locked_version, refuse_if_held, use
+from .handovers import Keep, within_asked
 from .locking import locked
-from .steps import LIMITS, begin_step, current_step, judged, react, take_back, tell
+from .steps import LIMITS, begin_step, current_step, judged, keep_of, react, take_back, tell
 
 BAKE_AT_MOST = timedelta(days=14)
 ROWS = Rollout.objects.select_related("environment", "role", "version__template", "version__genome")
@@ -45,11 +47,14 @@ def plan_rollout(
     limits: Mapping[str, float] | None = None,
     reaction: str = Rollout.Reaction.PAUSE,
     acknowledged: str = "",
+    drain: str = Drain.REPLACED,
+    within: timedelta | None = None,
 ) -> Rollout:
     """A rollout in Planned: nothing is asked of the gates and nothing changes before it starts.
 
     `slots` are of one role in one environment. `percents` are the steps of a canary, `batch_size` the slots of each
     step of a phased one. `health_gates` name whose word each step needs; without any a person confirms each.
+    `drain` and `within`: whether, and how long at most, what a slot leaves works on until as many are at work.
     """
     if not slots:
         refuse("/slots", "required", "Name at least one slot.")
@@ -66,6 +71,7 @@ def plan_rollout(
         refuse("/reaction", "enum", f"Must be one of {', '.join(Rollout.Reaction.values)}.")
     if not timedelta() <= bake <= BAKE_AT_MOST:
         refuse("/bake", "range", f"Between nothing and {BAKE_AT_MOST.days} days.")
+    handover = within_asked(drain, within)
     known = health.health_gates()
     if strange := [name for name in health_gates if name not in known]:
         refuse(
@@ -87,6 +93,7 @@ def plan_rollout(
         gates=list(dict.fromkeys(health_gates)),
         limits=held,
         reaction=reaction,
+        handover_seconds=int(handover.total_seconds()) if handover else 0,
         acknowledged=acknowledged.strip(),
         reason=reason,
         created_by=actor,
@@ -133,6 +140,9 @@ def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: s
         raise Conflict(f"{rollout} is {rollout.get_state_display()}; resume it.")
     held = {row.slot_id: row for row in rollout.slots.all()}
     slots = locked_slots(list(held))
+    Environment.objects.select_for_update(no_key=True).get(
+        pk=rollout.environment_id
+    )  # its rules stay meanwhile
     version = locked_version(rollout.version_id)
     for slot in slots:
         refuse_if_held(slot)
@@ -141,9 +151,9 @@ def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: s
         if slot.current_version is None and rollout.strategy == Strategy.CANARY:
             raise Conflict(f"{slot} is empty; a canary needs a version beside it. Roll out all at once.")
     rollout.acknowledged = acknowledged.strip() or rollout.acknowledged
-    found = queries.drift_of(slots, version)
-    verdict = queries.drift_verdict(found, rollout.acknowledged)
-    spent = [exception for slot in slots for exception in _asked(slot, version, actor, verdict)]
+    found = drift_of(slots, version)
+    verdict = drift_verdict(found, rollout.acknowledged)
+    spent = [exception for slot in slots for exception in ask_gates_and(verdict, slot, version, actor)]
     gates.refuse_unless_passed([verdict], f"{rollout} does not start")
     links = use(spent, actor, rollout)
     for slot in slots:
@@ -158,18 +168,6 @@ def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: s
     tell(rollout, "registry.rollout.started", actor, reason, facts, links=links)
     begin_step(rollout, rollout.steps.get(number=1), slots, actor)
     return rollout
-
-
-def _asked(
-    slot: DeploymentSlot, version: AgentVersion, actor: User, verdict: gates.Verdict
-) -> list[ReleaseException]:
-    """The gates of one slot; its refusal also names the drift, so that nobody learns of one after the other."""
-    try:
-        return ask_gates(slot, version, actor)
-    except gates.GateRefused as refused:
-        if not verdict.passed:
-            refused.extra["gates"] = [*refused.extra["gates"], asdict(verdict)]  # type: ignore[misc]
-        raise
 
 
 @transaction.atomic
@@ -200,10 +198,16 @@ def resume_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
 
 
 @transaction.atomic
-def abort_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
-    """End it: every slot that it has changed returns to the version it had."""
+def abort_rollout(*, rollout: Rollout, actor: User, reason: str, drain: str = "") -> Rollout:
+    """End it: every slot that it has changed returns to the version it had. `drain`: when the new version's instances
+    do; by default as the rollout does it, and at once where it was found unhealthy."""
     rollout = _taken(rollout, actor, reason, RolloutState.ABORTED, stopping=True)
-    take_back(rollout, locked_slots([row.slot_id for row in rollout.slots.all()]), actor, reason)
+    keep = None if rollout.incident_id else keep_of(rollout)
+    if drain:
+        within = within_asked(drain, None)
+        keep = (keep_of(rollout) or Keep(rollout=rollout)) if within else None
+    slots = locked_slots([row.slot_id for row in rollout.slots.all()])
+    take_back(rollout, slots, actor, reason, keep=keep)
     return rollout
 
 

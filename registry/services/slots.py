@@ -1,5 +1,7 @@
 """Deployment slots: what is meant to work where, and which version does."""
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models import Max
 
@@ -8,9 +10,11 @@ from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
 
+from .. import gates
+from ..gates.compatibility import breaking, drift_of, drift_verdict
 from ..models import AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
-from .binding import ask_gates, locked_slot, locked_version, rebind, refuse_if_held, tell_bound, use
+from .binding import ask_gates_and, locked_slot, locked_version, rebind, refuse_if_held, tell_bound, use
 
 
 @transaction.atomic
@@ -41,10 +45,13 @@ def create_slot(
 
 
 @transaction.atomic
-def bind_slot(*, slot: DeploymentSlot, version: AgentVersion, actor: User, reason: str) -> DeploymentSlot:
+def bind_slot(
+    *, slot: DeploymentSlot, version: AgentVersion, actor: User, reason: str, acknowledged: str = ""
+) -> DeploymentSlot:
     """Bind a slot to a version at once, or rebind it: what it was bound to becomes its previous version.
 
-    GateRefused names everything that stands in the way and that no exception covers; Duplicate where it is bound to
+    GateRefused names everything that stands in the way and that no exception covers, and what would break for callers
+    and tools of the version that is bound, unless `acknowledged` says why that is accepted; Duplicate where it is bound to
     this version already, Conflict while a rollout holds the slot.
     """
     require(actor, Right.PROMOTE_RELEASE, slot)
@@ -54,8 +61,14 @@ def bind_slot(*, slot: DeploymentSlot, version: AgentVersion, actor: User, reaso
     refuse_if_held(slot)
     if slot.current_version == version:
         raise Duplicate(f"{slot} is bound to {version} already.", slot)
-    spent = use(ask_gates(slot, version, actor), actor)
+    found = drift_of([slot], version)
+    verdict = drift_verdict(found, acknowledged)
+    needed = ask_gates_and(verdict, slot, version, actor)
+    gates.refuse_unless_passed([verdict], f"{slot} is not bound to {version}")
+    spent = use(needed, actor)
     before = rebind(slot, version, actor, reason, previous=slot.current_version)
-    facts = {"exceptions": spent} if spent else None
+    facts: dict[str, Any] = {"exceptions": spent} if spent else {}
+    if broken := breaking(found):
+        facts |= {"breaking": broken, "acknowledged": acknowledged.strip()}
     tell_bound("registry.slot.bound", slot, before, actor, reason, facts, links=spent)
     return slot

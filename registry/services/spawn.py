@@ -11,7 +11,7 @@ from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
 
-from ..lifecycle import InstanceState, VersionState
+from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, Environment, Provider, SpawnTerm
 from ..queries import line_above
 from .asking import require_on_any, require_reason, require_same_tenant
@@ -104,8 +104,8 @@ def _in_the_way(parent: AgentInstance, version: AgentVersion) -> list[Problem]:
     if parent.state != InstanceState.ACTIVE:
         said = f"{parent} is {parent.get_state_display()}; only an active instance starts others."
         found.append(_problem("", "parent_state", said))
-    if version.state in (VersionState.DEPRECATED, VersionState.RETIRED):
-        said = f"{version} is {version.get_state_display()}; nothing new is provisioned from it."
+    if version.ending:
+        said = f"{version} is {version.why_ending}; nothing new is provisioned from it."
         found.append(_problem("/version", "version_state", said))
     if not parent.version.genome.intact:
         found.append(

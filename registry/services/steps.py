@@ -13,9 +13,10 @@ from arm.ports import incidents
 
 from .. import facts as health
 from ..engine import Health, RolloutState, StepState, judge
-from ..lifecycle import InstanceState, VersionState
+from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
 from .binding import ask_gates, rebind, tell_bound, use, whole_version
+from .handovers import Keep, keep_on
 from .replacing import provision_like, replace
 
 LIMITS: Final[dict[str, float]] = {"errors": 5.0, "cost": 150.0, "incidents": 0.0}
@@ -54,6 +55,7 @@ def _share(
     at each step: what was fit when the rollout began may not be by now."""
     spent = use(ask_gates(slot, version, actor, rollout=rollout), actor, rollout)
     before = {"canary": slot.canary_version.typeid if slot.canary_version else "", "share": slot.canary_share}
+    keep_on(slot, version)
     slot.canary_version, slot.canary_share = version, step.percent
     slot.save(update_fields=["canary_version", "canary_share"])
     reason = f"{rollout.reason} (step {step.number}, {step.percent} %)"
@@ -92,13 +94,18 @@ def _bind(
     """The gates are asked again: what was fit when the rollout began may not be by now."""
     spent = use(ask_gates(slot, version, actor, rollout=rollout), actor, rollout)
     left, reason = slot.current_version, f"{rollout.reason} (step {step.number})"
-    already = _canaries(slot, version)
     row.bound_at = clock.now()
     row.save(update_fields=["bound_at"])
     before = rebind(slot, version, actor, reason, previous=left, rollout=rollout)
-    moved = replace(slot, left, version, actor, reason, already=already)
+    moved = replace(slot, left, version, actor, reason, keep=keep_of(rollout))
     facts = {"rollout": rollout.typeid, **moved.facts()}
     tell_bound("registry.slot.bound", slot, before, actor, reason, facts, links=[rollout.typeid, *spent])
+
+
+def keep_of(rollout: Rollout) -> Keep | None:
+    """Whether, and how long, what a slot of the rollout leaves works on until it is replaced."""
+    seconds = rollout.handover_seconds
+    return Keep(within=timedelta(seconds=seconds), rollout=rollout) if seconds else None
 
 
 def judged(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) -> Health:
@@ -151,9 +158,10 @@ def take_back(
     reason: str,
     *,
     without: Collection[UUID] = (),
+    keep: Keep | None = None,
 ) -> None:
-    """Abort: every slot returns to the version it had, and what ran the new one drains. `without`: slots that the caller
-    rebinds itself in this transaction; only their canary ends here."""
+    """Abort: every slot returns to the version it had, and what ran the new one drains, with `keep` as it is replaced.
+    `without`: slots that the caller rebinds itself in this transaction; only their canary ends here."""
     version = whole_version(rollout.version_id)
     rows = {row.slot_id: row for row in rollout.slots.filter(held=True).select_related("from_version")}
     returned, kept, unfit = [], [], []
@@ -171,12 +179,12 @@ def take_back(
             had = whole_version(row.from_version.pk)
             previous = previous_of(slot, had)
             before = rebind(slot, had, actor, reason, previous=previous, rollout=rollout)
-            moved = replace(slot, version, had, actor, reason)
+            moved = replace(slot, version, had, actor, reason, keep=keep)
             facts = {"rollout": rollout.typeid, **moved.facts()}
             tell_bound("registry.slot.returned", slot, before, actor, reason, facts, links=[rollout.typeid])
             returned.append(slot.typeid)
-            if had.state in (VersionState.DEPRECATED, VersionState.RETIRED):
-                unfit.append(f"{slot}: {had} is {had.get_state_display()}")
+            if had.ending:
+                unfit.append(f"{slot}: {had} is {had.why_ending}")
         elif slot.pk not in without and slot.current_version_id == version.pk:
             kept.append(slot.typeid)  # it was empty before: a person decides what comes of it
     if unfit:

@@ -8,7 +8,7 @@ from django.db import transaction
 from django.db.models import Max
 from django.utils.text import slugify
 
-from arm import changes, crypto, ids
+from arm import changes, clock, crypto, ids
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
 from arm.models import Tenant, User
 from arm.permissions import require
@@ -17,6 +17,7 @@ from arm.rights import Right
 
 from .. import gates, parsing
 from .. import genome as genomes
+from ..gates.compatibility import breaking, drift_from, standard_of
 from ..genome import Json
 from ..lifecycle import VersionState, version_moves
 from ..models import AgentTemplate, AgentVersion
@@ -196,8 +197,11 @@ def import_agent_card(
 
 
 @transaction.atomic
-def move_version(*, version: AgentVersion, to: VersionState, actor: User, reason: str) -> AgentVersion:
-    """Move a version along its lifecycle. GateRefused names everything that is missing at once."""
+def move_version(
+    *, version: AgentVersion, to: VersionState, actor: User, reason: str, acknowledged: str = ""
+) -> AgentVersion:
+    """Move a version along its lifecycle. GateRefused names everything that is missing at once. `acknowledged`: why
+    it may become a candidate although it breaks what callers or tools of the approved version rely on."""
     version = _locked(version)
     moves = version_moves(version.state)
     require(actor, moves.get(to, Right.SUBMIT_VERSION), version)
@@ -206,10 +210,29 @@ def move_version(*, version: AgentVersion, to: VersionState, actor: User, reason
         ways = ", ".join(state.label for state in moves) or "nothing else"
         raise Conflict(f"{version} is {version.get_state_display()}; from there it can become {ways}.")
     facts = _separation(version, actor) if to is VersionState.APPROVED else {}
+    if to is VersionState.CANDIDATE:
+        facts |= _accepted(version, actor, acknowledged)
     verdicts = gates.for_promotion(version, to)
     gates.refuse_unless_passed(verdicts, f"{version} is not ready to be {to.label}")
     passed = [{"gate": verdict.gate, "reason": verdict.reason} for verdict in verdicts]
     return carry_out(version, to, actor, reason, gates=passed, **facts)
+
+
+def _accepted(version: AgentVersion, actor: User, acknowledged: str) -> dict[str, Any]:
+    """Keep with the version what breaks and why that is accepted, for the gate and for whoever approves it."""
+    standard = standard_of(version)
+    broken = breaking(drift_from(standard, version))
+    if not broken or not acknowledged.strip():
+        return {}
+    version.accepted = {
+        "why": acknowledged.strip(),
+        "by": str(actor),
+        "at": clock.exactly(clock.now()),
+        "against": [one.typeid for one in standard],
+        "differences": broken,
+    }
+    version.save(update_fields=["accepted"])
+    return {"breaking": broken, "acknowledged": acknowledged.strip()}
 
 
 def _separation(version: AgentVersion, actor: User) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from registry.views.bulk import BulkChoose, BulkDetail, BulkList
 from registry.views.card_keys import CardKeyList, EndCardKeys, TrustCardKeys
+from registry.views.dossiers import IssueDossier
+from registry.views.environments import EnvironmentEdit
 from registry.views.evidence import (
     EvidenceDetail,
     EvidenceFile,
@@ -15,6 +17,7 @@ from registry.views.evidence import (
     a2a_card_of_template,
 )
 from registry.views.exchange import VersionExport
+from registry.views.handovers import DrainAtOnce
 from registry.views.history import FleetAt, FleetChanged, InstancePast, TellPast
 from registry.views.instances import (
     InstanceDetail,
@@ -55,6 +58,7 @@ from registry.views.releases import (
 from registry.views.roles import (
     AssignmentList,
     AssignRole,
+    DeprecationRule,
     EndAssignment,
     EvidenceRule,
     RoleCreate,
@@ -106,10 +110,13 @@ __all__ = [
     "CardKeyList",
     "ChannelBoard",
     "ConfirmStep",
+    "DeprecationRule",
+    "DrainAtOnce",
     "EndAssignment",
     "EndCardKeys",
     "EnvironmentCreate",
     "EnvironmentDetail",
+    "EnvironmentEdit",
     "EnvironmentList",
     "EvidenceDetail",
     "EvidenceFile",
@@ -126,6 +133,7 @@ __all__ = [
     "InstancePast",
     "Integrity",
     "IssueCard",
+    "IssueDossier",
     "IssueWorkloadToken",
     "MoveInstance",
     "MoveVersion",

@@ -6,7 +6,7 @@ from django.urls import reverse_lazy
 from django.views.generic import DetailView
 
 from arm.models import User
-from arm.panels import panels
+from arm.panels import panels, scopes_of_visitor
 from arm.permissions import visible
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
@@ -33,6 +33,7 @@ class PlaceList(FilteredList):
         context = super().get_context_data(**kwargs)
         found = list(context["object_list"])
         counts = self.counts(found)
+        context["most"] = queries.LIVE_COUNTED
         context["rows"] = [(row, counts.get(row.pk, 0)) for row in found]
         context["may_create"] = may_anywhere(self.request, self.create_right)
         return context
@@ -51,7 +52,8 @@ class EnvironmentList(PlaceList):
     )
 
     def counts(self, rows: Any) -> dict[Any, int]:
-        return queries.instance_counts(rows, actor_of(self.request))
+        held = scopes_of_visitor(self.request, self.view_right)
+        return queries.instance_counts(rows, actor_of(self.request), held)
 
 
 class EnvironmentDetail(Scoped, DetailView[Environment]):
@@ -90,7 +92,8 @@ class ProviderList(PlaceList):
     )
 
     def counts(self, rows: Any) -> dict[Any, int]:
-        return queries.provider_counts(rows, actor_of(self.request))
+        held = scopes_of_visitor(self.request, self.view_right)
+        return queries.instance_counts(rows, actor_of(self.request), held)
 
 
 class ProviderDetail(Scoped, DetailView[Provider]):
@@ -166,6 +169,4 @@ class BindSlot(Command):
         return {**super().get_initial(), "version": self.request.GET.get("version", "")}
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> DeploymentSlot:
-        return services.bind_slot(
-            slot=self.object, version=cleaned["version"], actor=actor, reason=cleaned["reason"]
-        )
+        return services.bind_slot(slot=self.object, actor=actor, **cleaned)

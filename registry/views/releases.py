@@ -1,22 +1,25 @@
 """Pages of releases: channels, rollouts with their steps, rollbacks with their preview, exceptions."""
 
+from functools import partial
 from typing import Any
 
+from django.db.models import QuerySet
 from django.http import Http404
 from django.urls import reverse
-from django.views.generic import DetailView, TemplateView
+from django.views.generic import DetailView
 
 from arm import clock, ids
 from arm.models import ChangeRecord, User
+from arm.panels import seen_by_visitor
 from arm.permissions import held_on
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import queries, services
 from registry.engine import StepState, Strategy
-from registry.filters.releases import RolloutFilter
+from registry.filters.releases import ChannelFilter, RolloutFilter
 from registry.forms import ReasonForm
-from registry.forms.releases import ExceptionForm, PlanRolloutForm, RollBackForm, StartRolloutForm
-from registry.models import AgentVersion, ReleaseException, Rollback, Rollout
+from registry.forms.releases import AbortForm, ExceptionForm, PlanRolloutForm, RollBackForm, StartRolloutForm
+from registry.models import AgentVersion, ReleaseException, RoleDefinition, Rollback, Rollout
 from registry.views.commands import Command, actor_of, may_anywhere
 from registry.views.places import SLOTS
 
@@ -39,24 +42,26 @@ IRREVERSIBLE = (
 )
 
 
-class ChannelBoard(TemplateView):
+class ChannelBoard(FilteredList):
     """Which version is where, in the order in which versions climb."""
 
+    queryset = RoleDefinition.objects.all()
+    view_right = Right.READ_DIRECTORY
+    filterset_class = ChannelFilter
     template_name = "registry/channel_board.html"
 
+    def get_queryset(self) -> QuerySet[Any]:
+        self.see = partial(seen_by_visitor, request=self.request, right=self.view_right)
+        roles = queries.roles_in_channels(self.see)  # seen by their slots, not by the role's own scope
+        self.filterset = ChannelFilter(self.request.GET, queryset=roles, request=self.request)
+        found: QuerySet[Any] = self.filterset.qs if self.filterset.is_valid() else roles.none()
+        return found
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        channels = queries.channel_board(actor_of(self.request))
-        roles = [role for role, _ in channels[0].cells] if channels else []
-        rows = [
-            (role, [(channel.environment, dict(channel.cells)[role]) for channel in channels])
-            for role in roles
-        ]
-        return super().get_context_data(
-            channels=channels,
-            rows=rows,
-            may_open=may_anywhere(self.request, Right.PROMOTE_RELEASE),
-            **kwargs,
-        )
+        context = super().get_context_data(**kwargs)
+        context["channels"], context["rows"] = queries.channel_board(context["object_list"], self.see)
+        context["may_open"] = may_anywhere(self.request, Right.PROMOTE_RELEASE)
+        return context
 
 
 class RolloutList(FilteredList):
@@ -191,6 +196,7 @@ class ResumeRollout(RolloutCommand):
 
 
 class AbortRollout(RolloutCommand):
+    form_class = AbortForm
     heading, submit, tone = "Abort the rollout", "Abort", "danger"
     intro = (
         "Every slot that it has changed returns to the version it had; instances of the new version drain."
@@ -199,7 +205,7 @@ class AbortRollout(RolloutCommand):
     success_message = "The rollout is aborted."
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
-        return services.abort_rollout(rollout=self.object, actor=actor, reason=cleaned["reason"])
+        return services.abort_rollout(rollout=self.object, actor=actor, **cleaned)
 
 
 class ConfirmStep(RolloutCommand):
@@ -244,7 +250,12 @@ class RollBackSlot(Command):
             rows = reverse("registry:instance_list")
             here = f"{rows}?slot={self.object.typeid}&version={preview.leaving.typeid}"
             numbers = [
-                {"label": "Instances drain", "value": preview.drains, "url": here},
+                {
+                    "label": "Drain",
+                    "value": preview.drains,
+                    "note": "as they are replaced, or at once",
+                    "url": here,
+                },
                 {"label": "Are withdrawn", "value": preview.withdrawn, "note": "they had not begun"},
                 {"label": "Are provisioned", "value": preview.provisioned, "note": f"on {preview.target}"},
                 {"label": "Stay stopped", "value": preview.left, "url": here},
@@ -260,6 +271,8 @@ class RollBackSlot(Command):
             slot=self.object,
             leaving=leaving,
             also=list(cleaned.get("also") or ()),
+            drain=cleaned["drain"],
+            within=cleaned["within"],
             actor=actor,
             reason=cleaned["reason"],
         )
@@ -287,10 +300,17 @@ class RollbackDetail(Scoped, DetailView[Rollback]):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         change = ids.encode(ChangeRecord.prefix, self.object.change_id)
         incident = self.object.incident_id
+        rights = held_on(actor_of(self.request), self.object)
+        signed = queries.dossier_of(self.object) if Right.READ_EVIDENCE in rights else None
         return super().get_context_data(
             change_id=change,
             change_url=reverse("change_detail", args=[change]),
-            may_audit=Right.READ_AUDIT in held_on(actor_of(self.request), self.object),
+            handovers=self.object.handovers.select_related("slot", "version__template"),
+            may_audit=Right.READ_AUDIT in rights,
+            may_read_evidence=Right.READ_EVIDENCE in rights,
+            may_sign=Right.ISSUE_EVIDENCE in rights and (signed is None or bool(signed.artefact.problem)),
+            signed=signed,
+            has_key=queries.signs_evidence(self.object.tenant_id),
             incident_id=ids.encode("inc", incident) if incident else "",
             incident_url=f"{reverse('search')}?q={ids.encode('inc', incident)}" if incident else "",
             **kwargs,

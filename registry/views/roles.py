@@ -7,13 +7,13 @@ from django.urls import reverse, reverse_lazy
 from django.views.generic import DetailView
 
 from arm.models import User
-from arm.panels import rights_of_visitor
+from arm.panels import rights_of_visitor, scopes_of_visitor
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import queries, services
 from registry.filters.roles import AssignmentFilter, RoleFilter
 from registry.forms import ReasonForm
-from registry.forms.roles import AssignForm, EvidenceRuleForm, RoleEditForm, RoleForm
+from registry.forms.roles import AssignForm, DeprecationRuleForm, EvidenceRuleForm, RoleEditForm, RoleForm
 from registry.models import DirectoryRules, RoleAssignment, RoleDefinition
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 
@@ -45,7 +45,11 @@ class RoleList(FilteredList):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        context["rows"] = queries.role_rows(list(context["object_list"]), actor_of(self.request))
+        context["rows"] = queries.role_rows(
+            list(context["object_list"]),
+            actor_of(self.request),
+            scopes_of_visitor(self.request, self.view_right),
+        )
         context["may_create"] = may_anywhere(self.request, Right.MANAGE_DIRECTORY)
         return context
 
@@ -139,6 +143,28 @@ class EndAssignment(Command):
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> RoleAssignment:
         return services.end_assignment(assignment=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class DeprecationRule(Create):
+    form_class = DeprecationRuleForm
+    act_right = Right.MANAGE_DIRECTORY
+    heading, submit = "Forced deprecation", "Save"
+    intro = (
+        "From how severe an incident on the version that it is about is deprecated by itself. Nothing new is bound to it"
+        " then; slots that bind it keep it until their due date, and nothing of theirs is drained."
+    )
+    cancel_url = reverse_lazy("home")  # type: ignore[assignment]
+    success_message = "The rule is saved."
+
+    def get_initial(self) -> dict[str, Any]:
+        held = DirectoryRules.objects.filter(tenant=self.object.pk).values_list("deprecates_from", flat=True)
+        return {**super().get_initial(), "severity": held.first() or ""}
+
+    def get_success_url(self) -> str:
+        return reverse("registry:deprecation_rule")
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> DirectoryRules:
+        return services.deprecate_from(tenant=self.object, actor=actor, **cleaned)
 
 
 class EvidenceRule(Create):

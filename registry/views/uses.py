@@ -6,7 +6,7 @@ from typing import Any
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.shortcuts import get_object_or_404
 
-from arm.panels import seen_by_visitor
+from arm.panels import scopes_of_visitor, seen_by_visitor
 from arm.rights import Right
 from arm.views import FilteredList
 from registry import queries
@@ -44,8 +44,8 @@ class UsesList(FilteredList):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
         shown = list(context["object_list"])
-        known = getattr(self.request, "scopes_of_visitor", {})  # what seen_by_visitor has asked for
-        counts = queries.counts_of(shown, actor_of(self.request), known.get(self.view_right))
+        held = scopes_of_visitor(self.request, self.view_right)
+        counts = queries.counts_of(shown, actor_of(self.request), held)
         context["rows"] = [
             (thing.get_kind_display(), thing.name, used.versions, used.live, thing.get_absolute_url())
             for thing in shown

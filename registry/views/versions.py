@@ -6,7 +6,7 @@ from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.urls import reverse_lazy
+from django.urls import reverse, reverse_lazy
 from django.views.generic import DetailView
 
 from arm import ids
@@ -18,7 +18,7 @@ from arm.views import Scoped
 from registry import forms, genome, queries, services
 from registry.filters import VersionFilter
 from registry.forms.lifecycles import RebindForm
-from registry.lifecycle import VERSION_MOVES, VersionState
+from registry.lifecycle import VERSION_MOVES
 from registry.models import AgentVersion
 from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
@@ -41,6 +41,7 @@ class VersionList(CursorList):
         ("since", "state_since"),
         ("digest", "genome.digest"),
         ("completeness", "genome.completeness"),
+        ("rebind by", "rebind_by"),
         ("created", "created_at"),
     )
 
@@ -64,7 +65,15 @@ class VersionDetail(Scoped, DetailView[AgentVersion]):
         read = services.read_genome(genome=self.object.genome)
         page = queries.version_page(self.object, read.document, actor_of(self.request))
         found = panels("VERSION_PANELS", self.request, self.object)
-        return super().get_context_data(read=read, page=page, panels=found, **kwargs)
+        forced = ids.encode("inc", self.object.forced_by) if self.object.forced_by else ""
+        return super().get_context_data(
+            read=read,
+            page=page,
+            panels=found,
+            forced_id=forced,
+            forced_url=f"{reverse('search')}?q={forced}" if forced else "",
+            **kwargs,
+        )
 
 
 class GenomeDownload(Scoped, DetailView[AgentVersion]):
@@ -140,9 +149,7 @@ class MoveVersion(Command):
         return super().get_context_data(steps=steps, rights=held_on(actor, self.object), **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentVersion:
-        return services.move_version(
-            version=self.object, to=VersionState(cleaned["to"]), actor=actor, reason=cleaned["reason"]
-        )
+        return services.move_version(version=self.object, actor=actor, **cleaned)
 
 
 class SaveGenome(Command):

@@ -221,6 +221,14 @@ class IncidentViewSet(AskedViewSet[Incident]):
             services.mitigate(incident=incident, measure=measure, actor=request.user, reason=body["reason"])
         )
 
+    @extend_schema(request=IncidentReasonIn, responses=IncidentDetailOut)
+    @action(detail=True, methods=["post"], url_path="deprecate-version")
+    def deprecate_version(self, request: Request, id: str) -> Response:
+        """Nothing new is bound to its version or provisioned from it; what binds it keeps it until its due date."""
+        incident = self.get_object()
+        body = self._body(IncidentReasonIn, request)
+        return self._answer(services.deprecate_version(incident=incident, actor=request.user, **body))
+
     @extend_schema(request=ResolveIn, responses=IncidentDetailOut)
     @action(detail=True, methods=["post"])
     def resolve(self, request: Request, id: str) -> Response:

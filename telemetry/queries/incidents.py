@@ -12,7 +12,8 @@ from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
 from arm.ports import Moment, implementations
 from arm.rights import Right
-from registry.models import AgentInstance, DeploymentSlot, InstanceInterval
+from registry.lifecycle import VersionState
+from registry.models import AgentInstance, AgentVersion, DeploymentSlot, InstanceInterval
 from registry.queries import rollback_preview
 
 from ..lifecycle import LIVE, Severity
@@ -115,6 +116,26 @@ def slot_to_roll_back(incident: Incident, actor: User) -> DeploymentSlot | None:
     ).get(pk=incident.instance.slot_id)
     useful = slot.previous_version_id is not None and slot.current_version_id == incident.version_id
     return slot if useful and Right.ROLL_BACK_RELEASE in held_on(actor, slot) else None
+
+
+def version_to_deprecate(incident: Incident, actor: User) -> AgentVersion | None:
+    """The incident's version, if it is approved and this person may deprecate it."""
+    version = incident.version
+    if version is None or version.state != VersionState.APPROVED:
+        return None
+    may = {Right.PROMOTE_RELEASE, Right.ROLL_BACK_RELEASE} & held_on(actor, version)
+    return version if may else None
+
+
+def before_you_deprecate(version: AgentVersion, actor: User) -> list[Tile]:
+    """What goes on as it is: slots that bind the version, and what runs it."""
+    slots = DeploymentSlot.objects.filter(current_version=version).count()
+    running = AgentInstance.objects.live().filter(version=version).count()
+    by = f"version={version.typeid}"
+    return [
+        Tile("Slots that keep it for now", slots, f"{reverse('registry:slot_list')}?{by}"),
+        Tile("Instances that go on", running, f"{reverse('registry:instance_list')}?{by}"),
+    ]
 
 
 def before_you_roll_back(slot: DeploymentSlot, actor: User) -> list[Tile]:

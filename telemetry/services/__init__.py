@@ -1,5 +1,6 @@
 """Every write of telemetry: one function per verb."""
 
+from .deprecating import deprecate_by_rule, deprecate_version
 from .incidents import (
     MEASURES,
     add_note,
@@ -21,6 +22,8 @@ __all__ = [
     "Receipt",
     "add_note",
     "assign",
+    "deprecate_by_rule",
+    "deprecate_version",
     "ingest",
     "mitigate",
     "open_incident",

@@ -298,6 +298,7 @@ def _raised(incident: Incident, severity: Severity, actor: User | None, why: str
         incident.save(update_fields=["severity"])
         after = {"severity": severity}
         changes.record(actor, "telemetry.incident.raised", incident, before=before, after=after, reason=why)
+        _tell("telemetry.incident.raised", incident)
     return incident
 
 

@@ -4,6 +4,7 @@ from .events import EventDetail, EventList, QuarantineDetail, QuarantineList
 from .incidents import (
     AddNote,
     AssignIncident,
+    DeprecateVersion,
     IncidentDetail,
     IncidentList,
     MitigateIncident,
@@ -20,6 +21,7 @@ from .streams import StreamList
 __all__ = [
     "AddNote",
     "AssignIncident",
+    "DeprecateVersion",
     "EventDetail",
     "EventList",
     "IncidentDetail",

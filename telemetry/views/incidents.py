@@ -32,12 +32,14 @@ from ..forms import (
 from ..lifecycle import Detection, IncidentKind, Severity
 from ..models import Incident
 from ..queries import (
+    before_you_deprecate,
     before_you_roll_back,
     before_you_stop,
     hours_around,
     open_by_severity,
     slot_to_roll_back,
     timeline,
+    version_to_deprecate,
 )
 
 SORTS = {
@@ -114,6 +116,7 @@ class IncidentDetail(Scoped, DetailView[Incident]):
             note_form=NoteForm() if manages else None,
             around=_around(incident),
             slot=slot_to_roll_back(incident, actor) if stops else None,
+            to_deprecate=version_to_deprecate(incident, actor) if stops else None,
             **(_stopping(incident, actor) if stops and incident.instance else {}),
             **kwargs,
         )
@@ -234,6 +237,29 @@ class RollBack(IncidentCommand):
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Incident:
         return services.roll_back(incident=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class DeprecateVersion(IncidentCommand):
+    """Before the incident's version is deprecated: what goes on as it is."""
+
+    form_class = ReasonForm
+    template_name = "telemetry/incident_deprecate.html"
+    heading, submit, tone = "Deprecate the version", "Deprecate", "danger"
+    success_message = "Deprecated."
+
+    def get_initial(self) -> dict[str, Any]:
+        return {"reason": self.object.title}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        actor = _person(self.request.user)
+        version = version_to_deprecate(self.object, actor) if self.object.live else None
+        if version is None and "refusal" not in kwargs:
+            raise Http404  # nothing to deprecate, or not theirs to do: the incident's page shows no button either
+        reach = [asdict(tile) for tile in before_you_deprecate(version, actor)] if version else []
+        return super().get_context_data(version=version, reach=reach, **kwargs)
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Incident:
+        return services.deprecate_version(incident=self.object, actor=actor, reason=cleaned["reason"])
 
 
 class ResolveIncident(IncidentCommand):

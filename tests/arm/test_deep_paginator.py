@@ -4,8 +4,9 @@ import pytest
 from django.core.paginator import EmptyPage, Paginator
 from django.db.models import QuerySet
 
-from arm.models import User
+from arm.models import Membership, User
 from arm.views.base import DeepPaginator
+from tests import make
 
 pytestmark = pytest.mark.django_db
 
@@ -43,3 +44,17 @@ def test_a_far_page_needs_one_statement_beside_the_count(
 def test_a_page_that_does_not_exist_is_refused(people: QuerySet[User]) -> None:
     with pytest.raises(EmptyPage):
         DeepPaginator(people.order_by("-pk"), 5).page(27)
+
+
+def test_rows_with_others_joined_are_found_by_their_keys_in_the_same_order_and_still_in_one_statement(
+    people: QuerySet[User], django_assert_num_queries: object
+) -> None:
+    acme = make.tenant("acme")
+    Membership.objects.bulk_create(Membership(tenant=acme, user=user) for user in people)
+    rows = Membership.objects.select_related("user").order_by("user__first_name", "user__username")
+    ours, theirs = DeepPaginator(rows, 50), Paginator(rows, 50)
+    assert ours.num_pages == theirs.num_pages == 3
+    for number in theirs.page_range:
+        with django_assert_num_queries(1):  # type: ignore[operator]
+            found = [row.user.username for row in ours.page(number).object_list]
+        assert found == [row.user.username for row in theirs.page(number).object_list]

@@ -82,6 +82,12 @@ def test_the_application_is_neither_superuser_nor_past_the_wall():
         assert cursor.fetchone() == (False, False, False)
 
 
+def test_plans_of_the_application_are_not_compiled_whatever_the_server_says():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT rolconfig FROM pg_roles WHERE rolname = current_user")
+        assert "jit=off" in cursor.fetchone()[0]
+
+
 @pytest.mark.parametrize("statement", ["UPDATE {} SET reason = 'x'", "DELETE FROM {}", "TRUNCATE {}"])
 def test_change_records_are_append_only_for_the_application(statement):
     alice = make.user("alice")

@@ -49,7 +49,7 @@ def running(slot: DeploymentSlot, version: Any, number: int, **kw: Any) -> list[
 
 def planned(slots: Any, version: Any, actor: Any, **kw: Any) -> Rollout:
     slots = slots if isinstance(slots, list) else [slots]
-    usual = {"strategy": "all", "reason": "Better answers"}
+    usual = {"strategy": "all", "reason": "Better answers", "drain": "at_once"}
     return services.plan_rollout(slots=slots, version=version, actor=actor, **usual | kw)
 
 

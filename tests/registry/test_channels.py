@@ -198,8 +198,32 @@ def test_production_wants_a_verified_card_where_the_tenant_signs(channels, rita,
     with pytest.raises(GateRefused, match=r"No Agent Card of .* is verified"):
         bind(prod, version, rita)
     assert bind(prod, proven, rita).current_version == proven
-    grant(prod, version, erin, gate=EVIDENCE_VERIFIED)
-    assert bind(prod, version, rita).current_version == version
+    with pytest.raises(Invalid, match="possible from: channel order"):
+        grant(prod, version, erin, gate=EVIDENCE_VERIFIED)
+
+
+def test_an_exception_of_before_stands_in_for_no_card(channels, rita, erin, signing):
+    *_, prod = channels
+    version = make.approved()
+    held = {"granted_by": erin, "until": clock.now() + timedelta(days=1), "reason": "r"}
+    ReleaseException.objects.create(
+        tenant=prod.tenant, slot=prod, version=version, gate=EVIDENCE_VERIFIED, **held
+    )
+    with pytest.raises(GateRefused, match=r"No Agent Card of .* is verified"):
+        bind(prod, version, rita)
+
+
+def test_a_withdrawn_exception_lets_nothing_in(channels, rita, erin):
+    *_, prod = channels
+    version = make.approved()
+    exception = grant(prod, version, erin)
+    exception.withdrawn_at = clock.now()
+    exception.save(update_fields=["withdrawn_at"])
+    with pytest.raises(GateRefused):
+        bind(prod, version, rita)
+    exception.withdrawn_at = None
+    with pytest.raises(IntegrityError), transaction.atomic():
+        exception.save(update_fields=["withdrawn_at"])
 
 
 def test_a_tenant_that_signs_no_evidence_is_not_asked_for_a_card(channels, rita, tenant, settings):

@@ -8,6 +8,7 @@ from django.urls import get_resolver, reverse
 
 from arm import clock
 from arm.rights import Right
+from registry import queries
 from registry.models import (
     AgentInstance,
     AgentTemplate,
@@ -221,3 +222,21 @@ def test_an_instance_that_has_not_started_is_not_called_silent(client, vera, acm
     for address in (reverse("registry:instance_list"), AgentInstance.objects.get().get_absolute_url()):
         text = client.get(address).content.decode()
         assert "never seen" not in text and "wanted Provisioning" not in text
+
+
+def test_live_instances_of_a_place_are_counted_as_far_as_somebody_sees_them_and_only_so_far(
+    acme, monkeypatch
+):
+    place, agent = make.environment("prod"), make.template("router")
+    for _ in range(3):
+        make.instance(version=make.approved(template=agent), environment=place)
+    make.instance(environment=place)
+    gone = make.instance(environment=place)
+    AgentInstance.objects.filter(pk=gone.pk).update(state="retired")
+    vera, carol, mallory = (make.user(name, member_of=acme) for name in ("vera", "carol", "mallory"))
+    make.grant(vera, acme, Right.READ_DIRECTORY)
+    make.grant(carol, agent, Right.READ_DIRECTORY)
+    people = (vera, carol, mallory, make.user("root", is_superuser=True))
+    assert [queries.instance_counts([place], who).get(place.pk, 0) for who in people] == [4, 3, 0, 4]
+    monkeypatch.setattr("registry.queries.places.LIVE_COUNTED", 2)
+    assert [queries.instance_counts([place], who).get(place.pk, 0) for who in people] == [3, 3, 0, 3]

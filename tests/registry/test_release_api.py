@@ -120,7 +120,7 @@ def test_a_rollback_is_previewed_and_done_with_the_version_that_was_shown(api, s
     )  # fmt: skip
     stale = api.post(f"slots/{slot.typeid}/roll-back/", leaving=old.typeid)
     assert stale.status_code == 409 and not Rollback.objects.exists()
-    done = api.post(f"slots/{slot.typeid}/roll-back/", leaving=new.typeid)
+    done = api.post(f"slots/{slot.typeid}/roll-back/", leaving=new.typeid, drain="at_once")
     assert done.status_code == 201, done.json()
     assert (done.json()["drained"], done.json()["to_version"]) == (2, old.typeid)
     assert api.get(f"rollbacks/{done.json()['id']}/").json()["dossier"]["reason"] == "go"

@@ -6,6 +6,7 @@ import pytest
 from django.urls import reverse
 
 from arm import clock
+from arm.rights import Right
 from registry import services
 from registry.gates import CHANNEL_ORDER
 from registry.models import ReleaseException, Rollback, Rollout
@@ -118,7 +119,7 @@ def test_a_rollback_shows_its_reach_and_is_one_click(client, rita, slot, old, ne
     running(slot, new, 3)
     assert url("slot_roll_back", slot) in text(client, slot.get_absolute_url())
     page = text(client, url("slot_roll_back", slot))
-    assert "Instances drain" in page and "cannot be undone" in page and str(other) in page
+    assert "as they are replaced, or at once" in page and "cannot be undone" in page and str(other) in page
     done = post(client, "slot_roll_back", slot, leaving=new.typeid, also=[str(other.pk)])
     assert done.status_code == 302, done.content
     made = Rollback.objects.get(slot=slot)
@@ -183,3 +184,22 @@ def test_looking_costs_the_same_however_many_slots(
     with django_assert_max_num_queries(16):
         text(client, url("channel_board"))
     services.abort_rollout(rollout=planned(slot, new, rita), actor=rita, reason="x")
+
+
+def test_channels_are_paged_and_searched_by_role_however_many_there_are(client, rita):
+    for number in range(60):
+        make.slot(role=make.role(f"job-{number:02}"))
+    first = client.get(url("channel_board"))
+    assert len(first.context["rows"]) == 50 and first.context["paginator"].count == 60
+    text = client.get(url("channel_board"), {"q": "job-07"})
+    assert [role.slug for role, _ in text.context["rows"]] == ["job-07"]
+
+
+def test_who_sees_one_environment_sees_its_slots_and_their_roles_alone(client, rita):
+    here, there = make.slot(role=make.role("here")), make.slot(role=make.role("there"))
+    bob = make.user("bob", member_of=here.tenant)
+    make.grant(bob, here.environment, Right.READ_DIRECTORY)
+    client.force_login(bob)
+    page = client.get(url("channel_board"))
+    assert [role.slug for role, _ in page.context["rows"]] == ["here"]
+    assert there.environment not in page.context["channels"]

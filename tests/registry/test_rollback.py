@@ -55,7 +55,7 @@ def slot(tenant, rita, first, second):
 
 
 def roll_back(slot, actor, **more):
-    return services.roll_back_slot(slot=slot, actor=actor, **{"reason": "It lies"} | more)
+    return services.roll_back_slot(slot=slot, actor=actor, **{"reason": "It lies", "drain": "at_once"} | more)
 
 
 def test_the_slot_is_bound_to_the_version_before_which_stays_approved(slot, dan, first, second):

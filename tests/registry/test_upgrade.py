@@ -53,6 +53,22 @@ def fleet(cursor: Any, ids: dict[str, UUID]) -> None:
     )
 
 
+def excepted(cursor: Any, ids: dict[str, UUID]) -> None:
+    """An exception from the verified card that nobody has used, and one that somebody has."""
+    tenant = {"tenant_id": ids["tenant"]}
+    insert(cursor, "arm_user", id=ids["person"], username="erin", is_active=True)
+    insert(
+        cursor, "registry_roledefinition", id=ids["role"], slug="clerk", risk="medium", revision=1, **tenant
+    )
+    where = {"environment_id": ids["place"], "role_id": ids["role"], "provider_id": ids["at"]}
+    insert(cursor, "registry_deploymentslot", id=ids["slot"], ordinal=1, **where, **tenant)
+    about = {"slot_id": ids["slot"], "version_id": ids["version"], "granted_by_id": ids["person"]}
+    until = {"until": "2026-02-01T00:00Z", "gate": "evidence verified"}
+    insert(cursor, "registry_releaseexception", id=uuid7(), **about, **until, **tenant)
+    used = {"used_at": "2026-01-02T00:00Z"}
+    insert(cursor, "registry_releaseexception", id=uuid7(), **about, **until, **used, **tenant)
+
+
 @pytest.fixture
 def empty(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """A database without a table, behind the owner's alias."""
@@ -73,10 +89,16 @@ def empty(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> It
 def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None) -> None:
     for app, migration in BEFORE:
         call_command("migrate", app, migration, database="owner", verbosity=0)
-    ids = {name: uuid7() for name in ("tenant", "agent", "genome", "version", "place", "at", "instance")}
+    names = ("tenant", "agent", "genome", "version", "place", "at", "instance", "person", "role", "slot")
+    ids = {name: uuid7() for name in names}
     with connections["owner"].cursor() as cursor:
         cursor.execute("SELECT set_config('arm.tenants', %s, false)", [f"{{{ids['tenant']}}}"])
         fleet(cursor, ids)
+        cursor.execute("SELECT set_config('arm.tenants', '', false)")
+    call_command("migrate", "registry", "0015", database="owner", verbosity=0)
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT set_config('arm.tenants', %s, false)", [f"{{{ids['tenant']}}}"])
+        excepted(cursor, ids)
         cursor.execute("SELECT set_config('arm.tenants', '', false)")
     call_command("migrate", database="owner", verbosity=0)
     with connections["owner"].cursor() as cursor:
@@ -85,6 +107,7 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
             "registry_thing",
             "registry_instanceword",
             "registry_agentinstance",
+            "registry_releaseexception",
         ):
             cursor.execute("SELECT relforcerowsecurity FROM pg_class WHERE oid = %s::regclass", [table])
             assert cursor.fetchone() == (True,), table
@@ -95,5 +118,9 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
         assert cursor.fetchall() == [(ids["agent"],)]
         cursor.execute("SELECT kind, name FROM registry_thing")
         assert cursor.fetchall() == [("tool", "search")]
+        cursor.execute(
+            "SELECT used_at IS NULL, withdrawn_at IS NULL FROM registry_releaseexception ORDER BY 1"
+        )
+        assert cursor.fetchall() == [(False, True), (True, False)], "what nobody has used ends"
         cursor.execute("SELECT word FROM registry_instanceword ORDER BY word")
         assert cursor.fetchall() == [("7",), ("desk",), ("prod",)]

@@ -146,6 +146,8 @@ class VersionOut(Out):
     created_by = serializers.CharField(source="created_by.username", default=None, allow_null=True)
     submitted_by = serializers.CharField(source="submitted_by.username", default=None, allow_null=True)
 
+    forced_by = TypeIDField("inc", allow_null=True, help_text="The incident that it was deprecated for.")
+
     class Meta:
         model = AgentVersion
         fields = (
@@ -160,7 +162,16 @@ class VersionOut(Out):
                 "state",
                 "state_since",
             ),
-            *("rolled_back", "rebind_by", "genome", "parents", "created_by", "submitted_by", "created_at"),
+            *(
+                "rolled_back",
+                "rebind_by",
+                "forced_by",
+                "genome",
+                "parents",
+                "created_by",
+                "submitted_by",
+                "created_at",
+            ),
         )
 
     @extend_schema_field(serializers.ListField(child=serializers.CharField()))

@@ -22,6 +22,7 @@ class TemplateIn(Reasoned):
     out_of_scope = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     risk = serializers.ChoiceField(Risk.choices, required=False)
     tags = serializers.ListField(child=serializers.CharField(max_length=60), max_length=32, required=False)
+    project = serializers.SlugField(max_length=60, required=False, allow_null=True)
     cost_center = serializers.CharField(max_length=80, required=False, allow_blank=True)
     owners = serializers.ListField(child=serializers.CharField(max_length=150), max_length=50, required=False)
 
@@ -58,6 +59,12 @@ class SaveGenomeIn(Reasoned):
 
 class MoveVersionIn(Reasoned):
     to = serializers.ChoiceField(VersionState.choices)
+    acknowledged = serializers.CharField(
+        max_length=2000,
+        required=False,
+        allow_blank=True,
+        help_text="Why a candidate may break what callers or tools of the approved version rely on.",
+    )
 
 
 class ImportIn(StrictSerializer):
@@ -100,6 +107,12 @@ class SlotIn(Reasoned):
 
 class BindIn(Reasoned):
     version = TypeIDField("ver")
+    acknowledged = serializers.CharField(
+        max_length=2000,
+        required=False,
+        allow_blank=True,
+        help_text="Why it may break what callers or tools of the version that is bound rely on.",
+    )
 
 
 class EnvironmentIn(Reasoned):

@@ -1,0 +1,74 @@
+"""What the dossier of a rollback says: the linked records of one act, in the words of a statement. People by identifier."""
+
+from datetime import datetime
+from hashlib import sha256
+from typing import Any
+from uuid import UUID
+
+from django.conf import settings
+
+from arm import clock, ids
+from arm.crypto import canonical
+from arm.models import ChangeRecord
+from evidence.models import SigningKey
+from evidence.signing import dsse
+
+from ..models import Rollback, VersionEvidence
+from .cards import person_id
+
+DOSSIER = "https://arm.example/evidence/rollback-dossier/v1"
+
+
+def signs_evidence(tenant_id: UUID) -> bool:
+    """Whether the tenant has a key that signs evidence. The first document that somebody asks for makes it."""
+    keys = SigningKey.objects.filter(tenant=tenant_id, purpose=SigningKey.Purpose.EVIDENCE)
+    return keys.filter(retired_at=None).exists()
+
+
+def dossier_path(rollback: Rollback) -> str:
+    """Where Audit Packs hold the document that is signed."""
+    return f"rollbacks/{rollback.typeid}.json"
+
+
+def dossier_statement(rollback: Rollback, at: datetime) -> bytes:
+    """The in-toto statement about the dossier: canonical bytes, ready to be signed."""
+    document = canonical(rollback.dossier)
+    return dsse.statement(
+        subjects={dossier_path(rollback): sha256(document).hexdigest()},
+        predicate_type=DOSSIER,
+        predicate=_predicate(rollback, at),
+    )
+
+
+def _predicate(rollback: Rollback, at: datetime) -> dict[str, Any]:
+    said = {name: value for name, value in rollback.dossier.items() if name != "actor"}
+    if rollback.actor is not None:
+        said["actor"] = {"id": person_id(rollback.actor)}
+    records = ChangeRecord.objects.filter(pk=rollback.change_id, tenant=rollback.tenant_id)
+    named = {
+        "rollback": bool(said.get("rollback")),
+        "versions": bool(said.get("from") and said.get("to")),
+        "incident": rollback.incident_id is not None,
+        "changeRecord": records.exists(),
+    }
+    return {
+        "schemaVersion": "1",
+        "generatedAt": clock.stamp(at),
+        "generator": {"name": "ARM", "version": settings.VERSION},
+        "tenant": {"id": ids.encode("ten", rollback.tenant_id), "name": rollback.tenant.name},
+        "rollback": said,
+        "incident": ids.encode("inc", rollback.incident_id) if rollback.incident_id else None,
+        "records": [
+            {"id": record.typeid, "digest": record.digest, "verb": record.verb} for record in records
+        ],
+        "completeness": {
+            "required": list(named),
+            "present": [name for name, there in named.items() if there],
+            "missing": [name for name, there in named.items() if not there],
+        },
+    }
+
+
+def dossier_of(rollback: Rollback) -> VersionEvidence | None:
+    """The newest signed dossier of a rollback, with how far it has come."""
+    return rollback.evidence.for_list().first()

@@ -1,0 +1,77 @@
+"""Many instances of a slot moved in one act, set-based: a slot may have a thousand of them. Callers have asked the right."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from django.db.models import F
+
+from arm import changes, clock, tasks
+from arm.models import User
+
+from .. import gates
+from ..lifecycle import InstanceState
+from ..models import AgentInstance, InstanceInterval
+
+BATCH = 2_000
+
+
+def move_all(
+    rows: Sequence[AgentInstance], to: InstanceState, verb: str, actor: User | None, reason: str
+) -> None:
+    """The locked instances in another state, with an interval and a record for each."""
+    if not rows:
+        return
+    now, ids = clock.now(), [row.pk for row in rows]
+    AgentInstance.objects.filter(pk__in=ids).update(
+        state=to,
+        state_since=now,
+        generation=F("generation") + 1,
+        restricted_by_id=actor.pk if actor else None,
+    )
+    InstanceInterval.objects.filter(instance__in=ids, until=None).update(until=now)
+    changed = []
+    for row in rows:
+        before: dict[str, Any] = {"state": row.state, "generation": row.generation}
+        row.state, row.state_since, row.generation = to, now, row.generation + 1
+        changed.append(changes.Change(row, before, {"state": to.value, "generation": row.generation}))
+    open_intervals(rows)
+    tell_all(verb, changed, rows, actor, reason)
+
+
+def open_intervals(rows: Sequence[AgentInstance]) -> None:
+    InstanceInterval.objects.bulk_create(
+        [
+            InstanceInterval(
+                tenant_id=row.tenant_id,
+                instance=row,
+                state=row.state,
+                version_id=row.version_id,
+                since=row.state_since,
+                known_from=row.state_since,
+            )
+            for row in rows
+        ],
+        batch_size=BATCH,
+    )
+
+
+def tell_all(
+    verb: str,
+    changed: Sequence[changes.Change],
+    rows: Sequence[AgentInstance],
+    actor: User | None,
+    reason: str,
+) -> None:
+    """A record for each, news for each, and one word to whoever must hear that else is wanted."""
+    if not rows:
+        return
+    records = changes.record_all(actor, verb, changed, reason=reason)
+    for row, record in zip(rows, records, strict=True):
+        tasks.announce(
+            "registry.instance.moved",
+            tenant_id=row.tenant_id,
+            instance_id=str(row.pk),
+            change_id=str(record.pk),
+            state=row.state,
+        )
+    gates.tell_changed([row.pk for row in rows], actor, reason)

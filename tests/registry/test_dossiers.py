@@ -1,0 +1,166 @@
+"""The dossier of a rollback is a signed document: statement, envelope, PDF, leaf; and Audit Packs carry it."""
+
+import io
+import json
+import zipfile
+from hashlib import sha256
+
+import pytest
+
+from arm.crypto import canonical
+from arm.errors import NotAllowed
+from arm.models import ChangeRecord
+from arm.rights import Right
+from evidence.models import Artefact, ArtefactFile, SigningKey
+from evidence.queries import checks_of
+from evidence.services import active_key
+from evidence.signing import dsse
+from registry import services
+from registry.models import Rollback, VersionEvidence
+from tests import make
+from tests.evidence import issuing
+from tests.registry.releasing import bound, running
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def tenant():
+    return make.tenant("acme")
+
+
+@pytest.fixture(autouse=True)
+def gates(settings):
+    settings.BINDING_GATES = ["registry.gates.VersionMayBeBound"]
+    settings.KEY_ENCRYPTION_KEY = "of the signer alone"  # this process is the signer as well
+
+
+@pytest.fixture
+def alice(tenant):
+    return make.everything(make.user("alice", member_of=tenant), tenant)
+
+
+@pytest.fixture
+def slot(tenant, alice):
+    first = issuing.version()
+    place = make.environment("prod", name="Production")
+    slot = make.slot(environment=place, role=make.role("clerk", name="Clerk"))
+    bound(slot, first, make.approved(template=first.template), actor=alice)
+    slot.refresh_from_db()
+    running(slot, slot.current_version, 2)
+    return slot
+
+
+@pytest.fixture
+def key(tenant):
+    return active_key(tenant=tenant, purpose=SigningKey.Purpose.EVIDENCE)
+
+
+def roll_back(slot, alice) -> Rollback:
+    return services.roll_back_slot(slot=slot, actor=alice, reason="It lies", drain="at_once")
+
+
+def test_a_tenant_that_signs_has_each_rollback_signed_by_rule(slot, alice, key):
+    made = roll_back(slot, alice)
+    held = VersionEvidence.objects.get(rollback=made)
+    assert (held.kind, held.version) == ("dossier", made.from_version)
+    artefact = issuing.finish(held.artefact)
+    assert artefact.arrived, artefact.problem
+    assert {file.kind for file in artefact.files.all()} == {"envelope", "pdf"}
+    assert all(check.ok for check in checks_of(artefact)), [c for c in checks_of(artefact) if not c.ok]
+    requested = ChangeRecord.objects.get(verb="evidence.artefact.requested", target_id=artefact.pk)
+    assert requested.actor_id is None and requested.links == [made.typeid]
+
+
+def test_the_statement_is_about_the_document_whose_digest_stands_in_the_record(slot, alice, key):
+    made = roll_back(slot, alice)
+    statement = dsse.read_statement(bytes(Artefact.objects.get(kind="dossier").statement))
+    record = ChangeRecord.objects.get(pk=made.change_id)
+    digest = sha256(canonical(made.dossier)).hexdigest()
+    assert statement.subjects == {f"rollbacks/{made.typeid}.json": digest}
+    assert record.after["dossier"] == f"sha256:{digest}"
+    said = statement.predicate
+    assert said["records"] == [
+        {"id": record.typeid, "digest": record.digest, "verb": "registry.slot.rolled_back"}
+    ]
+    assert said["completeness"]["missing"] == [] and said["incident"].startswith("inc_")
+    assert said["rollback"]["instances"]["drained"] == 2
+    assert str(alice) not in json.dumps(said), "people by identifier only"
+
+
+def test_a_tenant_without_a_key_gets_none_by_itself(slot, alice, client):
+    made = roll_back(slot, alice)
+    assert not Artefact.objects.exists() and not SigningKey.objects.exists()
+    client.force_login(alice)
+    page = client.get(made.get_absolute_url()).content.decode()
+    assert "this organisation has no signing key yet" in page and f"{made.get_absolute_url()}dossier/" in page
+
+
+def test_it_is_signed_on_request_once(slot, alice):
+    made = roll_back(slot, alice)
+    held = services.issue_dossier(rollback=made, actor=alice, reason="for the auditor")
+    with pytest.raises(services.Duplicate) as refused:
+        services.issue_dossier(rollback=made, actor=alice, reason="again")
+    assert refused.value.existing == held
+    assert issuing.finish(held.artefact).arrived
+
+
+def test_who_may_not_issue_evidence_signs_none(slot, alice, tenant):
+    made = roll_back(slot, alice)
+    mallory = make.user("mallory", member_of=tenant)
+    make.grant(mallory, tenant, *set(Right) - {Right.ISSUE_EVIDENCE})
+    with pytest.raises(NotAllowed):
+        services.issue_dossier(rollback=made, actor=mallory, reason="x")
+
+
+def test_an_audit_pack_carries_it_and_verifies(slot, alice, key, tenant):
+    made = roll_back(slot, alice)
+    dossier = issuing.finish(VersionEvidence.objects.get(rollback=made).artefact)
+    issuing.seal(tenant)
+    pack = services.export_pack(version=made.from_version, actor=alice, reason="audit")
+    artefact = issuing.finish(pack.artefact)
+    assert artefact.arrived, artefact.problem
+    content = bytes(artefact.files.get(kind=ArtefactFile.Kind.PACK).content)
+    names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    stem = artefact.file_stem
+    for wanted in (f"artefacts/{dossier.file_stem}.dsse.json", f"pdf/{dossier.file_stem}.pdf",
+                   f"rollbacks/{made.typeid}.json", f"proofs/{dossier.typeid}.tlog-proof"):  # fmt: skip
+        assert f"{stem}/data/{wanted}" in names, wanted
+    assert all(check.ok for check in checks_of(artefact))
+
+
+def test_a_dossier_whose_document_was_changed_is_refused(slot, alice, key):
+    artefact = issuing.finish(VersionEvidence.objects.get(rollback=roll_back(slot, alice)).artefact)
+    said = json.loads(bytes(artefact.statement))
+    said["predicate"]["rollback"]["reason"] = "Nothing was wrong"
+    artefact.statement = canonical(said)
+    failing = {check.name for check in checks_of(artefact) if not check.ok}
+    assert "payload" in failing
+
+
+def test_the_api_and_the_pages_lead_to_it(slot, alice, client):
+    client.force_login(alice)
+    made = roll_back(slot, alice)
+    where = f"/api/v1/registry/rollbacks/{made.typeid}/"
+    answer = client.post(f"{where}dossier/", {"reason": "go"}, content_type="application/json")
+    assert answer.status_code == 201, answer.json()
+    row = answer.json()
+    assert (row["kind"], row["rollback"]) == ("dossier", made.typeid)
+    again = client.post(f"{where}dossier/", {"reason": "go"}, content_type="application/json")
+    assert again.status_code == 409 and again.json()["existing"]["id"] == row["id"]
+    assert client.get(where).json()["evidence"] == [row["id"]]
+    wrong = client.post(
+        "/api/v1/registry/evidence/",
+        {"kind": "dossier", "version": made.from_version.typeid, "reason": "x"},
+        content_type="application/json",
+    )
+    assert wrong.status_code == 422 and wrong.json()["errors"][0]["pointer"] == "/kind"
+    held = VersionEvidence.objects.get(rollback=made)
+    issuing.finish(held.artefact)
+    page = client.get(made.get_absolute_url()).content.decode()
+    assert held.typeid in page and f"{made.get_absolute_url()}dossier/" not in page
+    assert made.get_absolute_url() in client.get(held.get_absolute_url()).content.decode()
+    pdf = client.get(f"/api/v1/registry/evidence/{row['id']}/files/pdf/")
+    assert pdf.status_code == 200 and pdf.content.startswith(b"%PDF")
+    form = client.post(f"{made.get_absolute_url()}dossier/", {"reason": "go"})
+    assert form.status_code == 409 and "It is there already" in form.content.decode()
