@@ -21,6 +21,7 @@ from hypothesis import settings as hypothesis
 from arm.management.commands.prepare import prepare
 from arm.permissions import grant_models, scope_models
 from tests import make
+from tests.measuring import pytest_sessionstart, unwatched  # noqa: F401 - the first is a hook
 
 ROOT = Path(__file__).parent.parent
 # A busy machine makes slow inputs and slow examples; what they say about the code is the same.
@@ -57,6 +58,24 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
     return argname if isinstance(val, bytes) else None
 
 
+LONGEST = (
+    "tests/processes/",
+    "tests/test_api_fuzzed.py",
+    "tests/policy/test_demo.py",
+    "tests/arm/test_demo.py",
+    "tests/browser/",
+)
+"""Files that take minutes are begun first: whoever begins one last works on it while the others have finished."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(
+        key=lambda item: next(
+            (n for n, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST)
+        )
+    )
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """Migrate a template database once per fingerprint, then copy it for this worker."""
@@ -81,7 +100,8 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
                 cursor.execute(f"CREATE DATABASE {TEMPLATE}_making")
         if fresh:
             _switch("owner", f"{TEMPLATE}_making")
-            prepare("owner", verbosity=0)
+            with unwatched():
+                prepare("owner", verbosity=0)
             with connections["owner"].cursor() as cursor:
                 cursor.execute(WRITE_AS_OWNER)
             _switch("owner", home)

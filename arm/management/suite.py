@@ -125,9 +125,9 @@ def the_server_of_the_tests(data: Path) -> Iterator[str]:
     database must that is to survive that, so it begins anew.
     """
     pg.prepare(data)
-    with (data / "runs.lock").open("a") as file:
+    with data.with_suffix(".lock").open("a") as file:
         if alone(file) and (data / "postgres" / "postmaster.pid").exists() and not pg.is_running(data):
-            shutil.rmtree(data / "postgres")
+            shutil.rmtree(data)
         fcntl.flock(file, fcntl.LOCK_SH)
         try:
             yield pg.ensure(data, NOT_DURABLE).owner
