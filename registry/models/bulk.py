@@ -6,6 +6,7 @@ from django.urls import reverse
 
 from arm import clock
 from arm.models import TenantRow
+from arm.words import counted
 
 
 class BulkRun(TenantRow):
@@ -34,7 +35,7 @@ class BulkRun(TenantRow):
         indexes = [models.Index(fields=["tenant", "actor", "-id"], name="bulk_of_person")]
 
     def __str__(self) -> str:
-        return f"{self.action.replace('_', ' ').capitalize()}: {self.total} rows"
+        return f"{self.action.replace('_', ' ').capitalize()}: {counted(self.total, 'row')}"
 
     def get_absolute_url(self) -> str:
         return reverse("registry:bulk_detail", args=[self.typeid])

@@ -1,6 +1,7 @@
 """Releases as their pages show them: what drifts, what a rollback would do, channels, who gets which version."""
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
