@@ -58,8 +58,14 @@ class Conflict(DomainError):
 
 
 class TooLarge(DomainError):
+    """More than is read here; the pointer of its one problem is the whole of what was sent."""
+
     code = "too_large"
     status = 413
+
+    def __init__(self, message: str, **extra: object) -> None:
+        problem = Problem(pointer="", code=self.code, message=message)
+        super().__init__(message, **{"errors": [problem], **extra})
 
 
 class Unavailable(DomainError):

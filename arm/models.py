@@ -280,7 +280,8 @@ class ChangeRecord(TenantRow):
 class IdempotentReply(TenantRow):
     """What a write answered that came with a key of the caller's (`Idempotency-Key`), for a day.
 
-    `body` is null where the answer showed a secret, which nothing of ours keeps.
+    `body` is null where the answer showed a secret, which nothing of ours keeps. `rests_on` are the rights that were
+    asked for it and held, as [right, label of the model, key]; null: nobody has noted them.
     """
 
     prefix = "idr"
@@ -292,6 +293,7 @@ class IdempotentReply(TenantRow):
     status = models.PositiveSmallIntegerField()
     headers = models.JSONField(default=dict)
     body = models.BinaryField(null=True)
+    rests_on = models.JSONField(null=True)
     at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:

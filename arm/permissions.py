@@ -6,9 +6,10 @@ The actor's scope ids are resolved first (one query), then the list is filtered 
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
+from contextvars import ContextVar
 from functools import cache
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.apps import apps
@@ -29,6 +30,19 @@ Scopes = dict[type[Model], dict[str, set[UUID]]]
 FEW = 8
 ANYBODY, ANY_RIGHT = UUID(int=0), "any right"
 """Stand where the actor and the right go in a statement that is compiled once for everybody."""
+
+
+class Asked(NamedTuple):
+    """A right that was asked of one object, and held."""
+
+    actor: Any
+    right: Right
+    model: type[Model]
+    key: Any
+
+
+rests_on: ContextVar[set[Asked] | None] = ContextVar("arm_rests_on", default=None)
+"""Every right that was asked and held, while somebody wants to know what an answer rests on (`arm.api.again`)."""
 
 
 def visible(queryset: QuerySet[M], actor: Actor, right: Right, held: "Scopes | None" = None) -> QuerySet[M]:
@@ -75,7 +89,16 @@ def _among(path: str, ids: Collection[UUID]) -> Q:
 
 def allowed(actor: Actor, right: Right, obj: Model) -> bool:
     """Whether the actor holds the right on this very object, in the database as it is now."""
-    return visible(type(obj)._default_manager.filter(pk=obj.pk), actor, right).exists()
+    held = visible(type(obj)._default_manager.filter(pk=obj.pk), actor, right).exists()
+    if held:
+        note(actor, right, [obj])
+    return held
+
+
+def note(actor: Actor, right: Right, held: Iterable[Model]) -> None:
+    """The actor was asked for the right on these objects, and holds it: for who asks `visible` in place of `allowed`."""
+    if (noted := rests_on.get()) is not None:
+        noted.update(Asked(actor.pk, right, type(obj), obj.pk) for obj in held)
 
 
 def require(actor: Actor, right: Right, obj: Model) -> None:

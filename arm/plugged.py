@@ -112,6 +112,7 @@ INSTANCE_PANELS: list[str] = [
 ARTEFACT_PAGE = (
     "registry:evidence_detail"  # the name of the address where an artefact is shown, by its identifier
 )
+INCIDENT_PAGE = "telemetry:incident_detail"  # the name of the address where an incident is shown
 CARD_SECTIONS: list[str] = [
     "policy.plugins.CardPolicy",
     "telemetry.plugins.CardIncidents",
@@ -146,6 +147,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("evaluation runs", "evaluation.tasks.sweep_runs", 0.25),
     ("integrity", "registry.tasks.sweep_everywhere", 30),
     ("table imports", "registry.tasks.sweep_tables", 1),
+    ("acts on many rows", "registry.tasks.sweep_bulk", 1),
     ("certifications", "evaluation.tasks.sweep_certifications", 5),
     ("deprecated versions", "registry.tasks.sweep_overdue", 10),
     ("statistics", "arm.statistics.keep", 10),

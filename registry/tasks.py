@@ -114,6 +114,16 @@ def work_off_bulk(*, tenant_id: UUID, run_id: str) -> None:
     services.work_off_bulk(tenant_id=tenant_id, run_id=UUID(run_id))
 
 
+def sweep_bulk(**_: Any) -> int:
+    """Queue `wake_stalled_bulk` for every tenant."""
+    return tasks.each_tenant("registry.tasks.wake_stalled_bulk")
+
+
+def wake_stalled_bulk(*, tenant_id: UUID, **_: Any) -> int:
+    """Put acts on many rows back into the queue whose worker was lost."""
+    return services.wake_stalled_bulk(tenant_id=tenant_id)
+
+
 def advance_everywhere(**_: Any) -> int:
     """Queue `advance` for every tenant."""
     return tasks.each_tenant("registry.tasks.advance")

@@ -62,7 +62,10 @@ from registry.models import (
     Handover,
     InstanceInterval,
     InstanceStatus,
+    IntegrityFinding,
+    IntegritySweep,
     KeyScope,
+    Project,
     Prompt,
     Provider,
     ReleaseException,
@@ -856,6 +859,17 @@ def evaluations(version: AgentVersion) -> list[Any]:
     return [*found, vouched, vouched.type]
 
 
+def integrity(version: AgentVersion) -> list[Any]:
+    """A sweep that is over, what it found of this version and was mended since, and a project."""
+    now, owner = clock.now(), version.tenant
+    sweep = IntegritySweep.objects.create(tenant=owner, phase="done", finished_at=now, genomes=1, wrong=1)
+    finding = IntegrityFinding.objects.create(
+        tenant=owner, sweep=sweep, genome=version.genome, digest=version.genome.digest,
+        computed="sha256:" + "0" * 64, restored_at=now, incident_id=UUID(int=7),
+    )  # fmt: skip
+    return [sweep, finding, Project.objects.create(tenant=owner, slug="care", name="Care")]
+
+
 def used_thing(version: AgentVersion, name: str = "search") -> Thing:
     """A tool that the version uses."""
     held = {"tenant": version.tenant, "kind": "tool", "name": name}
@@ -920,6 +934,7 @@ def one_of_each(tenant: Tenant) -> dict[str, Any]:
             done=1,
         ),
         bulk(running.template, everyone),
+        *integrity(running.version),
         *evaluations(running.version),
         *of_a_provider(running),
     ]

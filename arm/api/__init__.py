@@ -6,6 +6,7 @@ from http import HTTPStatus
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
 
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig
 from django.db import DataError, IntegrityError, OperationalError, transaction
 from django.db.models import Model, QuerySet
@@ -71,7 +72,11 @@ def exception_handler(exc: Exception, context: dict[str, Any]) -> Response | Non
             transaction.set_rollback(True)
         return problem(422, "invalid", "A value of the request cannot be stored or compared.")
     if isinstance(exc, RequestDataTooBig):
-        return problem(413, "too_large", "The body is larger than is taken here.")
+        message = (
+            f"The body is larger than is taken here: at most {settings.DATA_UPLOAD_MAX_MEMORY_SIZE:,} bytes."
+        )
+        whole = [Problem(pointer="", code="too_large", message=message)]
+        return problem(413, "too_large", message, errors=whole)
     if isinstance(exc, Http404):
         return problem(404, "not_found", "There is no such object, or it is not yours to see.")
     if isinstance(exc, exceptions.ValidationError):
@@ -235,6 +240,17 @@ class ScopedViewSet(Endpoint, viewsets.ReadOnlyModelViewSet[M]):
             found = self.get_queryset().get(pk=pk)  # as it is now that nobody else changes it
             must_match(self.request, found, self.etags(found))
         return found
+
+    def require_still_seen(self) -> None:
+        """Http404 where the row that the address names is no longer the caller's to see. One that is no more was."""
+        try:
+            pk = ids.decode(self.prefix, self.kwargs["id"]) if "id" in self.kwargs else None
+        except ValueError:
+            return
+        rows = self.get_queryset()
+        there = pk is not None and rows.model._base_manager.filter(pk=pk).exists()
+        if there and not rows.filter(pk=pk).exists():
+            raise Http404
 
     def etags(self, found: M) -> list[str]:
         """What `If-Match` may name: the ETag of the row as GET shows it."""

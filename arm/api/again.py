@@ -3,9 +3,12 @@
 import hashlib
 import json
 import re
+from collections.abc import Set as AbstractSet
+from functools import cache
 from typing import Any, Final, cast
 
 from django.core.files.uploadedfile import UploadedFile
+from django.db import connection
 from django.db.models import Model
 from django.http import HttpResponse, QueryDict
 from django.http.response import HttpResponseBase, HttpResponseNotModified
@@ -17,9 +20,10 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.encoders import JSONEncoder
 
-from arm import db, services
+from arm import permissions, services
 from arm.errors import DomainError, Invalid, Problem
 from arm.models import IdempotentReply, User
+from arm.permissions import Asked
 
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 KEY: Final = "Idempotency-Key"
@@ -54,6 +58,20 @@ class Endpoint(views.APIView):
     """Every endpoint that people and service accounts call. A write that brings a key of its own happens once."""
 
     claimed: tuple[str, str] | None = None
+    rests_on: AbstractSet[Asked] = frozenset()
+
+    def dispatch(self, request: Any, *args: Any, **kwargs: Any) -> Any:
+        """With a key, every right that is asked on the way is noted: a second answer rests on the same."""
+        noted: set[Asked] = set()
+        token = permissions.rests_on.set(noted if KEY in request.headers else None)
+        self.rests_on = noted
+        try:
+            return super().dispatch(request, *args, **kwargs)
+        finally:
+            permissions.rests_on.reset(token)
+
+    def require_still_seen(self) -> None:
+        """Http404 where what the address names is no longer the caller's to see; for views that name something."""
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         super().initial(request, *args, **kwargs)
@@ -67,6 +85,8 @@ class Endpoint(views.APIView):
         asked = asked_digest(request)
         reply = services.recall(tenant=tenant, user=request.user, key=key, asked=asked)
         if reply is not None:
+            self.require_still_seen()
+            services.require_again(user=request.user, kept=reply)
             raise Replay(reply)
         self.claimed = key, asked
 
@@ -100,6 +120,7 @@ class Endpoint(views.APIView):
             status=response.status_code,
             headers={name: response[name] for name in _KEPT_HEADERS if name in response},
             body=body,
+            rests_on=[asked for asked in self.rests_on if asked.actor == request.user.pk],
         )
 
 
@@ -149,9 +170,17 @@ def must_match(request: Request, found: Model, etags: list[str]) -> None:
         raise ChangedMeanwhile(message, etag=etags[0])
 
 
+@cache
+def _may_change(table: str) -> bool:
+    """Whether the application may update rows of the table, and so lock them: append-only ones it may not."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT has_any_column_privilege(%s, 'UPDATE')", [table])
+        return bool(cursor.fetchone()[0])
+
+
 def hold(found: Model) -> None:
     """Nobody changes the row until this transaction ends. Rows that the application never updates hold still anyway."""
-    if getattr(found, "application_may", db.KEEPS) != db.READS:
+    if _may_change(found._meta.db_table):
         rows = type(found)._base_manager.select_for_update(no_key=True).only("pk")
         rows.get(pk=found.pk)
 

@@ -20,7 +20,7 @@ from arm.services.members import (
     leave_team,
     remove_member,
 )
-from arm.services.replies import forget_replies, recall, remember
+from arm.services.replies import forget_replies, recall, remember, require_again
 from arm.services.roles import BOUND_BY_ADMINS, bind, renew_bindings, unbind
 from arm.services.signs import beat, claim_schedule, note_security
 from arm.services.tenants import create_tenant
@@ -54,6 +54,7 @@ __all__ = [
     "remove_member",
     "renew_bindings",
     "reopen_account",
+    "require_again",
     "reset_password",
     "revoke_key",
     "save_view",

@@ -1,15 +1,18 @@
 """Writes that bring a key of the caller's happen once: what they answered is kept for a day."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from typing import Final
 from uuid import UUID
 
+from django.apps import apps
 from django.db import connection
 
 from arm import clock, crypto
-from arm.errors import Conflict, Invalid, Problem
+from arm.errors import Conflict, Invalid, NotAllowed, Problem
 from arm.models import IdempotentReply, Tenant, User
+from arm.permissions import Asked, visible
+from arm.rights import Right
 
 KEPT: Final = timedelta(hours=24)
 POINTER: Final = "/Idempotency-Key"
@@ -36,7 +39,7 @@ class ShownBefore(Conflict):
 def recall(*, tenant: Tenant, user: User, key: str, asked: str) -> IdempotentReply | None:
     """What this request of the caller's answered before; None: it is the first, and nobody else runs it meanwhile.
 
-    `asked`: digest of the request. InProgress, KeyReused or ShownBefore otherwise. Inside the request's transaction.
+    `asked`: digest of the request. InProgress or KeyReused otherwise. Inside the request's transaction.
     """
     named = _named(user, key)
     with connection.cursor() as cursor:
@@ -53,9 +56,25 @@ def recall(*, tenant: Tenant, user: User, key: str, asked: str) -> IdempotentRep
     if kept.asked_digest != asked:
         message = "This key came before, with another request. A new request takes a new key."
         raise KeyReused(message, [Problem(pointer=POINTER, code="reused", message=message)])
+    return kept
+
+
+def require_again(*, user: User, kept: IdempotentReply) -> None:
+    """NotAllowed unless the caller still holds every right that the answer rests on (what is no more asks for none);
+    ShownBefore where the answer is not kept."""
+    if kept.rests_on is None:
+        raise ShownBefore("This was done. Whether its answer is still yours to see cannot be told.")
+    wanted: dict[tuple[str, str], list[str]] = {}
+    for right, label, key in kept.rests_on:
+        wanted.setdefault((right, label), []).append(key)
+    for (name, label), keys in wanted.items():
+        right, rows = Right(name), apps.get_model(label)._default_manager.filter(pk__in=keys)
+        lost = rows.exclude(pk__in=visible(rows, user, right).values("pk")).first()
+        if lost is not None:
+            message = f"This was done. You may no longer {right.words}, so its answer is not given again."
+            raise NotAllowed(message, right=right.value)
     if kept.body is None:
         raise ShownBefore("This was done. Its answer is not kept; a secret is shown once.", **kept.headers)
-    return kept
 
 
 def remember(
@@ -67,8 +86,10 @@ def remember(
     status: int,
     headers: Mapping[str, str],
     body: bytes | None,
+    rests_on: Iterable[Asked] = (),
 ) -> None:
-    """Keep what the request answered, in the transaction of what it did."""
+    """Keep what the request answered, in the transaction of what it did, and the caller's rights that it rests on."""
+    rights = sorted({(asked.right.value, asked.model._meta.label, str(asked.key)) for asked in rests_on})
     IdempotentReply.objects.update_or_create(
         tenant=tenant,
         user=user,
@@ -78,6 +99,7 @@ def remember(
             "status": status,
             "headers": dict(headers),
             "body": body,
+            "rests_on": rights,
             "at": clock.now(),
         },
     )

@@ -208,10 +208,23 @@ class CommandView(Scoped, SingleObjectMixin[Any], FormView[Form]):
         messages.success(self.request, self.success_message)
         return redirect(self.get_success_url())
 
+    def form_invalid(self, form: Form) -> HttpResponse:
+        """The form with what is wrong, as a refusal: 413 for what is too large to be looked at, else 422."""
+        response = super().form_invalid(form)
+        codes = {error["code"] for errors in form.errors.get_json_data().values() for error in errors}
+        response.status_code = 413 if "too_large" in codes else 422
+        return response
+
     def refused(self, form: Form, refusal: DomainError) -> HttpResponse:
+        """The form with the refusal over it, and each problem by the field that its pointer names."""
         form.add_error(None, refusal.message)
         for problem in refusal.extra.get("errors", ()):  # type: ignore[attr-defined]
-            form.add_error(None, f"{problem['pointer'] or '/'}: {problem['message']}")
+            pointer, message = problem["pointer"], problem["message"]
+            first, _, inside = pointer.removeprefix("/").partition("/")
+            if first in form.fields and not form.fields[first].widget.is_hidden:
+                form.add_error(first, f"{inside}: {message}" if inside else message)
+            elif pointer or message != refusal.message:
+                form.add_error(None, f"{pointer or '/'}: {message}")
         response = self.render_to_response(self.get_context_data(form=form, refusal=refusal))
         response.status_code = refusal.status
         return response

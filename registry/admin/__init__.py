@@ -4,6 +4,7 @@ from .agents import AgentTemplateAdmin, AgentVersionAdmin, GenomeAdmin, PromptAd
 from .evidence import VersionEvidenceAdmin
 from .exchange import CardKeySourceAdmin, TableImportAdmin
 from .fleet import AgentInstanceAdmin, KeyScopeAdmin
+from .integrity import IntegrityFindingAdmin, IntegritySweepAdmin
 from .places import (
     DeploymentSlotAdmin,
     EnvironmentAdmin,
@@ -24,6 +25,8 @@ __all__ = [
     "DirectoryRulesAdmin",
     "EnvironmentAdmin",
     "GenomeAdmin",
+    "IntegrityFindingAdmin",
+    "IntegritySweepAdmin",
     "KeyScopeAdmin",
     "ProjectAdmin",
     "PromptAdmin",

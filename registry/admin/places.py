@@ -71,10 +71,11 @@ class ProviderAdmin(ReasonedAdmin, ScopeAdmin):
 
 @admin.register(Project)
 class ProjectAdmin(ReasonedAdmin):
-    add_right = Right.MANAGE_DIRECTORY
+    add_right = edit_right = Right.MANAGE_DIRECTORY
     list_display = ("name", "slug", "cost_center")
     search_fields = ("name", "slug")
     made_of = ("slug", "name", "cost_center")
+    changed = ("name", "cost_center")
     shown = made_of
     export_columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("cost centre", "cost_center"))
 
@@ -84,6 +85,9 @@ class ProjectAdmin(ReasonedAdmin):
             actor=request.user,  # type: ignore[arg-type]
             **cleaned,
         )
+
+    def edit(self, request: HttpRequest, obj: Any, cleaned: dict[str, Any]) -> None:
+        services.update_project(project=obj, actor=request.user, **cleaned)  # type: ignore[arg-type]
 
 
 class BindForm(forms.Form):

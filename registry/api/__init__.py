@@ -3,6 +3,7 @@
 from django.urls import path
 from rest_framework import routers
 
+from registry.api.acts import ActViewSet
 from registry.api.assignment import SlotAssignment
 from registry.api.bulk import BulkInstances, BulkTemplates
 from registry.api.card_keys import CardKeyViewSet
@@ -30,8 +31,11 @@ from registry.api.imports import (
     ImportRecord,
     ImportServer,
 )
+from registry.api.integrity import FindingViewSet, SweepViewSet
+from registry.api.projects import ProjectViewSet
 from registry.api.releases import ExceptionViewSet, RollbackViewSet, RolloutViewSet
 from registry.api.roles import RoleAssignmentViewSet, RoleViewSet
+from registry.api.rules import Rules
 from registry.api.tables import TableImportViewSet
 from registry.api.uses import UsesViewSet
 
@@ -55,6 +59,10 @@ for noun, viewset in (
     ("providers", ProviderViewSet),
     ("card-keys", CardKeyViewSet),
     ("table-imports", TableImportViewSet),
+    ("acts", ActViewSet),
+    ("projects", ProjectViewSet),
+    ("sweeps", SweepViewSet),
+    ("findings", FindingViewSet),
 ):
     router.register(noun, viewset, basename=noun)
 
@@ -74,6 +82,7 @@ urlpatterns = [
         FleetAtViewSet.as_view({"get": "changed"}, pagination_class=None, filterset_class=None),
         name="fleet-at-changed",
     ),
+    path("rules/", Rules.as_view(), name="rules"),
     path("genome-schema/", GenomeSchema.as_view(), name="genome-schema"),
     *router.urls,
 ]

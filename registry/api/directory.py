@@ -24,7 +24,7 @@ from registry.api.base import DirectoryViewSet, created, named
 from registry.api.exports import Exports
 from registry.api.lineage import LineageActions
 from registry.lifecycle import VersionState
-from registry.models import AgentTemplate, AgentVersion, Genome, Ownership, Prompt, VersionParent
+from registry.models import AgentTemplate, AgentVersion, Genome, Ownership, Project, Prompt, VersionParent
 
 CURRENT_OWNERS = Prefetch("ownerships", Ownership.objects.filter(until=None).select_related("user"))
 EDGES = Prefetch("parents", VersionParent.objects.only("version_id", "parent_id").order_by("pk"))
@@ -44,6 +44,14 @@ def people(names: list[str], request: Request, pointer: str = "/owners", who: st
     if problems:
         raise Invalid(f"{who} are members of the tenant.", problems)
     return [found[name] for name in names]
+
+
+def spoken(body: dict[str, Any], request: Request) -> None:
+    """Words of a request about an agent become what services take: its risk class, and the project by its short name."""
+    if "risk" in body:
+        body["risk"] = Risk(body["risk"])
+    if body.get("project") is not None:
+        body["project"] = named(Project.objects.all(), "/project", request.user, slug=body["project"])
 
 
 def genome_bytes(genome: Genome) -> HttpResponse:
@@ -73,8 +81,7 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         """Register an agent; who registers it owns it unless `owners` names others."""
         body = validated(words.TemplateIn, request)
         body["owners"] = people(body.pop("owners", []), request)
-        if "risk" in body:
-            body["risk"] = Risk(body["risk"])
+        spoken(body, request)
         made = services.register_template(tenant=tenant_of(request), actor=request.user, **body)
         return created(words.TemplateOut(made))
 
@@ -83,8 +90,7 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         """Change what describes the agent; its risk class needs the right to manage the directory."""
         template = self.get_object()
         body = validated(words.TemplateChange, request)
-        if "risk" in body:
-            body["risk"] = Risk(body["risk"])
+        spoken(body, request)
         services.update_template(template=template, actor=request.user, **body)
         return Response(words.TemplateOut(self.get_object()).data)
 

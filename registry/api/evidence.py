@@ -93,6 +93,15 @@ class EvidenceViewSet(DirectoryViewSet[VersionEvidence]):
                 made = services.publish_a2a_card(interfaces=interfaces, **about)
         return created(EvidenceOut(made))
 
+    @extend_schema(request=Reasoned, responses=EvidenceOut)
+    @action(detail=True, methods=["post"])
+    def retry(self, request: Request, id: str) -> Response:
+        """Try a step that failed once more, now; 409 where none has failed."""
+        held = self.get_object()
+        body = validated(Reasoned, request)
+        services.retry_evidence(held=held, actor=request.user, reason=body["reason"])
+        return Response(EvidenceOut(self.get_object()).data)
+
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"], url_path=r"files/(?P<kind>[a-z]+)")
     def files(self, request: Request, id: str, kind: str) -> HttpResponse:

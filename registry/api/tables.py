@@ -9,7 +9,7 @@ from rest_framework.parsers import MultiPartParser
 from rest_framework.response import Response
 
 from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
-from arm.errors import Invalid, Problem
+from arm.errors import Problem, TooLarge
 from arm.rights import Right
 from registry import services
 from registry.api.base import DirectoryViewSet, StrictJSON
@@ -61,7 +61,7 @@ class TableImportViewSet(DirectoryViewSet[TableImport]):
         upload = body["file"]
         if upload.size > sheet.MAX_BYTES:
             message = f"The file has {upload.size:,} bytes; at most {sheet.MAX_BYTES:,} are read."
-            raise Invalid(message, [Problem(pointer="/file", code="too_large", message=message)])
+            raise TooLarge(message, errors=[Problem(pointer="/file", code="too_large", message=message)])
         made = services.send_table(
             tenant=tenant_of(request),
             kind=TableImport.Kind(body["kind"]),

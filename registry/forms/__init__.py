@@ -115,7 +115,8 @@ class FileForm(ReasonForm):
             raise ValidationError("Choose a file or paste its text; one of the two.")
         if upload is not None:
             if upload.size and upload.size > MAX_BYTES:
-                raise ValidationError(f"The file has {upload.size:,} bytes; at most {MAX_BYTES:,} are read.")
+                message = f"The file has {upload.size:,} bytes; at most {MAX_BYTES:,} are read."
+                raise ValidationError({"file": ValidationError(message, code="too_large")})
             cleaned["data"] = upload.read()
             yaml = str(upload.name).lower().endswith((".yaml", ".yml"))
         else:
@@ -230,7 +231,7 @@ class PromptForm(ReasonForm):
     def clean_file(self) -> bytes:
         upload = self.cleaned_data["file"]
         if upload.size > MAX_PROMPT_BYTES:
-            raise ValidationError(f"A prompt has at most {MAX_PROMPT_BYTES:,} bytes.")
+            raise ValidationError(f"A prompt has at most {MAX_PROMPT_BYTES:,} bytes.", code="too_large")
         data: bytes = upload.read()
         return data
 

@@ -43,6 +43,6 @@ class TableForm(forms.Form):
         upload = self.cleaned_data["file"]
         if upload.size and upload.size > sheet.MAX_BYTES:
             raise ValidationError(
-                f"The file has {upload.size:,} bytes; at most {sheet.MAX_BYTES:,} are read."
+                f"The file has {upload.size:,} bytes; at most {sheet.MAX_BYTES:,} are read.", code="too_large"
             )
         return upload

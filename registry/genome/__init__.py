@@ -3,12 +3,13 @@
 from registry.genome.checking import Flag, check, completeness, missing, risk_flags, wrong
 from registry.genome.comparing import Change, Model, Summary, diff, summary
 from registry.genome.patching import Operation, patch
-from registry.genome.reading import Parsed, pointer, read
-from registry.genome.schema import NAME, PROFILES, REQUIRED, SCHEMA, Json
+from registry.genome.reading import Parsed, pointer, read, unwritable
+from registry.genome.schema import NAME, OPTIONAL, PROFILES, REQUIRED, SCHEMA, Json
 from registry.genome.sealing import Sealed, normalise, prune, seal
 
 __all__ = [
     "NAME",
+    "OPTIONAL",
     "PROFILES",
     "REQUIRED",
     "SCHEMA",
@@ -32,5 +33,6 @@ __all__ = [
     "risk_flags",
     "seal",
     "summary",
+    "unwritable",
     "wrong",
 ]

@@ -15,6 +15,7 @@ from registry.genome.leaks import secrets_in
 from registry.genome.reading import pointer
 from registry.genome.schema import PROFILES, REQUIRED, SCHEMA, Json
 from registry.genome.sealing import member_rule, normalise, prune
+from registry.genome.security import flaws as security_flaws
 
 FLOATING = frozenset({"floating", "latest", "default", "stable", "preview"})
 MAX_PROBLEMS = 1000
@@ -170,6 +171,7 @@ def _meaning_flaws(held: dict[str, Json]) -> Iterator[tuple[Path, str, str]]:
     for name, key in (("tools", "name"), ("data_sources", "id"), ("skills", "id"), ("secrets", "name")):
         yield from _repeats(name, key, held.get(name))
     yield from _repeats("evaluations", "digest", held.get("evaluations"))
+    yield from security_flaws(held.get("security"))
     provenance = held.get("provenance")
     built_at = provenance.get("built_at") if isinstance(provenance, dict) else None
     if isinstance(built_at, str) and not _is_moment(built_at):

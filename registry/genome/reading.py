@@ -49,6 +49,26 @@ def read(data: bytes | str, *, media_type: str) -> Parsed:
     return Parsed(value)
 
 
+def unwritable(document: dict[str, Json]) -> list[Problem]:
+    """What RFC 8785 could not write of an object that did not come through `read`, each with its JSON pointer."""
+    return list(_flaws(_judged(document, 0), []))
+
+
+def _judged(value: Any, depth: int) -> Any:
+    """As `_from_json` would have made it: what is no value of I-JSON is marked. Deeper than is read nobody looks."""
+    if isinstance(value, dict | list) and depth > MAX_DEPTH:
+        return value
+    if isinstance(value, dict):
+        return {str(name): _judged(inner, depth + 1) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_judged(inner, depth + 1) for inner in value]
+    if value is None or isinstance(value, bool | str):
+        return value
+    if isinstance(value, int | float) and math.isfinite(value) and abs(value) <= MAX_SAFE:
+        return value
+    return _BadNumber(str(value))
+
+
 def pointer(path: Iterable[str | int]) -> str:
     """RFC 6901 for a path of names and indexes."""
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)

@@ -29,6 +29,8 @@ PROFILES = (
 )
 """The recommended members. A tenant may require any of them."""
 REQUIRED = ("schema", "template", "models", "prompts", "tools", "provenance")
+OPTIONAL = ("security",)
+"""Neither required nor counted: an agent that nobody calls has none."""
 
 EXTENSION = "^x_[A-Za-z0-9_.-]{0,64}$"
 MAX_TOOLS = 1000
@@ -171,6 +173,62 @@ _BUDGET = _object(
     },
 )
 
+_ADDRESS = _matching(r"^https?://[^\s]{1,2040}$", "an absolute http(s) address")
+_SCHEME_NAME = _matching("^[A-Za-z0-9._-]{1,64}$", "a name of letters, digits, “.”, “_” and “-”")
+_FLOW = _object(
+    ("kind",),
+    {
+        "kind": {"enum": ["authorization_code", "client_credentials", "device_code", "implicit", "password"]},
+        "authorization_url": _ADDRESS,
+        "device_authorization_url": _ADDRESS,
+        "token_url": _ADDRESS,
+        "refresh_url": _ADDRESS,
+        "scopes": _set(_object(("name",), {"name": _text(128), "description": _text(2048)}), ("name",)),
+        "pkce_required": {"type": "boolean"},
+    },
+)
+_SECURITY = _object(
+    (),
+    {
+        "schemes": _set(
+            _object(
+                ("name", "kind"),
+                {
+                    "name": _SCHEME_NAME,
+                    "kind": {"enum": ["api_key", "http", "oauth2", "openid_connect", "mutual_tls"]},
+                    "description": _text(2048),
+                    "location": {"enum": ["header", "query", "cookie"]},
+                    "parameter": _text(256, description="The header, query parameter or cookie of the key."),
+                    "scheme": _text(64, description="An HTTP authentication scheme, like Bearer."),
+                    "bearer_format": _text(128),
+                    "flows": _set(_FLOW, ("kind",), 8),
+                    "metadata_url": _ADDRESS,
+                    "openid_connect_url": _ADDRESS,
+                },
+            ),
+            ("name",),
+            64,
+        ),
+        "requirements": {
+            "type": "array",
+            "maxItems": 64,
+            "items": _object(
+                ("all_of",),
+                {
+                    "all_of": _set(
+                        _object(("scheme",), {"scheme": _SCHEME_NAME, "scopes": _set(_text(128))}),
+                        ("scheme",),
+                        16,
+                        minItems=1,
+                    )
+                },
+            ),
+            "description": "Alternatives, each of schemes that are used together; absent where nobody said.",
+        },
+    },
+    description="How callers sign in to the agent. No member takes a secret.",
+)
+
 SCHEMA: dict[str, Json] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "$id": "urn:arm:schema:genome:v1",
@@ -259,6 +317,7 @@ SCHEMA: dict[str, Json] = {
             "skills": _set(_SKILL, ("id",)),
             "evaluations": _set(_object(_DESCRIBED, _DESCRIPTOR), ("digest",)),
             "secrets": _set(_SECRET, ("name",)),
+            "security": _SECURITY,
         },
         patternProperties={EXTENSION: _extension()},
     ),

@@ -2,6 +2,7 @@
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.urls import reverse
 
 from arm import clock
@@ -30,9 +31,19 @@ class BulkRun(TenantRow):
     created_at = models.DateTimeField(default=clock.now, editable=False)
     applied_at = models.DateTimeField(null=True, editable=False)
     ended_at = models.DateTimeField(null=True, editable=False)
+    touched_at = models.DateTimeField(
+        default=clock.now, editable=False, help_text="When somebody last worked on it."
+    )
 
     class Meta:
-        indexes = [models.Index(fields=["tenant", "actor", "-id"], name="bulk_of_person")]
+        indexes = [
+            models.Index(fields=["tenant", "actor", "-id"], name="bulk_of_person"),
+            models.Index(
+                fields=["touched_at"],
+                condition=Q(state__in=["previewing", "applying"]),
+                name="bulk_under_way",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.action.replace('_', ' ').capitalize()}: {counted(self.total, 'row')}"

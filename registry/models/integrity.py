@@ -1,10 +1,11 @@
 """Whether what is stored still is what its digest says: the sweeps that looked, and what they found."""
 
+from django.conf import settings
 from django.db import models
 from django.db.models import Q
 from django.urls import reverse
 
-from arm import clock
+from arm import clock, ids
 from arm.models import TenantRow
 
 
@@ -62,6 +63,7 @@ class IntegrityFinding(TenantRow):
     prompt = models.ForeignKey("registry.Prompt", models.PROTECT, null=True, related_name="+")
     digest = models.CharField(max_length=71, help_text="What it was stored under.")
     computed = models.CharField(max_length=71, help_text="What its bytes were when it was found.")
+    incident_id = models.UUIDField(null=True, help_text="The incident that was opened about it.")
     found_at = models.DateTimeField(default=clock.now)
     restored_at = models.DateTimeField(null=True, help_text="When its bytes were seen to match again.")
 
@@ -84,3 +86,10 @@ class IntegrityFinding(TenantRow):
 
     def get_absolute_url(self) -> str:
         return reverse("registry:integrity")
+
+    @property
+    def incident_url(self) -> str:
+        """Where the incident is shown that was opened about it; "" for findings from before that was kept."""
+        if self.incident_id is None:
+            return ""
+        return reverse(settings.INCIDENT_PAGE, args=[ids.encode("inc", self.incident_id)])

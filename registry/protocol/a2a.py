@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from arm.errors import Problem
 
 from ..genome import Json
+from .a2a_security import security, security_problems
 
 GOVERNANCE = "https://arm.example/a2a/governance/v1"
 BINDINGS = ("JSONRPC", "GRPC", "HTTP+JSON")
@@ -55,12 +56,14 @@ def agent_card(about: About, document: dict[str, Json]) -> tuple[dict[str, Any],
                 for one in about.interfaces
             ],
             "capabilities": {"extensions": [_governance(about, document)]},
+            **security(document),
             "defaultInputModes": _modes(document, "input_modes"),
             "defaultOutputModes": _modes(document, "output_modes"),
             "skills": skills,
         }
     )
-    return card, list(_problems(card, about, [without_empty(skill) for skill in skills]))
+    held = [without_empty(skill) for skill in skills]
+    return card, [*_problems(card, about, held), *security_problems(document)]
 
 
 def _skill(skill: dict[str, Json]) -> dict[str, Any]:

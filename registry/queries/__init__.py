@@ -1,6 +1,6 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
-from .bulk import people_of, rows_of_list
+from .bulk import people_of, rows_of_list, runs_seen
 from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, current_card, published_card
 from .channels import OrderPreview, channels_of, held_in, order_preview, place_of
 from .dossiers import DOSSIER, dossier_of, dossier_path, dossier_statement, signs_evidence
@@ -16,6 +16,7 @@ from .evidence import (
 from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back
 from .history import COUNTED, Moment, PastPage, counts, difference, past_page, seen_then
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
+from .integrity import versions_found
 from .lineage import Lineage, ancestors, lineage_of, lineage_of_template
 from .places import (
     LIVE_COUNTED,
@@ -44,6 +45,7 @@ from .releases import (
     running_rollout,
 )
 from .roles import Cover, RolePage, RoleRow, role_check, role_page, role_rows, with_gaps
+from .rules import Rules, rules_of
 from .spawn import SpawnTree, line_above, spawn_tree
 from .succession import is_ownerless, ownerless, successors, what_passes
 from .tables import SHOWN as TABLE_LINES
@@ -107,6 +109,7 @@ __all__ = [
     "RoleRow",
     "RollbackPreview",
     "RolloutPage",
+    "Rules",
     "See",
     "SlotPage",
     "SpawnTree",
@@ -169,7 +172,9 @@ __all__ = [
     "rollback_preview",
     "rollout_page",
     "rows_of_list",
+    "rules_of",
     "running_rollout",
+    "runs_seen",
     "seen_then",
     "sees_all",
     "signs_evidence",
@@ -187,6 +192,7 @@ __all__ = [
     "version_page",
     "version_steps",
     "version_targets",
+    "versions_found",
     "what_passes",
     "with_gaps",
     "with_live",

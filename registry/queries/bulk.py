@@ -2,11 +2,15 @@
 
 from uuid import UUID
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from arm.errors import Invalid
 from arm.listing import Listing
 from arm.models import Membership, Tenant, User
+from arm.permissions import visible
+from arm.rights import Right
+
+from ..models import BulkRun
 
 
 def rows_of_list(found: Listing, query: str, actor: User, tenant: Tenant, most: int) -> list[UUID]:
@@ -20,6 +24,13 @@ def rows_of_list(found: Listing, query: str, actor: User, tenant: Tenant, most: 
         message = f"More than {most:,} rows match. Narrow the filter, or choose rows on the page."
         raise Invalid(message, [{"pointer": "/rows", "code": "too_many", "message": message}])
     return keys
+
+
+def runs_seen(actor: User, audited: QuerySet[BulkRun] | None = None) -> QuerySet[BulkRun]:
+    """One's own acts, and everybody's for who reads the changes. `audited`: these, where they have been asked for."""
+    if audited is None:
+        audited = visible(BulkRun.objects.all(), actor, Right.READ_AUDIT)
+    return BulkRun.objects.filter(Q(actor=actor) | Q(pk__in=audited.values("pk")))
 
 
 def people_of(tenant: Tenant) -> QuerySet[User]:

@@ -32,7 +32,7 @@ from .instances import (
 from .integrity import begin_sweep, note_tampered, sweep_on
 from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .lineage import name_parents
-from .many import BULK_ACTIONS, apply_bulk, preview_bulk, work_off_bulk
+from .many import BULK_ACTIONS, apply_bulk, preview_bulk, wake_stalled_bulk, work_off_bulk
 from .places import (
     create_environment,
     create_project,
@@ -40,6 +40,7 @@ from .places import (
     ensure_tenant_defaults,
     issue_ingest_key,
     issue_workload_token,
+    update_project,
 )
 from .roles import assign_role, create_role, end_assignment, update_role
 from .rollbacks import roll_back_slot
@@ -53,7 +54,7 @@ from .rollouts import (
     resume_rollout,
     start_rollout,
 )
-from .rules import require_evidence, require_profiles
+from .rules import require_evidence, require_profiles, set_rules
 from .slots import bind_slot, create_slot
 from .spawn import SpawnRefused, spawn_instance
 from .succession import pass_on, set_successors
@@ -154,6 +155,7 @@ __all__ = [
     "send_table",
     "set_owners",
     "set_rebind_date",
+    "set_rules",
     "set_successors",
     "settle_slot",
     "slots_handing_over",
@@ -168,8 +170,10 @@ __all__ = [
     "tell_past",
     "trust_card_keys",
     "update_environment",
+    "update_project",
     "update_role",
     "update_template",
+    "wake_stalled_bulk",
     "wake_stalled_tables",
     "work_off_bulk",
 ]

@@ -12,7 +12,7 @@ from arm import changes, clock, ids, tasks
 from arm.changes import Change
 from arm.errors import Invalid, NotAllowed, Problem, TooLarge
 from arm.models import Membership, Tenant, User
-from arm.permissions import allowed, visible
+from arm.permissions import allowed, note, visible
 from arm.rights import Right, Risk
 
 from .. import gates
@@ -215,7 +215,9 @@ def _held(rows: Sequence[Model], actor: User, right: Right) -> list[Model]:
     if not rows:
         return []
     model = type(rows[0])
-    return list(visible(model._default_manager.filter(pk__in=[row.pk for row in rows]), actor, right))
+    found = list(visible(model._default_manager.filter(pk__in=[row.pk for row in rows]), actor, right))
+    note(actor, right, found)
+    return found
 
 
 # --- templates -----------------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ def store_genome(template: AgentTemplate, document: dict[str, Json], actor: User
     For the services of versions, which have asked for the right and hold the template.
     """
     document = {**document, "template": document.get("template") or template.typeid}
+    if unwritable := genomes.unwritable(document):
+        raise Invalid("The genome is not I-JSON (RFC 7493).", unwritable)
     problems = genomes.wrong(document)
     if document["template"] != template.typeid and not any(p["pointer"] == "/template" for p in problems):
         message = f"The genome is of another template than {template}, which is {template.typeid}."

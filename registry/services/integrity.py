@@ -142,7 +142,7 @@ def note_tampered(
     name = str(row._meta.model_name)
     subject = _subject(row)
     facts = {name: row.typeid, "stored_digest": row.digest, "computed_digest": computed}
-    ports.incidents().open(
+    incident = ports.incidents().open(
         tenant_id=row.tenant_id,
         kind="tamper",
         severity="s0",
@@ -159,6 +159,7 @@ def note_tampered(
             "sweep": sweep,
             "digest": row.digest,
             "computed": computed,
+            "incident_id": incident,
         },
     )
     if new:

@@ -4,8 +4,10 @@ The preview carries each row's service out and takes it back, so that what it fo
 every right and gate. Applying compares each row with what was previewed: what has changed since is left alone.
 """
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +37,11 @@ AT_ONCE = 50
 """Rows that are previewed or applied while the person waits; more go to the worker."""
 STEP = 20
 """Rows of one transaction of the worker."""
+TURN = 120.0
+"""Seconds after which the worker puts the rest to the end of the queue, well within what that allows a task."""
+STALLED = timedelta(seconds=60)
+"""A run under way that nobody has touched for longer has lost its worker."""
+TASK = "registry.tasks.work_off_bulk"
 Params = dict[str, Any]
 Facts = dict[str, Any]
 
@@ -187,8 +194,8 @@ def apply_bulk(*, run: BulkRun, actor: User, reason: str) -> BulkRun:
     if run.state != BulkRun.State.PREVIEWED:
         return run
     run.state, run.applied_at, run.reason = BulkRun.State.APPLYING, clock.now(), reason
-    run.credential = changes.credential.get()
-    run.save(update_fields=["state", "applied_at", "reason", "credential"])
+    run.credential, run.touched_at = changes.credential.get(), clock.now()
+    run.save(update_fields=["state", "applied_at", "reason", "credential", "touched_at"])
     left = BulkRow.objects.filter(run=run).exclude(foreseen=BulkRow.Foreseen.WILL)
     left.update(outcome=BulkRow.Outcome.LEFT)
     facts = {
@@ -205,7 +212,12 @@ def apply_bulk(*, run: BulkRun, actor: User, reason: str) -> BulkRun:
 def work_off_bulk(*, tenant_id: UUID, run_id: UUID) -> None:
     """What the worker does with a large run: some rows at a time, each time in a transaction of its own. Run again, it
     goes on where it was."""
+    until = time.monotonic() + TURN
     while True:
+        if time.monotonic() > until:
+            with db.tenants([tenant_id]):
+                tasks.enqueue(TASK, tenant_id=tenant_id, run_id=str(run_id))
+            return
         with db.tenants([tenant_id]):
             run = locked(BulkRun.objects.select_related("actor"), run_id)  # one worker's at a time
             token = changes.credential.set(run.credential)
@@ -216,9 +228,25 @@ def work_off_bulk(*, tenant_id: UUID, run_id: UUID) -> None:
                 changes.credential.reset(token)
 
 
+def wake_stalled_bulk(*, tenant_id: UUID) -> int:
+    """Queue the runs whose worker was lost again. Returns how many.
+
+    Each once in a while: whoever finds the queue long finds each run in it a few times, not once a minute.
+    """
+    now = clock.now()
+    going = (BulkRun.State.PREVIEWING, BulkRun.State.APPLYING)
+    rows = BulkRun.objects.filter(tenant=tenant_id, state__in=going, touched_at__lt=now - STALLED)
+    with transaction.atomic():
+        lost = list(rows.select_for_update(skip_locked=True))  # one that is held has a worker
+        for run in lost:
+            tasks.enqueue(TASK, tenant_id=tenant_id, run_id=str(run.pk))
+        BulkRun.objects.filter(pk__in=[run.pk for run in lost]).update(touched_at=now)
+    return len(lost)
+
+
 def _go_on(run: BulkRun) -> None:
     if run.total > AT_ONCE:
-        tasks.enqueue("registry.tasks.work_off_bulk", tenant_id=run.tenant_id, run_id=str(run.pk))
+        tasks.enqueue(TASK, tenant_id=run.tenant_id, run_id=str(run.pk))
     else:
         _step(run, AT_ONCE)
 
@@ -235,14 +263,14 @@ def _step(run: BulkRun, most: int) -> bool:
             _foresee(run, row)
         else:
             _apply(run, row)
-    if waiting.exists():
-        return True
-    if previewing:
+    run.touched_at = clock.now()
+    more = waiting.exists()
+    if not more and previewing:
         run.state = BulkRun.State.PREVIEWED
-    else:
+    elif not more:
         run.state, run.ended_at = BulkRun.State.DONE, clock.now()
-    run.save(update_fields=["state", "ended_at"])
-    return False
+    run.save(update_fields=["state", "ended_at", "touched_at"])
+    return more
 
 
 def _foresee(run: BulkRun, row: BulkRow) -> None:

@@ -94,6 +94,26 @@ def create_project(
 
 
 @transaction.atomic
+def update_project(*, project: Project, actor: User, reason: str, **values: str) -> Project:
+    """Call it something else (`name`), or charge somebody else (`cost_center`; what was charged before stays). Agents
+    keep the cost centre that they have been given."""
+    require(actor, Right.MANAGE_DIRECTORY, project)
+    require_reason(reason)
+    if unknown := values.keys() - {"name", "cost_center"}:
+        raise TypeError(f"update_project() does not change {', '.join(sorted(unknown))}")
+    project = Project.objects.select_for_update().get(pk=project.pk)
+    after = {name: value for name, value in values.items() if getattr(project, name) != value}
+    if not after:
+        return project
+    before = {name: getattr(project, name) for name in after}
+    for name, value in after.items():
+        setattr(project, name, value)
+    project.save(update_fields=list(after))
+    changes.record(actor, "registry.project.updated", project, before=before, after=after, reason=reason)
+    return project
+
+
+@transaction.atomic
 def create_provider(
     *,
     tenant: Tenant,

@@ -70,3 +70,27 @@ def require_evidence(*, tenant: Tenant, required: bool, actor: User, reason: str
     before, after = {"verified_evidence": not required}, {"verified_evidence": required}
     changes.record(actor, "registry.evidence.required", rules, before=before, after=after, reason=reason)
     return rules
+
+
+@transaction.atomic
+def set_rules(
+    *,
+    tenant: Tenant,
+    actor: User,
+    reason: str,
+    profiles: Collection[str] | None = None,
+    prompts_kept: bool | None = None,
+    verified_evidence: bool | None = None,
+) -> DirectoryRules:
+    """Several of the rules together or none of them; None: as before. As `require_profiles` and `require_evidence`."""
+    require(actor, Right.MANAGE_DIRECTORY, tenant)
+    require_reason(reason)
+    Tenant.objects.select_for_update().get(pk=tenant.pk)
+    if profiles is not None or prompts_kept is not None:
+        wanted = DirectoryRules.objects.profiles_of(tenant.pk) if profiles is None else profiles
+        require_profiles(
+            tenant=tenant, profiles=wanted, prompts_kept=prompts_kept, actor=actor, reason=reason
+        )
+    if verified_evidence is not None:
+        require_evidence(tenant=tenant, required=verified_evidence, actor=actor, reason=reason)
+    return DirectoryRules.objects.filter(tenant=tenant).first() or DirectoryRules(tenant=tenant)

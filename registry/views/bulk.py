@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import Count, Q, QuerySet
+from django.db.models import Count, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.views.generic import ListView, View
@@ -36,8 +36,7 @@ def acts_on(request: HttpRequest, model: type[Any]) -> list[BulkAction]:
 def _seen_runs(request: HttpRequest) -> QuerySet[BulkRun]:
     """One's own, and for who reads the changes everybody's."""
     audited = seen_by_visitor(BulkRun.objects.all(), request, Right.READ_AUDIT)
-    rows = BulkRun.objects.filter(Q(actor=actor_of(request)) | Q(pk__in=audited.values("pk")))
-    return rows.select_related("actor", "tenant")
+    return queries.runs_seen(actor_of(request), audited).select_related("actor", "tenant")
 
 
 class BulkList(ListView[BulkRun]):

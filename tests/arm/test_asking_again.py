@@ -8,9 +8,10 @@ import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 
-from arm import clock
+from arm import clock, services
 from arm.api import Endpoint
-from arm.models import ChangeRecord, IdempotentReply, Membership, Tenant, User
+from arm.models import ChangeRecord, IdempotentReply, Membership, RoleBinding, Tenant, User
+from arm.rights import Right
 from arm.services.tidying import tidy
 from registry.models import AgentTemplate, AgentVersion
 from tests import make
@@ -29,6 +30,12 @@ def told(client: Client, method: str, path: str, body: object = None, **headers:
     if method == "get":
         return ask(path, headers=named)
     return ask(path, json.dumps(body), content_type="application/json", headers=named)
+
+
+def end(binding: RoleBinding, tenant: Tenant) -> None:
+    """As an administrator ends what somebody held."""
+    judy = make.everything(make.user(member_of=tenant), tenant)
+    services.unbind(binding=binding, actor=judy, reason="moved on")
 
 
 @pytest.fixture
@@ -169,6 +176,79 @@ class TestDoingOnce:
         told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
         Membership.objects.filter(user=alice).update(active=False)
         assert told(client, "post", TEMPLATES, DESK, Idempotency_Key="k").status_code == 404
+
+    def test_who_lost_the_right_to_do_it_is_not_told_again(self, client: Client, acme: Tenant) -> None:
+        bob = make.user("bob", member_of=acme)
+        binding = make.grant(bob, acme, Right.CREATE_VERSION)
+        client.force_login(bob)
+        told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        assert told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")["Idempotency-Replayed"] == "true"
+        end(binding, acme)
+        refused = told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        assert (refused.status_code, refused.json()["right"]) == (403, "version_create")
+        assert "Refund desk" not in refused.content.decode()
+        make.grant(bob, acme, Right.CREATE_VERSION)
+        assert told(client, "post", TEMPLATES, DESK, Idempotency_Key="k").status_code == 201
+
+    def test_the_right_is_asked_of_the_very_row_as_it_is_now(self, client: Client, acme: Tenant) -> None:
+        bob, template = make.user("bob", member_of=acme), make.template(tenant=acme, risk="low")
+        make.grant(bob, acme, Right.READ_DIRECTORY)
+        make.grant(bob, acme, Right.CREATE_VERSION, risk_max="low")
+        client.force_login(bob)
+        url, body = f"{TEMPLATES}{template.typeid}/", {"intended_use": "Refunds", "reason": "better"}
+        assert told(client, "patch", url, body, Idempotency_Key="k").status_code == 200
+        AgentTemplate.objects.update(risk="critical")
+        assert told(client, "patch", url, body, Idempotency_Key="k").status_code == 403
+
+    def test_what_is_no_longer_theirs_to_see_is_not_there_for_a_second_answer(
+        self, client: Client, acme: Tenant
+    ) -> None:
+        bob, template = make.user("bob", member_of=acme), make.template(tenant=acme)
+        sees = make.grant(bob, template, Right.READ_DIRECTORY)
+        make.grant(bob, acme, Right.CREATE_VERSION)
+        client.force_login(bob)
+        url, body = f"{TEMPLATES}{template.typeid}/", {"intended_use": "Refunds", "reason": "better"}
+        assert told(client, "patch", url, body, Idempotency_Key="k").status_code == 200
+        end(sees, acme)
+        assert told(client, "patch", url, body, Idempotency_Key="k").status_code == 404
+
+    def test_many_rows_at_once_are_told_again_to_who_may_still_make_them(
+        self, client: Client, acme: Tenant
+    ) -> None:
+        bob, version, provider = make.user("bob", member_of=acme), make.approved(), make.provider("local")
+        dev, lab = make.environment("dev"), make.environment("lab")
+        make.grant(bob, acme, Right.READ_DIRECTORY)
+        bindings = [make.grant(bob, place, Right.PROVISION_INSTANCE) for place in (dev, lab)]
+        client.force_login(bob)
+        rows = [
+            {
+                "version": version.typeid,
+                "environment": place.slug,
+                "provider": provider.slug,
+                "name": place.slug,
+            }
+            for place in (dev, lab)
+        ]
+        url, body = "/api/v1/registry/bulk/instances/", {"rows": rows, "reason": "more"}
+        assert told(client, "post", url, body, Idempotency_Key="k").status_code == 201
+        assert told(client, "post", url, body, Idempotency_Key="k").status_code == 201
+        end(bindings[1], acme)
+        assert told(client, "post", url, body, Idempotency_Key="k").status_code == 403
+
+    def test_the_end_of_a_thing_is_told_again(self, client: Client, alice: User, acme: Tenant) -> None:
+        url = f"/api/v1/views/{make.view(alice, tenant=acme).typeid}/end/"
+        first = told(client, "post", url, {}, Idempotency_Key="k")
+        again = told(client, "post", url, {}, Idempotency_Key="k")
+        assert (first.status_code, again.status_code, again.content) == (200, 200, first.content)
+
+    def test_an_answer_of_which_nobody_knows_what_it_rests_on_is_not_given_again(
+        self, client: Client, alice: User
+    ) -> None:
+        told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        IdempotentReply.objects.update(rests_on=None)  # kept by a version of ARM that noted nothing
+        again = told(client, "post", TEMPLATES, DESK, Idempotency_Key="k")
+        assert (again.status_code, again.json()["code"]) == (409, "idempotency_shown_once")
+        assert AgentTemplate.objects.count() == 1
 
     def test_a_secret_is_not_kept_for_a_second_answer(self, client: Client, alice: User) -> None:
         body = {"account": "service", "username": "robot", "reason": "a machine"}

@@ -262,7 +262,7 @@ def test_who_works_on_one_agent_runs_its_suites_and_no_others(client, tenant, ve
     asked, other = make.assigned(version.template).suite, make.suite("other")
     make.endpoint(version.template)
     url, body = reverse("evaluation:run_start"), {"version": version.typeid, "reason": "because"}
-    assert client.post(url, body | {"suite": other.slug}).status_code == 200  # not among the choices
+    assert client.post(url, body | {"suite": other.slug}).status_code == 422  # not among the choices
     assert client.post(url, body | {"suite": asked.slug}).status_code == 302
     elsewhere = make.version(template=make.template("elsewhere"))
     assert "is not yours" in client.post(url, body | {"version": elsewhere.typeid}).content.decode()

@@ -69,7 +69,7 @@ def test_a_time_of_opening_that_the_page_did_not_sign_counts_for_nothing(client,
 
 def test_no_reason_no_decision_and_nothing_typed_is_lost(client, people, request_):
     response = answer(client, people["erin"], request_, reason="  ")
-    assert response.status_code == 200
+    assert response.status_code == 422
     assert "This field is required." in response.content.decode()
     assert not request_.decisions.exists()
 

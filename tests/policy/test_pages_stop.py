@@ -109,13 +109,13 @@ def test_a_request_may_change_its_mode_as_well_and_keeps_what_was_typed(client, 
 def test_a_mode_that_does_not_exist_is_refused_and_nothing_is_stopped(client, people, fleet):
     client.force_login(people["dan"])
     page = client.post(preview_url(fleet[0].template, "paused"), {"mode": "asleep", "reason": "x"})
-    assert page.status_code == 200 and page.context["form"].errors["mode"]
+    assert page.status_code == 422 and page.context["form"].errors["mode"]
     assert not Posture.objects.exists()
 
 
 def test_without_a_reason_nothing_is_stopped(client, people, fleet):
     client.force_login(people["dan"])
-    assert client.post(preview_url(fleet[0].template, "paused"), {"reason": ""}).status_code == 200
+    assert client.post(preview_url(fleet[0].template, "paused"), {"reason": ""}).status_code == 422
     assert not Posture.objects.exists()
 
 

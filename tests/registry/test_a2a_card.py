@@ -53,6 +53,7 @@ V0_3 = {
     "additionalInterfaces": [{"url": "https://recipes.example.com/rest", "transport": "HTTP+JSON"}],
     "version": "0.9",
     "capabilities": {},
+    "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
     "security": [{"bearer": []}],
     "defaultInputModes": ["text/plain"],
     "defaultOutputModes": ["text/plain"],

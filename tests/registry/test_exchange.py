@@ -227,10 +227,6 @@ def zipped(size: int) -> bytes:
     return held.getvalue()
 
 
-def of_many_tools() -> bytes:
-    return json.dumps({"schema": "arm.genome/v1", "tools": [{}] * 100_000}).encode()
-
-
 BAD: dict[str, tuple[bytes, str, int]] = {
     "beyond 2^53": (b'{"name": "x", "a": [9007199254740993]}', "/a/0", 422),
     "duplicate": (b'{"name": "x", "a": {"b": 1, "b": 2}}', "/a/b", 422),
@@ -243,7 +239,6 @@ BAD: dict[str, tuple[bytes, str, int]] = {
     "deep": (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", "", 422),
     "zip bomb": (zipped(5_000_000), "", 422),
     "gzip bomb": (gzip.compress(b" " * 5_000_000), "", 422),
-    "50 MB": (b'{"name": "' + b"x" * 50_000_000 + b'"}', "", 413),
 }
 PATHS = ("genome", "agent-card", "cyclonedx", "oasf", "mcp-server")
 KINDS = ("genome", "agent_card", "cyclonedx", "oasf", "mcp_server")
@@ -291,10 +286,7 @@ def test_the_page_says_what_is_bad_about_a_file_and_keeps_the_form(
     assert not AgentVersion.objects.exists()
 
 
-def test_a_genome_of_a_hundred_thousand_tools_is_one_problem(page: Client, alice: User) -> None:
-    answer = page.post(f"{API}imports/genome/?name=Many", of_many_tools(), content_type="application/json")
-    assert answer.status_code == 422
-    assert [(p["pointer"], p["code"]) for p in answer.json()["errors"]] == [("/tools", "maxItems")]
+def test_a_bom_of_a_hundred_thousand_components_is_one_problem(page: Client, alice: User) -> None:
     bom = {
         "bomFormat": "CycloneDX",
         "specVersion": "1.7",

@@ -237,6 +237,37 @@ def test_each_mcp_server_of_the_tools_becomes_one_document_that_the_schema_takes
     assert list(Draft7Validator(SERVER_SCHEMA).iter_errors({**found, "version": 7}))
 
 
+WHOLE: dict[str, Any] = {
+    "name": "com.example/docs", "description": "Docs.", "version": "^1.2",
+    "packages": [{"registryType": "npm", "identifier": "docs", "transport": {"type": "stdio"}}],
+    "remotes": [{"type": "sse", "url": "https://docs.example.com/sse", "headers": [{"name": "X-Key", "isSecret": True}]}],
+    "icons": [{"src": "https://docs.example.com/i.png", "sizes": ["48x48"]}],
+}  # fmt: skip
+PACKAGE = WHOLE["packages"][0]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"name": "docs"}, {"name": "a/b/c"}, {"description": ""}, {"description": "x" * 101}, {"version": 7}, {"title": ""},
+        {"remotes": [{"type": "sse"}]}, {"remotes": [{"type": "stdio"}]}, {"remotes": [{"type": "sse", "url": "ftp://x"}]},
+        {"remotes": [{"type": "sse", "url": "https://x", "headers": [{"value": "without a name"}]}]},
+        {"remotes": [{"type": "sse", "url": "https://x", "variables": {"v": {"format": "date"}}}]},
+        {"packages": [PACKAGE | {"version": "latest"}]}, {"packages": [PACKAGE | {"fileSha256": "A" * 64}]},
+        {"packages": [PACKAGE | {"transport": {"type": "pipe"}}]}, {"packages": [{"registryType": "npm"}]},
+        {"packages": [PACKAGE | {"packageArguments": [{"type": "positional"}]}]},
+        {"packages": [PACKAGE | {"runtimeArguments": [{"type": "named"}]}]},
+        {"icons": [{"src": "x" * 256}]}, {"icons": [{"src": "https://x", "sizes": ["48"]}]},
+        {"repository": {"url": "https://x"}}, {"_meta": {mcp.PUBLISHER: []}},
+    ],
+)  # fmt: skip
+def test_the_restated_rules_of_mcp_refuse_what_the_published_ones_refuse(wrong: dict[str, Any]) -> None:
+    """Each verdict is that of the published file, as compared (docs/registry/exchange.md)."""
+    rules = Draft7Validator(SERVER_SCHEMA)
+    assert rules.is_valid(WHOLE)
+    assert not rules.is_valid(WHOLE | wrong)
+
+
 def test_the_tools_of_a_server_come_back_and_a_changed_one_is_refused() -> None:
     document = stored()
     data = mcp.server_json(about(document), document, "com.example/docs")

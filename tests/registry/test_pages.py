@@ -160,7 +160,7 @@ def test_a_verb_has_a_form_for_who_may_and_403_for_a_viewer(name, kind, client, 
 def test_an_empty_form_comes_back_with_its_errors(name, kind, client, alice, fleet):
     before = ChangeRecord.objects.count()
     page = client.post(url(name, fleet[kind] if kind else None), {})
-    assert page.status_code == 200 and b"This field is required" in page.content
+    assert page.status_code == 422 and b"This field is required" in page.content
     assert ChangeRecord.objects.count() == before
 
 

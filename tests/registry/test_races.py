@@ -1,17 +1,25 @@
 """Two at once: real threads, real transactions, one truth afterwards."""
 
+from collections import Counter
 from collections.abc import Callable
-from threading import Barrier, Thread
+from dataclasses import replace
+from datetime import timedelta
+from itertools import count
+from threading import Barrier, Event, Thread
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import OperationalError, connection, connections
+from django_q.models import OrmQ
 
 from arm import db
 from arm.errors import Conflict
+from arm.models import ChangeRecord
 from registry import services
 from registry.lifecycle import InstanceState, VersionState
-from registry.models import AgentInstance, AgentVersion, InstanceInterval, SlotBinding
+from registry.models import AgentInstance, AgentVersion, BulkRow, InstanceInterval, SlotBinding
+from registry.services import many
+from registry.tasks import wake_stalled_bulk, work_off_bulk
 from tests import make
 from tests.registry.genomes import example, tool
 
@@ -116,3 +124,72 @@ def test_a_pause_and_a_release_at_once_leave_a_state_that_its_history_explains(t
     now = AgentInstance.objects.get(pk=instance.pk)
     open_interval = InstanceInterval.objects.get(instance=instance, until=None)
     assert now.state == open_interval.state == InstanceState.QUARANTINED
+
+
+def test_a_large_act_whose_workers_connection_is_cut_is_woken_and_done_once(tenant, alice, monkeypatch):
+    monkeypatch.setattr(many, "AT_ONCE", 0)
+    monkeypatch.setattr(many, "STEP", 2)
+    with db.tenants([tenant.pk]):
+        rows = [make.template(tenant=tenant) for _ in range(5)]
+        run = services.preview_bulk(
+            tenant=tenant,
+            action="add_tag",
+            targets=[row.pk for row in rows],
+            params={"tag": "x"},
+            actor=alice,
+        )
+    services.work_off_bulk(tenant_id=tenant.pk, run_id=run.pk)
+    with db.tenants([tenant.pk]):
+        services.apply_bulk(run=run, actor=alice, reason="sorted")
+    at_work, cut, told = Event(), Event(), []
+    act, done = many.BULK_ACTIONS["add_tag"], count(1)
+
+    def carry_out(row, params, actor, reason):
+        act.carry_out(row, params, actor, reason)
+        if next(done) == 4:  # in the second step, with one row of it done
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT pg_backend_pid()")
+                told.append(cursor.fetchone()[0])
+            at_work.set()
+            cut.wait(10)
+
+    def worker():
+        try:
+            services.work_off_bulk(tenant_id=tenant.pk, run_id=run.pk)
+        except OperationalError as lost:
+            told.append(lost)
+        finally:
+            connections.close_all()
+
+    monkeypatch.setitem(many.BULK_ACTIONS, "add_tag", replace(act, carry_out=carry_out))
+    thread = Thread(target=worker)
+    thread.start()
+    assert at_work.wait(10)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(%s, 5000)", [told[0]])
+        assert cursor.fetchone() == (True,)
+    cut.set()
+    thread.join(30)
+    assert isinstance(told[1], OperationalError)
+    monkeypatch.setitem(many.BULK_ACTIONS, "add_tag", act)
+
+    def outcomes():
+        with db.tenants([tenant.pk]):
+            return Counter(BulkRow.objects.filter(run=run).values_list("outcome", flat=True))
+
+    assert outcomes() == {"applied": 2, "": 3}  # whole steps only
+    before = OrmQ.objects.count()
+    with db.tenants([tenant.pk]):
+        assert wake_stalled_bulk(tenant_id=tenant.pk) == 0  # it may be on its way
+        monkeypatch.setattr(many, "STALLED", timedelta(0))
+        assert wake_stalled_bulk(tenant_id=tenant.pk) == 1
+    assert OrmQ.objects.count() == before + 1
+    assert OrmQ.objects.latest("pk").task["kwargs"]["path"] == "registry.tasks.work_off_bulk"
+    work_off_bulk(tenant_id=tenant.pk, run_id=str(run.pk))
+    assert outcomes() == {"applied": 5}
+    with db.tenants([tenant.pk]):
+        told_of = ChangeRecord.objects.filter(
+            verb="registry.template.updated", target_id__in=[r.pk for r in rows]
+        )
+        assert told_of.count() == 5
+        assert wake_stalled_bulk(tenant_id=tenant.pk) == 0

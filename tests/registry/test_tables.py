@@ -132,20 +132,6 @@ def test_what_is_no_such_table_is_named_by_service_api_and_page_and_not_kept(
     assert not TableImport.objects.exists()
 
 
-def test_a_table_beyond_its_bounds_is_refused(
-    acme: Tenant, alice: User, page: Client, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("registry.protocol.sheet.MAX_ROWS", 1)
-    with pytest.raises(DomainError, match="more than 1 rows"):
-        send(acme, alice, AGENTS)
-    monkeypatch.setattr("registry.protocol.sheet.MAX_BYTES", 10)
-    with pytest.raises(DomainError, match="at most 10 are read"):
-        send(acme, alice, AGENTS)
-    for path in ("/registry/imports/new/", "/api/v1/registry/table-imports/"):
-        answer = page.post(path, {"kind": "templates", "file": SimpleUploadedFile("t.csv", AGENTS.encode())})
-        assert "at most 10 are read" in answer.content.decode()
-
-
 # --- judging and applying ------------------------------------------------------------------------------------
 
 
@@ -191,16 +177,6 @@ def test_every_mistake_is_named_with_its_row_and_column_and_nothing_can_be_appli
         ("3", "name"), ("3", "risk"), ("4", "owners"), ("5", ""), ("6", "slug"),
     ]  # fmt: skip
     assert not AgentTemplate.objects.exists()
-
-
-def test_formula_cells_are_escaped_in_the_report(acme: Tenant, alice: User, page: Client) -> None:
-    make.approved(template=make.template("invoices"))
-    make.environment("dev")
-    make.provider("local")
-    text = "version,environment,provider,name\ninvoices@1,dev,local,=HYPERLINK(1)\ninvoices@1,dev,local,-1\n"
-    table = send(acme, alice, text, INSTANCES)
-    report = page.get(f"{table.get_absolute_url()}report.csv").content.decode()
-    assert ",'=HYPERLINK(1)," in report and ",'-1," in report
 
 
 def long_table(rows: int) -> str:

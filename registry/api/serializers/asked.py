@@ -22,6 +22,7 @@ class TemplateIn(Reasoned):
     out_of_scope = serializers.CharField(max_length=20_000, required=False, allow_blank=True)
     risk = serializers.ChoiceField(Risk.choices, required=False)
     tags = serializers.ListField(child=serializers.CharField(max_length=60), max_length=32, required=False)
+    project = serializers.SlugField(max_length=60, required=False, allow_null=True)
     cost_center = serializers.CharField(max_length=80, required=False, allow_blank=True)
     owners = serializers.ListField(child=serializers.CharField(max_length=150), max_length=50, required=False)
 

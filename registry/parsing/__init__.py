@@ -7,6 +7,7 @@ from arm.errors import Problem
 from registry import genome
 from registry.genome import Json
 from registry.genome.members import Members
+from registry.parsing.security import Security
 
 
 @dataclass(frozen=True)
@@ -33,7 +34,7 @@ class Imported:
 
 
 def read_a2a_card(data: bytes) -> Imported:
-    """Read an A2A agent card. The draft has `skills` only: a card names no models, prompts or tools.
+    """Read an A2A agent card. The draft has `skills` and `security` only: a card names no models, prompts or tools.
 
     Invalid or TooLarge where the bytes are no I-JSON object; a card with wrong members comes back with every one
     of them in `problems`.
@@ -47,8 +48,11 @@ def read_a2a_card(data: bytes) -> Imported:
     draft: dict[str, Json] = {"schema": genome.NAME}
     if skills:
         draft["skills"] = list(skills)
-    notes = tuple(card.notes(interfaces, skills))
-    problems = card.problems or genome.wrong(draft)
+    security = Security(card)
+    if security.document:
+        draft["security"] = security.document
+    notes = (*card.notes(interfaces, skills), *security.notes)
+    problems = card.problems or security.at_home(genome.wrong(draft))
     return Imported(name, description, label, draft, skills, interfaces, notes, tuple(problems))
 
 
