@@ -110,8 +110,8 @@ class Security:
             must, may = FLOWS[kind]
             found: dict[str, Json] = {"kind": kind}
             for member, said in ADDRESSES_IN_CARDS.items():
-                known = member in must or member in may
-                if known and (value := self.file.text(flow, said, where, required=member in must)):
+                asked = member in must or member in may
+                if asked and (value := self.file.text(flow, said, where, required=member in must)):
                     found[member] = value
             read = {ADDRESSES_IN_CARDS[m] for m in (*must, *may) if m in ADDRESSES_IN_CARDS} | {"scopes"}
             if "pkce_required" in may:
