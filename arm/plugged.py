@@ -190,7 +190,11 @@ DEMO_OBSERVERS: list[str] = [
 DEMO_ACTIVITY: list[str] = [
     "costs.demo.send",
 ]  # through the public endpoints, after the governance has committed
-DEMO_CONNECTIONS: list[str] = ["federation.demo.connect"]  # processes of others, when all of it has committed
+DEMO_CONNECTIONS: list[str] = [
+    "costs.demo.report_helpers",
+    "registry.demo.asking.start_helpers_of_helpers",
+    "federation.demo.connect",
+]  # endpoints and processes of others, when all of it has committed
 DEMO_AFTERMATH: list[str] = [
     "registry.demo.settle",
     "telemetry.demo.build",
@@ -198,8 +202,10 @@ DEMO_AFTERMATH: list[str] = [
     "registry.demo.releases.release",
     "registry.demo.prove",
     "registry.demo.asking.ask",
+    "registry.demo.asking.preview_a_large_act",
     "registry.demo.asking.start_helpers",
-    "registry.demo.asking.send_table",
+    "registry.demo.asking.send_tables",
+    "registry.demo.people.leave",
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",

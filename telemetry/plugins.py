@@ -18,6 +18,7 @@ from arm.models import Tenant, TenantRow
 from arm.panels import Entry, Hit, Panel, rights_of_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
+from arm.words import counted
 from registry.engine import Fact
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot
 
@@ -211,19 +212,18 @@ class Health:
     ) -> list[Fact]:
         seen = doing(version=version, slots=slots, since=since)
         most = limits.get("incidents", 0.0)
+        said = f"Open: {counted(seen.incidents, 'incident')} of {version}."
         if seen.incidents > most:
-            said = f"{seen.incidents} incidents of {version} are open."
             incidents = Fact("incidents", seen.incidents, most, False, said)
         elif seen.calls < self.least:
             incidents = Fact("incidents", seen.incidents, most, None, "Too little work was seen to tell.")
         else:
-            said = f"{seen.incidents} incidents of {version} are open."
             incidents = Fact("incidents", seen.incidents, most, True, said)
         return [self._errors(seen, limits.get("errors", 5.0)), incidents]
 
     def _errors(self, seen: Doing, limit: float) -> Fact:
         if seen.calls < self.least:
-            said = f"{seen.calls} calls were seen since the step began; it takes {self.least} to tell."
+            said = f"Seen since the step began: {counted(seen.calls, 'call')}; it takes {self.least} to tell."
             return Fact("errors", None, limit, None, said)
         share = 100 * seen.errors / seen.calls
         said = f"{seen.errors} of {seen.calls} calls failed ({share:.1f} %; at most {limit:g} %)."

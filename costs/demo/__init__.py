@@ -1,6 +1,6 @@
 """The demo's activity: a budget, thirty days of work, and the pulse that keeps the fleet alive while it is looked at."""
 
 from .pulse import EVERY, NAME, Pulse
-from .sending import send, set_budget
+from .sending import report_helpers, send, set_budget
 
-__all__ = ["EVERY", "NAME", "Pulse", "send", "set_budget"]
+__all__ = ["EVERY", "NAME", "Pulse", "report_helpers", "send", "set_budget"]

@@ -76,6 +76,28 @@ def send(demo: Demo) -> None:
         _post(post, batch)
 
 
+def report_helpers(demo: Demo) -> None:
+    """Instances that others have started tell of a first job, as their runtimes would, under a key of their own place."""
+    with db.tenants([demo.tenant.pk]):
+        rows = AgentInstance.objects.filter(tenant=demo.tenant).exclude(parent=None).order_by("pk")
+        helpers = list(rows.select_related("version", "environment", "provider"))
+        places = {(one.environment_id, one.provider_id): one for one in helpers}
+        tokens = {
+            place: issue_ingest_key(
+                environment=one.environment, provider=one.provider, name=f"helpers in {one.environment.slug} at {one.provider.slug}",
+                actor=demo.people["judy"], reason="The collectors of helpers",
+            ).token
+            for place, one in places.items()
+        }  # fmt: skip
+        models = models_of(rows)
+        runners = [runner(one, tokens[one.environment_id, one.provider_id], models) for one in helpers]
+    post = import_string(settings.LANES["/otlp/v1/traces"])
+    for known in runners:
+        request = ExportTraceServiceRequest()
+        job(demo.random, known, known.since + timedelta(minutes=5), request.resource_spans.add())
+        _post(post, (known.token, request.SerializeToString()))
+
+
 def strays(chance: Random, runners: list[Runner], now: datetime, jobs: int) -> Iterator[tuple[str, bytes]]:
     """(token, protobuf body) of jobs that nobody can place: what real exporters get wrong now and then."""
     for number in range(jobs):

@@ -1,18 +1,15 @@
 """The demo's directory: what the agents are, where they run, and how they came to be what they are."""
 
-import hashlib
 from collections.abc import Iterator
 from datetime import datetime, timedelta
-from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.conf import settings
 from django.utils.module_loading import import_string
 
 from arm.demo import Demo
 from arm.rights import Risk
-from registry import fitness, services
+from registry import services
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import (
     AgentInstance,
@@ -23,6 +20,9 @@ from registry.models import (
     Provider,
     RoleDefinition,
 )
+
+from . import genomes, people
+from . import roles as jobs
 
 TEMPLATES, VERSIONS, INSTANCES = 40, 120, 400
 KINDS = (
@@ -50,32 +50,6 @@ KINDS = (
     ("onboarding-guide", "Onboarding guide", "Answers new colleagues' questions.", "people", Risk.LOW),
 )
 REGIONS = ("", "emea", "apac", "americas")
-MODELS = (
-    ("openai", "gpt-4o", "2024-08-06"),
-    ("openai", "gpt-4o-mini", "2024-07-18"),
-    ("anthropic", "claude-sonnet-4-5", "20250929"),
-    ("google", "gemini-2.5-flash", "floating"),
-)
-TOOLS = (
-    ("search", "GREEN", False),
-    ("read_file", "GREEN", False),
-    ("query_db", "GREEN", False),
-    ("create_doc", "GREEN", True),
-    ("http_request", "YELLOW", True),
-    ("write_file", "YELLOW", True),
-    ("send_email", "RED", True),
-    ("payment", "RED", True),
-    ("deploy_prod", "RED", True),
-)
-ROLES = (
-    ("bookkeeper", "Bookkeeper", 2, Risk.HIGH, "finance", {"bookkeeping": 90}, ("data-protection",)),
-    ("first-line", "First-line support", 3, Risk.MEDIUM, "support", {"support": 80}, ()),
-    ("researcher", "Researcher", 3, Risk.LOW, "sales", {"daily-work": 80}, ()),
-    ("reviewer", "Reviewer", 2, Risk.HIGH, "legal", {"daily-work": 90}, ("data-protection",)),
-    ("engineer", "Engineering assistant", 3, Risk.MEDIUM, "engineering", {"daily-work": 70}, ()),
-)
-"""Short name, name, tier, risk, team, capabilities, certifications: apps above measure and issue them."""
-Fitting = dict[UUID, list[RoleDefinition]]
 # How far the newest version of a template has come; older ones went all the way.
 NEWEST = (
     [VersionState.APPROVED] * 6
@@ -95,57 +69,14 @@ def build(demo: Demo) -> None:
             tenant=demo.tenant, slug="edge-berlin", name="Edge Berlin", actor=demo.people["judy"],
             reason="Close to the warehouse", description="On-prem cluster", heartbeat_seconds=120,
         )  # fmt: skip
-        roles = [_role(demo, *role) for role in ROLES]
+        roles = [jobs.define(demo, *role) for role in jobs.ROLES]
     templates = list(_templates(demo))
     _versions(demo, templates)
-    fitting = _fitting(roles)
+    people.hand_over(demo, templates)
+    fitting = jobs.fitting(roles)
     _slots(demo, roles, [Provider.objects.get(tenant=demo.tenant, slug="local"), edge], fitting)
-    _assignments(demo, roles, fitting)
+    jobs.assign(demo, roles, fitting)
     _instances(demo, fitting)
-
-
-def _role(
-    demo: Demo, slug: str, name: str, tier: int, risk: Risk, cost_center: str, needs: dict[str, int], certified: tuple[str, ...]
-) -> RoleDefinition:  # fmt: skip
-    return services.create_role(
-        tenant=demo.tenant, slug=slug, name=name, tier=tier, risk=risk, cost_center=cost_center,
-        purpose=f"{name} for the {cost_center} team.", actor=demo.people["judy"], reason="The first job list",
-        capabilities=[{"name": name, "least": least} for name, least in needs.items()], certifications=list(certified),
-        budget_per_day=Decimal(40), budget_per_month=Decimal(900), budget_per_outcome=Decimal("0.60"),
-        success_rate=Decimal("97.5"), latency_ms=8000, availability=Decimal("99.5"), failover=risk is Risk.HIGH,
-        coverage=[
-            {"environment": slug, "least": max(1, round(most * demo.scale))} for slug, most in (("prod", 12), ("staging", 20))
-        ],
-    )  # fmt: skip
-
-
-def _fitting(roles: list[RoleDefinition]) -> Fitting:
-    """By version, the roles whose every gate lets it in; asked once."""
-    runnable = (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED)
-    versions = AgentVersion.objects.filter(state__in=runnable).select_related("template", "genome")
-    return {
-        version.pk: [
-            role for role in roles if not fitness.lacking(fitness.for_role(role, Environment(), version))
-        ]
-        for version in versions
-    }
-
-
-def _assignments(demo: Demo, roles: list[RoleDefinition], fitting: Fitting) -> None:
-    """The newest approved version of an agent that fits does the job in staging, too."""
-    staging = Environment.objects.get(tenant=demo.tenant, slug="staging")
-    approved = list(
-        AgentVersion.objects.filter(state=VersionState.APPROVED)
-        .select_related("template", "genome")
-        .order_by("-number", "template_id")
-    )
-    for role in roles:
-        for version in [one for one in approved if role in fitting[one.pk]][:2]:
-            with demo.at(max(version.state_since, demo.moment(0.62, 0.7))):
-                services.assign_role(
-                    role=role, environment=staging, version=version, actor=demo.people["carol"],
-                    reason=f"Trial as {role.name.lower()}",
-                )  # fmt: skip
 
 
 def _templates(demo: Demo) -> Iterator[AgentTemplate]:
@@ -190,7 +121,7 @@ def _versions(demo: Demo, templates: list[AgentTemplate]) -> None:
         with demo.at(began):
             version = services.create_version(
                 template=template,
-                genome=_genome(demo, template, step),
+                genome=genomes.genome(demo, template, step),
                 label=f"{1 + step // 2}.{step % 2}.0",
                 description=(
                     "First build",
@@ -203,6 +134,24 @@ def _versions(demo: Demo, templates: list[AgentTemplate]) -> None:
             )
         final = VersionState.APPROVED if step < each - 1 else NEWEST[newest[template.pk] % len(NEWEST)]
         last[template.pk] = _promote(demo, version, final, began)
+    _branch(demo, templates[1 % len(templates)], each)
+
+
+def _branch(demo: Demo, template: AgentTemplate, step: int) -> None:
+    """A line of its own beside the newest version, from the first one on, and where the two come together again."""
+    first, *_, newest = AgentVersion.objects.filter(template=template).order_by("number")
+    author = demo.people["bob"]
+    with demo.at(demo.now - timedelta(days=4)):
+        side = services.create_version(
+            template=template, genome=genomes.genome(demo, template, step - 1, "Returns are another desk's.\n"), label="1.0.1",
+            description="The first build without returns", parents=[first], actor=author, reason="A customer stays on the first one",
+        )  # fmt: skip
+    side = _promote(demo, side, VersionState.CANDIDATE, demo.now - timedelta(days=4))
+    with demo.at(demo.now - timedelta(days=2)):
+        services.create_version(
+            template=template, genome=genomes.genome(demo, template, step), label="2.0.0", description="Both lines in one",
+            parents=[newest, side], actor=author, reason="One line is less work",
+        )  # fmt: skip
 
 
 def _promote(demo: Demo, version: AgentVersion, final: VersionState, began: datetime) -> AgentVersion:
@@ -231,47 +180,7 @@ def _tell(demo: Demo, subject: AgentTemplate | AgentVersion, ready: bool) -> Non
         import_string(path)(demo, subject, ready)
 
 
-def _genome(demo: Demo, template: AgentTemplate, step: int) -> dict[str, Any]:
-    vendor, model, revision = MODELS[(step + len(template.slug)) % len(MODELS)]
-    spare = MODELS[(step + len(template.slug) + 1) % len(MODELS)]
-    risky = template.risk in (Risk.HIGH, Risk.CRITICAL)
-    chosen = [
-        tool for n, tool in enumerate(TOOLS) if n < 4 or ((n + step) % 2 == 0 and (tool[1] != "RED" or risky))
-    ]
-    seed = f"{template.slug}/{step}"
-    return {
-        "schema": "arm.genome/v1",
-        "template": template.typeid,
-        "models": [
-            {"role": "primary", "provider": vendor, "name": model, "revision": revision, "parameters": {"temperature": 0.2}},
-            {"role": "fallback", "provider": spare[0], "name": spare[1], "revision": spare[2]},
-        ],
-        "prompts": [
-            {"role": "system", "media_type": "text/plain", "digest": _sha(seed + "/prompt"), "size": 1800 + 97 * step}
-        ],
-        "tools": [
-            {
-                "name": name, "kind": "function", "schema_digest": _sha(f"{name}/schema/{step // 2}"),
-                "description_digest": _sha(f"{name}/text"), "risk": risk, "side_effect": acts, "scopes": [],
-            }
-            for name, risk, acts in chosen
-        ],
-        "provenance": {
-            "source_repo": f"https://git.example.com/agents/{template.slug}",
-            "commit": hashlib.sha1(seed.encode(), usedforsecurity=False).hexdigest(),
-            "builder": "https://ci.example.com/pipelines/agents",
-        },
-        "limits": {"max_turns": 20 - 2 * step, "max_tokens_per_run": 60_000, "timeout_s": 600},
-        "behavior": {"autonomy_tier_max": 2 if risky else 3},
-        "spawn": {"allowed": not risky} | ({} if risky else {"max_depth": 2, "max_children": 4}),
-    }  # fmt: skip
-
-
-def _sha(text: str) -> str:
-    return "sha256:" + hashlib.sha256(text.encode()).hexdigest()
-
-
-def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider], fitting: Fitting) -> None:
+def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider], fitting: jobs.Fitting) -> None:
     """Each role has a slot in each channel. The first version climbs all of them; the second waits before production,
     where `releases.release` takes it."""
     places = Environment.objects.filter(tenant=demo.tenant, slug__in=["dev", "staging", "prod"])
@@ -286,20 +195,22 @@ def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider], f
         chosen = able[number * 3 % len(able)].template_id if able else None  # a small fleet lacks somebody
         mine = [version for version in able if version.template_id == chosen][:2]
         for climbed, place in enumerate(places.order_by("position")):
-            with demo.at(demo.moment(0.55, 0.6)):
-                slot = services.create_slot(
-                    environment=place, role=role, provider=providers[number % 2], actor=carol, reason="Opened for the role"
-                )  # fmt: skip
-            all_the_way = not place.production and (role.slug, place.slug) != ("researcher", "staging")
-            for turn, version in enumerate(mine if all_the_way else mine[:1]):
-                with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn), hours=climbed)):
-                    slot = services.bind_slot(
-                        slot=slot, version=version, actor=carol, reason="New version for the role" if turn else "First version",
-                        acknowledged=ACCEPTED
+            twice = place.production and role.slug == "engineer"
+            for provider in providers if twice else [providers[number % 2]]:
+                with demo.at(demo.moment(0.55, 0.6)):
+                    slot = services.create_slot(
+                        environment=place, role=role, provider=provider, actor=carol, reason="Opened for the role"
                     )  # fmt: skip
+                all_the_way = not place.production and (role.slug, place.slug) != ("researcher", "staging")
+                for turn, version in enumerate(mine if all_the_way else mine[:1]):
+                    with demo.at(demo.start + timedelta(days=demo.days * (0.62 + 0.2 * turn), hours=climbed)):
+                        slot = services.bind_slot(
+                            slot=slot, version=version, actor=carol, reason="New version for the role" if turn else "First version",
+                            acknowledged=ACCEPTED,
+                        )  # fmt: skip
 
 
-def _instances(demo: Demo, fitting: Fitting) -> None:
+def _instances(demo: Demo, fitting: jobs.Fitting) -> None:
     places = {e.slug: e for e in Environment.objects.filter(tenant=demo.tenant)}
     providers = list(Provider.objects.filter(tenant=demo.tenant))
     bound = DeploymentSlot.objects.exclude(current_version=None)

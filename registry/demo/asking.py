@@ -2,12 +2,13 @@
 
 from datetime import timedelta
 
+from arm import db
 from arm import services as core
 from arm.demo import Demo
 from arm.rights import Risk
 from registry import services
 from registry.lifecycle import InstanceState
-from registry.models import AgentInstance, AgentTemplate, TableImport
+from registry.models import AgentInstance, AgentTemplate, AgentVersion, TableImport
 
 VIEWS = (
     (
@@ -52,6 +53,18 @@ def ask(demo: Demo) -> None:
     )
 
 
+def preview_a_large_act(demo: Demo) -> None:
+    """Carol has asked what it would do to deprecate every first version, and has not done it: whoever opens it sees each row."""
+    first = AgentVersion.objects.filter(tenant=demo.tenant, number=1).order_by("pk")
+    services.preview_bulk(
+        tenant=demo.tenant,
+        action="deprecate",
+        targets=[version.pk for version in first],
+        params={},
+        actor=demo.people["carol"],
+    )
+
+
 HELPERS = (3, 2)
 """How many helpers the first instances that may start others have started."""
 
@@ -64,28 +77,72 @@ def start_helpers(demo: Demo) -> None:
         active.select_related("version__template").order_by("pk"), HELPERS, strict=False
     ):
         for number in range(1, count + 1):
-            with demo.at(demo.now - timedelta(hours=6)):
-                services.spawn_instance(
-                    parent=parent,
-                    version=parent.version,
-                    name=f"{parent.name}-helper-{number}",
-                    actor=demo.people["dan"],
-                    reason="A long queue",
-                )
+            _start(demo, parent, number, timedelta(hours=6))
 
 
-AGENTS_TO_COME = """slug,name,intended_use,risk,tags,cost_center
-returns-desk,Returns desk,Answers questions about returns,low,support,support
-warranty-check,Warranty check,Reads warranty claims and sorts them,medium,support,support
-"""
+def start_helpers_of_helpers(demo: Demo) -> None:
+    """The first helper of each, of which was heard meanwhile, is at work and has started one itself."""
+    with db.tenants([demo.tenant.pk]):
+        helpers = AgentInstance.objects.filter(parent__parent=None, status__telemetry_at__isnull=False)
+        helpers = helpers.exclude(parent=None).filter(state=InstanceState.PROVISIONING)
+        for helper in helpers.filter(name__endswith="-helper-1").order_by("pk"):
+            with demo.at(demo.now - timedelta(hours=4)):
+                helper = services.move_instance(
+                    instance=helper, to=InstanceState.ACTIVE, actor=demo.people["dan"], reason="Telemetry is linked"
+                )  # fmt: skip
+            _start(demo, helper, 1, timedelta(hours=3))
 
 
-def send_table(demo: Demo) -> None:
-    """A table of agents to come is on its way; whoever opens it sees what it would do."""
-    services.send_table(
-        tenant=demo.tenant,
-        kind=TableImport.Kind.TEMPLATES,
-        file_name="agents-to-come.csv",
-        data=AGENTS_TO_COME.encode(),
-        actor=demo.people["alice"],
-    )
+def _start(demo: Demo, parent: AgentInstance, number: int, ago: timedelta) -> None:
+    with demo.at(demo.now - ago):
+        services.spawn_instance(
+            parent=parent,
+            version=parent.version,
+            name=f"{parent.name}-helper-{number}",
+            actor=demo.people["dan"],
+            reason="A long queue",
+        )
+
+
+HEAD = "slug,name,intended_use,risk,tags,cost_center"
+TABLES = (
+    (
+        "agents-of-the-warehouse.csv",
+        (
+            "stock-check,Stock check,Counts what is there and says what is not,low,warehouse,data",
+            "supplier-mail,Supplier mail,Answers questions of suppliers,low,warehouse,support",
+        ),
+        "The warehouse begins with agents",
+    ),
+    (
+        "agents-of-marketing.csv",
+        (
+            "post-writer,Post writer,Drafts posts,low,marketing,sales",
+            "crowd-caller,Crowd caller,Calls everybody at once,enormous,marketing,sales",
+        ),
+        "",
+    ),
+    (
+        "agents-to-come.csv",
+        (
+            "returns-desk,Returns desk,Answers questions about returns,low,support,support",
+            "warranty-check,Warranty check,Reads warranty claims and sorts them,medium,support,support",
+        ),
+        "",
+    ),
+)
+"""File, rows, and why it was applied: '' where it waits, or where one row is wrong and nothing of it may be."""
+
+
+def send_tables(demo: Demo) -> None:
+    """Tables of agents: one is applied, one was refused for one row, and one waits; whoever opens it sees what it would do."""
+    for file, rows, why in TABLES:
+        table = services.send_table(
+            tenant=demo.tenant,
+            kind=TableImport.Kind.TEMPLATES,
+            file_name=file,
+            data="\n".join((HEAD, *rows)).encode(),
+            actor=demo.people["alice"],
+        )
+        if why:
+            services.apply_table(table=table, actor=demo.people["alice"], reason=why)

@@ -19,6 +19,7 @@ from arm.errors import Conflict, Problem
 from arm.models import User
 from arm.ports import implementation, implementations
 from arm.rights import Right, Risk
+from arm.words import counted
 
 from .. import genome
 from ..lifecycle import RUNNABLE, InstanceState, VersionState
@@ -298,13 +299,11 @@ class NoLiveInstance:
         if to is not VersionState.RETIRED:
             return Verdict(self.name, True, "Asked before retirement only.", applies=False)
         live = AgentInstance.objects.filter(version=version).live().count()
-        waits = RolloutSlot.objects.filter(held=True, from_version=version).values(
-            "slot"
-        )  # an abort returns to it
+        waits = RolloutSlot.objects.filter(held=True, from_version=version).values("slot")  # if it is aborted
         slots = DeploymentSlot.objects.filter(Q(current_version=version) | Q(pk__in=waits)).count()
         if live or slots:
             rows = reverse(f"registry:{'instance' if live else 'slot'}_list")
-            said = f"{live} instances still run it and {slots} slots are bound to it."
+            said = f"{counted(live, 'instance')} still at work with it, {counted(slots, 'slot')} bound to it."
             return Verdict(self.name, False, said, f"{rows}?version={version.typeid}")
         return Verdict(self.name, True, "No instance runs it and no slot is bound to it.")
 

@@ -31,6 +31,11 @@ class Flag:
     pointer: str
     message: str
 
+    @property
+    def words(self) -> str:
+        """The code as a person reads it."""
+        return self.code.replace("_", " ")
+
 
 def check(genome: dict[str, Json], *, required_profiles: Collection[str]) -> list[Problem]:
     """Everything between this genome and one that may be tested: what is wrong, then what is missing."""

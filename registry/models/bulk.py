@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from arm import clock
 from arm.models import TenantRow
+from arm.words import counted
 
 
 class BulkRun(TenantRow):
@@ -45,7 +46,7 @@ class BulkRun(TenantRow):
         ]
 
     def __str__(self) -> str:
-        return f"{self.action.replace('_', ' ').capitalize()}: {self.total} rows"
+        return f"{self.action.replace('_', ' ').capitalize()}: {counted(self.total, 'row')}"
 
     def get_absolute_url(self) -> str:
         return reverse("registry:bulk_detail", args=[self.typeid])

@@ -204,11 +204,11 @@ def _profiles(version: AgentVersion, document: dict[str, Json]) -> tuple[tuple[s
     held = genome.prune(document)
     found = []
     for name in genome.PROFILES:
-        required = ", required" if name in wanted else ""
+        required, words = ", required" if name in wanted else "", name.replace("_", " ")
         if name in held:
-            found.append((name, "passed", f"{name}{required}"))
+            found.append((name, "passed", f"{words}{required}"))
         else:
-            found.append((name, "missing" if required else "disabled", f"{name}{required or ', absent'}"))
+            found.append((name, "missing" if required else "disabled", f"{words}{required or ', absent'}"))
     return tuple(found)
 
 

@@ -17,6 +17,7 @@ from arm.models import User
 from arm.permissions import require
 from arm.ports import incidents
 from arm.rights import Right
+from arm.words import counted
 
 from .. import gates
 from ..lifecycle import InstanceState, VersionState
@@ -197,7 +198,7 @@ def tell_overdue(*, tenant_id: UUID) -> int:
             tenant_id=tenant_id,
             kind="drift",
             severity="s3",
-            title=f"{version} is {version.why_ending.lower()}, and {len(slots)} slots still bind it past the due date",
+            title=f"{version} is {version.why_ending.lower()}, and still bound in {counted(len(slots), 'slot')} past the due date",
             subject_kind=version._meta.label_lower,
             subject_id=version.pk,
             facts={"slots": [str(slot) for slot in slots], "due": clock.exactly(version.rebind_by)},  # type: ignore[arg-type]

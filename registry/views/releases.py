@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
-from django.http import Http404
+from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse
 from django.views.generic import DetailView
 
@@ -18,7 +18,14 @@ from registry import queries, services
 from registry.engine import StepState, Strategy
 from registry.filters.releases import ChannelFilter, RolloutFilter
 from registry.forms import ReasonForm
-from registry.forms.releases import AbortForm, ExceptionForm, PlanRolloutForm, RollBackForm, StartRolloutForm
+from registry.forms.releases import (
+    WORDS,
+    AbortForm,
+    ExceptionForm,
+    PlanRolloutForm,
+    RollBackForm,
+    StartRolloutForm,
+)
 from registry.models import AgentVersion, ReleaseException, RoleDefinition, Rollback, Rollout
 from registry.views.commands import Command, actor_of, may_anywhere
 from registry.views.places import SLOTS
@@ -82,8 +89,18 @@ class RolloutList(FilteredList):
 
 
 class RolloutDetail(Scoped, DetailView[Rollout]):
+    """A rollout. While it is held its part renews itself; once it stands otherwise than the page's head says (`seen`), the
+    whole page is fetched anew: its buttons are others."""
+
     queryset = Rollout.objects.for_list()
     view_right = Right.READ_DIRECTORY
+    stands = ""
+
+    def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        answer = super().get(request, *args, **kwargs)
+        if getattr(request, "htmx", False) and request.GET.get("seen", self.stands) != self.stands:
+            answer["HX-Refresh"] = "true"
+        return answer
 
     def get_template_names(self) -> list[str]:
         htmx = getattr(self.request, "htmx", False)
@@ -102,14 +119,17 @@ class RolloutDetail(Scoped, DetailView[Rollout]):
             for step in page.steps
         ]
         due = current is not None and current.due_at is not None and current.due_at <= clock.now()
+        self.stands = f"{self.object.state}.{current.number if current else 0}.{int(due)}"
         return super().get_context_data(
             page=page,
             bars=bars,
+            gates=[WORDS.get(name, name) for name in self.object.gates],
             unit="%" if self.object.strategy != Strategy.PHASED else "batch",
             at=clock.now(),
             may_run=bool(PROMOTES & page.rights),
             may_stop=bool(STOPS & page.rights),
             due=due,
+            stands=self.stands,
             **kwargs,
         )
 

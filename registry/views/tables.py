@@ -18,7 +18,7 @@ from registry.filters.exchange import TableImportFilter
 from registry.forms.exchange import TableForm
 from registry.models import TableImport
 from registry.protocol import sheet
-from registry.views.commands import Command, Create, actor_of
+from registry.views.commands import Command, Create, actor_of, may_anywhere
 
 
 class TableImportList(FilteredList):
@@ -38,6 +38,9 @@ class TableImportList(FilteredList):
         ("sent by", "created_by.username"),
         ("sent", "created_at"),
     )
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(may_import=may_anywhere(self.request, Right.CREATE_VERSION), **kwargs)
 
 
 class SendTable(Create):

@@ -1,6 +1,7 @@
 """The whole demo, small: every part of it together, as `manage.py demo` builds it."""
 
 import csv
+import hashlib
 import re
 from collections import Counter
 from datetime import timedelta
@@ -14,7 +15,7 @@ from django.db.models import DateTimeField, Q
 from django.test import Client
 
 from arm import clock, db, ids
-from arm.models import SavedView, Tenant, User
+from arm.models import Membership, SavedView, Tenant, User
 from costs.models import LedgerEntry
 from evaluation.models import Certification
 from evaluation.queries import standings
@@ -26,17 +27,25 @@ from policy.models import ApprovalRequest, Decision
 from registry import fitness
 from registry.models import (
     AgentInstance,
+    AgentTemplate,
     AgentVersion,
     BulkRow,
+    BulkRun,
     InstanceInterval,
+    Prompt,
+    ReleaseException,
     RoleAssignment,
+    RoleDefinition,
+    Rollback,
+    Rollout,
     TableImport,
 )
+from registry.queries import with_gaps
 from tests import make
 from tests.telemetry.sending import forget
 
 PASSWORD = "correct horse battery"
-FUTURE = {"until", "valid_until", "rebind_by", "expires_at", "escalates_at"}
+FUTURE = {"until", "valid_until", "rebind_by", "due_at", "expires_at", "escalates_at"}
 """What may lie ahead: ends that are not reached yet."""
 
 
@@ -202,6 +211,7 @@ def test_every_number_of_the_fleet_page_equals_the_rows_behind_its_link(name):
         "/approvals/waiting/": 1,
         "/evaluation/runs/": 2,
         "/registry/roles/": 1,  # that lack somebody
+        "/registry/templates/": 1,  # that nobody answers for
         "/registry/versions/": 2,  # in production, and without a verified card
     }
 
@@ -239,9 +249,89 @@ def test_people_keep_their_questions_and_each_opens():
         assert answer.status_code == 200 and view.name in answer.content.decode()
 
 
-def test_instances_have_started_helpers_and_a_table_waits():
+def test_helpers_stand_two_deep_as_their_genomes_allow():
     children = AgentInstance.objects.exclude(parent=None).select_related("parent__version__genome")
-    assert children.count() >= 2
+    assert children.count() >= 3
+    assert children.filter(parent__parent__isnull=False).exists()
     for child in children:
         assert child.parent.version.genome.document()["spawn"]["allowed"] is True, child
-    assert TableImport.objects.get().total == 2
+
+
+def test_a_table_was_applied_another_refused_for_one_row_and_a_third_waits():
+    held = {table.state: table for table in TableImport.objects.all()}
+    assert set(held) == {"applied", "refused", "checked"}
+    (problem,) = held["refused"].problems
+    assert (held["refused"].bad, problem["pointer"]) == (1, "/rows/1/risk")
+    assert AgentTemplate.objects.filter(slug="stock-check").exists()
+    assert not AgentTemplate.objects.filter(slug="post-writer").exists(), "nothing of a refused table"
+
+
+def test_genomes_say_more_of_themselves_with_each_build_and_their_prompts_can_be_read():
+    newest = AgentVersion.objects.filter(number=2).select_related("genome", "template")
+    kept = set(Prompt.objects.values_list("digest", flat=True))
+    assert newest and kept
+    for version in newest:
+        document = version.genome.document()
+        assert {
+            "memory",
+            "data_sources",
+            "skills",
+            "behavior",
+            "spawn",
+            "secrets",
+            "identity",
+        } - document.keys() <= {
+            "secrets"  # not every team has some
+        }, version
+        assert version.genome.completeness >= 80
+        stored = {prompt["digest"] in kept for prompt in document["prompts"]}
+        assert stored == ({True} if version.template.cost_center != "engineering" else stored)
+    assert any("secrets" in version.genome.document() for version in newest)
+    for prompt in Prompt.objects.all():
+        assert f"sha256:{hashlib.sha256(bytes(prompt.content)).hexdigest()}" == prompt.digest
+
+
+def test_a_lineage_forks_and_joins():
+    joined = [row for row in AgentVersion.objects.all() if row.parents.count() == 2]
+    assert len(joined) == 1
+    assert "candidate" in set(joined[0].parents.values_list("parent__state", flat=True))
+    first = AgentVersion.objects.get(template=joined[0].template, number=1)
+    assert AgentVersion.objects.filter(parents__parent=first).count() == 2, "the fork"
+
+
+def test_who_left_is_succeeded_where_somebody_was_named():
+    member = Membership.objects.get(user__username="oscar")
+    assert not member.active
+    owned = AgentTemplate.objects.filter(ownerships__user=member.user).distinct()
+    after = {
+        row.slug: set(row.ownerships.filter(until=None).values_list("user__username", flat=True))
+        for row in owned
+    }
+    assert sorted(after.values(), key=len) == [set(), {"alice"}]
+
+
+def test_a_large_act_was_previewed_and_waits():
+    run = BulkRun.objects.get(action="deprecate")
+    assert run.state == "previewed"
+    assert {row.foreseen for row in run.rows.all()} >= {"will"}
+
+
+def test_releases_of_every_way_are_there():
+    rollouts = list(Rollout.objects.all())
+    assert {row.strategy for row in rollouts} == {"all", "canary", "phased"}
+    assert {row.state for row in rollouts} >= {"running", "paused", "completed"}
+    paused = next(row for row in rollouts if row.state == "paused")
+    assert "goes on on Monday" in paused.said
+    assert ReleaseException.objects.exclude(used_at=None).exists()
+    back = Rollback.objects.get()
+    assert back.from_version.rolled_back and back.dossier["schema"] == "arm.rollback/v1"
+    assert back.from_version.rebind_by > clock.now(), "it is bound elsewhere, until then"
+
+
+def test_a_role_lacks_somebody_and_another_is_assigned():
+    assert RoleAssignment.objects.for_list().in_force().exists()
+    roles = list(RoleDefinition.objects.all())
+    lacking = with_gaps(RoleDefinition.objects.all(), User.objects.get(username="judy"))
+    assert lacking and roles
+    page = signed_in("judy").get("/registry/roles/?gaps=true").content.decode()
+    assert all((role.get_absolute_url() in page) == (role.pk in lacking) for role in roles)

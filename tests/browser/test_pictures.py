@@ -122,7 +122,7 @@ def test_a_page_of_the_registry_shows_the_demo(as_: SignsIn, name: str) -> None:
 
 def test_a_lineage_is_drawn_and_told_in_a_table(as_: SignsIn) -> None:
     visitor = as_("judy")
-    page = visitor.goto("/registry/versions/?state=approved")
+    page = visitor.goto("/registry/versions/?state=draft")  # two lines come together in one
     page.locator("tbody tr th a").first.click()
     page.get_by_role("link", name="Lineage").first.click()
     expect(page.locator("svg").last).to_be_visible()
@@ -133,7 +133,9 @@ def test_a_lineage_is_drawn_and_told_in_a_table(as_: SignsIn) -> None:
 
 def test_a_canary_shows_its_steps_and_how_it_does(as_: SignsIn) -> None:
     visitor = as_("carol")
-    page = visitor.goto("/registry/rollouts/")
+    page = visitor.goto("/registry/rollouts/?state=running")
+    if not page.locator("tbody tr th a").count():  # a small fleet may have none under way
+        visitor.goto("/registry/rollouts/")
     page.locator("tbody tr th a").first.click()
     expect(page.get_by_role("heading", level=1)).to_be_visible()
     assert fits(page)

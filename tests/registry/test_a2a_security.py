@@ -233,6 +233,8 @@ KEY = {"apiKeySecurityScheme": {"location": "header", "name": "X"}}
         ({"securitySchemes": {"a": {"httpAuthSecurityScheme": {"scheme": 1}}}}, "/securitySchemes/a/httpAuthSecurityScheme/scheme"),
         ({"securitySchemes": {"a": {"oauth2SecurityScheme": {}}}}, "/securitySchemes/a/oauth2SecurityScheme/flows"),
         ({"securitySchemes": {"a": {"oauth2SecurityScheme": {"flows": {"magic": {}}}}}}, "/securitySchemes/a/oauth2SecurityScheme/flows/magic"),
+        ({"securitySchemes": {"a": {"oauth2SecurityScheme": {"flows": {
+            "clientCredentials": {"tokenUrl": "https://t"}, "magic": {}}}}}}, "/securitySchemes/a/oauth2SecurityScheme/flows/magic"),
         ({"securitySchemes": {"a": {"oauth2SecurityScheme": {"flows": {"deviceCode": {"tokenUrl": "https://t"}}}}}},
          "/securitySchemes/a/oauth2SecurityScheme/flows/deviceCode/deviceAuthorizationUrl"),
         ({"securitySchemes": {"a": {"openIdConnectSecurityScheme": {"openIdConnectUrl": "javascript:x"}}}}, "/securitySchemes/a"),

@@ -212,7 +212,9 @@ def test_past_the_due_date_one_incident_names_the_slots(acme, prod, agent, rita)
         assert tasks.tell_overdue(tenant_id=acme.pk) == 1
         assert tasks.tell_overdue(tenant_id=acme.pk) == 0
     incident = Incident.objects.get()
-    assert incident.facts["slots"] == [str(slot)] and "still bind it past the due date" in incident.title
+    assert (
+        incident.facts["slots"] == [str(slot)] and "still bound in 1 slot past the due date" in incident.title
+    )
 
 
 def test_what_was_rebound_in_time_is_not_overdue(acme, prod, agent, rita):

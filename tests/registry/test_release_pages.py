@@ -1,5 +1,6 @@
 """The pages of releases: what they show, what their buttons do, to whom they are closed."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -174,6 +175,15 @@ def test_the_rollouts_part_renews_itself(client, rita, slot, new):
     rollout = started(slot, new, rita, strategy="canary", percents=[5, 100])
     part = client.get(rollout.get_absolute_url(), headers={"HX-Request": "true"}).content.decode()
     assert "Health of each step" in part and "<html" not in part
+
+
+def test_a_rollout_that_stands_otherwise_than_its_page_says_is_fetched_whole(client, rita, slot, new):
+    rollout = started(slot, new, rita, strategy="canary", percents=[5, 100])
+    (address,) = re.findall(r'hx-get="([^"]*seen=[^"]*)"', text(client, rollout.get_absolute_url()))
+    part = {"HX-Request": "true"}
+    assert "HX-Refresh" not in client.get(address, headers=part)
+    services.pause_rollout(rollout=rollout, actor=rita, reason="wait")
+    assert client.get(address, headers=part)["HX-Refresh"] == "true", "its buttons are others"
 
 
 def test_looking_costs_the_same_however_many_slots(

@@ -350,13 +350,11 @@ def test_a_version_is_retired_only_when_nothing_runs_it(template, rita):
     version = make.version(template=template, state=V.DEPRECATED)
     instance = make.instance(version=version)
     slot = make.slot(current_version=version)
-    with pytest.raises(GateRefused, match="1 instances still run it and 1 slots"):
+    with pytest.raises(GateRefused, match="1 instance still at work with it, 1 slot bound to it"):
         move(version, V.RETIRED, rita)
     instance.state, instance.state_since = "retired", clock.now() - timedelta(days=89)
     instance.save()
-    with pytest.raises(
-        GateRefused, match=r"1 slots are bound to it\. Telemetry of what ran it is kept until"
-    ):
+    with pytest.raises(GateRefused, match=r"1 slot bound to it\. Telemetry of what ran it is kept until"):
         move(version, V.RETIRED, rita)
     instance.state_since -= timedelta(days=2)
     instance.save()

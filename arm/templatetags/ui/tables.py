@@ -68,6 +68,14 @@ def sort_header(
     )
 
 
+def one_of(noun: str) -> str:
+    """What a single row is called: `versions on this page` → `version on this page`, `entries` → `entry`."""
+    first, space, rest = noun.partition(" ")
+    odd = {"people": "person", "leaves": "leaf"}
+    single = odd.get(first) or (f"{first[:-3]}y" if first.endswith("ies") else first.removesuffix("s"))
+    return f"{single}{space}{rest}"
+
+
 @register.inclusion_tag("_components/pager.html", takes_context=True)
 def pager(context: Context, page: "Page[Any]", noun: str = "rows", param: str = "page") -> dict[str, Any]:
     """`{% pager page_obj "versions" %}` under a table: which rows these are, and links to the next and previous."""
@@ -81,7 +89,7 @@ def pager(context: Context, page: "Page[Any]", noun: str = "rows", param: str = 
         "first": page.start_index(),
         "last": page.end_index(),
         "total": page.paginator.count,
-        "noun": noun,
+        "noun": one_of(noun) if page.paginator.count == 1 else noun,
         "previous": link(page.previous_page_number()) if page.has_previous() else "",
         "next": link(page.next_page_number()) if page.has_next() else "",
     }
@@ -97,6 +105,8 @@ def cursor_pager(
     total: int | None = None,
 ) -> dict[str, Any]:
     """Pages by cursor: full addresses of the neighbours, how many rows are shown, and of how many if known."""
+    one = shown == 1 and total in (None, 1)
+    noun = one_of(noun) if one else noun
     return {"shown": shown, "total": total, "noun": noun, "previous": previous or "", "next": next or ""}
 
 

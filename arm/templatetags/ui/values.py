@@ -60,6 +60,17 @@ def when(moment: datetime | date | None, absent: str = "never", style: str = "re
     )
 
 
+@register.simple_tag
+def happened(change: Any) -> SafeString:
+    """What a change record says happened, in words: `Version moved to Approved`; its verb in the title."""
+    _, _, rest = str(change.verb).partition(".")
+    state = (change.after or {}).get("state")
+    words = rest.replace(".", " ").replace("_", " ").capitalize() or change.verb
+    if isinstance(state, str) and state and rest.endswith(".moved"):
+        words = f"{words} to {state.replace('_', ' ').capitalize()}"
+    return format_html('<span title="{}">{}</span>', change.verb, words)
+
+
 def amount(value: Number, least: int = 2) -> str:
     """Thousands separated, at least `least` decimals, and never 0.00 for what is not nothing."""
     exact = value if isinstance(value, Decimal) else Decimal(str(value))
