@@ -11,6 +11,7 @@ from arm import clock, crypto, db
 from arm.models import User
 from arm.rights import Right
 from registry.gates import Verdict
+from registry.gates.returning import POLICY_BOUND
 from registry.lifecycle import VersionState
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot
 
@@ -47,7 +48,7 @@ class PolicyBound:
 class SlotHasPolicy:
     """Before a slot is bound: what runs there will stand below a policy."""
 
-    name = "policy bound"
+    name = POLICY_BOUND
 
     def check(self, slot: DeploymentSlot, version: AgentVersion) -> Verdict:
         if not _holds(slot, version):

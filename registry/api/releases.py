@@ -180,13 +180,19 @@ class RollbackPreviewOut(serializers.Serializer[Any]):
     others = serializers.SerializerMethodField()
     others_hidden = serializers.IntegerField()
     rollouts_elsewhere = serializers.IntegerField()
-    missing = serializers.SerializerMethodField()
+    missing = serializers.SerializerMethodField(help_text="What refuses it.")
+    warnings = serializers.SerializerMethodField(
+        help_text="What a binding would ask and the target lacks by now; it is done nonetheless."
+    )
 
     def get_others(self, preview: queries.RollbackPreview) -> list[str]:
         return [slot.typeid for slot in preview.others]
 
     def get_missing(self, preview: queries.RollbackPreview) -> list[str]:
         return [verdict.reason for verdict in preview.missing]
+
+    def get_warnings(self, preview: queries.RollbackPreview) -> list[str]:
+        return [verdict.reason for verdict in preview.warnings]
 
 
 class RolloutViewSet(DirectoryViewSet[Rollout]):

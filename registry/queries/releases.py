@@ -17,6 +17,7 @@ from arm.rights import Right
 from ..engine import RolloutState, StepState, chosen
 from ..gates import Verdict, for_binding
 from ..gates.compatibility import drift_of, drift_verdict
+from ..gates.returning import for_return
 from ..lifecycle import InstanceState
 from ..models import (
     AgentInstance,
@@ -49,10 +50,17 @@ class RollbackPreview:
     rollouts_elsewhere: int
     rollout: RolloutSlot | None
     verdicts: tuple[Verdict, ...]
+    others_asked: tuple[Verdict, ...]
 
     @property
     def missing(self) -> tuple[Verdict, ...]:
+        """What refuses it."""
         return tuple(verdict for verdict in self.verdicts if not verdict.passed)
+
+    @property
+    def warnings(self) -> tuple[Verdict, ...]:
+        """What a binding would ask and the target lacks by now: the rollback is done, and its record says so."""
+        return tuple(verdict for verdict in self.others_asked if not verdict.passed)
 
 
 def running_rollout(slot: DeploymentSlot) -> RolloutSlot | None:
@@ -82,6 +90,7 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
     bound = DeploymentSlot.objects.filter(current_version=leaving).exclude(pk=slot.pk)
     rows = bound.select_related("environment", "role", "provider", "previous_version__template")
     others = tuple(visible(rows, actor, Right.READ_DIRECTORY).order_by("environment__position", "pk"))
+    needed, others_asked = for_return(slot, target)
     held = RolloutSlot.objects.filter(rollout__version=leaving, held=True)
     elsewhere = held.exclude(slot=slot).values_list("rollout", flat=True)
     return RollbackPreview(
@@ -96,7 +105,8 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
         others_hidden=bound.count() - len(others),
         rollouts_elsewhere=len(set(elsewhere)),
         rollout=running_rollout(slot),
-        verdicts=tuple(for_binding(slot, target)),
+        verdicts=tuple(needed),
+        others_asked=tuple(others_asked),
     )
 
 

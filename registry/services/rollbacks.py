@@ -15,11 +15,13 @@ from arm.permissions import require
 from arm.ports import incidents
 from arm.rights import Right
 
+from .. import gates
 from ..engine import Drain
+from ..gates.returning import for_return, warned
 from ..lifecycle import VersionState
 from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlot
 from .asking import require_reason
-from .binding import ask_gates, locked_slots, rebind, tell_bound, use, whole_version
+from .binding import locked_slots, rebind, tell_bound, whole_version
 from .dossiers import sign_dossier
 from .handovers import Keep, within_asked
 from .lifecycles import carry_out, set_due
@@ -51,7 +53,8 @@ def roll_back_slot(
     go back too; no other slot changes. A rollout that holds one of the slots is aborted. Without `incident` one is opened.
 
     Conflict where there is nothing to go back to, or where a slot is not bound to `leaving` (any more); GateRefused
-    where the target may not run there (any more).
+    where the target may not run there (any more), its genome was tampered with, or no policy would hold. Whatever else a
+    binding asks and it lacks by now (a certification, a card) is a warning in the record and the dossier.
     """
     slots = [slot, *also]
     for one in slots:
@@ -151,7 +154,9 @@ def _roll_back(
 ) -> Rollback:
     assert slot.previous_version is not None
     target = whole_version(slot.previous_version.pk)
-    spent = use(ask_gates(slot, target, actor), actor)
+    needed, others = for_return(slot, target)
+    gates.refuse_unless_passed(needed, f"{slot} is not bound to {target}")
+    warnings = warned(others)
     now = clock.now()
     own = ids.uuid7()
     before_that = previous_of(slot, target)
@@ -176,15 +181,16 @@ def _roll_back(
         "instances": replaced.facts(),
         "together": [one.typeid for one in together],
         "rollouts_aborted": list(aborted),
-        "exceptions": spent,
+        "warnings": warnings,
     }
     facts = {
         "rollback": dossier["rollback"],
         "incident": str(incident),
         "dossier": digest(canonical(dossier)),
         **replaced.facts(),
+        **({"warnings": warnings} if warnings else {}),
     }
-    links = [dossier["rollback"], left.typeid, target.typeid, *spent]
+    links = [dossier["rollback"], left.typeid, target.typeid]
     record = tell_bound(VERB, slot, before, actor, reason, facts, links=links)
     made = Rollback.objects.create(
         id=own,

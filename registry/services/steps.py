@@ -13,6 +13,7 @@ from arm.ports import incidents
 
 from .. import facts as health
 from ..engine import Health, RolloutState, StepState, judge
+from ..gates.returning import warnings_of
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
 from .binding import ask_gates, rebind, tell_bound, use, whole_version
@@ -181,6 +182,8 @@ def take_back(
             before = rebind(slot, had, actor, reason, previous=previous, rollout=rollout)
             moved = replace(slot, version, had, actor, reason, keep=keep)
             facts = {"rollout": rollout.typeid, **moved.facts()}
+            if warnings := warnings_of(slot, had):
+                facts["warnings"] = warnings
             tell_bound("registry.slot.returned", slot, before, actor, reason, facts, links=[rollout.typeid])
             returned.append(slot.typeid)
             if had.ending:

@@ -7,10 +7,18 @@ from arm.crypto import canonical, digest
 from arm.errors import Conflict, NotAllowed
 from arm.models import ChangeRecord
 from arm.rights import Right
-from registry import services
+from registry import queries, services
 from registry.gates import GateRefused
 from registry.lifecycle import InstanceState, VersionState
-from registry.models import AgentInstance, InstanceInterval, InstanceStatus, KeyScope, Rollback, SlotBinding
+from registry.models import (
+    AgentInstance,
+    DirectoryRules,
+    InstanceInterval,
+    InstanceStatus,
+    KeyScope,
+    Rollback,
+    SlotBinding,
+)
 from telemetry.models import Incident
 from tests import make
 from tests.registry.releasing import bound, running, started, states
@@ -214,3 +222,74 @@ def test_rolling_back_what_a_rollout_has_bound_goes_one_version_back_not_two(slo
     slot.refresh_from_db()
     assert (made.to_version, slot.current_version, rollout.state) == (second, second, "aborted")
     assert not rollout.slots.filter(held=True).exists()
+
+
+# what it lacks by now
+
+
+@pytest.fixture
+def lapsed(settings, slot):
+    """The role asks by now for a certification that nobody holds, and production for a card."""
+    settings.BINDING_GATES = [
+        "registry.gates.VersionMayBeBound",
+        "registry.gates.GenomeIntact",
+        "registry.plugins.ChannelOrder",
+        "registry.plugins.EvidenceVerified",
+        "registry.fitness.FitsItsRole",
+    ]
+    slot.role.certifications = ["pci"]
+    slot.role.save(update_fields=["certifications"])
+    DirectoryRules.objects.create(tenant=slot.tenant, verified_evidence=True)
+    return slot
+
+
+def test_a_certification_that_ran_out_warns_and_holds_no_rollback_up(lapsed, dan, first):
+    made = roll_back(lapsed, dan)
+    assert made.to_version == first
+    warned = {one["gate"]: one["reason"] for one in made.dossier["warnings"]}
+    assert set(warned) == {"fit for the role", "evidence verified"}
+    assert "pci is missing" in warned["fit for the role"]
+    record = ChangeRecord.objects.get(verb="registry.slot.rolled_back")
+    assert record.after["warnings"] == made.dossier["warnings"]
+
+
+def test_the_preview_says_what_warns_and_what_refuses(lapsed, dan, first):
+    shown = queries.rollback_preview(lapsed, dan)
+    assert {one.gate for one in shown.warnings} == {"fit for the role", "evidence verified"}
+    assert not shown.missing
+    type(first).objects.filter(pk=first.pk).update(state=VersionState.RETIRED)
+    lapsed.refresh_from_db()
+    shown = queries.rollback_preview(lapsed, dan)
+    assert {one.gate for one in shown.missing} == {"version may run"}
+
+
+def test_a_rollback_that_lacks_nothing_warns_of_nothing(slot, dan):
+    assert roll_back(slot, dan).dossier["warnings"] == []
+    assert "warnings" not in ChangeRecord.objects.get(verb="registry.slot.rolled_back").after
+
+
+def test_a_rollback_where_no_policy_would_hold_is_refused(slot, dan, settings):
+    settings.BINDING_GATES = ["policy.plugins.SlotHasPolicy"]
+    with pytest.raises(GateRefused, match="No policy would hold"):
+        roll_back(slot, dan)
+
+
+def test_an_abort_is_not_asked_and_says_the_same_warnings(lapsed, rita, second, first, settings):
+    third = make.approved(template=first.template)
+    asked, settings.BINDING_GATES = settings.BINDING_GATES, []
+    rollout = started(lapsed, third, rita, health_gates=["errors"])
+    settings.BINDING_GATES = asked
+    services.abort_rollout(rollout=rollout, actor=rita, reason="It lies")
+    lapsed.refresh_from_db()
+    assert lapsed.current_version == second
+    told = ChangeRecord.objects.get(verb="registry.slot.returned").after["warnings"]
+    assert {one["gate"] for one in told} == {"fit for the role", "evidence verified"}
+
+
+def test_the_page_shows_the_warnings_before_and_after(lapsed, dan, client):
+    client.force_login(dan)
+    page = client.get(f"{lapsed.get_absolute_url()}roll-back/")
+    assert "Certification pci is missing on this genome." in page.text
+    assert "does not hold a rollback up" in page.text
+    made = roll_back(lapsed, dan)
+    assert "Certification pci is missing on this genome." in client.get(made.get_absolute_url()).text
