@@ -22,6 +22,7 @@ from evidence.sections import PackFile
 
 from . import gates, queries, services
 from .filters import TemplateFilter, having_words
+from .gates.channels import why_not_proven
 from .lifecycle import InstanceState
 from .models import (
     AgentInstance,
@@ -269,8 +270,9 @@ class VersionReleases:
 
 
 class ChannelOrder:
-    """Before a binding: the version has been in the channel before this one, for the same role, and was not rolled
-    back. Channels are the tenant's environments in the order of their positions."""
+    """Before a binding: the version has been in the channel before this one, for the same role, has neither been taken
+    back there nor bakes there still, and was not rolled back. Channels are the tenant's environments in the order of
+    their positions."""
 
     name = gates.CHANNEL_ORDER
 
@@ -281,15 +283,13 @@ class ChannelOrder:
         before = earlier.order_by("-position").first()
         if before is None:
             return gates.Verdict(self.name, True, f"{slot.environment} is the first channel.", applies=False)
-        been = SlotBinding.objects.filter(version=version)
-        if been.filter(slot=slot).exists():
+        if SlotBinding.objects.proven().filter(version=version, slot=slot).exists():
             return gates.Verdict(self.name, True, f"{version} was bound here before.")
-        if been.filter(slot__environment=before, slot__role=slot.role_id).exists():
+        missing = why_not_proven(before, slot.role, version)
+        if not missing:
             return gates.Verdict(self.name, True, f"{version} came through {before}.")
         rows = f"{reverse('registry:slot_list')}?environment={before.slug}"
-        said = (
-            f"{version} was never bound for {slot.role} in {before}, the channel before {slot.environment}."
-        )
+        said = f"{missing}, the channel before {slot.environment}."
         return gates.Verdict(self.name, False, said, rows, Right.PROMOTE_RELEASE.value)
 
 

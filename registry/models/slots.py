@@ -1,5 +1,7 @@
 """Where a version is meant to work: deployment slots with their history."""
 
+from typing import Self
+
 from django.db import models
 from django.db.models import F, Q
 from django.urls import reverse
@@ -7,6 +9,7 @@ from django.urls import reverse
 from arm import clock
 from arm.models import TenantRow
 
+from ..engine import RolloutState
 from .roles import RoleDefinition
 
 
@@ -67,6 +70,16 @@ class DeploymentSlot(TenantRow):
         return reverse("registry:slot_detail", args=[self.typeid])
 
 
+class SlotBindingQuerySet(models.QuerySet["SlotBinding"]):
+    def proven(self) -> Self:
+        """Those that show that a version was let stay: made by a person, or by a rollout of it that ran to its end. Not
+        those of one that bakes still, or that was aborted."""
+        others = ~Q(
+            rollout__version=F("version")
+        )  # an abort binds what was there before, as the rollout's own act
+        return self.filter(Q(rollout=None) | Q(rollout__state=RolloutState.COMPLETED) | others)
+
+
 class SlotBinding(TenantRow):
     """Which version a slot was bound to, from when until when, by whom and why."""
 
@@ -80,6 +93,8 @@ class SlotBinding(TenantRow):
     actor_label = models.CharField(max_length=200)
     reason = models.TextField()
     rollout = models.ForeignKey("registry.Rollout", models.PROTECT, null=True, related_name="+")
+
+    objects = models.Manager.from_queryset(SlotBindingQuerySet)()
 
     class Meta:
         ordering = ["-since"]

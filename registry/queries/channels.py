@@ -81,7 +81,7 @@ def _change(
 ) -> RuleChange:
     slots = DeploymentSlot.objects.filter(environment=environment).exclude(current_version=None)
     seen = visible(slots, actor, Right.READ_DIRECTORY)
-    been = SlotBinding.objects.filter(
+    been = SlotBinding.objects.proven().filter(
         version=OuterRef("current_version"), slot__environment=after, slot__role=OuterRef("role")
     )
     count = seen.count()

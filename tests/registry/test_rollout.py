@@ -377,3 +377,50 @@ def test_a_rollout_that_cannot_be_judged_keeps_no_other_waiting(
     with clock.at(clock.now() + LATER), pytest.raises(ExceptionGroup, match="could not be judged"):
         tasks.advance(tenant_id=tenant.pk)
     assert look(slot) == (old, new, 50)
+
+
+# what it shows to the next channel
+
+
+@pytest.fixture
+def climbing(tenant, prod, rita, old):
+    """Slots for the same role in staging, where `old` is at work, and in production behind it."""
+    staging = make.environment("staging", position=0)
+    first = bound(make.slot(environment=staging, role=make.role("cook")), old, actor=rita)
+    return first, make.slot(environment=prod, role=first.role)
+
+
+def test_a_version_that_bakes_in_one_channel_does_not_reach_the_next(climbing, rita, new):
+    staging, prod = climbing
+    rollout = started(staging, new, rita, health_gates=["errors"])
+    assert SlotBinding.objects.filter(slot=staging, version=new, until=None).exists()
+    with pytest.raises(GateRefused, match=f"{new} is still baking for cook in {staging.environment}, the"):
+        bound(prod, new, actor=rita)
+    sweep(rollout)
+    assert bound(prod, new, actor=rita).current_version == new
+
+
+def test_a_version_that_was_taken_back_in_one_channel_does_not_reach_the_next(climbing, rita, old, new):
+    staging, prod = climbing
+    rollout = started(staging, new, rita, health_gates=["errors"])
+    services.abort_rollout(rollout=rollout, actor=rita, reason="It lies")
+    with pytest.raises(GateRefused, match=f"{new} was taken back for cook in {staging.environment}, the"):
+        bound(prod, new, actor=rita)
+    assert bound(prod, old, actor=rita).current_version == old, "what an abort returns to stands there"
+
+
+def test_what_was_taken_back_here_was_not_here_before(climbing, rita, old, new, settings):
+    _, prod = climbing
+    prod = bound(prod, old, actor=rita)
+    asked, settings.BINDING_GATES = settings.BINDING_GATES, []
+    rollout = started(prod, new, rita, health_gates=["errors"])
+    services.abort_rollout(rollout=rollout, actor=rita, reason="It lies")
+    settings.BINDING_GATES = asked
+    with pytest.raises(GateRefused, match="was never bound for cook in"):
+        bound(prod, new, actor=rita)
+
+
+def test_what_has_left_a_channel_unharmed_may_climb(climbing, rita, old, new):
+    staging, prod = climbing
+    sweep(started(staging, new, rita, health_gates=["errors"]))
+    assert bound(prod, old, actor=rita).current_version == old
