@@ -21,6 +21,7 @@ PROMOTION_GATES: list[str] = [
 ACTIVATION_GATES: list[str] = [
     "registry.gates.VersionMayRun",
     "registry.gates.GenomeIntact",
+    "registry.gates.placed.InItsPlace",
     "registry.gates.TelemetrySeen",
     "registry.fitness.InstanceFitsItsRole",
     "policy.plugins.PolicyBound",

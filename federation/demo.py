@@ -15,8 +15,9 @@ from django.conf import settings
 from arm import db
 from arm.demo import Demo
 from registry import services as registry
+from registry.gates.placed import why_not_around
 from registry.lifecycle import VersionState
-from registry.models import AgentInstance, AgentVersion, Environment, Provider
+from registry.models import AgentInstance, AgentVersion, Environment, Provider, SlotBinding
 
 from . import services
 from .models import ProviderClient
@@ -38,7 +39,12 @@ def build(demo: Demo) -> None:
         )  # fmt: skip
     prod = Environment.objects.get(tenant=demo.tenant, slug="prod")
     approved = AgentVersion.objects.filter(state=VersionState.APPROVED).select_related("template")
-    versions = list(approved.order_by("pk"))
+    slotted = set(SlotBinding.objects.values_list("version__template", flat=True))
+    versions = [  # nothing goes around the channels
+        version
+        for version in approved.order_by("pk")
+        if version.template_id not in slotted or not why_not_around(version, prod)
+    ]
     total = demo.count(INSTANCES)
     for number in demo.progress("federated instances", range(total), total):
         version = versions[number * 5 % len(versions)]

@@ -10,6 +10,7 @@ from django.utils.module_loading import import_string
 from arm.demo import Demo
 from arm.rights import Risk
 from registry import services
+from registry.gates.placed import why_not_around
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import (
     AgentInstance,
@@ -213,9 +214,17 @@ def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider], f
 def _instances(demo: Demo, fitting: jobs.Fitting) -> None:
     places = {e.slug: e for e in Environment.objects.filter(tenant=demo.tenant)}
     providers = list(Provider.objects.filter(tenant=demo.tenant))
-    bound = DeploymentSlot.objects.exclude(current_version=None)
+    bound = DeploymentSlot.objects.exclude(current_version=None).select_related(
+        "environment", "current_version"
+    )
     slots = {(s.current_version_id, s.environment_id): s for s in bound}
+    released = {
+        s.current_version.template_id: s.current_version_id
+        for s in bound
+        if s.current_version and s.environment.production
+    }
     versions = list(AgentVersion.objects.select_related("template", "genome").order_by("pk"))
+    of = {v.pk: v for v in versions}
     approved = [v for v in versions if v.state == VersionState.APPROVED]
     trying = [v for v in versions if v.state in (VersionState.TESTING, VersionState.CANDIDATE)] or approved
     trying = [v for v in trying if v.template.risk not in (Risk.HIGH, Risk.CRITICAL)] or approved
@@ -223,6 +232,8 @@ def _instances(demo: Demo, fitting: jobs.Fitting) -> None:
     for number in demo.progress("instances", range(total), total):
         where = ("prod", "prod", "prod", "staging", "dev")[number % 5]
         version = demo.random.choice(trying if where == "dev" else approved)
+        if where == "prod" and version.template_id in released and why_not_around(version, places[where]):
+            version = of[released[version.template_id]]  # nothing goes around the channels
         slot = slots.get((version.pk, places[where].pk))
         provider = slot.provider if slot else providers[number % len(providers)]
         with demo.at(max(version.state_since, demo.moment(0.2, 0.85))):

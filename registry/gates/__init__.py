@@ -333,13 +333,19 @@ def version_fits(version: AgentVersion, environment: Environment) -> tuple[bool,
 
 
 class VersionMayRun:
-    """Before Active: the instance's version is approved, or the environment takes less."""
+    """Before Active: the instance's version is approved, or the environment takes less. What has worked on a deprecated
+    version may again, and a slot that still binds it is filled up until its due date."""
 
     name = "version may run"
 
     def check(self, instance: AgentInstance) -> Verdict:
-        fits, said = version_fits(instance.version, instance.environment)
-        return Verdict(self.name, fits, said, "" if fits else instance.version.get_absolute_url())
+        version = instance.version
+        fits, said = version_fits(version, instance.environment)
+        if version.state == VersionState.DEPRECATED and not version.rolled_back:
+            waits = instance.state == InstanceState.PROVISIONING
+            refused = version.why_nothing_new(instance.slot) if waits else ""
+            fits, said = not refused, refused or f"{version} is Deprecated; what is there of it may work."
+        return Verdict(self.name, fits, said, "" if fits else version.get_absolute_url())
 
 
 class TelemetrySeen:
@@ -350,16 +356,10 @@ class TelemetrySeen:
     def check(self, instance: AgentInstance) -> Verdict:
         if instance.status.telemetry_at is None:
             mend = reverse("registry:instance_token", args=[instance.typeid])
-            return Verdict(
-                self.name,
-                False,
-                "No linked telemetry of it has arrived yet.",
-                mend,
-                Right.MANAGE_KEYS.value,
-            )
-        return Verdict(
-            self.name, True, f"Its last event came on {instance.status.telemetry_at:%Y-%m-%d %H:%M}."
-        )
+            said = "No linked telemetry of it has arrived yet."
+            return Verdict(self.name, False, said, mend, Right.MANAGE_KEYS.value)
+        said = f"Its last event came on {instance.status.telemetry_at:%Y-%m-%d %H:%M}."
+        return Verdict(self.name, True, said)
 
 
 class NoWorkInFlight:

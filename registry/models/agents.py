@@ -1,7 +1,7 @@
 """What an agent is: template, genome (immutable bytes), version, lineage and dependencies."""
 
 from collections.abc import Mapping
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
 from django.apps import apps
@@ -18,6 +18,9 @@ from evidence.lifecycle import ArtefactKind, ArtefactState
 
 from .. import genome as genomes
 from ..lifecycle import VersionState
+
+if TYPE_CHECKING:
+    from .slots import DeploymentSlot
 
 
 class AgentTemplate(TenantRow):
@@ -254,6 +257,19 @@ class AgentVersion(TenantRow):
         """In a word: “Deprecated”, “rolled back”."""
         ends = self.state in (VersionState.DEPRECATED, VersionState.RETIRED)
         return VersionState(self.state).label if ends else "rolled back"
+
+    def why_nothing_new(self, slot: "DeploymentSlot | None") -> str:
+        """Why no instance is provisioned from it there, as a sentence; nothing where one may be. A slot that still binds a
+        deprecated version is filled up until its due date."""
+        if not self.ending:
+            return ""
+        deprecated = self.state == VersionState.DEPRECATED and not self.rolled_back
+        if deprecated and slot is not None and slot.current_version_id == self.pk:
+            if self.rebind_by is None or clock.now() < self.rebind_by:
+                return ""
+            due = f"{self.rebind_by:%Y-%m-%d %H:%M}"
+            return f"{self} is {self.why_ending}, and {slot} had to be rebound by {due}; nothing new is provisioned from it."
+        return f"{self} is {self.why_ending}; nothing new is provisioned from it."
 
     @property
     def short_name(self) -> str:

@@ -16,6 +16,7 @@ from arm.permissions import allowed, note, visible
 from arm.rights import Right, Risk
 
 from .. import gates
+from ..gates.placed import why_not_in
 from ..models import (
     AgentInstance,
     AgentTemplate,
@@ -117,12 +118,13 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
         if version is None or place is None or provider is None or (row.role and role is None):
             judged.bad += 1
             continue
-        if version.ending:
-            message = f"{version} is {version.why_ending}; nothing new is provisioned from it."
+        if message := version.why_nothing_new(slot):
             judged.wrong(row.at, "version", "conflict", message)
         if slot is not None and (slot.environment_id, slot.provider_id) != (place.pk, provider.pk):
             message = f"{slot} is in another environment or at another provider."
             judged.wrong(row.at, "slot", "place", message)
+        elif slot is not None and slot.current_version and (message := why_not_in(version, slot)):
+            judged.wrong(row.at, "slot", "version", message)
         if not may & {version.template_id, place.pk, provider.pk}:
             message = f"You may not provision instance: {version.template} or {place} or {provider}."
             judged.wrong(row.at, "", "not_allowed", message)

@@ -17,6 +17,7 @@ from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates
+from ..gates.placed import why_not_in
 from ..lifecycle import ALLOWS, InstanceState, Move, Release, instance_move, release_needs
 from ..models import (
     AgentInstance,
@@ -59,14 +60,21 @@ def provision_instance(
     cost_center: str = "",
     labels: Mapping[str, str] | None = None,
 ) -> AgentInstance:
-    """A new instance in Provisioning: it may do nothing until `move_instance` finds nothing missing."""
+    """A new instance in Provisioning: it may do nothing until `move_instance` finds nothing missing. Conflict where its
+    version ends, unless the slot still binds it; Invalid where the slot has another version. An empty slot may be filled
+    before it is bound."""
     require_on_any(actor, Right.PROVISION_INSTANCE, version.template, environment, provider)
     require_reason(reason)
     require_same_tenant(version=version, environment=environment, provider=provider, slot=slot, role=role)
-    if version.ending:
-        raise Conflict(f"{version} is {version.why_ending}; nothing new is provisioned from it.")
+    if slot is not None:  # as it is bound now
+        rows = DeploymentSlot.objects.select_related("environment", "role", "current_version__template")
+        slot = rows.get(pk=slot.pk)
+    if refused := version.why_nothing_new(slot):
+        raise Conflict(refused)
     if slot is not None and (slot.environment_id, slot.provider_id) != (environment.pk, provider.pk):
         refuse("/slot", "place", f"{slot} is in another environment or at another provider.")
+    if slot is not None and slot.current_version_id is not None and (said := why_not_in(version, slot)):
+        refuse("/slot", "version", said)
     role = role or (slot.role if slot else None)
     instance = place_instance(
         version=version,

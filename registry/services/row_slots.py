@@ -26,7 +26,9 @@ def slots_named(tenant: Tenant, given: Sequence[InstanceRow], actor: User) -> di
     said = [row for row in given if row.slot is not None]
     if not said:
         return {}
-    rows = DeploymentSlot.objects.filter(tenant=tenant).select_related("environment", "role", "provider")
+    rows = DeploymentSlot.objects.filter(tenant=tenant).select_related(
+        "environment", "role", "provider", "current_version__template"
+    )
     seen = visible(rows, actor, Right.READ_DIRECTORY)
     keys = {row.slot for row in said if isinstance(row.slot, UUID)}
     found: dict[Named, DeploymentSlot] = {

@@ -1,0 +1,221 @@
+"""An instance works where its version was released to: nobody goes around the channels by provisioning."""
+
+from datetime import timedelta
+
+import pytest
+
+from arm import clock
+from arm.errors import Conflict, Invalid
+from registry import services
+from registry.gates import CHANNEL_ORDER, GateRefused
+from registry.lifecycle import InstanceState as S
+from registry.lifecycle import VersionState
+from registry.models import AgentVersion
+from registry.protocol.rows import read_instances
+from tests import make
+from tests.registry.releasing import Told, bound, running, started
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def tenant():
+    return make.tenant("acme")
+
+
+@pytest.fixture(autouse=True)
+def gates(settings, monkeypatch):
+    settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
+    settings.HEALTH_FACTS = ["tests.registry.releasing.Told"]
+    monkeypatch.setattr(Told, "said", {"errors": True})
+    settings.ACTIVATION_GATES = ["registry.gates.VersionMayRun", "registry.gates.placed.InItsPlace"]
+
+
+@pytest.fixture
+def rita(tenant):
+    return make.hired("rita", "release_manager", tenant)
+
+
+@pytest.fixture
+def dan(tenant):
+    return make.hired("dan", "fleet_operator", tenant)
+
+
+@pytest.fixture
+def old():
+    return make.approved()
+
+
+@pytest.fixture
+def new(old):
+    return make.approved(template=old.template)
+
+
+@pytest.fixture
+def staging(tenant, rita, old):
+    place = make.environment("staging", position=1, production=False)
+    return bound(make.slot(environment=place, role=make.role("clerk")), old, actor=rita)
+
+
+@pytest.fixture
+def prod(staging, rita, old):
+    place = make.environment("prod", name="Production", position=2)
+    return bound(make.slot(environment=place, role=staging.role), old, actor=rita)
+
+
+def provision(slot, version, actor, *, inside=True, name="clerk-1"):
+    return services.provision_instance(
+        version=version, environment=slot.environment, provider=slot.provider, slot=slot if inside else None,
+        name=name, actor=actor, reason="Capacity",
+    )  # fmt: skip
+
+
+def activate(instance, actor):
+    return services.move_instance(instance=instance, to=S.ACTIVE, actor=actor, reason="go")
+
+
+def deprecate(version, by=None):
+    AgentVersion.objects.filter(pk=version.pk).update(state=VersionState.DEPRECATED, rebind_by=by)
+    version.refresh_from_db()
+
+
+# in a slot
+
+
+def test_a_slot_takes_instances_of_its_own_version_only(prod, dan, old, new):
+    with pytest.raises(Invalid) as refused:
+        provision(prod, new, dan)
+    (problem,) = refused.value.extra["errors"]
+    assert problem["pointer"] == "/slot" and f"is bound to {old}, not to {new}" in problem["message"]
+    assert activate(provision(prod, old, dan), dan).state == S.ACTIVE
+
+
+def test_a_table_of_instances_is_told_the_same(prod, tenant, dan, old, new):
+    row = {
+        "environment": prod.environment.slug,
+        "provider": prod.provider.slug,
+        "slot": prod.typeid,
+        "name": "x",
+    }
+    read = read_instances([{**row, "version": new.typeid}, {**row, "version": old.typeid, "name": "y"}])
+    with pytest.raises(Invalid) as refused:
+        services.provision_instances(tenant=tenant, rows=read.rows, actor=dan, reason="a fleet")
+    (problem,) = refused.value.extra["errors"]
+    assert problem["pointer"] == "/rows/0/slot" and f"not to {new}" in problem["message"]
+
+
+def test_what_a_slot_has_left_is_not_activated_there(prod, staging, rita, dan, old, new):
+    waiting = provision(prod, old, dan)
+    bound(staging, new, actor=rita)
+    bound(prod, new, actor=rita)
+    with pytest.raises(GateRefused, match=f"is bound to {new}, not to {old}"):
+        activate(waiting, dan)
+
+
+def test_an_empty_slot_is_filled_before_it_is_bound_and_works_after(staging, rita, dan, old):
+    empty = make.slot(environment=staging.environment, role=staging.role)
+    waiting = provision(empty, old, dan)
+    with pytest.raises(GateRefused, match="is bound to nothing"):
+        activate(waiting, dan)
+    bound(empty, old, actor=rita)
+    assert activate(waiting, dan).state == S.ACTIVE
+
+
+def test_a_canary_and_what_is_handed_over_work_in_their_slot(prod, staging, rita, dan, old, new):
+    bound(staging, new, actor=rita)
+    paused, *_ = running(prod, old, 4)
+    rollout = started(
+        prod, new, rita, strategy="canary", percents=[50, 100], health_gates=["errors"], drain="replaced"
+    )
+    assert activate(new.instances.filter(slot=prod)[0], dan).state == S.ACTIVE
+    services.restrict_instance(instance=paused, to=S.PAUSED, actor=dan, reason="wait")
+    with clock.at(clock.now() + timedelta(minutes=11)):
+        services.advance_rollout(rollout_id=rollout.pk)
+    prod.refresh_from_db()
+    assert prod.current_version == new and prod.handovers.open().filter(version=old).exists()
+    assert activate(paused, dan).state == S.ACTIVE
+
+
+# outside slots
+
+
+def test_a_version_that_came_through_no_channel_does_not_work_beside_the_slots_of_production(prod, dan, new):
+    aside = provision(prod, new, dan, inside=False)
+    with pytest.raises(GateRefused, match="bound in no slot of Production, and has not come through"):
+        activate(aside, dan)
+    aside.refresh_from_db()
+    assert aside.state == S.PROVISIONING
+
+
+def test_what_stands_in_production_works_outside_its_slots_too(prod, dan, old):
+    assert activate(provision(prod, old, dan, inside=False), dan).state == S.ACTIVE
+
+
+def test_what_came_through_the_channel_before_works_outside_slots(prod, staging, rita, dan, new):
+    bound(staging, new, actor=rita)
+    assert activate(provision(prod, new, dan, inside=False), dan).state == S.ACTIVE
+
+
+def test_what_bakes_in_the_channel_before_does_not(prod, staging, rita, dan, new):
+    started(staging, new, rita, health_gates=["errors"])
+    with pytest.raises(GateRefused, match="has not come through"):
+        activate(provision(prod, new, dan, inside=False), dan)
+
+
+def test_an_exception_lets_it_work_there(prod, tenant, dan, new):
+    erin = make.hired("erin", "approver", tenant)
+    services.grant_exception(
+        slot=prod, version=new, gate=CHANNEL_ORDER, until=clock.now() + timedelta(days=1), actor=erin, reason="r"
+    )  # fmt: skip
+    assert activate(provision(prod, new, dan, inside=False), dan).state == S.ACTIVE
+
+
+def test_outside_production_nothing_of_this_is_asked(staging, dan, new):
+    assert activate(provision(staging, new, dan, inside=False), dan).state == S.ACTIVE
+
+
+def test_a_fleet_that_was_there_before_the_slots_is_taken_over_as_it_is(prod, dan):
+    stranger = make.approved()
+    assert activate(provision(prod, stranger, dan, inside=False), dan).state == S.ACTIVE
+
+
+# deprecated
+
+
+def test_a_paused_instance_of_a_deprecated_version_may_work_again_where_it_is_bound(prod, dan, old):
+    (one,) = running(prod, old, 1, state=S.PAUSED)
+    deprecate(old, clock.now() - timedelta(days=1))
+    assert activate(one, dan).state == S.ACTIVE
+
+
+def test_a_paused_instance_of_a_deprecated_version_stays_where_the_slot_was_rebound(
+    prod, staging, rita, dan, old, new
+):
+    (one,) = running(prod, old, 1, state=S.PAUSED)
+    bound(staging, new, actor=rita)
+    bound(prod, new, actor=rita)
+    deprecate(old)
+    with pytest.raises(GateRefused, match=f"is bound to {new}"):
+        activate(one, dan)
+
+
+def test_what_was_rolled_back_is_not_released(prod, dan, old):
+    (one,) = running(prod, old, 1, state=S.PAUSED)
+    deprecate(old)
+    AgentVersion.objects.filter(pk=old.pk).update(rolled_back=True)
+    with pytest.raises(GateRefused, match="was rolled back"):
+        activate(one, dan)
+
+
+def test_a_slot_that_binds_a_deprecated_version_is_filled_up_until_its_due_date(prod, dan, old):
+    due = clock.now() + timedelta(days=1)
+    deprecate(old, due)
+    assert activate(provision(prod, old, dan), dan).state == S.ACTIVE
+    waiting = provision(prod, old, dan, name="clerk-2")
+    with pytest.raises(Conflict, match="nothing new is provisioned"):
+        provision(prod, old, dan, inside=False)
+    with clock.at(due + timedelta(minutes=1)):
+        with pytest.raises(Conflict, match=f"had to be rebound by {due:%Y-%m-%d}"):
+            provision(prod, old, dan)
+        with pytest.raises(GateRefused, match="had to be rebound by"):
+            activate(waiting, dan)
