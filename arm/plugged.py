@@ -88,7 +88,11 @@ SEARCH: list[str] = [
     "arm.listing.SearchViews",
 ]
 PROVIDER_PANELS: list[str] = ["federation.plugins.ClientOfProvider"]
-TEMPLATE_PANELS: list[str] = ["evaluation.plugins.TemplateSuites", "telemetry.plugins.TemplateIncidents"]
+TEMPLATE_PANELS: list[str] = [
+    "evaluation.plugins.TemplateSuites",
+    "telemetry.plugins.TemplateIncidents",
+    "costs.plugins.TemplateSpend",
+]
 VERSION_PANELS: list[str] = [
     "registry.plugins.VersionEvidenceList",
     "registry.plugins.VersionExports",
@@ -96,6 +100,7 @@ VERSION_PANELS: list[str] = [
     "evaluation.plugins.VersionEvaluation",
     "evaluation.plugins.VersionCertifications",
     "telemetry.plugins.VersionIncidents",
+    "costs.plugins.VersionSpend",
     "telemetry.plugins.Activity",
     "policy.plugins.PolicyInForce",
     "policy.plugins.LastApprovals",
@@ -104,6 +109,7 @@ VERSION_PANELS: list[str] = [
 INSTANCE_PANELS: list[str] = [
     "federation.plugins.InstanceAtProvider",
     "telemetry.plugins.InstanceIncidents",
+    "costs.plugins.InstanceSpend",
     "telemetry.plugins.Activity",
     "policy.plugins.InstanceStop",
     "policy.plugins.PolicyInForce",

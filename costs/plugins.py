@@ -11,7 +11,7 @@ from django.urls import reverse
 
 from arm import clock
 from arm.models import Tenant, User
-from arm.panels import Entry, Panel, rights_of_visitor
+from arm.panels import Entry, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
 from registry.engine import Fact
@@ -23,7 +23,9 @@ from telemetry.parsing.blocks import Block
 
 from . import services
 from .models import Cap, SpendRollup, money
-from .queries import ledger_url, per_call, spent_on
+from .queries import ledger_url, per_call, spent_on, spent_since
+
+DAYS = 30
 
 
 class Ledger:
@@ -137,6 +139,51 @@ class SpendToday:
         ]
         context = {"tiles": tiles, "currency": subject.currency, "url": reverse("costs:spend")}
         return Panel("Spend today", "costs/_home_spend.html", context, anchor="spend")
+
+
+class _Spent:
+    """On a page of the directory: what the last thirty days cost, leading to the entries, for who reads the ledger."""
+
+    tag = ""
+
+    def panel(self, request: HttpRequest, subject: Any) -> Panel | None:
+        if Right.READ_LEDGER.value not in rights_of_visitor(request):
+            return None
+        rows = seen_by_visitor(SpendRollup.objects.filter(**{self.tag: subject}), request, Right.READ_LEDGER)
+        since = clock.today() - timedelta(days=DAYS - 1)
+        asked = {"since": since.isoformat(), self.tag: subject.typeid}
+        lines = [
+            {"currency": currency, "amount": amount, "calls": calls, "unpriced": unpriced,
+             "url": ledger_url(asked | {"currency": currency})}
+            for currency, amount, calls, unpriced in spent_since(rows, since)
+        ]  # fmt: skip
+        context = {"lines": lines, "days": DAYS, "url": ledger_url(asked), **self.more(request, subject)}
+        return Panel("Spend", "costs/_panel_spent.html", context, anchor="spend")
+
+    def more(self, request: HttpRequest, subject: Any) -> dict[str, Any]:
+        return {}
+
+
+class TemplateSpend(_Spent):
+    """All versions of the agent."""
+
+    tag = "template"
+
+
+class VersionSpend(_Spent):
+    """All instances of the version."""
+
+    tag = "version"
+
+
+class InstanceSpend(_Spent):
+    """With the caps that hold now."""
+
+    tag = "instance"
+
+    def more(self, request: HttpRequest, subject: AgentInstance) -> dict[str, Any]:
+        caps = Cap.objects.filter(instance=subject, until=None)
+        return {"caps": list(seen_by_visitor(caps, request, Right.READ_LEDGER)), "capped": True}
 
 
 class Health:

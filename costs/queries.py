@@ -148,6 +148,23 @@ def spent_on(rollups: QuerySet[SpendRollup], day: date) -> list[tuple[str, Decim
     return sorted(((name, money(amount), n) for name, amount, n in summed), key=lambda one: -one[1])
 
 
+def spent_since(rollups: QuerySet[SpendRollup], since: date) -> list[tuple[str, Decimal, int, int]]:
+    """(currency, amount, calls, calls without a price) from that day on, dearest first."""
+    summed = (
+        rollups.filter(day__gte=since)
+        .order_by()
+        .values_list("currency__text")
+        .annotate(
+            amount=Sum("amount_picos"),
+            n=Sum("calls"),
+            blind=Sum("calls", filter=Q(basis=Basis.UNPRICED), default=0),
+        )
+    )
+    return sorted(
+        ((name, money(amount), n, blind) for name, amount, n, blind in summed), key=lambda one: -one[1]
+    )
+
+
 def ledger_url(query: Mapping[str, str]) -> str:
     """The ledger's page, showing the rows behind a number."""
     return f"{reverse('costs:ledger')}?{urlencode(query)}"

@@ -20,7 +20,7 @@ from arm import pg
 
 ROOT = Path(__file__).resolve().parents[2]
 APPS = ["arm", "evidence", "registry", "policy", "telemetry", "evaluation", "costs", "federation"]
-NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off", "max_wal_size": "8GB"}
+NOT_DURABLE = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "8GB"}
 """What a power cut takes from the tests' server is made again; waiting for the disk is most of a small commit."""
 COVERAGE_FLOOR = 85  # per cent of lines and branches; raise it when the figure allows
 

@@ -104,9 +104,9 @@ def fill(tenant: Tenant, agents: int) -> list[UUID]:
     load(
         "registry_agentversion",
         ("id", "tenant_id", "template_id", "number", "label", "description", "genome_id", "state", "state_since",
-         "rolled_back", "created_at"),
+         "rolled_back", "accepted", "created_at"),
         ((pk, tenant.pk, agent, 1 + n // agents, "", "", genome,
-          VersionState.APPROVED if n % 4 else VersionState.RETIRED, now, False, now)
+          VersionState.APPROVED if n % 4 else VersionState.RETIRED, now, False, "[]", now)
          for pk, genome, agent, n in builds),
     )  # fmt: skip
     load(

@@ -64,7 +64,7 @@ class SlotHasPolicy:
 
 
 class PolicyValidates:
-    """Testing → Candidate: where policies are bound to the version, all of them compile and allow it something."""
+    """Testing → Candidate: where policies are bound to the version, all of them have an active version, which compiles."""
 
     name = "policy validates"
 

@@ -202,7 +202,7 @@ def _as_if_provisioned(version: AgentVersion, place: Environment) -> Agent:
         provider_id=NOBODY,
         role_id=None,
         slot_id=None,
-        slot_version_id=None,
+        slot_takes=False,
         children=0,
         children_last_hour=0,
     )

@@ -53,7 +53,8 @@ class Agent:
     provider_id: UUID
     role_id: UUID | None
     slot_id: UUID | None
-    slot_version_id: UUID | None
+    slot_takes: bool
+    """Whether the slot has a place for the version: bound to it, as its canary, or until it is replaced."""
     children: int
     children_last_hour: int
 
@@ -104,7 +105,7 @@ class Rules:
         """What posture, state, version and slot say about the agent now."""
         slot = "none"
         if agent.slot_id is not None:
-            slot = "bound" if agent.slot_version_id == agent.version_id else "rebound"
+            slot = "bound" if agent.slot_takes else "rebound"
         strict = agent.production or agent.template_risk in (AgentRisk.HIGH, AgentRisk.CRITICAL)
         return Standing(
             instance=agent.typeid,
@@ -184,10 +185,11 @@ def load_agents(instance_ids: Iterable[UUID]) -> dict[UUID, Agent]:
     """The agents that exist in the tenants in sight, in two queries."""
     wanted = list(instance_ids)
     hour_ago = clock.now() - _HOUR
-    rows = AgentInstance.objects.filter(pk__in=wanted).values_list(
+    placed: Any = AgentInstance.objects.with_slot().filter(pk__in=wanted)
+    rows = placed.values_list(
         "id", "tenant_id", "name", "state", "version_id", "version__state", "version__genome_id", "template_id",
         "template__risk", "environment_id", "environment__production", "provider_id", "role_id", "slot_id",
-        "slot__current_version_id",
+        "slot_takes",
     )  # fmt: skip
     counted = (
         AgentInstance.objects.live()
@@ -197,7 +199,8 @@ def load_agents(instance_ids: Iterable[UUID]) -> dict[UUID, Agent]:
         .annotate(all=Count("pk"), new=Count("pk", filter=Q(created_at__gte=hour_ago)))
     )
     children = {row["parent_id"]: (row["all"], row["new"]) for row in counted}
-    return {row[0]: Agent(*row, *children.get(row[0], (0, 0))) for row in rows}
+    known: list[tuple[Any, ...]] = [(*row, *children.get(row[0], (0, 0))) for row in rows]
+    return {facts[0]: Agent(*facts) for facts in known}
 
 
 @lru_cache(maxsize=512)

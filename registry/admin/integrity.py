@@ -22,10 +22,10 @@ class FindingInline(ReadOnlyInline):
 
 @admin.register(IntegritySweep)
 class IntegritySweepAdmin(ReasonedAdmin):
-    list_display = ("began_at", "finished_at", "phase", "genomes", "prompts", "octets", "wrong")
+    list_display = ("began_at", "finished_at", "phase", "genomes", "prompts", "versions", "octets", "wrong")
     list_filter = ("phase",)
     inlines = (FindingInline,)
-    shown = ("began_at", "finished_at", "phase", "genomes", "prompts", "octets", "wrong")
+    shown = ("began_at", "finished_at", "phase", "genomes", "prompts", "versions", "octets", "wrong")
     export_columns = (("id", "typeid"), *((name, name) for name in shown))
 
 
@@ -46,11 +46,16 @@ class IntegrityFindingAdmin(ReasonedAdmin):
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
         return (
-            super().get_queryset(request).select_related("sweep", "genome__template").defer("genome__content")
+            super()
+            .get_queryset(request)
+            .select_related("sweep", "genome__template", "version__template")
+            .defer("genome__content")
         )
 
     @admin.display(description="What")
     def what(self, row: IntegrityFinding) -> str:
+        if row.version:
+            return f"{row.version}: another genome than its records name"
         return f"Genome of {row.genome.template}" if row.genome else "Prompt"
 
     @admin.display(description="How")
@@ -60,6 +65,8 @@ class IntegrityFindingAdmin(ReasonedAdmin):
     @admin.display(description="Versions")
     def versions(self, row: IntegrityFinding) -> str:
         """Where the versions are that it defines or is part of: those pages show what the visitor may see."""
+        if row.version:
+            return format_html('<a href="{}">The version</a>', row.version.get_absolute_url())
         if row.genome_id:
             return format_html(
                 '<a href="{}?digest={}">Its versions</a>', reverse("registry:version_list"), row.digest

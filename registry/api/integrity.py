@@ -22,6 +22,7 @@ class SweepOut(serializers.Serializer[Any]):
     phase = serializers.ChoiceField(IntegritySweep.Phase.choices)
     genomes = serializers.IntegerField()
     prompts = serializers.IntegerField()
+    checked_versions = serializers.IntegerField(source="versions")
     bytes = serializers.IntegerField(source="octets")
     wrong = serializers.IntegerField()
     began_at = serializers.DateTimeField()
@@ -29,12 +30,14 @@ class SweepOut(serializers.Serializer[Any]):
 
 
 class FindingOut(serializers.Serializer[Any]):
-    """Stored bytes that are not those of their digest. `sweep` null: found on reading. `versions`: what they define or
+    """Stored bytes that are not those of their digest; or, where `version` is named, a version that has another genome
+    (`computed`) than its records name (`digest`). `sweep` null: found on reading. `versions`: what they define or
     are part of, as far as the caller sees it, at most 50. `incident`: the one that was opened."""
 
     id = TypeIDField("itf", source="pk")
     genome = TypeIDField("gen", source="genome_id", default=None, allow_null=True)
     prompt = TypeIDField("prm", source="prompt_id", default=None, allow_null=True)
+    version = TypeIDField("ver", source="version_id", default=None, allow_null=True)
     versions = serializers.SerializerMethodField()
     digest = serializers.CharField()
     computed = serializers.CharField()

@@ -219,7 +219,7 @@ def _instances(demo: Demo, fitting: jobs.Fitting) -> None:
     )
     slots = {(s.current_version_id, s.environment_id): s for s in bound}
     released = {
-        s.current_version.template_id: s.current_version_id
+        s.current_version.template_id: s.current_version.pk
         for s in bound
         if s.current_version and s.environment.production
     }

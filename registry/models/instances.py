@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Self
 
+from django.apps import apps
 from django.db import models
 from django.db.models import Case, Exists, ExpressionWrapper, F, OuterRef, Q, Value, When
 from django.urls import reverse
@@ -43,6 +44,15 @@ def _heard(now: datetime) -> Case:
 class AgentInstanceQuerySet(models.QuerySet["AgentInstance"]):
     def live(self) -> Self:
         return self.exclude(state=InstanceState.RETIRED)
+
+    def with_slot(self) -> Self:
+        """Annotates `slot_takes`: whether the slot has a place for the instance's version: bound, as its canary, or
+        until it is replaced. False without a slot."""
+        bound = Q(version=F("slot__current_version")) | Q(version=F("slot__canary_version"))
+        handovers = apps.get_model("registry", "Handover")._default_manager.filter(ended_at=None)
+        leaving = Exists(handovers.filter(slot=OuterRef("slot"), version=OuterRef("version")))
+        taken = When(bound | Q(leaving), then=Value(True))
+        return self.annotate(slot_takes=Case(taken, default=Value(False), output_field=models.BooleanField()))
 
     def stale(self, now: datetime) -> Self:
         """Those that should be at work and have been silent for longer than their provider allows."""

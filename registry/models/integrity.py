@@ -10,12 +10,13 @@ from arm.models import TenantRow
 
 
 class IntegritySweep(TenantRow):
-    """One round over every genome and prompt of the tenant. `reached` is the last key of the phase that was looked at:
+    """One round over every genome, prompt and version of the tenant. `reached` is the last key of the phase that was looked at:
     a round that was interrupted goes on there."""
 
     class Phase(models.TextChoices):
         GENOMES = "genomes", "Genomes"
         PROMPTS = "prompts", "Prompts"
+        VERSIONS = "versions", "Versions"
         DONE = "done", "Done"
 
     prefix = "swp"
@@ -26,6 +27,7 @@ class IntegritySweep(TenantRow):
     reached = models.UUIDField(null=True)
     genomes = models.PositiveBigIntegerField(default=0)
     prompts = models.PositiveBigIntegerField(default=0)
+    versions = models.PositiveBigIntegerField(default=0)
     octets = models.PositiveBigIntegerField(default=0, help_text="Bytes that were hashed.")
     wrong = models.PositiveIntegerField(default=0, help_text="Rows that did not match their digest.")
 
@@ -46,7 +48,9 @@ class IntegritySweep(TenantRow):
 
 
 class IntegrityFinding(TenantRow):
-    """A stored genome or prompt whose bytes were not those of its digest, from `found_at` until they were again."""
+    """A stored genome or prompt whose bytes were not those of its digest, or a version whose genome was not the one that
+    its change records name, from `found_at` until it was so again. Of a version, `digest` is what the records name and
+    `computed` what it has; bytes and digest of a row can be changed together, sealed records cannot."""
 
     prefix = "itf"
     permission_scopes = ("genome__template", "tenant")
@@ -61,6 +65,7 @@ class IntegrityFinding(TenantRow):
     )
     genome = models.ForeignKey("registry.Genome", models.PROTECT, null=True, related_name="findings")
     prompt = models.ForeignKey("registry.Prompt", models.PROTECT, null=True, related_name="+")
+    version = models.ForeignKey("registry.AgentVersion", models.PROTECT, null=True, related_name="+")
     digest = models.CharField(max_length=71, help_text="What it was stored under.")
     computed = models.CharField(max_length=71, help_text="What its bytes were when it was found.")
     incident_id = models.UUIDField(null=True, help_text="The incident that was opened about it.")
@@ -74,7 +79,10 @@ class IntegrityFinding(TenantRow):
                 condition=Q(genome=None) ^ Q(prompt=None), name="finding_of_a_genome_or_a_prompt"
             ),
             models.UniqueConstraint(
-                fields=["genome"], condition=Q(restored_at=None), name="genome_found_once"
+                fields=["genome"], condition=Q(restored_at=None, version=None), name="genome_found_once"
+            ),
+            models.UniqueConstraint(
+                fields=["version"], condition=Q(restored_at=None), name="version_found_once"
             ),
             models.UniqueConstraint(
                 fields=["prompt"], condition=Q(restored_at=None), name="prompt_found_once"

@@ -36,6 +36,10 @@ LIVE_COUNTED = 10_000
 """A list says “10,000+” beyond this: nobody waits for a list to count a fleet."""
 
 
+LEAVING = (InstanceState.DRAINING, InstanceState.QUARANTINED)
+"""They start no run wherever they are."""
+
+
 @dataclass(frozen=True, slots=True)
 class TemplatePage:
     owners: tuple[User, ...]
@@ -77,6 +81,8 @@ class SlotPage:
     rollbacks: tuple[Rollback, ...]
     instances: tuple[tuple[AgentInstance, bool], ...]
     instance_count: int
+    astray: int
+    """Live instances of versions for which the slot has no place any more: they start no run."""
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
 
@@ -161,6 +167,7 @@ def slot_page(slot: DeploymentSlot, actor: User) -> SlotPage:
         ),
         instances=with_staleness(running[:SHOWN]),
         instance_count=running.count(),
+        astray=running.live().with_slot().filter(slot_takes=False).exclude(state__in=LEAVING).count(),  # type: ignore[attr-defined]
         changes=changes_of(slot, rights),
         rights=rights,
     )

@@ -11,7 +11,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Q, QuerySet, Subquery
 
-from arm import changes, clock
+from arm import changes, clock, ids
 from arm.errors import Conflict
 from arm.models import User
 from arm.permissions import allowed, require
@@ -20,7 +20,7 @@ from arm.rights import Right
 
 from ..engine import LONGEST, SHORTEST, WITHIN, Drain, HandoverEnd, may_leave
 from ..lifecycle import InstanceState
-from ..models import AgentInstance, AgentVersion, DeploymentSlot, Handover, Rollout, SlotBinding
+from ..models import AgentInstance, AgentVersion, DeploymentSlot, Handover, Rollback, Rollout, SlotBinding
 from .asking import refuse, require_reason
 from .instances import RESTRICTED
 from .locking import locked
@@ -81,6 +81,12 @@ def keep_on(slot: DeploymentSlot, version: AgentVersion) -> None:
     """The locked slot takes this version back: what runs it leaves no more."""
     for handover in Handover.objects.open().filter(slot=slot, version=version):
         _end(handover, HandoverEnd.KEPT, None, f"{slot} is bound to {version} again.")
+
+
+def was_leaving(slot: DeploymentSlot, version: AgentVersion, rollout: Rollout) -> bool:
+    """Whether the version was on its way out of the locked slot when this rollout took it back as its canary."""
+    kept = Handover.objects.filter(slot=slot, version=version, outcome=HandoverEnd.KEPT)
+    return kept.filter(ended_at__gte=rollout.created_at).exists()
 
 
 def settle(slot: DeploymentSlot) -> int:
@@ -162,14 +168,18 @@ def _at_work(slot: DeploymentSlot, version_id: UUID | None) -> QuerySet[AgentIns
 def _end(handover: Handover, outcome: HandoverEnd, actor: User | None, reason: str) -> None:
     handover.ended_at, handover.outcome = clock.now(), outcome
     handover.save(update_fields=["ended_at", "outcome"])
-    part_of = handover.rollout or handover.rollback
+    rollout, rollback = handover.rollout_id, handover.rollback_id  # whose row may come after this one
+    part_of = [
+        *([ids.encode(Rollout.prefix, rollout)] if rollout else []),
+        *([ids.encode(Rollback.prefix, rollback)] if rollback else []),
+    ]
     after: dict[str, Any] = {
         "outcome": outcome,
         "wanted": handover.wanted,
         "at_work": handover.at_work,
         "drained": handover.drained,
     }
-    links = [handover.slot.typeid, handover.version.typeid, *([part_of.typeid] if part_of else [])]
+    links = [handover.slot.typeid, handover.version.typeid, *part_of]
     changes.record(actor, "registry.handover.ended", handover, after=after, reason=reason, links=links)
 
 

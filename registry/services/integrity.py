@@ -1,15 +1,17 @@
-"""Whether what is stored still is what its digest says: one row at once when it is read, all of them every night."""
+"""Whether what is stored still is what its digest, and what the sealed records, say: one row at once when it is read,
+all of them every night."""
 
 from datetime import datetime, time, timedelta
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import BinaryField, CharField, F, Func, IntegerField, Q, Value
+from django.db.models import BinaryField, CharField, F, Func, IntegerField, OuterRef, Q, Subquery, Value
+from django.db.models.fields.json import KeyTextTransform
 from django.db.models.functions import Concat
 
 from arm import changes, clock, ports
-from arm.models import Tenant
+from arm.models import ChangeRecord, Tenant
 
 from ..models import AgentVersion, Dependency, Genome, IntegrityFinding, IntegritySweep, Prompt
 
@@ -68,6 +70,8 @@ def sweep_on(*, sweep_id: UUID) -> bool:
     A row that does not match opens an incident and is marked; one that matches again is marked no more.
     """
     sweep = IntegritySweep.objects.select_for_update().get(pk=sweep_id)
+    if sweep.phase == IntegritySweep.Phase.VERSIONS:
+        return _versions_on(sweep)
     phase = next((found for found in _PHASES if found[0] == sweep.phase), None)
     if phase is None:
         return False
@@ -126,6 +130,7 @@ def _note_restored(
         Q(**{f"{name}__lte": last}),
         tenant=sweep.tenant_id,
         restored_at=None,
+        version=None,
     )
     for finding in marked.exclude(**{f"{name}__in": wrong}).select_related(name):
         finding.restored_at = clock.now()
@@ -153,6 +158,7 @@ def note_tampered(
     )
     finding, new = IntegrityFinding.objects.get_or_create(
         **{name: row},
+        version=None,
         restored_at=None,
         defaults={
             "tenant_id": row.tenant_id,
@@ -166,6 +172,68 @@ def note_tampered(
         said = "Its stored bytes do not match its digest."
         changes.record(None, f"registry.{name}.tampered", row, after=facts, reason=said)
     return finding
+
+
+def _versions_on(sweep: IntegritySweep) -> bool:
+    """Hold the genomes of the next versions against what was recorded of them last. A version without a record that
+    names a genome is passed over: there is nothing to hold it against."""
+    rows = AgentVersion.objects.filter(tenant=sweep.tenant_id, pk__gt=sweep.reached or _BEFORE_ALL)
+    keys = list(rows.order_by("pk").values_list("pk", flat=True)[:ROWS])
+    about = ChangeRecord.objects.filter(
+        target_kind=AgentVersion._meta.label_lower,
+        target_id=OuterRef("pk"),
+        verb__startswith="registry.version.",
+        after__has_key="genome",
+    )
+    newest = (
+        about.order_by("-at", "-pk").annotate(named=KeyTextTransform("genome", "after")).values("named")[:1]
+    )
+    looked = AgentVersion.objects.filter(pk__in=keys).select_related("genome").defer("genome__content")
+    wrong = (
+        looked.annotate(recorded=Subquery(newest))
+        .exclude(recorded=None)
+        .exclude(recorded=F("genome__digest"))
+    )
+    found = {version.pk: version for version in wrong}
+    for version in found.values():
+        _note_another(version, version.recorded, sweep)  # type: ignore[attr-defined]
+    marked = IntegrityFinding.objects.filter(version__in=set(keys) - set(found), restored_at=None)
+    for finding in marked.select_related("version"):
+        assert finding.version is not None
+        finding.restored_at = clock.now()
+        finding.save(update_fields=["restored_at"])
+        said = "Its genome is the one that its records name again."
+        changes.record(None, "registry.version.restored", finding.version, reason=said)
+    sweep.versions += len(keys)
+    sweep.wrong += len(found)
+    sweep.reached = keys[-1] if keys else None
+    if not keys:
+        _next_phase(sweep)
+    sweep.save(update_fields=["versions", "wrong", "reached", "phase", "finished_at"])
+    return sweep.finished_at is None
+
+
+def _note_another(version: AgentVersion, recorded: str, sweep: IntegritySweep) -> None:
+    """Mark a version whose genome is not the one that its sealed records name, once, and open an incident."""
+    facts = {"version": version.typeid, "recorded_digest": recorded, "stored_digest": version.genome.digest}
+    incident = ports.incidents().open(
+        tenant_id=version.tenant_id,
+        kind="tamper",
+        severity="s0",
+        title=f"The genome of {version} is not the one that its records name"[:200],
+        subject_kind=version._meta.label_lower,
+        subject_id=version.pk,
+        facts=facts,
+    )
+    shown = {"digest": recorded, "computed": version.genome.digest, "incident_id": incident}
+    _, new = IntegrityFinding.objects.get_or_create(
+        version=version,
+        restored_at=None,
+        defaults={"tenant_id": version.tenant_id, "genome": version.genome, "sweep": sweep, **shown},
+    )
+    if new:
+        said = "Its genome is not the one that its records name."
+        changes.record(None, "registry.version.tampered", version, after=facts, reason=said)
 
 
 def _subject(row: Genome | Prompt) -> AgentVersion | Tenant:

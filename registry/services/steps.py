@@ -17,7 +17,7 @@ from ..gates.returning import warnings_of
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
 from .binding import ask_gates, rebind, tell_bound, use, whole_version
-from .handovers import Keep, keep_on
+from .handovers import Keep, keep_on, was_leaving
 from .replacing import provision_like, replace
 
 LIMITS: Final[dict[str, float]] = {"errors": 5.0, "cost": 150.0, "incidents": 0.0}
@@ -174,7 +174,13 @@ def take_back(
         if slot.canary_version_id == version.pk:
             slot.canary_version, slot.canary_share = None, 0
             slot.save(update_fields=["canary_version", "canary_share"])
-            replace(slot, version, None, actor, reason)
+            if was_leaving(
+                slot, version, rollout
+            ):  # it held the slot's work until it is replaced, and does again
+                current = whole_version(slot.current_version_id) if slot.current_version_id else None
+                replace(slot, version, current, actor, reason, keep=Keep(rollout=rollout))
+            else:
+                replace(slot, version, None, actor, reason)
             returned.append(slot.typeid)
         elif slot.pk not in without and slot.current_version_id == version.pk and row.from_version:
             had = whole_version(row.from_version.pk)

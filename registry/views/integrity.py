@@ -27,7 +27,9 @@ class Integrity(FilteredList):
     shown = 100
 
     def _open(self) -> QuerySet[IntegrityFinding]:
-        rows = IntegrityFinding.objects.filter(restored_at=None).select_related("genome__template", "prompt")
+        rows = IntegrityFinding.objects.filter(restored_at=None).select_related(
+            "genome__template", "prompt", "version__template"
+        )
         return visible(rows.defer("genome__content", "prompt__content"), self.request.user, self.view_right)
 
 

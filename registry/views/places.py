@@ -162,7 +162,10 @@ class BindSlot(Command):
     form_class = forms.BindSlotForm
     act_rights = frozenset({Right.PROMOTE_RELEASE})
     heading, submit = "Bind a version", "Bind"
-    intro = "What is bound now becomes the previous version, which a rollback returns to."
+    intro = (
+        "What is bound now becomes the previous version, which a rollback returns to. Binding moves no instance: those of"
+        " the version left finish their runs and start none. A rollout replaces them as well."
+    )
     success_message = "The slot is bound."
 
     def get_initial(self) -> dict[str, Any]:

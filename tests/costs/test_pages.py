@@ -210,3 +210,30 @@ class TestCapsAndRates:
         assert "gpt-4o*" in text_of(client.get("/costs/rates/?in_force=true"))
         assert client.post(f"/costs/rates/{rate.typeid}/end/", {"reason": "Over"}).status_code == 302
         assert "gpt-4o*" not in text_of(client.get("/costs/rates/?in_force=true"))
+
+
+class TestInTheDirectory:
+    def test_agent_version_and_instance_say_what_they_cost_and_lead_to_the_entries(
+        self, client, ivan, prod, dev
+    ):
+        make.entry(prod, "3")
+        make.entry(prod, "4", occurred_at=clock.now() - timedelta(days=40))
+        make.entry(prod, "0", basis=Basis.UNPRICED)
+        make.entry(dev, "9")
+        make.cap(prod, per_day="5")
+        for row in (prod, prod.version, prod.template):
+            page = client.get(row.get_absolute_url())
+            (shown,) = [panel for panel in page.context["panels"] if panel.title == "Spend"]
+            (line,) = shown.context["lines"]
+            assert (line["amount"], line["calls"], line["unpriced"]) == (Decimal(3), 2, 1), row
+            entries = text_of(client.get(f"{line['url']}&format=csv")).splitlines()[1:]
+            assert sum(Decimal(entry.split(",")[2]) for entry in entries) == 3
+        assert "a day, since" in text_of(client.get(prod.get_absolute_url()))
+
+    def test_who_does_not_read_the_ledger_is_shown_no_sum(self, client, tenant, prod):
+        make.entry(prod, "3")
+        bob = make.user("bob", member_of=tenant)
+        make.grant(bob, tenant, Right.READ_DIRECTORY)
+        client.force_login(bob)
+        panels = client.get(prod.get_absolute_url()).context["panels"]
+        assert "Spend" not in {panel.title for panel in panels}

@@ -334,3 +334,40 @@ def test_the_page_says_what_works_on_and_drains_it(caller, slot, dan, first, sec
     assert states(slot, second) == ["draining"] * 2
     page = caller.get(slot.get_absolute_url()).content.decode()
     assert "Drained at once" in page and f"{slot.get_absolute_url()}drain/" not in page
+
+
+def completed(rollout, actor):
+    return services.confirm_step(rollout=rollout, actor=actor, reason="good")
+
+
+def test_a_rollback_while_something_is_still_being_replaced_goes_through(tenant, rita, slot, first, second):
+    third = make.approved(template=first.template)
+    running(slot, second, 3)
+    completed(started(slot, third, rita, drain="replaced", bake=timedelta(0)), rita)
+    AgentInstance.objects.filter(slot=slot, version=third).update(state=InstanceState.ACTIVE)
+    slot.refresh_from_db()
+    made = roll_back(slot, rita, drain="replaced")
+    slot.refresh_from_db()
+    assert slot.current_version == second and made.to_version == second
+    assert states(slot, third) == ["draining"] * 3 and states(slot, second) == ["active"] * 3
+    ended = Handover.objects.get(version=third)
+    assert (ended.outcome, ended.rollback) == ("replaced", made)
+    assert any(
+        made.typeid in row.links for row in ChangeRecord.objects.filter(verb="registry.handover.ended")
+    )
+
+
+def test_a_canary_of_what_was_leaving_leaves_as_it_was_when_it_is_taken_back(
+    tenant, rita, slot, first, second
+):
+    third = make.approved(template=first.template)
+    running(slot, second, 4)
+    completed(started(slot, third, rita, drain="replaced", bake=timedelta(0)), rita)
+    one = AgentInstance.objects.filter(slot=slot, version=third).order_by("pk").first()
+    AgentInstance.objects.filter(pk=one.pk).update(state=InstanceState.ACTIVE)
+    services.settle_slot(slot_id=slot.pk)
+    again = started(slot, second, rita, strategy="canary", percents=[50, 100])
+    services.abort_rollout(rollout=again, actor=rita, reason="No better")
+    at_work = AgentInstance.objects.filter(slot=slot, state=InstanceState.ACTIVE)
+    assert at_work.count() >= 3
+    assert Handover.objects.open().get().version == second

@@ -56,7 +56,9 @@ def test_a_round_covers_every_genome_and_prompt_and_says_so(acme, small_steps):
     template = make.template()
     held = [make.genome(template=template) for _ in range(5)]
     make.prompt("Be kind."), make.prompt("Be brief.")
-    assert sweep(acme) == 5  # 2+2+1 genomes, none left, 2 prompts, none left: the last step ends it
+    assert (
+        sweep(acme) == 6
+    )  # 2+2+1 genomes, none left, 2 prompts, none left, no versions: the last step ends it
     row = IntegritySweep.objects.get()
     octets = sum(len(bytes(one.content)) for one in held) + len("Be kind.Be brief.")
     assert (row.genomes, row.prompts, row.octets, row.wrong) == (5, 2, octets, 0)

@@ -213,3 +213,12 @@ def test_who_sees_one_environment_sees_its_slots_and_their_roles_alone(client, r
     page = client.get(url("channel_board"))
     assert [role.slug for role, _ in page.context["rows"]] == ["here"]
     assert there.environment not in page.context["channels"]
+
+
+def test_a_slot_says_what_a_plain_binding_left_behind(client, rita, slot, old, new):
+    running(slot, old, 2)
+    assert "no new runs" not in text(client, url("slot_detail", slot))
+    assert "finish their runs and start none" in text(client, url("slot_bind", slot))
+    bound(slot, new, actor=rita)
+    assert "instances of a version that this slot is not bound to" in text(client, url("slot_detail", slot))
+    assert client.get(url("slot_detail", slot)).context["page"].astray == 2

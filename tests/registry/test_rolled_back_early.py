@@ -10,6 +10,7 @@ from arm.models import ChangeRecord
 from registry import services
 from registry.gates import CHANNEL_ORDER, GateRefused
 from registry.lifecycle import VersionState
+from registry.protocol import rows
 from telemetry.models import Incident
 from tests import make
 from tests.registry.releasing import bound, running, states
@@ -91,7 +92,8 @@ def test_nothing_new_is_provisioned_from_it(dev, old, rita):
         services.provision_instance(version=version, actor=rita, reason="x", **place)
     row = {"version": version.typeid, "environment": dev.slug, "provider": slot.provider.slug, "name": "late"}
     with pytest.raises(Invalid) as refused:
-        services.provision_instances(tenant=dev.tenant, rows=[row], actor=rita, reason="x")
+        read = rows.read_instances([row])
+        services.provision_instances(tenant=dev.tenant, rows=read.rows, actor=rita, reason="x")
     assert "rolled back" in str(refused.value.extra["errors"])
 
 
