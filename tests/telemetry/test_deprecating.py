@@ -11,6 +11,7 @@ from registry.lifecycle import VersionState
 from telemetry import services, tasks
 from telemetry.lifecycle import IncidentKind, Severity
 from telemetry.models import IncidentEntry
+from telemetry.queries import before_you_deprecate
 from tests import make
 from tests.registry.releasing import bound, running, states
 
@@ -225,6 +226,20 @@ def test_the_pages_deprecate_say_why_and_list_what_is_due(client, slot, version,
         version.get_absolute_url()
         not in client.get("/registry/versions/", {"rebind": "overdue"}).content.decode()
     )
+
+
+def test_what_goes_on_out_of_ones_sight_is_a_number(slot, version, alice, tenant):
+    bob = make.user("bob", member_of=tenant)
+    make.grant(bob, make.environment("dev"), Right.READ_DIRECTORY)
+
+    def told_to(actor):
+        return [(tile.label, tile.value) for tile in before_you_deprecate(version, actor)]
+
+    goes_on = [("Slots that keep it for now", 1), ("Instances that go on", 2)]
+    assert told_to(alice) == goes_on
+    assert told_to(bob) == [
+        pair for label, n in goes_on for pair in ((label, 0), (f"{label}, not shown to you", n))
+    ]
 
 
 def test_the_api_deprecates_and_lists(client, slot, version, alice):
