@@ -183,6 +183,8 @@ SUBSCRIBERS: dict[str, list[str]] = {
     "policy.version.activated": ["registry.tasks.something_changed"],
     "telemetry.incident.opened": ["telemetry.tasks.incident_told"],
     "telemetry.incident.raised": ["telemetry.tasks.incident_told"],
+    "telemetry.incident.triaged": ["telemetry.tasks.incident_told"],
+    "telemetry.incident.reopened": ["telemetry.tasks.incident_told"],
 }
 DEMO_GOVERNANCE: list[str] = [
     "policy.demo.build",

@@ -25,8 +25,13 @@ class Incidents(Protocol):
         subject_kind: str,
         subject_id: UUID,
         facts: Mapping[str, Any],
+        harm: bool = False,
+        again: bool = False,
     ) -> UUID:
-        """The incident's id; an open incident of the same kind and subject is returned, not doubled."""
+        """The incident's id; an open incident of the same kind and subject is returned, not doubled.
+
+        `harm`: what the version does is wrong wherever it runs, so a tenant's rule may deprecate it for this.
+        `again`: a further occurrence; its title and facts are a line on the timeline of the one that is open."""
         ...
 
 

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 from uuid import UUID
 
+from arm.models import User
+
 
 @dataclass(frozen=True, slots=True)
 class PackFile:
@@ -16,10 +18,10 @@ class PackFile:
 
 
 class PackSection(Protocol):
-    def files(self, subject: Any) -> Iterable[PackFile]:
-        """The files about this subject; none where it is of another kind."""
+    def files(self, subject: Any, reader: User | None) -> Iterable[PackFile]:
+        """The files about this subject; none where it is of another kind. `reader`: who asked for the pack, and sees no more in it."""
         ...
 
-    def subjects(self, subject: Any) -> Iterable[UUID]:
+    def subjects(self, subject: Any, reader: User | None) -> Iterable[UUID]:
         """Whose change records belong to it, beside the subject's own."""
         ...

@@ -5,6 +5,7 @@ from typing import Any
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.contrib.auth.models import AnonymousUser
 from django.db.models import Case, Q, QuerySet, When
 from django.http import HttpRequest
 from django.urls import reverse
@@ -14,7 +15,7 @@ from arm.crypto import canonical
 from arm.ids import decode
 from arm.models import Membership, Tenant, TenantRow, User
 from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
-from arm.permissions import held_on
+from arm.permissions import held_on, visible
 from arm.rights import Right, Risk
 from evidence.lifecycle import ArtefactKind
 from evidence.models import SigningKey
@@ -223,30 +224,31 @@ class VersionExports:
 class VersionPack:
     """In an Audit Pack of a version: the exact bytes of its genome."""
 
-    def files(self, subject: Any) -> Iterable[PackFile]:
+    def files(self, subject: Any, reader: User | None) -> Iterable[PackFile]:
         if isinstance(subject, AgentVersion):
             yield PackFile("genome.json", bytes(subject.genome.content))
 
-    def subjects(self, subject: Any) -> Iterable[UUID]:
+    def subjects(self, subject: Any, reader: User | None) -> Iterable[UUID]:
         return ()
 
 
 class RollbackPack:
-    """In an Audit Pack of a version: the dossier of every rollback that left it or returned to it."""
+    """In an Audit Pack of a version: the dossier of every rollback that left it or returned to it and that `reader` sees."""
 
-    def files(self, subject: Any) -> Iterable[PackFile]:
+    def files(self, subject: Any, reader: User | None) -> Iterable[PackFile]:
         if isinstance(subject, AgentVersion):
-            for row in self._about(subject):
+            for row in self._about(subject, reader):
                 yield PackFile(queries.dossier_path(row), canonical(row.dossier))
 
-    def subjects(self, subject: Any) -> Iterable[UUID]:
+    def subjects(self, subject: Any, reader: User | None) -> Iterable[UUID]:
         if isinstance(subject, AgentVersion):
-            about = self._about(subject)
+            about = self._about(subject, reader)
             yield from about.values_list("slot", flat=True).distinct().order_by()
             yield from about.values_list("pk", flat=True)  # with their signed dossiers
 
-    def _about(self, version: AgentVersion) -> QuerySet[Rollback]:
-        return Rollback.objects.filter(Q(from_version=version) | Q(to_version=version)).order_by("pk")
+    def _about(self, version: AgentVersion, reader: User | None) -> QuerySet[Rollback]:
+        rows = Rollback.objects.filter(Q(from_version=version) | Q(to_version=version)).order_by("pk")
+        return visible(rows, reader or AnonymousUser(), Right.READ_EVIDENCE)
 
 
 class VersionReleases:

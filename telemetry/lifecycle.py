@@ -27,7 +27,7 @@ HARM = frozenset(
         IncidentKind.QUALITY_REGRESSION,
     }
 )
-"""Kinds that say that what the version does is wrong, wherever it runs; others are about a place or a price."""
+"""Kinds with which a person who opens an incident about a version says that it does harm wherever it runs."""
 
 
 class Severity(TextChoices):

@@ -42,6 +42,8 @@ class Incidents:
         subject_kind: str,
         subject_id: UUID,
         facts: Mapping[str, Any],
+        harm: bool = False,
+        again: bool = False,
     ) -> UUID:
         """The id of the incident, new or standing. Invalid names what the rule got wrong."""
         problems = [
@@ -67,6 +69,8 @@ class Incidents:
             actor=None,
             facts=facts,
             detected=Detection.RULE,
+            harm=harm,
+            again=again,
         ).pk
 
 

@@ -13,5 +13,5 @@ def keep_partitions(**_: Any) -> str:
 
 
 def incident_told(*, tenant_id: UUID, incident_id: str, **_: Any) -> bool:
-    """An incident was opened, or is worse than it was: where the tenant says so, its version is deprecated."""
+    """An incident was opened, came back, or is judged anew: where the tenant says so, its version is deprecated."""
     return deprecate_by_rule(incident_id=UUID(incident_id))

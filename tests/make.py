@@ -844,8 +844,8 @@ def card(of: AgentVersion) -> VersionEvidence:
         subject_label=str(of), statement=statement, requested_by="test",
     )  # fmt: skip
     return VersionEvidence.objects.create(
-        id=artefact.pk, tenant=of.tenant, version=of, artefact=artefact, kind=artefact.kind
-    )
+        id=artefact.pk, tenant=of.tenant, version=of, template=of.template, artefact=artefact, kind=artefact.kind
+    )  # fmt: skip
 
 
 def evaluations(version: AgentVersion) -> list[Any]:

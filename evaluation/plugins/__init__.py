@@ -11,7 +11,7 @@ from django.urls import reverse
 from arm import clock
 from arm.crypto import canonical
 from arm.ids import decode
-from arm.models import Tenant
+from arm.models import Tenant, User
 from arm.panels import Entry, Hit, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
@@ -326,7 +326,7 @@ class PackEvaluation:
     Excerpts of answers stay here; a result names the digest of the whole answer.
     """
 
-    def files(self, subject: Any) -> Iterable[PackFile]:
+    def files(self, subject: Any, reader: User | None) -> Iterable[PackFile]:
         suites = set()
         for run in self._runs(subject):
             suites.add(run.suite_version_id)
@@ -334,7 +334,7 @@ class PackEvaluation:
         for asked in SuiteVersion.objects.filter(pk__in=suites).order_by("pk"):
             yield PackFile(f"evaluation/{asked.typeid}.suite.json", bytes(asked.content))
 
-    def subjects(self, subject: Any) -> Iterable[UUID]:
+    def subjects(self, subject: Any, reader: User | None) -> Iterable[UUID]:
         return [run.pk for run in self._runs(subject)]
 
     def _runs(self, subject: Any) -> QuerySet[Run]:

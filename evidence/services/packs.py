@@ -13,7 +13,7 @@ from django.template.loader import render_to_string
 
 from arm import clock, ids
 from arm.crypto import canonical
-from arm.models import ChangeRecord
+from arm.models import ChangeRecord, User
 from arm.ports import implementations
 
 from ..lifecycle import WITH_PDF, ArtefactState
@@ -83,9 +83,11 @@ def _completeness(files: list[PackFile]) -> dict[str, list[str]]:
 
 def _files(artefact: Artefact, subject: Any) -> Iterator[PackFile]:
     sections: tuple[PackSection, ...] = implementations("PACK_SECTIONS")
-    about = {subject.pk, *(one for section in sections for one in section.subjects(subject))}
+    asked_by = artefact.requested_by_id
+    reader = User.objects.filter(pk=asked_by).first() if asked_by else None
+    about = {subject.pk, *(one for section in sections for one in section.subjects(subject, reader))}
     for section in sections:
-        yield from section.files(subject)
+        yield from section.files(subject, reader)
     cards = Artefact.objects.filter(
         subject_id__in=about, kind__in=WITH_PDF, state=ArtefactState.VERIFIED
     ).order_by("pk")

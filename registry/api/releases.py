@@ -3,6 +3,7 @@
 from datetime import timedelta
 from typing import Any
 
+from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import Http404
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
@@ -11,6 +12,8 @@ from rest_framework.response import Response
 
 from arm.api import Request, TypeIDField
 from arm.api import validated as parsed
+from arm.permissions import Actor, visible
+from arm.rights import Right
 from registry import gates, queries, services
 from registry.api.base import DirectoryViewSet, created
 from registry.api.directory import row_of
@@ -26,6 +29,7 @@ from registry.models import (
     Rollout,
     RolloutSlot,
     RolloutStep,
+    VersionEvidence,
 )
 
 
@@ -85,7 +89,9 @@ class RollbackOut(Out):
     change = TypeIDField("chg", source="change_id")
     actor = serializers.CharField(source="actor_label")
     evidence = serializers.ListField(
-        child=TypeIDField("evd"), source="evidence.all", help_text="Its signed dossier, where there is one."
+        child=TypeIDField("evd"),
+        source="evidence.all",
+        help_text="Its signed dossier, where there is one that you see.",
     )
 
     class Meta:
@@ -256,13 +262,20 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
         return Response(RolloutOut(Rollout.objects.for_list().get(pk=rollout.pk)).data)
 
 
+def _evidence_seen_by(actor: Actor) -> Prefetch[Any]:
+    return Prefetch("evidence", visible(VersionEvidence.objects.order_by("-pk"), actor, Right.READ_EVIDENCE))
+
+
 class RollbackViewSet(DirectoryViewSet[Rollback]):
     """Slots that went back, with the document of what happened."""
 
-    queryset = Rollback.objects.select_related("slot").prefetch_related("evidence").order_by("-pk")
+    queryset = Rollback.objects.select_related("slot").order_by("-pk")
     serializer_class = RollbackOut
     filterset_class = RollbackFilter
     prefix = "rbk"
+
+    def get_queryset(self) -> QuerySet[Rollback]:
+        return super().get_queryset().prefetch_related(_evidence_seen_by(self.request.user))
 
     @extend_schema(request=Reasoned, responses={201: EvidenceOut})
     @action(detail=True, methods=["post"])
@@ -314,6 +327,7 @@ class SlotReleases:
             actor=request.user,
             reason=body["reason"],
         )
+        prefetch_related_objects([made], _evidence_seen_by(request.user))
         return created(RollbackOut(made))
 
     @extend_schema(responses=RollbackPreviewOut)

@@ -9,7 +9,7 @@ from arm.models import TenantRow
 from evidence.lifecycle import ArtefactKind
 from evidence.models import Artefact
 
-from .agents import AgentVersion
+from .agents import AgentTemplate, AgentVersion
 from .releases import Rollback
 
 
@@ -21,13 +21,16 @@ class VersionEvidenceQuerySet(models.QuerySet["VersionEvidence"]):
 
 
 class VersionEvidence(TenantRow):
-    """A signed document about a version: a card, a pack, the dossier of its rollback. It has the identifier of the artefact, which is the document."""
+    """A signed document about a version: a card, a pack, the dossier of its rollback. It has the identifier of the artefact, which is the document.
+
+    `template` is the scope of what is about the version alone; a dossier tells of a slot, and is its rollback's to see."""
 
     prefix = Artefact.prefix
-    permission_scopes = ("version__template", "tenant")
-    risk_path = "version__template__risk"
+    permission_scopes = ("template", "rollback__slot__environment", "rollback__slot__provider", "tenant")
+    risk_path = "template__risk"
 
     version = models.ForeignKey(AgentVersion, models.PROTECT, related_name="evidence")
+    template = models.ForeignKey(AgentTemplate, models.PROTECT, null=True, related_name="+", editable=False)
     artefact = models.OneToOneField(Artefact, models.PROTECT, related_name="+")
     kind = models.CharField(max_length=12, choices=ArtefactKind)
     rollback = models.ForeignKey(Rollback, models.PROTECT, null=True, related_name="evidence")
@@ -44,6 +47,11 @@ class VersionEvidence(TenantRow):
             models.CheckConstraint(
                 condition=models.Q(rollback=None) | models.Q(kind="dossier"),
                 name="a_dossier_is_of_a_rollback",
+            ),
+            models.CheckConstraint(
+                condition=models.Q(rollback=None, template__isnull=False)
+                | models.Q(rollback__isnull=False, template=None),
+                name="a_dossier_has_its_rollbacks_scopes",
             ),
         ]
         indexes = [models.Index(fields=["tenant", "-id"], name="evidence_newest")]

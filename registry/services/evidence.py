@@ -99,7 +99,12 @@ def retry_evidence(*, held: VersionEvidence, actor: User, reason: str) -> Versio
 
 def _about(version: AgentVersion, artefact: Artefact) -> VersionEvidence:
     return VersionEvidence.objects.create(
-        id=artefact.pk, tenant_id=version.tenant_id, version=version, artefact=artefact, kind=artefact.kind
+        id=artefact.pk,
+        tenant_id=version.tenant_id,
+        version=version,
+        template=version.template,
+        artefact=artefact,
+        kind=artefact.kind,
     )
 
 

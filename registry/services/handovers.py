@@ -195,4 +195,5 @@ def _say_short(slot: DeploymentSlot, handover: Handover, said: str) -> None:
         subject_kind=AgentVersion._meta.label_lower,
         subject_id=version.pk,
         facts={"slot": slot.typeid, "handover": handover.typeid, "said": said},
+        again=True,
     )

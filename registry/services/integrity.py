@@ -155,6 +155,7 @@ def note_tampered(
         subject_kind=subject._meta.label_lower,
         subject_id=subject.pk,
         facts=facts,
+        harm=isinstance(subject, AgentVersion),
     )
     finding, new = IntegrityFinding.objects.get_or_create(
         **{name: row},
@@ -224,6 +225,7 @@ def _note_another(version: AgentVersion, recorded: str, sweep: IntegritySweep) -
         subject_kind=version._meta.label_lower,
         subject_id=version.pk,
         facts=facts,
+        harm=True,
     )
     shown = {"digest": recorded, "computed": version.genome.digest, "incident_id": incident}
     _, new = IntegrityFinding.objects.get_or_create(

@@ -141,6 +141,7 @@ def react(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) 
         subject_kind=AgentVersion._meta.label_lower,
         subject_id=rollout.version_id,
         facts={"rollout": rollout.typeid, "step": step.number, "said": said},
+        harm=not dear,
     )
     if rollout.reaction == Rollout.Reaction.ABORT:
         rollout.save(update_fields=["incident_id"])
@@ -165,7 +166,8 @@ def take_back(
     `without`: slots that the caller rebinds itself in this transaction; only their canary ends here."""
     version = whole_version(rollout.version_id)
     rows = {row.slot_id: row for row in rollout.slots.filter(held=True).select_related("from_version")}
-    returned, kept, unfit = [], [], []
+    returned, kept = [], []
+    unfit: dict[AgentVersion, list[str]] = {}
     rollout.slots.update(held=False)
     for slot in slots:
         row = rows.get(slot.pk)
@@ -193,24 +195,29 @@ def take_back(
             tell_bound("registry.slot.returned", slot, before, actor, reason, facts, links=[rollout.typeid])
             returned.append(slot.typeid)
             if had.ending:
-                unfit.append(f"{slot}: {had} is {had.why_ending}")
+                unfit.setdefault(had, []).append(f"{slot}: {had} is {had.why_ending}")
         elif slot.pk not in without and slot.current_version_id == version.pk:
             kept.append(slot.typeid)  # it was empty before: a person decides what comes of it
-    if unfit:
+    for (
+        had,
+        places,
+    ) in unfit.items():  # about what the slots are back at; the version that was aborted is not judged
         incidents().open(
             tenant_id=rollout.tenant_id,
             kind="quality_regression",
             severity="s2",
-            title=f"{rollout} was aborted, back to what is no longer approved"[:200],
+            title=f"{rollout} was aborted, back to {had}, which is no longer approved"[:200],
             subject_kind=AgentVersion._meta.label_lower,
-            subject_id=version.pk,
-            facts={"rollout": rollout.typeid, "slots": unfit},
+            subject_id=had.pk,
+            facts={"rollout": rollout.typeid, "slots": places},
+            again=True,
         )
     rollout.steps.filter(state=StepState.BAKING).update(state=StepState.STOPPED, ended_at=clock.now())
     rollout.state, rollout.state_since, rollout.said = RolloutState.ABORTED, clock.now(), reason
     rollout.waits_for_person = False
     rollout.save(update_fields=["state", "state_since", "said", "waits_for_person"])
-    more = {name: value for name, value in (("kept", kept), ("unfit", unfit)) if value}
+    unfit_said = [said for places in unfit.values() for said in places]
+    more = {name: value for name, value in (("kept", kept), ("unfit", unfit_said)) if value}
     tell(rollout, "registry.rollout.aborted", actor, reason, {"returned": returned, **more})
 
 

@@ -50,6 +50,7 @@ class IncidentOut(serializers.ModelSerializer[Incident]):
             "id",
             "kind",
             "severity",
+            "harm",
             "state",
             "state_since",
             "title",
@@ -107,6 +108,11 @@ class OpenIn(StrictSerializer):
     detected = serializers.ChoiceField(choices=Detection.choices, default=Detection.PERSON)
     note = serializers.CharField(max_length=4000, default="")
     facts = serializers.DictField(default=dict)
+    harm = serializers.BooleanField(
+        default=None,
+        allow_null=True,
+        help_text="The version does harm wherever it runs; null takes it from the kind, about a version.",
+    )
 
     def validate_subject(self, value: str) -> Model:
         try:
@@ -184,6 +190,7 @@ class IncidentViewSet(AskedViewSet[Incident]):
             facts=body["facts"],
             detected=Detection(body["detected"]),
             note=body["note"],
+            harm=body["harm"],
         )
         return self._answer(incident, status.HTTP_200_OK if known else status.HTTP_201_CREATED)
 

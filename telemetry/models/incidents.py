@@ -54,6 +54,11 @@ class Incident(TenantRow):
     root_cause = models.TextField(blank=True)
     remediation = models.TextField(blank=True)
     lessons = models.TextField(blank=True, help_text="What the review found.")
+    harm = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="What the version does is wrong wherever it runs: the tenant's rule may deprecate it.",
+    )
     recurrence_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="recurrences")
     facts = models.JSONField(default=dict)
 

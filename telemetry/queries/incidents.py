@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db.models import Count, QuerySet
 from django.urls import reverse
@@ -128,14 +129,18 @@ def version_to_deprecate(incident: Incident, actor: User) -> AgentVersion | None
 
 
 def before_you_deprecate(version: AgentVersion, actor: User) -> list[Tile]:
-    """What goes on as it is: slots that bind the version, and what runs it."""
-    slots = DeploymentSlot.objects.filter(current_version=version).count()
-    running = AgentInstance.objects.live().filter(version=version).count()
-    by = f"version={version.typeid}"
-    return [
-        Tile("Slots that keep it for now", slots, f"{reverse('registry:slot_list')}?{by}"),
-        Tile("Instances that go on", running, f"{reverse('registry:instance_list')}?{by}"),
-    ]
+    """What goes on as it is: slots that bind the version, and what runs it. What the actor does not see is a number."""
+    by, tiles = f"version={version.typeid}", []
+    rows: tuple[tuple[str, str, QuerySet[Any]], ...] = (
+        ("Slots that keep it for now", "slot_list", DeploymentSlot.objects.filter(current_version=version)),
+        ("Instances that go on", "instance_list", AgentInstance.objects.live().filter(version=version)),
+    )
+    for label, page, found in rows:
+        seen = visible(found, actor, Right.READ_DIRECTORY).count()
+        tiles.append(Tile(label, seen, f"{reverse(f'registry:{page}')}?{by}"))
+        if hidden := found.count() - seen:
+            tiles.append(Tile(f"{label}, not shown to you", hidden))
+    return tiles
 
 
 def before_you_roll_back(slot: DeploymentSlot, actor: User) -> list[Tile]:

@@ -6,7 +6,6 @@ from .incidents import (
     add_note,
     assign,
     mitigate,
-    open_incident,
     reopen,
     resolve,
     review,
@@ -15,6 +14,7 @@ from .incidents import (
 )
 from .ingesting import Receipt, ingest
 from .keys import rotate_ingest_key
+from .opening import open_incident
 from .partitions import prepare
 
 __all__ = [

@@ -12,7 +12,6 @@ from registry import services as registry
 from registry.lifecycle import VersionState
 from registry.models import DirectoryRules
 
-from ..lifecycle import HARM
 from ..models import Incident, IncidentEntry
 
 
@@ -40,7 +39,7 @@ def deprecate_by_rule(*, incident_id: UUID) -> bool:
     anything was done: a version that is not approved (any more) stays as it is."""
     incident = _locked(incident_id)
     version = incident.version
-    if not incident.live or version is None or incident.kind not in HARM:
+    if not incident.live or version is None or not incident.harm:
         return False
     if version.state != VersionState.APPROVED:
         return False

@@ -155,6 +155,7 @@ def test_what_ends_under_a_role_that_asks_for_it_opens_an_incident(acme, pci, ve
         tasks.expire_certifications(tenant_id=acme.pk)
     incident = Incident.objects.get()
     assert (incident.kind, incident.severity) == ("quality_regression", "s2")
+    assert not incident.harm, "time has passed; the version does what it did"
     assert "has expired" in incident.title and incident.facts["works_as"] == [
         "Clerk",
         "Clerk in Production #1",

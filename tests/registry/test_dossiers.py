@@ -6,6 +6,7 @@ import zipfile
 from hashlib import sha256
 
 import pytest
+from django.urls import reverse
 
 from arm.crypto import canonical
 from arm.errors import NotAllowed
@@ -167,3 +168,44 @@ def test_the_api_and_the_pages_lead_to_it(slot, alice, client):
     assert pdf.status_code == 200 and pdf.content.startswith(b"%PDF")
     form = client.post(f"{made.get_absolute_url()}dossier/", {"reason": "go"})
     assert form.status_code == 409 and "It is there already" in form.content.decode()
+
+
+def test_a_dossier_is_seen_by_who_sees_its_rollback_and_by_nobody_of_its_version_alone(
+    slot, alice, key, tenant, client
+):
+    made = roll_back(slot, alice)
+    held = VersionEvidence.objects.get(rollback=made)
+    artefact = issuing.finish(held.artefact)
+    bob, carol, dora = (make.user(name, member_of=tenant) for name in ("bob", "carol", "dora"))
+    make.grant(bob, made.from_version.template, *Right)
+    make.grant(carol, slot.environment, *Right)
+    make.grant(dora, slot.environment, *set(Right) - {Right.READ_EVIDENCE})
+    api = "/api/v1/registry"
+    places = (f"{api}/evidence/{held.typeid}/", f"{api}/evidence/{held.typeid}/files/pdf/",
+              held.get_absolute_url(), reverse("registry:evidence_file", args=[held.typeid, "pdf"]))  # fmt: skip
+    for person, rollback, evidence in ((bob, 404, 404), (carol, 200, 200), (dora, 200, 404)):
+        client.force_login(person)
+        answer = client.get(f"{api}/rollbacks/{made.typeid}/")
+        assert answer.status_code == rollback
+        assert {client.get(place).status_code for place in places} == {evidence}, person
+        listed = [row["id"] for row in client.get(f"{api}/evidence/").json().get("results", [])]
+        assert listed == ([held.typeid] if evidence == 200 else [])
+        if rollback == 200:
+            assert answer.json()["evidence"] == listed
+    assert artefact.arrived
+
+
+def test_a_pack_holds_the_rollbacks_that_who_asked_for_it_sees(slot, alice, key, tenant):
+    made = roll_back(slot, alice)
+    issuing.finish(VersionEvidence.objects.get(rollback=made).artefact)
+    issuing.seal(tenant)
+    bob = make.user("bob", member_of=tenant)
+    make.grant(bob, made.from_version.template, *Right)
+    artefact = issuing.finish(
+        services.export_pack(version=made.from_version, actor=bob, reason="audit").artefact
+    )
+    assert artefact.arrived, artefact.problem
+    content = bytes(artefact.files.get(kind=ArtefactFile.Kind.PACK).content)
+    names = zipfile.ZipFile(io.BytesIO(content)).namelist()
+    assert any(name.endswith("genome.json") for name in names)
+    assert not [name for name in names if "rollback" in name or made.typeid in name or "dossier" in name]

@@ -126,6 +126,21 @@ def test_when_time_is_up_the_rest_drains_and_an_incident_says_so(slot, dan, firs
     assert incident.facts["said"] == "1 of 3 replacements are at work." and incident.version == first
 
 
+def test_a_second_slot_that_is_short_stands_on_the_timeline_of_the_first(slot, rita, dan, first, second):
+    other = bound(
+        make.slot(environment=slot.environment, role=slot.role, ordinal=2), first, second, actor=rita
+    )
+    for one in (slot, other):
+        running(one, second, 2)
+        roll_back(one, dan, within=timedelta(minutes=5))
+    with clock.at(clock.now() + timedelta(minutes=6)):
+        assert (look(slot), look(other)) == (2, 2)
+    incident = Incident.objects.get(kind="outage")
+    (line,) = incident.entries.filter(kind="note")
+    handover = Handover.objects.get(slot=other)
+    assert "0 of 2 replacements" in line.text and line.links == [other.typeid, handover.typeid]
+
+
 def test_because_of_an_incident_the_old_ones_drain_at_once(slot, dan, first, second):
     running(slot, second, 2)
     incident = make.incident(make.instance(version=second))

@@ -91,7 +91,8 @@ def test_an_abort_back_to_what_is_no_longer_approved_opens_an_incident(slot, rit
     services.abort_rollout(rollout=rollout, actor=rita, reason="It lies")
     slot.refresh_from_db()
     assert slot.current_version == old
-    (incident,) = Incident.objects.filter(version=new)
+    incident = Incident.objects.get()
+    assert (incident.version, incident.harm) == (old, False), "the new one is not what is wrong"
     assert "Deprecated" in str(incident.facts["slots"])
 
 

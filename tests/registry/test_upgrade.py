@@ -69,6 +69,18 @@ def excepted(cursor: Any, ids: dict[str, UUID]) -> None:
     insert(cursor, "registry_releaseexception", id=uuid7(), **about, **until, **used, **tenant)
 
 
+def judged(cursor: Any, ids: dict[str, UUID]) -> None:
+    """A card of the version, and an incident about it that a person has opened and one of a rule."""
+    tenant, card = {"tenant_id": ids["tenant"]}, uuid7()
+    subject = {"subject_kind": "registry.agentversion", "subject_id": ids["version"]}
+    insert(cursor, "evidence_artefact", id=card, kind="agent_card", state="requested", **subject, **tenant)
+    about = {"version_id": ids["version"], "artefact_id": card, "kind": "agent_card"}
+    insert(cursor, "registry_versionevidence", id=card, **about, **tenant)
+    for kind, person in (("data_leak", ids["person"]), ("quality_regression", None)):
+        said = {"kind": kind, "opened_by_id": person, "state": "open", "version_id": ids["version"]}
+        insert(cursor, "telemetry_incident", id=uuid7(), **said, **subject, **tenant)
+
+
 @pytest.fixture
 def empty(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """A database without a table, behind the owner's alias."""
@@ -96,9 +108,11 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
         fleet(cursor, ids)
         cursor.execute("SELECT set_config('arm.tenants', '', false)")
     call_command("migrate", "registry", "0015", database="owner", verbosity=0)
+    call_command("migrate", "telemetry", "0008", database="owner", verbosity=0)
     with connections["owner"].cursor() as cursor:
         cursor.execute("SELECT set_config('arm.tenants', %s, false)", [f"{{{ids['tenant']}}}"])
         excepted(cursor, ids)
+        judged(cursor, ids)
         cursor.execute("SELECT set_config('arm.tenants', '', false)")
     call_command("migrate", database="owner", verbosity=0)
     with connections["owner"].cursor() as cursor:
@@ -108,6 +122,9 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
             "registry_instanceword",
             "registry_agentinstance",
             "registry_releaseexception",
+            "registry_versionevidence",
+            "registry_agentversion",
+            "telemetry_incident",
         ):
             cursor.execute("SELECT relforcerowsecurity FROM pg_class WHERE oid = %s::regclass", [table])
             assert cursor.fetchone() == (True,), table
@@ -122,5 +139,13 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
             "SELECT used_at IS NULL, withdrawn_at IS NULL FROM registry_releaseexception ORDER BY 1"
         )
         assert cursor.fetchall() == [(False, True), (True, False)], "what nobody has used ends"
+        cursor.execute("SELECT template_id FROM registry_versionevidence")
+        assert cursor.fetchall() == [(ids["agent"],)], "a card keeps the scope of its agent"
+        cursor.execute("SELECT kind, harm FROM telemetry_incident ORDER BY kind")
+        assert cursor.fetchall() == [("data_leak", True), ("quality_regression", False)]
+        cursor.execute(
+            "SELECT tgenabled FROM pg_trigger WHERE tgrelid = 'registry_versionevidence'::regclass AND tgname = 'append_only'"
+        )
+        assert cursor.fetchone() == ("O",), "append-only again"
         cursor.execute("SELECT word FROM registry_instanceword ORDER BY word")
         assert cursor.fetchall() == [("7",), ("desk",), ("prod",)]

@@ -11,6 +11,7 @@ from registry.lifecycle import VersionState
 from telemetry import services, tasks
 from telemetry.lifecycle import IncidentKind, Severity
 from telemetry.models import IncidentEntry
+from telemetry.queries import before_you_deprecate
 from tests import make
 from tests.registry.releasing import bound, running, states
 
@@ -53,10 +54,11 @@ def settled(incident, actor):
     return services.resolve(incident=incident, root_cause="A bug", remediation="A fix", actor=actor)
 
 
-def told(version, severity="s1", kind=IncidentKind.DATA_LEAK):
+def told(version, severity="s1", kind=IncidentKind.DATA_LEAK, harm=True):
     """An incident that a rule has opened, after the worker has heard of it."""
     made = services.open_incident(
-        kind=IncidentKind(kind), severity=Severity(severity), title="It leaks", subject=version, actor=None
+        kind=IncidentKind(kind), severity=Severity(severity), title="It leaks", subject=version, actor=None,
+        harm=harm,
     )  # fmt: skip
     done = tasks.incident_told(tenant_id=made.tenant_id, incident_id=str(made.pk))
     version.refresh_from_db()
@@ -129,13 +131,14 @@ def test_a_severe_incident_deprecates_by_rule_and_the_record_says_so(version, sl
 
 
 @pytest.mark.parametrize(
-    ("severity", "kind"), [("s2", "data_leak"), ("s0", "outage"), ("s0", "cost_overrun")]
+    ("severity", "kind", "harm"),
+    [("s2", "data_leak", True), ("s0", "outage", False), ("s0", "quality_regression", False)],
 )
 def test_one_that_is_mild_or_says_no_harm_of_the_version_deprecates_none(
-    version, tenant, alice, severity, kind
+    version, tenant, alice, severity, kind, harm
 ):
     rule(tenant, alice)
-    assert told(version, severity, kind)[1] is False and version.state == VersionState.APPROVED
+    assert told(version, severity, kind, harm)[1] is False and version.state == VersionState.APPROVED
 
 
 def test_one_that_grows_worse_deprecates_then(version, tenant, alice, django_capture_on_commit_callbacks):
@@ -143,6 +146,55 @@ def test_one_that_grows_worse_deprecates_then(version, tenant, alice, django_cap
     told(version, "s3")
     assert version.state == VersionState.APPROVED
     assert told(version, "s0")[1] and version.state == VersionState.DEPRECATED
+
+
+def opened(subject, actor, kind="data_leak", **more):
+    return services.open_incident(
+        kind=IncidentKind(kind), severity=Severity.S3, title="It leaks", subject=subject, actor=actor, **more
+    )
+
+
+def heard(work_off, version):
+    work_off()
+    version.refresh_from_db()
+    return version.state
+
+
+def test_a_person_says_harm_by_a_kind_about_the_version_or_in_so_many_words(version, slot, alice):
+    one = version.instances.first()
+    assert opened(version, alice).harm and not opened(version, alice, "outage").harm
+    assert not opened(one, alice).harm, "one instance may leak for reasons of its own"
+    assert opened(one, alice, "tool_misuse", harm=True).harm
+    assert not opened(version, alice, "tamper", harm=False).harm
+    with pytest.raises(Invalid) as refused:
+        opened(make.environment("dev"), alice, harm=True)
+    assert refused.value.extra["errors"][0]["pointer"] == "/harm"
+
+
+def test_harm_that_is_said_later_deprecates_then(version, tenant, alice, work_off):
+    rule(tenant, alice, "s3")
+    standing = opened(version, None)
+    assert heard(work_off, version) == "approved"
+    opened(version, alice)
+    assert heard(work_off, version) == "deprecated"
+    record = ChangeRecord.objects.get(verb="telemetry.incident.raised")
+    assert (record.target_id, record.before["harm"], record.after["harm"]) == (standing.pk, False, True)
+
+
+def test_a_person_who_raises_the_severity_deprecates_by_the_rule(version, tenant, alice, work_off):
+    rule(tenant, alice)
+    incident = opened(version, alice)
+    assert heard(work_off, version) == "approved"
+    services.triage(incident=incident, severity=Severity.S0, owner=None, actor=alice, reason="Far worse")
+    assert heard(work_off, version) == "deprecated"
+
+
+def test_what_comes_back_deprecates_by_the_rule_that_holds_now(version, tenant, alice, work_off):
+    incident = settled(opened(version, alice), alice)
+    rule(tenant, alice, "s3")
+    assert heard(work_off, version) == "approved"
+    services.reopen(incident=incident, actor=alice, reason="It leaks again")
+    assert heard(work_off, version) == "deprecated"
 
 
 def test_the_rule_is_set_by_who_manages_the_directory_with_its_record(tenant, alice):
@@ -174,6 +226,20 @@ def test_the_pages_deprecate_say_why_and_list_what_is_due(client, slot, version,
         version.get_absolute_url()
         not in client.get("/registry/versions/", {"rebind": "overdue"}).content.decode()
     )
+
+
+def test_what_goes_on_out_of_ones_sight_is_a_number(slot, version, alice, tenant):
+    bob = make.user("bob", member_of=tenant)
+    make.grant(bob, make.environment("dev"), Right.READ_DIRECTORY)
+
+    def told_to(actor):
+        return [(tile.label, tile.value) for tile in before_you_deprecate(version, actor)]
+
+    goes_on = [("Slots that keep it for now", 1), ("Instances that go on", 2)]
+    assert told_to(alice) == goes_on
+    assert told_to(bob) == [
+        pair for label, n in goes_on for pair in ((label, 0), (f"{label}, not shown to you", n))
+    ]
 
 
 def test_the_api_deprecates_and_lists(client, slot, version, alice):
