@@ -29,6 +29,11 @@ class Incidents(Protocol):
         """The incident's id; an open incident of the same kind and subject is returned, not doubled."""
         ...
 
+    def standing(self, *, tenant_id: UUID, incident_id: UUID) -> str:
+        """How an incident is named while it is somebody's business; "" once it is resolved. One that is not known
+        stands: nobody has resolved it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:
