@@ -49,7 +49,7 @@ def crowd(around, count):
 
 def click(client, url, words):
     """The address and the text of the page behind the link of these words."""
-    links = re.findall(r'<a\b[^>]*href="([^"]+)"[^>]*>(.*?)</a>', client.get(url).content.decode(), re.S)
+    links = re.findall(r'<a\b[^>]*href="([^"]+)"[^>]*>(.*?)</a>', client.get(url).content.decode(), re.DOTALL)
     found = [href for href, inner in links if re.sub(r"<[^>]+>", "", inner).strip() == words]
     assert found, f"no link “{words}” on {url}"
     target = urljoin(url, unescape(found[0]))
