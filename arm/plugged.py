@@ -158,6 +158,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
     ("acts on many rows", "registry.tasks.sweep_bulk", 1),
     ("certifications", "evaluation.tasks.sweep_certifications", 5),
     ("deprecated versions", "registry.tasks.sweep_overdue", 10),
+    ("drained instances", "registry.tasks.retire_drained_everywhere", 1),
     ("owners and roles", "registry.tasks.sweep_lacking", 10),
     ("statistics", "arm.statistics.keep", 10),
     ("logs", "evidence.tasks.tend_logs", 0.25),

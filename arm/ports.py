@@ -34,6 +34,11 @@ class Incidents(Protocol):
         `again`: a further occurrence; its title and facts are a line on the timeline of the one that is open."""
         ...
 
+    def standing(self, *, tenant_id: UUID, incident_id: UUID) -> str:
+        """How an incident is named while it is somebody's business; "" once it is resolved. One that is not known
+        stands: nobody has resolved it."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class Moment:

@@ -41,6 +41,7 @@ from .models import (
     SlotBinding,
 )
 from .protocol.mcp import servers
+from .queries.naming import called
 
 FOUND = 20
 
@@ -327,11 +328,11 @@ class SearchAgents:
 
 
 class SearchVersions:
-    """Versions by identifier, by label, or by the first figures of their genome's digest."""
+    """Versions by identifier, by what they are called, or by the first figures of their genome's digest."""
 
     def find(self, request: HttpRequest, text: str) -> list[Hit]:
         rows = seen_by_visitor(AgentVersion.objects.for_list(), request, Right.READ_DIRECTORY)
-        wanted = _named(AgentVersion, text) or _digest(text) or Q(label=text)
+        wanted = _named(AgentVersion, text) or _digest(text) or called(text)
         return [
             Hit(
                 str(row),

@@ -162,3 +162,36 @@ def advance(*, tenant_id: UUID, **_: Any) -> int:
     if problems:
         raise ExceptionGroup("Some rollouts could not be judged.", problems)
     return moved
+
+
+def retire_drained_everywhere(**_: Any) -> int:
+    """Queue `retire_drained` for every tenant."""
+    return tasks.each_tenant("registry.tasks.retire_drained")
+
+
+@tasks.in_steps
+def retire_drained(*, tenant_id: UUID, after: str = "", **_: Any) -> int:
+    """Retire what has drained, each in a transaction of its own. Returns how many were.
+
+    Two workers share them. After a turn the rest goes to the end of the queue; a worker that dies has retired the
+    earlier ones, and the next look begins anew. One that fails keeps none of the others waiting.
+    """
+    until, retired, problems = time.monotonic() + SWEEP_TURN, 0, []
+    last = UUID(after) if after else None
+    while True:
+        with db.tenants([tenant_id]):
+            found = services.drained_after(tenant_id, last)
+        for last in found:
+            try:
+                with db.tenants([tenant_id]):
+                    retired += services.retire_drained(instance_id=last)
+            except Exception as problem:  # noqa: BLE001 - all of them are told, none keeps the others waiting
+                problems.append(problem)
+        if not found or time.monotonic() > until:
+            break
+    if found:
+        with db.tenants([tenant_id]):
+            tasks.enqueue("registry.tasks.retire_drained", tenant_id=tenant_id, after=str(last))
+    if problems:
+        raise ExceptionGroup("Some drained instances could not be retired.", problems)
+    return retired

@@ -73,6 +73,14 @@ class Incidents:
             again=again,
         ).pk
 
+    def standing(self, *, tenant_id: UUID, incident_id: UUID) -> str:
+        """Its identifier and title; nobody resolves or reopens it before the caller's transaction ends."""
+        rows = Incident.objects.select_for_update(no_key=True).filter(tenant=tenant_id, pk=incident_id)
+        incident = rows.first()
+        if incident is None:
+            return str(incident_id)
+        return f"{incident.typeid} (“{incident}”)" if incident.live else ""
+
 
 def _subject(tenant_id: UUID, kind: str, pk: UUID) -> Model | None:
     """The row of this tenant; None where the kind or the row does not exist."""

@@ -146,6 +146,13 @@ class AgentInstanceAdmin(ReasonedAdmin):
             "retire",
             "Retire",
             InstanceState.RETIRED,
+            Right.PROVISION_INSTANCE,
+            "This cannot be undone. Their tokens end at once. What is quarantined takes another right.",
+        ),
+        _move(
+            "retire_quarantined",
+            "Retire after a quarantine",
+            InstanceState.RETIRED,
             Right.TERMINATE_INSTANCE,
             "This cannot be undone. Their tokens end at once.",
         ),

@@ -12,6 +12,7 @@ from arm.rights import Right
 
 from .. import gates
 from ..diagrams import Diagram, layout
+from ..gates.draining import waits_for
 from ..lifecycle import INSTANCE_MOVES, InstanceState, Move, instance_move
 from ..models import AgentInstance, InstanceInterval, KeyScope
 from .related import SHOWN, changes_of
@@ -22,6 +23,8 @@ from .versions import Step
 class InstancePage:
     steps: tuple[Step, ...]
     diagram: Diagram
+    waits_for: tuple[gates.Verdict, ...]
+    """What is missing before ARM retires it by itself, of one that drains."""
     stale: bool
     intervals: tuple[InstanceInterval, ...]
     changes: tuple[ChangeRecord, ...]
@@ -70,6 +73,7 @@ def instance_page(instance: AgentInstance, actor: User) -> InstancePage:
     return InstancePage(
         steps=tuple(_instance_steps(instance, rights)),
         diagram=_diagram(instance),
+        waits_for=tuple(waits_for(instance)) if instance.state == InstanceState.DRAINING else (),
         stale=instance.is_stale(clock.now()),
         intervals=tuple(intervals[:SHOWN]),
         changes=changes_of(instance, rights),

@@ -30,6 +30,7 @@ from ..models import (
     RolloutSlot,
     RolloutStep,
 )
+from .climbing import climbing, with_climbs
 from .related import changes_of
 from .uses import See
 
@@ -178,15 +179,20 @@ def roles_in_channels(see: See) -> QuerySet[RoleDefinition]:
 
 
 def channel_board(
-    roles: Sequence[RoleDefinition], see: See
+    roles: Sequence[RoleDefinition], see: See, promotes: See | None = None
 ) -> tuple[tuple[Environment, ...], tuple[tuple[RoleDefinition, Cells], ...]]:
-    """Every channel in order, and for each of these roles its slots in each channel."""
+    """Every channel in order, and for each of these roles its slots in each channel; with `promotes`, what the visitor
+    may release into, each slot with where its version may climb to."""
     rows = DeploymentSlot.objects.filter(role__in=roles).select_related(
         "environment", "provider", "current_version__template", "canary_version__template"
     )
     found: dict[tuple[UUID, UUID], list[DeploymentSlot]] = {}
     places = {place.pk: place for place in see(Environment.objects.all())}
-    for slot in see(rows).order_by("ordinal", "pk"):
+    seen = see(rows).order_by("ordinal", "pk")
+    slots = list(climbing(seen, promotes) if promotes else seen)
+    if promotes:
+        with_climbs(slots)
+    for slot in slots:
         places.setdefault(slot.environment_id, slot.environment)
         found.setdefault((slot.role_id, slot.environment_id), []).append(slot)
     channels = tuple(sorted(places.values(), key=lambda place: place.position))

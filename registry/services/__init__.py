@@ -5,6 +5,7 @@ from .asking import Duplicate
 from .bulk import provision_instances, refuse_many, register_templates
 from .card_keys import end_card_keys, trust_card_keys
 from .dossiers import issue_dossier
+from .draining import drained_after, retire_drained
 from .environments import update_environment
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .exceptions import grant_exception
@@ -112,6 +113,7 @@ __all__ = [
     "deprecate_from",
     "drain_at_once",
     "drain_left",
+    "drained_after",
     "due_rollouts",
     "end_assignment",
     "end_card_keys",
@@ -151,6 +153,7 @@ __all__ = [
     "require_profiles",
     "restrict_instance",
     "resume_rollout",
+    "retire_drained",
     "retry_evidence",
     "roll_back_slot",
     "save_genome",

@@ -313,10 +313,15 @@ def _retire(instance: AgentInstance, actor: User, reason: str) -> AgentInstance:
             )
         after = {"sod_mode": "reduced"}
     gates.refuse_unless_passed(gates.for_retirement(instance), f"{instance} is not retired")
+    end_instance(instance, actor, reason, **after)
+    return instance
+
+
+def end_instance(instance: AgentInstance, actor: User | None, reason: str, **after: Any) -> None:
+    """Write that the locked instance is retired, when everything has been asked: its keys end with it."""
     for scope in KeyScope.objects.filter(instance=instance).select_related("key"):
         core.revoke_key(key=scope.key, actor=None, reason=f"{instance} was retired.")
     _set_state(instance, InstanceState.RETIRED, actor, "registry.instance.retired", reason, **after)
-    return instance
 
 
 def _locked(instance: AgentInstance) -> AgentInstance:

@@ -24,7 +24,7 @@ from arm.rights import Right
 from ..lifecycle import InstanceState, VersionState
 from ..models import AgentInstance, AgentTemplate, AgentVersion, BulkRow, BulkRun, Ownership
 from .asking import refuse, require_reason
-from .instances import restrict_instance
+from .instances import move_instance, restrict_instance
 from .locking import locked
 from .templates import set_owners, update_template
 from .versions import move_version
@@ -59,6 +59,13 @@ class BulkAction:
     param: str = ""
     most: int = MOST
     tone: str = "primary"
+    or_right: Right | None = None
+    """Another right that some rows ask instead of `right`."""
+
+    @property
+    def rights(self) -> tuple[Right, ...]:
+        """Who holds one of them somewhere is offered the act."""
+        return (self.right,) if self.or_right is None else (self.right, self.or_right)
 
 
 class _TakenBack(Exception):
@@ -109,6 +116,20 @@ def _restriction(name: str, label: str, to: InstanceState, tone: str = "primary"
     )  # fmt: skip
 
 
+def _activate(row: AgentInstance, params: Params, actor: User, reason: str) -> None:
+    if row.state not in (InstanceState.PROVISIONING, InstanceState.ACTIVE):
+        raise Conflict(
+            f"{row} is {row.get_state_display()}: letting it go again is a release, on its own page."
+        )
+    if row.state == InstanceState.PROVISIONING:
+        move_instance(instance=row, to=InstanceState.ACTIVE, actor=actor, reason=reason)
+
+
+def _retire(row: AgentInstance, params: Params, actor: User, reason: str) -> None:
+    if row.state != InstanceState.RETIRED:
+        move_instance(instance=row, to=InstanceState.RETIRED, actor=actor, reason=reason)
+
+
 def _instance_facts(row: AgentInstance) -> Facts:
     return {"state": InstanceState(row.state).label, "generation": row.generation}
 
@@ -136,6 +157,13 @@ BULK_ACTIONS = {
         _restriction("read_only", "Let read only", InstanceState.READ_ONLY),
         _restriction("drain", "Drain", InstanceState.DRAINING),
         _restriction("quarantine", "Quarantine", InstanceState.QUARANTINED, "danger"),
+        BulkAction(
+            "activate", "Activate", AgentInstance, Right.PROVISION_INSTANCE, _instance_facts, _activate
+        ),
+        BulkAction(
+            "retire", "Retire", AgentInstance, Right.PROVISION_INSTANCE, _instance_facts, _retire,
+            tone="danger", or_right=Right.TERMINATE_INSTANCE,
+        ),
     )
 }  # fmt: skip
 

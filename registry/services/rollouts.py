@@ -15,6 +15,7 @@ from arm import clock, tasks
 from arm.errors import Conflict
 from arm.models import User
 from arm.permissions import allowed, require
+from arm.ports import incidents
 from arm.rights import Right
 
 from .. import facts as health
@@ -183,10 +184,15 @@ def pause_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
 
 @transaction.atomic
 def resume_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
-    """Go on: the step that was paused bakes again from the beginning, and is judged by what happens from now on."""
+    """Go on: the step that was paused bakes again from the beginning, and is judged by what happens from now on.
+    Conflict while the incident stands that it was stopped with, whatever the reason says."""
     rollout = _taken(rollout, actor, reason, RolloutState.RUNNING)
     if rollout.state != RolloutState.PAUSED:
         raise Conflict(f"{rollout} is {rollout.get_state_display()}; start it.")
+    if rollout.incident_id is not None and (
+        named := incidents().standing(tenant_id=rollout.tenant_id, incident_id=rollout.incident_id)
+    ):
+        raise Conflict(f"{rollout} was stopped with incident {named}; resolve that before it goes on.")
     step, now = current_step(rollout), clock.now()
     step.started_at, step.due_at = now, now + timedelta(seconds=step.bake_seconds)
     step.health, step.facts, step.judged_at = "", [], None

@@ -30,7 +30,8 @@ SHOWN = 100
 def acts_on(request: HttpRequest, model: type[Any]) -> list[BulkAction]:
     """The acts on many rows of this noun that the visitor may do somewhere."""
     held = rights_of_visitor(request)
-    return [act for act in services.BULK_ACTIONS.values() if act.model is model and act.right.value in held]
+    acts = [act for act in services.BULK_ACTIONS.values() if act.model is model]
+    return [act for act in acts if any(right.value in held for right in act.rights)]
 
 
 def _seen_runs(request: HttpRequest) -> QuerySet[BulkRun]:

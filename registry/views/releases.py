@@ -66,8 +66,13 @@ class ChannelBoard(FilteredList):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
-        context["channels"], context["rows"] = queries.channel_board(context["object_list"], self.see)
-        context["may_open"] = may_anywhere(self.request, Right.PROMOTE_RELEASE)
+        context["may_open"] = may = may_anywhere(self.request, Right.PROMOTE_RELEASE)
+        promotes = (
+            partial(seen_by_visitor, request=self.request, right=Right.PROMOTE_RELEASE) if may else None
+        )
+        context["channels"], context["rows"] = queries.channel_board(
+            context["object_list"], self.see, promotes
+        )
         return context
 
 

@@ -20,6 +20,8 @@ from registry.filters import VersionFilter
 from registry.forms.lifecycles import RebindForm
 from registry.lifecycle import VERSION_MOVES
 from registry.models import AgentVersion
+from registry.queries.approving import approved_by
+from registry.queries.climbing import climbs_of
 from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 from registry.views.cursors import CursorList
@@ -70,6 +72,8 @@ class VersionDetail(Scoped, DetailView[AgentVersion]):
             read=read,
             page=page,
             panels=found,
+            climbs=climbs_of(self.object, actor_of(self.request)),
+            approved=approved_by(self.object, page.rights),
             forced_id=forced,
             forced_url=f"{reverse('search')}?q={forced}" if forced else "",
             **kwargs,

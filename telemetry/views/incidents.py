@@ -90,6 +90,7 @@ class IncidentDetail(Scoped, DetailView[Incident]):
         "tenant",
         "template",
         "version__template",
+        "version__tenant",
         "version__genome",
         "environment",
         "provider",

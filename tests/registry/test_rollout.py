@@ -14,6 +14,7 @@ from registry.gates import CHANNEL_ORDER, GateRefused
 from registry.lifecycle import InstanceState
 from registry.models import Rollout, RolloutSlot, SlotBinding
 from telemetry.models import Incident
+from telemetry.services import mitigate, resolve
 from tests import make
 from tests.registry.releasing import Told, bound, planned, running, started, states
 
@@ -181,6 +182,24 @@ def test_a_resumed_step_bakes_again(slot, rita, old, new):
         rollout = services.resume_rollout(rollout=rollout, actor=rita, reason="on")
         assert not services.advance_rollout(rollout_id=rollout.pk), "its time begins anew"
     assert sweep(rollout, 2 * LATER) and look(slot) == (old, new, 50)
+
+
+def test_a_rollout_that_an_incident_stopped_waits_until_that_is_resolved(slot, tenant, rita, new):
+    alice = make.everything(make.user("alice", member_of=tenant), tenant)
+    rollout = canary(slot, new, rita)
+    Told.said["errors"] = False
+    sweep(rollout)
+    incident = Incident.objects.get()
+    rollout.refresh_from_db()
+    assert (rollout.state, rollout.incident_id) == ("paused", incident.pk)
+    for step in (lambda: None, lambda: mitigate(incident=incident, measure=None, actor=alice, reason="seen")):
+        step()
+        with pytest.raises(Conflict, match=incident.typeid):
+            services.resume_rollout(rollout=rollout, actor=rita, reason="I have judged the incident")
+        rollout.refresh_from_db()
+        assert rollout.state == "paused"
+    resolve(incident=incident, root_cause="A wrong prompt", remediation="Another host", actor=alice)
+    assert services.resume_rollout(rollout=rollout, actor=rita, reason="resolved").state == "running"
 
 
 def test_an_aborted_rollout_returns_its_slots_to_what_they_had(slot, rita, old, new, prod):
