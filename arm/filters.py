@@ -1,8 +1,34 @@
 """Filters of the core's lists: one set per list, used by the page and its CSV."""
 
+from typing import Any
+
 import django_filters
+from django import forms
 
 from arm.models import ChangeRecord, SavedView
+
+
+class YesNoField(forms.NullBooleanField):
+    """`true` or `false` (1, 0); what is neither is wrong, and not: no filter."""
+
+    def to_python(self, value: Any) -> bool | None:
+        said = str(value or "").strip().lower()
+        if said not in _YES_OR_NO:
+            raise forms.ValidationError("Must be true or false.", code="invalid")
+        return _YES_OR_NO[said]
+
+
+_YES_OR_NO = {"": None, "true": True, "1": True, "on": True, "false": False, "0": False}
+
+
+class YesNo(django_filters.BooleanFilter):  # type: ignore[misc]
+    """A filter of a question that is answered with yes or no."""
+
+    field_class = YesNoField
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        kwargs.setdefault("widget", forms.TextInput)
+        super().__init__(*args, **kwargs)
 
 
 class ChangeFilter(django_filters.FilterSet):  # type: ignore[misc]
@@ -24,7 +50,7 @@ class ViewFilter(django_filters.FilterSet):  # type: ignore[misc]
     """Saved views of a list, shared or not."""
 
     list = django_filters.CharFilter("list_name")
-    shared = django_filters.BooleanFilter()
+    shared = YesNo()
 
     class Meta:
         model = SavedView

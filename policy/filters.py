@@ -8,6 +8,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 
 from arm import clock
+from arm.filters import YesNo
 from registry.filters import SearchSet, TypeIDFilter
 
 from .lifecycle import ApprovalKind, ApprovalState, PolicyState, RestrictionState
@@ -135,7 +136,7 @@ class RestrictionFilter(PostureFilter):
 class StandingPostureFilter(PostureFilter):
     """For callers that have no tabs."""
 
-    in_force = django_filters.BooleanFilter(method="standing", label="In force")
+    in_force = YesNo(method="standing", label="In force")
 
     def standing(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
         now = Posture.objects.in_force().values("pk")

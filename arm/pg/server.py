@@ -80,12 +80,15 @@ def ensure(data: Path, settings: Mapping[str, str] | None = None) -> Urls:
         account = account_for(data)
         require_passage(account, data)
         tools = binaries(account)
+        fresh = not (data / "postgres" / "PG_VERSION").exists()
         _initialise(data, account, tools, superuser)
         running = _postmaster(data)
         started = running is None or not running.ready
         if running is None or not running.ready:
             running = _start(data, account, tools, settings or {})
         known = read_secrets(data)
+        if fresh:
+            known.pop(OWNER, None)  # the role of a cluster that is gone
         if OWNER not in known:  # kept only once the role exists, so that its presence means "ready for use"
             known[OWNER] = token_urlsafe(32)
             _create_owner(account, tools, running.sockets, superuser, known[OWNER])

@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from arm.api import Request, TypeIDField, validated
+from arm.filters import YesNo
 from registry import services
 from registry.api.base import DirectoryViewSet
 from registry.api.serializers import Out, Reasoned
@@ -42,9 +43,7 @@ class HandoverOut(Out):
 class HandoverFilter(django_filters.FilterSet):  # type: ignore[misc]
     slot = TypeIDFilter("slt", field_name="slot", label="Slot (slt_…)")
     version = TypeIDFilter("ver", field_name="version", label="Version left (ver_…)")
-    open = django_filters.BooleanFilter(
-        field_name="ended_at", lookup_expr="isnull", label="Something works on"
-    )
+    open = YesNo(field_name="ended_at", lookup_expr="isnull", label="Something works on")
 
     class Meta:
         model = Handover

@@ -134,7 +134,10 @@ class PlanIn(Reasoned):
     acknowledged = serializers.CharField(max_length=2000, required=False, allow_blank=True)
     drain = serializers.ChoiceField(Drain.choices, required=False)
     within_seconds = serializers.IntegerField(
-        required=False, help_text="How long what is left works on at most until it is replaced."
+        min_value=60,
+        max_value=86_400,
+        required=False,
+        help_text="How long what is left works on at most until it is replaced.",
     )
 
 
@@ -162,7 +165,10 @@ class RollBackIn(Reasoned):
         Drain.choices, required=False, help_text="`at_once` by default where an incident is named."
     )
     within_seconds = serializers.IntegerField(
-        required=False, help_text="How long what is left works on at most until it is replaced."
+        min_value=60,
+        max_value=86_400,
+        required=False,
+        help_text="How long what is left works on at most until it is replaced.",
     )
 
 

@@ -20,7 +20,7 @@ class Drift:
 
 def drift(before: Mapping[str, Json], after: Mapping[str, Json]) -> tuple[Drift, ...]:
     """Every difference between two genomes that somebody outside would notice, breaking ones first."""
-    found = [*_tools(before, after), *_skills(before, after)]
+    found = [*_tools(before, after), *_skills(before, after), *_sign_in(before, after)]
     return tuple(sorted(found, key=lambda one: (not one.breaking, one.kind, one.name)))
 
 
@@ -70,3 +70,57 @@ def _skills(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[D
             if gained := sorted(has - had):
                 said = f"The skill {name} also {verb} {', '.join(gained)}."
                 yield Drift("skill modes", name, False, said)
+
+
+def _sign_in(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[Drift]:
+    """How callers sign in. Who came in by one of the alternatives that there were must still come in by it."""
+    was, now = before.get("security") or {}, after.get("security") or {}
+    old, new = _by(was, "schemes", "name"), _by(now, "schemes", "name")
+    for name in old.keys() - new.keys():
+        yield Drift("sign-in removed", name, True, f"Callers no longer sign in by {name}.")
+    for name in new.keys() - old.keys():
+        yield Drift("sign-in added", name, False, f"Callers may sign in by {name}, which is new.")
+    for name in old.keys() & new.keys():
+        if _without_words(old[name]) != _without_words(new[name]):
+            yield Drift("sign-in changed", name, True, f"Signing in by {name} works in another way.")
+    had, has = _alternatives(was), _alternatives(now)
+    if has and not had:
+        yield Drift("sign-in required", "", True, "Callers have to sign in, who did not before.")
+    for way in had:
+        if has and not any(_within(other, way) for other in has):
+            yield Drift(
+                "sign-in required",
+                ", ".join(sorted(way)),
+                True,
+                f"Who signs in by {_said(way)} is asked for more.",
+            )
+
+
+def _without_words(scheme: Mapping[str, Json]) -> dict[str, Json]:
+    """What of a scheme a caller's program depends on."""
+    kept = {name: value for name, value in scheme.items() if name not in ("description", "flows")}
+    flows = {
+        flow.get("kind"): {k: v for k, v in flow.items() if k not in ("kind", "scopes")}
+        for flow in scheme.get("flows") or ()
+        if isinstance(flow, Mapping)
+    }
+    return kept | {"flows": flows}
+
+
+def _alternatives(security: Mapping[str, Json]) -> list[dict[str, frozenset[str]]]:
+    """Each way to sign in: scheme → the scopes that it takes."""
+    return [
+        {str(one["scheme"]): frozenset(one.get("scopes") or ()) for one in way.get("all_of") or ()}
+        for way in security.get("requirements") or ()
+        if isinstance(way, Mapping)
+    ]
+
+
+def _within(asked: Mapping[str, frozenset[str]], held: Mapping[str, frozenset[str]]) -> bool:
+    return all(name in held and scopes <= held[name] for name, scopes in asked.items())
+
+
+def _said(way: Mapping[str, frozenset[str]]) -> str:
+    return " and ".join(
+        f"{name} ({', '.join(sorted(scopes))})" if scopes else name for name, scopes in way.items()
+    )

@@ -5,14 +5,15 @@ from typing import Any
 import django_filters
 from django.db.models import QuerySet
 
+from arm.filters import YesNo
 from registry.models import IntegrityFinding, IntegritySweep
 
 from . import TypeIDFilter
 
 
 class SweepFilter(django_filters.FilterSet):  # type: ignore[misc]
-    finished = django_filters.BooleanFilter("finished_at", "isnull", exclude=True)
-    wrong = django_filters.BooleanFilter(method="found", label="Found something")
+    finished = YesNo("finished_at", "isnull", exclude=True)
+    wrong = YesNo(method="found", label="Found something")
 
     class Meta:
         model = IntegritySweep
@@ -23,7 +24,7 @@ class SweepFilter(django_filters.FilterSet):  # type: ignore[misc]
 
 
 class FindingFilter(django_filters.FilterSet):  # type: ignore[misc]
-    open = django_filters.BooleanFilter("restored_at", "isnull")
+    open = YesNo("restored_at", "isnull")
     sweep = TypeIDFilter("swp", field_name="sweep")
     genome = TypeIDFilter("gen", field_name="genome")
     prompt = TypeIDFilter("prm", field_name="prompt")

@@ -42,7 +42,9 @@ def update_environment(
     require(actor, Right.MANAGE_DIRECTORY, environment)
     require_reason(reason)
     _judged(values)
-    Tenant.objects.select_for_update().get(pk=environment.tenant_id)  # one at a time: places are unique
+    # One at a time: places are unique. No key of it changes: what refers to the tenant meanwhile does not wait for this,
+    # nor this for a rollout that holds its environment and writes rows of the tenant.
+    Tenant.objects.select_for_update(no_key=True).get(pk=environment.tenant_id)
     held = list(
         Environment.objects.select_for_update(no_key=True).filter(tenant=environment.tenant_id).order_by("pk")
     )

@@ -52,6 +52,11 @@ def test_runs_share_a_server_the_last_one_stops_it_and_one_that_died_begins_anew
             time.sleep(0.05)
     with the_server_of_the_tests(data) as url:
         assert tables(url) == []
+    shutil.rmtree(
+        data / "postgres"
+    )  # as far as somebody got who was interrupted: the secrets are still there
+    with the_server_of_the_tests(data) as url:
+        assert tables(url) == []
 
 
 MODULE = """

@@ -321,7 +321,7 @@ def test_the_api_rolls_back_shows_what_works_on_and_ends_it(caller, slot, first,
     running(slot, second, 2)
     where = f"slots/{slot.typeid}/"
     wrong = send(caller, f"{where}roll-back/", leaving=second.typeid, within_seconds=5)
-    assert wrong.status_code == 422 and wrong.json()["errors"][0]["pointer"] == "/within"
+    assert wrong.status_code == 422 and wrong.json()["errors"][0]["pointer"] == "/within_seconds"
     made = send(caller, f"{where}roll-back/", leaving=second.typeid, drain="replaced", within_seconds=600)
     assert made.status_code == 201, made.json()
     (row,) = caller.get(f"{API}handovers/", {"open": "true", "slot": slot.typeid}).json()["results"]
