@@ -11,7 +11,7 @@ from arm.models import ChangeRecord, SavedView
 class YesNoField(forms.NullBooleanField):
     """`true` or `false` (1, 0); what is neither is wrong, and not: no filter."""
 
-    def to_python(self, value: Any) -> bool | None:
+    def to_python(self, value: Any) -> bool | None:  # type: ignore[override]
         said = str(value or "").strip().lower()
         if said not in _YES_OR_NO:
             raise forms.ValidationError("Must be true or false.", code="invalid")

@@ -20,6 +20,7 @@ for prefix in (
     "blk",
     "rlt",
     "rbk",
+    "rex",
 ):
     register_converter(converter(prefix), prefix)
 
@@ -96,6 +97,9 @@ urlpatterns = [
     path("rollouts/<rlt:pk>/resume/", views.ResumeRollout.as_view(), name="rollout_resume"),
     path("rollouts/<rlt:pk>/abort/", views.AbortRollout.as_view(), name="rollout_abort"),
     path("rollouts/<rlt:pk>/confirm/", views.ConfirmStep.as_view(), name="rollout_confirm"),
+    path("rollbacks/", views.RollbackList.as_view(), name="rollback_list"),
+    path("exceptions/", views.ExceptionList.as_view(), name="exception_list"),
+    path("exceptions/<rex:pk>/withdraw/", views.WithdrawException.as_view(), name="exception_withdraw"),
     path("rollbacks/<rbk:pk>/", views.RollbackDetail.as_view(), name="rollback_detail"),
     path("rollbacks/<rbk:pk>/dossier/", views.IssueDossier.as_view(), name="rollback_dossier"),
     path("roles/", views.RoleList.as_view(), name="role_list"),

@@ -309,6 +309,14 @@ class ExceptionViewSet(DirectoryViewSet[ReleaseException]):
         }
         return created(ExceptionOut(services.grant_exception(**rows, **body, actor=request.user)))
 
+    @extend_schema(request=Reasoned, responses=ExceptionOut)
+    @action(detail=True, methods=["post"])
+    def withdraw(self, request: Request, id: str) -> Response:
+        """End it before it is used."""
+        body = parsed(Reasoned, request)
+        row = services.withdraw_exception(exception=self.get_object(), actor=request.user, **body)
+        return Response(ExceptionOut(row).data)
+
 
 class SlotReleases:
     """What a slot's endpoint has of releases."""

@@ -199,7 +199,9 @@ class ReleaseException(TenantRow):
     used_by_label = models.CharField(max_length=200, blank=True, editable=False)
     used_in = models.ForeignKey(Rollout, models.PROTECT, null=True, related_name="+", editable=False)
     withdrawn_at = models.DateTimeField(
-        null=True, editable=False, help_text="When it ended unused: its gate knows no exception any more."
+        null=True,
+        editable=False,
+        help_text="When it ended unused, because somebody or a new version of ARM took it back.",
     )
 
     objects = models.Manager.from_queryset(ReleaseExceptionQuerySet)()
@@ -212,3 +214,15 @@ class ReleaseException(TenantRow):
 
     def __str__(self) -> str:
         return f"{self.version} into {self.slot} without {self.gate}"
+
+    def get_absolute_url(self) -> str:
+        return f"{self.slot.get_absolute_url()}#exceptions"
+
+    @property
+    def standing(self) -> str:
+        """`used`, `withdrawn`, `ended` or `open`, by the clock."""
+        if self.used_at is not None:
+            return "used"
+        if self.withdrawn_at is not None:
+            return "withdrawn"
+        return "open" if self.until > clock.now() else "ended"

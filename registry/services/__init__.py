@@ -8,7 +8,7 @@ from .dossiers import issue_dossier
 from .draining import drained_after, retire_drained
 from .environments import update_environment
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
-from .exceptions import grant_exception
+from .exceptions import grant_exception, withdraw_exception
 from .exchange import (
     Exported,
     Format,
@@ -182,5 +182,6 @@ __all__ = [
     "update_template",
     "wake_stalled_bulk",
     "wake_stalled_tables",
+    "withdraw_exception",
     "work_off_bulk",
 ]

@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from arm import changes, clock, tasks
+from arm.errors import Conflict
 from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
@@ -12,6 +13,7 @@ from arm.rights import Right
 from .. import gates
 from ..models import AgentVersion, DeploymentSlot, ReleaseException
 from .asking import refuse, require_in_person, require_reason, require_same_tenant
+from .locking import locked
 
 LONGEST = timedelta(days=14)
 
@@ -61,3 +63,36 @@ def grant_exception(
     )
     tasks.announce(record.verb, tenant_id=slot.tenant_id, exception_id=str(made.pk), change_id=str(record.pk))
     return made
+
+
+@transaction.atomic
+def withdraw_exception(*, exception: ReleaseException, actor: User, reason: str) -> ReleaseException:
+    """End an exception before anybody uses it. Whoever may grant one there may; a token, too: nothing is let through by it.
+
+    Conflict where it was used, or has ended, already.
+    """
+    require(actor, Right.APPROVE_RELEASE, exception)
+    require_reason(reason)
+    row = locked(ReleaseException.objects.select_related("slot", "version__template"), exception.pk)
+    if row.used_at is not None:
+        raise Conflict(
+            f"It was used by {row.used_by_label}; what it let in stays until the slot is bound to another version."
+        )
+    if row.withdrawn_at is not None:
+        raise Conflict("It is withdrawn already.")
+    now = clock.now()
+    if row.until <= now:
+        raise Conflict(f"It ended by itself at {row.until:%Y-%m-%d %H:%M} UTC.")
+    row.withdrawn_at = now
+    row.save(update_fields=["withdrawn_at"])
+    record = changes.record(
+        actor,
+        "registry.exception.withdrawn",
+        row,
+        before={"until": row.until},
+        after={"withdrawn_at": now},
+        reason=reason,
+        links=[row.slot.typeid, row.version.typeid],
+    )
+    tasks.announce(record.verb, tenant_id=row.tenant_id, exception_id=str(row.pk), change_id=str(record.pk))
+    return row

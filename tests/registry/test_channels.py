@@ -4,9 +4,10 @@ from datetime import timedelta
 
 import pytest
 from django.db import IntegrityError, transaction
+from django.urls import reverse
 
 from arm import clock
-from arm.errors import Invalid, NotAllowed
+from arm.errors import Conflict, Invalid, NotAllowed
 from arm.models import ChangeRecord
 from arm.rights import Right
 from evidence.lifecycle import ArtefactState
@@ -267,3 +268,56 @@ def test_a_binding_that_ended_stays_ended(channels, rita):
     ended = SlotBinding.objects.exclude(until=None)
     with pytest.raises(IntegrityError), transaction.atomic():
         ended.update(until=clock.now() + timedelta(1))
+
+
+def test_an_exception_that_was_withdrawn_lets_nothing_in_and_says_who_ended_it(channels, rita, erin):
+    *_, prod = channels
+    version = make.approved()
+    exception = grant(prod, version, erin)
+    with pytest.raises(NotAllowed):
+        services.withdraw_exception(exception=exception, actor=rita, reason="no")
+    ended = services.withdraw_exception(exception=exception, actor=erin, reason="The wrong version")
+    assert ended.standing == "withdrawn"
+    with pytest.raises(GateRefused):
+        bind(prod, version, rita)
+    record = ChangeRecord.objects.get(verb="registry.exception.withdrawn")
+    assert (record.actor_id, record.reason) == (erin.pk, "The wrong version") and prod.typeid in record.links
+    with pytest.raises(Conflict, match="withdrawn already"):
+        services.withdraw_exception(exception=ended, actor=erin, reason="again")
+
+
+def test_what_was_used_or_is_over_cannot_be_withdrawn(channels, rita, erin):
+    *_, prod = channels
+    version = make.approved()
+    used = grant(prod, version, erin)
+    bind(prod, version, rita)
+    with pytest.raises(Conflict, match="It was used by"):
+        services.withdraw_exception(exception=used, actor=erin, reason="late")
+    over = ReleaseException.objects.create(
+        tenant=prod.tenant, slot=prod, version=make.approved(), gate=CHANNEL_ORDER, reason="r", granted_by=erin,
+        until=clock.now() - timedelta(hours=1), granted_at=clock.now() - timedelta(hours=2),
+    )  # fmt: skip
+    with pytest.raises(Conflict, match="ended by itself"):
+        services.withdraw_exception(exception=over, actor=erin, reason="late")
+
+
+def test_lists_of_exceptions_and_rollbacks_and_the_verb_by_page_and_api(client, channels, rita, erin):
+    *_, prod = channels
+    one, two = grant(prod, make.approved(), erin), grant(prod, make.approved(), erin)
+    client.force_login(erin)
+    page = client.get(reverse("registry:exception_list"))
+    assert {row.pk for row in page.context["object_list"]} == {one.pk, two.pk}
+    assert "Withdraw" in page.content.decode()
+    assert client.get(reverse("registry:rollback_list")).status_code == 200
+    posted = client.post(reverse("registry:exception_withdraw", args=[one.typeid]), {"reason": "Wrong"})
+    assert posted.status_code == 302
+    asked = client.post(
+        f"/api/v1/registry/exceptions/{two.typeid}/withdraw/",
+        {"reason": "Wrong"},
+        content_type="application/json",
+    )
+    assert asked.status_code == 200 and asked.json()["withdrawn_at"]
+    assert not ReleaseException.objects.unused().exists()
+    mallory = make.user("mallory", member_of=make.tenant("other"))
+    client.force_login(mallory)
+    assert client.get(reverse("registry:exception_withdraw", args=[one.typeid])).status_code == 404
