@@ -43,6 +43,7 @@ FLOORS = {
     "decide_p99_half",
     "digest_sweep_rate",
     "fleet_at_p95",
+    "fleet_endpoints_p95",
     "fleet_lists_p95",
     "fleet_lists_statements",
     "ingest_rate",
@@ -54,6 +55,7 @@ FLOORS = {
     "rollback_1000",
     "version_list_p95",
     "version_list_statements",
+    "visible_500_grants",
     "who_uses_p95",
 }
 
