@@ -319,6 +319,7 @@ class TestStops:
         here = lane.process()
         here.watcher.stop()
         monkeypatch.setattr(here.watcher, "ensure_running", lambda: None)
+        assert decide(token).status == 200  # reads again what the watcher had marked at last
         here.fleet.confirmed_at -= 60
         for held in here.fleet._tenants.values():
             for view in held.views.values():
