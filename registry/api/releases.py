@@ -313,8 +313,9 @@ class ExceptionViewSet(DirectoryViewSet[ReleaseException]):
     @action(detail=True, methods=["post"])
     def withdraw(self, request: Request, id: str) -> Response:
         """End it before it is used."""
+        exception = self.get_object()
         body = parsed(Reasoned, request)
-        row = services.withdraw_exception(exception=self.get_object(), actor=request.user, **body)
+        row = services.withdraw_exception(exception=exception, actor=request.user, **body)
         return Response(ExceptionOut(row).data)
 
 

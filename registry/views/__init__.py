@@ -16,6 +16,7 @@ from registry.views.evidence import (
     a2a_card_of_host,
     a2a_card_of_template,
 )
+from registry.views.exceptions import ExceptionList, GrantException, RollbackList, WithdrawException
 from registry.views.exchange import VersionExport
 from registry.views.handovers import DrainAtOnce
 from registry.views.history import FleetAt, FleetChanged, InstancePast, TellPast
@@ -45,18 +46,14 @@ from registry.views.releases import (
     AbortRollout,
     ChannelBoard,
     ConfirmStep,
-    ExceptionList,
-    GrantException,
     PauseRollout,
     PlanRollout,
     ResumeRollout,
     RollbackDetail,
-    RollbackList,
     RollBackSlot,
     RolloutDetail,
     RolloutList,
     StartRollout,
-    WithdrawException,
 )
 from registry.views.roles import (
     AssignmentList,
