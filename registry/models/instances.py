@@ -48,11 +48,8 @@ class AgentInstanceQuerySet(models.QuerySet["AgentInstance"]):
     def with_slot(self) -> Self:
         """Annotates `slot_takes`: whether the slot has a place for the instance's version: bound, as its canary, or
         until it is replaced. False without a slot."""
-        bound = Q(version=F("slot__current_version")) | Q(version=F("slot__canary_version"))
-        handovers = apps.get_model("registry", "Handover")._default_manager.filter(ended_at=None)
-        leaving = Exists(handovers.filter(slot=OuterRef("slot"), version=OuterRef("version")))
-        taken = When(bound | Q(leaving), then=Value(True))
-        return self.annotate(slot_takes=Case(taken, default=Value(False), output_field=models.BooleanField()))
+        slots = apps.get_model("registry", "DeploymentSlot")._default_manager.filter(pk=OuterRef("slot"))
+        return self.annotate(slot_takes=Exists(slots.taking(OuterRef("version"))))
 
     def stale(self, now: datetime) -> Self:
         """Those that should be at work and have been silent for longer than their provider allows."""

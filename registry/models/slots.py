@@ -1,6 +1,6 @@
 """Where a version is meant to work: deployment slots with their history."""
 
-from typing import Self
+from typing import Any, Self
 
 from django.db import models
 from django.db.models import F, Q
@@ -11,6 +11,14 @@ from arm.models import TenantRow
 
 from ..engine import RolloutState
 from .roles import RoleDefinition
+
+
+class DeploymentSlotQuerySet(models.QuerySet["DeploymentSlot"]):
+    def taking(self, version: Any) -> Self:
+        """Those that have a place for a version: bound to it, trying it as their canary, or until it is replaced there.
+        `version` is a key, or an expression that gives one."""
+        leaving = Q(handovers__version=version, handovers__ended_at=None)
+        return self.filter(Q(current_version=version) | Q(canary_version=version) | leaving)
 
 
 class DeploymentSlot(TenantRow):
@@ -36,6 +44,8 @@ class DeploymentSlot(TenantRow):
         default=0, editable=False, help_text="Percent of keys that get the canary's version."
     )
     generation = models.PositiveIntegerField(default=0, editable=False)
+
+    objects = models.Manager.from_queryset(DeploymentSlotQuerySet)()
 
     class Meta:
         ordering = ["environment__position", "role__slug", "ordinal"]
