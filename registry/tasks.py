@@ -1,7 +1,7 @@
 """What the worker does for the directory: follow changes, look for what is overdue or altered, apply tables."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from typing import Any, Final
 from uuid import UUID
@@ -152,16 +152,22 @@ def advance(*, tenant_id: UUID, **_: Any) -> int:
             partial(services.advance_rollout, rollout_id=pk) for pk in services.due_rollouts(tenant_id)
         ]
         looks += [partial(services.settle_slot, slot_id=pk) for pk in services.slots_handing_over(tenant_id)]
+    moved, problems = _each(tenant_id, looks)
+    if problems:
+        raise ExceptionGroup("Some rollouts could not be judged.", problems)
+    return moved
+
+
+def _each(tenant_id: UUID, looks: Iterable[Callable[[], int]]) -> tuple[int, list[Exception]]:
+    """Each in a transaction of its own: how many did something, and what went wrong. None keeps the others waiting."""
     moved, problems = 0, []
     for look in looks:
         try:
             with db.tenants([tenant_id]):
                 moved += bool(look())
-        except Exception as problem:  # noqa: BLE001 - all of them are told, none keeps the others waiting
+        except Exception as problem:  # noqa: BLE001 - the caller raises all of them at the end
             problems.append(problem)
-    if problems:
-        raise ExceptionGroup("Some rollouts could not be judged.", problems)
-    return moved
+    return moved, problems
 
 
 def retire_drained_everywhere(**_: Any) -> int:
@@ -176,17 +182,13 @@ def retire_drained(*, tenant_id: UUID, after: str = "", **_: Any) -> int:
     Two workers share them. After a turn the rest goes to the end of the queue; a worker that dies has retired the
     earlier ones, and the next look begins anew. One that fails keeps none of the others waiting.
     """
-    until, retired, problems = time.monotonic() + SWEEP_TURN, 0, []
+    until, retired, problems = time.monotonic() + SWEEP_TURN, 0, list[Exception]()
     last = UUID(after) if after else None
     while True:
         with db.tenants([tenant_id]):
             found = services.drained_after(tenant_id, last)
-        for last in found:
-            try:
-                with db.tenants([tenant_id]):
-                    retired += services.retire_drained(instance_id=last)
-            except Exception as problem:  # noqa: BLE001 - all of them are told, none keeps the others waiting
-                problems.append(problem)
+        done, wrong = _each(tenant_id, [partial(services.retire_drained, instance_id=pk) for pk in found])
+        retired, problems, last = retired + done, problems + wrong, found[-1] if found else last
         if not found or time.monotonic() > until:
             break
     if found:

@@ -8,14 +8,13 @@ from uuid import UUID
 from django.db import connection, transaction
 from django.db.models import Model, Prefetch, QuerySet
 
-from arm import changes, clock, ids, tasks
+from arm import changes, clock, ids
 from arm.changes import Change
 from arm.errors import Invalid, NotAllowed, Problem, TooLarge
 from arm.models import Membership, Tenant, User
 from arm.permissions import allowed, note, visible
 from arm.rights import Right, Risk
 
-from .. import gates
 from ..gates.placed import why_not_in
 from ..models import (
     AgentInstance,
@@ -28,6 +27,7 @@ from ..models import (
 )
 from ..protocol.rows import MOST, MOST_PROBLEMS, InstanceRow, TemplateRow, Version
 from .asking import require_reason
+from .moving import tell_all
 from .row_slots import slot_of, slots_named
 from .templates import clean_tags, set_owners, update_template
 
@@ -176,33 +176,20 @@ def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> 
     ):  # by the database: as objects these rows would cost as much as the instances
         cursor.execute(STATUSES, [keys])
         cursor.execute(INTERVALS, [[ids.uuid7() for _ in made], keys])
-    records = changes.record_all(
-        actor,
-        "registry.instance.provisioned",
-        (
-            Change(
-                row,
-                after={
-                    "version": row.version.typeid,
-                    "environment": row.environment.slug,
-                    "provider": row.provider.slug,
-                    "slot": row.slot.typeid if row.slot else "",
-                    "state": row.state,
-                },
-            )
-            for row in made
-        ),
-        reason=reason,
-    )
-    for record, row in zip(records, made, strict=True):
-        tasks.announce(
-            "registry.instance.moved",
-            tenant_id=row.tenant_id,
-            instance_id=str(row.pk),
-            change_id=str(record.pk),
-            state=row.state,
+    after = [
+        Change(
+            row,
+            after={
+                "version": row.version.typeid,
+                "environment": row.environment.slug,
+                "provider": row.provider.slug,
+                "slot": row.slot.typeid if row.slot else "",
+                "state": row.state,
+            },
         )
-    gates.tell_changed(keys, actor, reason)
+        for row in made
+    ]
+    tell_all("registry.instance.provisioned", after, made, actor, reason)
 
 
 def _versions(tenant: Tenant, named: Iterable[Version], actor: User) -> dict[Version, AgentVersion]:

@@ -3,11 +3,12 @@
 from datetime import timedelta
 
 import pytest
+from django_q.models import OrmQ
 
 from arm import clock
 from arm.models import ChangeRecord
 from arm.rights import Right
-from registry import services
+from registry import services, tasks
 from registry.gates.draining import waits_for
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentInstance, InstanceStatus, Provider
@@ -143,3 +144,34 @@ def test_many_are_activated_and_a_stop_is_not_lifted_by_that(settings):
     waiting.refresh_from_db()
     paused.refresh_from_db()
     assert (waiting.state, paused.state) == (S.ACTIVE, S.PAUSED)
+
+
+def test_the_workers_turn_goes_round_and_what_is_left_goes_to_the_end_of_the_queue(queued, monkeypatch):
+    rows = [draining() for _ in range(3)]
+    tenant = rows[0].tenant
+    monkeypatch.setattr("registry.services.draining.AT_ONCE", 1)
+    monkeypatch.setattr(tasks, "SWEEP_TURN", 0)
+    assert tasks.retire_drained(tenant_id=tenant.pk) == 1
+    first = min(row.pk for row in rows)
+    assert "registry.tasks.retire_drained" in queued()
+    assert str(first) in str(OrmQ.objects.order_by("pk").last().task["kwargs"])
+    monkeypatch.setattr(tasks, "SWEEP_TURN", 20)
+    assert tasks.retire_drained(tenant_id=tenant.pk, after=str(first)) == 2
+    assert {row.state for row in AgentInstance.objects.all()} == {S.RETIRED}
+
+
+def test_one_that_fails_keeps_none_of_the_others_waiting_and_is_told(monkeypatch):
+    rows = sorted((draining() for _ in range(3)), key=lambda row: row.pk)
+    real = services.retire_drained
+
+    def broken(*, instance_id):
+        if instance_id == rows[0].pk:
+            raise RuntimeError("a bad row")
+        return real(instance_id=instance_id)
+
+    monkeypatch.setattr(services, "retire_drained", broken)
+    with pytest.raises(ExceptionGroup, match="could not be retired") as told:
+        tasks.retire_drained(tenant_id=rows[0].tenant_id)
+    assert [str(problem) for problem in told.value.exceptions] == ["a bad row"]
+    states = [AgentInstance.objects.get(pk=row.pk).state for row in rows]
+    assert states == [S.DRAINING, S.RETIRED, S.RETIRED]
