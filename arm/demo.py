@@ -15,10 +15,11 @@ from typing import TypeVar
 
 from django.db import transaction
 
-from arm import clock, services
-from arm.models import Membership, Tenant, User
+from arm import changes, clock, services
+from arm.models import ChangeRecord, Membership, Tenant, User
 
 T = TypeVar("T")
+BUILT = "arm.demo.built"
 
 CAST = (
     ("alice", "Alice Author", "author"),
@@ -103,3 +104,14 @@ def hire(demo: Demo, password: str = "") -> str:
 def already_there(tenant: Tenant) -> bool:
     """Whether the cast has been hired: the demo is built once."""
     return Membership.objects.filter(tenant=tenant, user__username=CAST[0][0]).exists()
+
+
+def finish(demo: Demo) -> None:
+    """Every part has been built: said last, so that a demo that failed midway is known as one."""
+    with transaction.atomic():
+        changes.record(demo.admin, BUILT, demo.tenant, reason="The demo")
+
+
+def finished(tenant: Tenant) -> bool:
+    """Whether every part of the demo that is there has been built."""
+    return ChangeRecord.objects.filter(tenant=tenant, verb=BUILT).exists()

@@ -6,6 +6,7 @@ import django_filters
 from django import forms
 
 from arm.models import ChangeRecord, SavedView
+from arm.moments import MomentField
 
 
 class YesNoField(forms.NullBooleanField):
@@ -31,6 +32,26 @@ class YesNo(django_filters.BooleanFilter):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
 
 
+class TickBox(forms.CheckboxInput):
+    """Asks a `YesNo` on a page: ticked it sends `true`, else nothing; what an address says goes to the field as it is, where a
+    checkbox would take every word for yes."""
+
+    def __init__(self) -> None:
+        super().__init__(check_test=lambda value: _YES_OR_NO.get(str(value or "").strip().lower()) is True)
+
+    def format_value(self, value: Any) -> str:
+        return "true"
+
+    def value_from_datadict(self, data: Any, files: Any, name: str) -> Any:
+        return data.get(name)
+
+
+class MomentFilter(django_filters.IsoDateTimeFilter):  # type: ignore[misc]
+    """A filter by a moment."""
+
+    field_class = MomentField
+
+
 class ChangeFilter(django_filters.FilterSet):  # type: ignore[misc]
     """The governance stream by who, what, on what, and when."""
 
@@ -38,8 +59,8 @@ class ChangeFilter(django_filters.FilterSet):  # type: ignore[misc]
     actor = django_filters.CharFilter("actor_label", "icontains", label="Who")
     verb = django_filters.CharFilter("verb", "startswith", label="What")
     request_id = django_filters.CharFilter(label="Request")
-    since = django_filters.IsoDateTimeFilter("at", "gte", label="Since")
-    until = django_filters.IsoDateTimeFilter("at", "lt", label="Until")
+    since = MomentFilter("at", "gte", label="Since")
+    until = MomentFilter("at", "lt", label="Until")
 
     class Meta:
         model = ChangeRecord

@@ -1,7 +1,6 @@
 """Forms of the core: they validate and never save."""
 
 import time
-from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
@@ -13,6 +12,7 @@ from django.db.models import QuerySet
 
 from arm.logs import address_of
 from arm.models import Team, Tenant, User
+from arm.moments import MomentField
 from arm.queries import sign_in_locked, sign_in_slow
 from arm.rights import Risk
 from arm.roles import CHOICES
@@ -44,26 +44,6 @@ class SignInForm(AuthenticationForm):
         return super().clean()
 
 
-class MomentInput(forms.DateTimeInput):
-    """A box for a moment in UTC. It shows whatever ISO 8601 was asked for, a date or another offset too: the browser
-    shows one form only, and a box that looks empty while it filters is cleared by the next click."""
-
-    def __init__(self) -> None:
-        super().__init__(attrs={"type": "datetime-local", "step": "any"}, format="%Y-%m-%dT%H:%M")
-
-    def format_value(self, value: Any) -> str | None:
-        if isinstance(value, str):
-            try:
-                value = datetime.fromisoformat(value)
-            except ValueError:
-                return str(value)
-        if isinstance(value, datetime):
-            moment = value.astimezone(UTC) if value.tzinfo else value
-            return moment.replace(tzinfo=None).isoformat(timespec="seconds" if moment.second else "minutes")
-        shown: str | None = super().format_value(value)
-        return shown
-
-
 class ReasonForm(forms.Form):
     """For commands that need nothing but a reason."""
 
@@ -82,7 +62,7 @@ class BindForm(forms.Form):
     risk_max = forms.ChoiceField(
         choices=[("", "Any risk"), *Risk.choices], required=False, label="Up to risk"
     )
-    expires_at = forms.DateTimeField(required=False, label="Until (UTC)", widget=MomentInput())
+    expires_at = MomentField(required=False, label="Until (UTC)")
     reason = forms.CharField(max_length=500)
 
     def __init__(self, *args: Any, tenant: Tenant, **kwargs: Any) -> None:

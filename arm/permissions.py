@@ -33,11 +33,11 @@ ANYBODY, ANY_RIGHT = UUID(int=0), "any right"
 
 
 class Asked(NamedTuple):
-    """A right that was asked of one object, and held."""
+    """A right that was asked of one object, and held; without a model, on whatever there is."""
 
     actor: Any
     right: Right
-    model: type[Model]
+    model: type[Model] | None
     key: Any
 
 
@@ -105,6 +105,14 @@ def require(actor: Actor, right: Right, obj: Model) -> None:
     """NotAllowed, naming right and object, unless `allowed`."""
     if not allowed(actor, right, obj):
         raise NotAllowed(f"You may not {right.words}: {obj}.", right=right.value, on=str(obj))
+
+
+def require_anywhere(actor: Actor, right: Right, what: str) -> None:
+    """NotAllowed unless the actor holds the right on some scope of the request's tenant. `what` of whom: “open Agents”."""
+    if right.value not in held_anywhere(actor):
+        raise NotAllowed(f"You may not {what}.", right=right.value)
+    if (noted := rests_on.get()) is not None:
+        noted.add(Asked(actor.pk, right, None, ""))
 
 
 def held_on(actor: Actor, obj: Model) -> frozenset[Right]:

@@ -7,31 +7,45 @@ PROMOTION_GATES: list[str] = [
     "registry.gates.GenomeComplete",
     "registry.gates.GenomeIntact",
     "registry.gates.PromptsKept",
-    "registry.gates.NoLiveInstance",
+    "registry.gates.retirement.NoLiveInstance",
     "registry.gates.retirement.RetentionSatisfied",
     "registry.gates.standing.NotRolledBack",
     "registry.gates.compatibility.CompatibleWithBefore",
+    "registry.gates.approving.QuorumReached",
     "registry.fitness.CardBegun",
+    "registry.gates.documents.LineageSheetBegun",
+    "registry.gates.documents.EvaluationReportBegun",
     "policy.plugins.PolicyValidates",
     "evaluation.plugins.SuiteAssigned",
     "evaluation.plugins.SuitesPassed",
+    "evaluation.plugins.baselines.NotWorse",
     "evaluation.plugins.SafetyHolds",
     "evaluation.plugins.CertificationsHold",
 ]
 ACTIVATION_GATES: list[str] = [
     "registry.gates.VersionMayRun",
     "registry.gates.GenomeIntact",
+    "registry.gates.open_places.PlaceOpen",
     "registry.gates.placed.InItsPlace",
     "registry.gates.TelemetrySeen",
     "registry.fitness.InstanceFitsItsRole",
     "policy.plugins.PolicyBound",
     "costs.plugins.WithinCap",
 ]
-WORK_IN_FLIGHT: list[str] = ["telemetry.plugins.JobsInFlight"]  # who sees what instances have not ended
+WORK_IN_FLIGHT: list[str] = [
+    "telemetry.plugins.JobsInFlight",
+    "federation.plugins.InFlightAtProvider",
+]  # who sees what instances have not ended
 RETIREMENT_GATES: list[str] = ["registry.gates.NoWorkInFlight"]
+DRAINED_GATES: list[str] = [
+    "policy.plugins.StopsAbove",
+    "telemetry.plugins.JobsLeft",
+]  # what else holds a drained instance before ARM retires it by itself (registry.gates.draining)
 BINDING_GATES: list[str] = [
     "registry.gates.VersionMayBeBound",
     "registry.gates.GenomeIntact",
+    "registry.gates.open_places.PlaceOpen",
+    "registry.gates.stopped.NothingStands",
     "registry.plugins.ChannelOrder",
     "registry.plugins.EvidenceVerified",
     "registry.fitness.FitsItsRole",
@@ -42,7 +56,9 @@ ROLE_GATES: list[str] = [
     "registry.fitness.CertificationsValid",
     "registry.fitness.WithinRole",
     "registry.fitness.EvidenceVerified",
+    "registry.gates.approving.ApprovedByEnough",
 ]  # what a version needs for a role (registry.fitness)
+EVALUATION_REPORT = "evaluation.plugins.report.Report"  # who tells what was measured of versions
 CAPABILITIES = "evaluation.plugins.Capabilities"  # who knows what versions are measured to be capable of
 CERTIFICATIONS = "evaluation.plugins.Certifications"  # who knows which certifications versions hold
 HEALTH_FACTS: list[str] = [
@@ -50,6 +66,10 @@ HEALTH_FACTS: list[str] = [
     "costs.plugins.Health",
     "evaluation.plugins.health.Health",
 ]  # who knows how a version does in a slot (registry.facts.HealthFacts)
+ROLE_FACTS: list[str] = [
+    "costs.plugins.RoleBudgets",
+    "telemetry.plugins.RoleObjectives",
+]  # who knows how a role's budgets and objectives are kept (registry.facts.RoleFacts)
 RESTRICTION_EFFECTS: list[str] = [
     "policy.plugins.ApprovalsVoided"
 ]  # what else ends when an instance is stopped
@@ -59,6 +79,11 @@ DESIRED_EFFECTS: list[str] = [
 MEMBER_EFFECTS: list[str] = ["registry.plugins.OwnersSucceed"]  # what else ends when somebody leaves
 CERTAINTIES: list[str] = ["federation.plugins.Certainty"]  # who knows how it is known what instances are
 APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
+ALLOWANCES = "costs.plugins.Allowances"  # who holds instances to what they may spend (registry.facts)
+CARRIED_OVER: list[str] = [
+    "policy.plugins.BindingsCarried",
+    "costs.plugins.CapsCarried",
+]  # who keeps rules for single instances, which their replacements take over (registry.facts)
 LEDGER = "costs.plugins.Ledger"  # who prices linked events and books them with their batch
 INCIDENTS = "telemetry.plugins.Incidents"  # who opens an incident when a rule finds something wrong
 WITNESSES: list[str] = ["policy.plugins.DecisionsSeen"]  # who tells an incident's timeline what it saw
@@ -71,6 +96,8 @@ HOME_PANELS: list[str] = [
     "evaluation.plugins.Evaluations",
     "registry.plugins.EvidenceCoverage",
     "registry.plugins.HeldBack",
+    "registry.plugins.StillDraining",
+    "registry.plugins.VersionsToApprove",
     "policy.plugins.ApprovalsWaiting",
     "policy.plugins.StopsRequested",
     "policy.plugins.StopsInForce",
@@ -87,13 +114,16 @@ SEARCH: list[str] = [
     "federation.plugins.Search",
     "arm.listing.SearchViews",
 ]
+ENVIRONMENT_PANELS: list[str] = ["policy.plugins.EnvironmentRules"]
 PROVIDER_PANELS: list[str] = ["federation.plugins.ClientOfProvider"]
 TEMPLATE_PANELS: list[str] = [
     "evaluation.plugins.TemplateSuites",
     "telemetry.plugins.TemplateIncidents",
     "costs.plugins.TemplateSpend",
 ]
+PROJECT_PANELS: list[str] = ["costs.plugins.ProjectSpend"]
 VERSION_PANELS: list[str] = [
+    "registry.plugins.VersionApprovals",
     "registry.plugins.VersionEvidenceList",
     "registry.plugins.VersionExports",
     "registry.plugins.VersionReleases",
@@ -127,11 +157,12 @@ CARD_SECTIONS: list[str] = [
     "costs.plugins.CardBudget",
 ]  # who says something on an Agent Card beside the directory
 PACK_SECTIONS: list[str] = [
-    "registry.plugins.VersionPack",
-    "registry.plugins.RollbackPack",
+    "registry.plugins.packs.VersionPack",
+    "registry.plugins.packs.RollbackPack",
     "evaluation.plugins.PackEvaluation",
 ]  # whose files an Audit Pack holds
 PAST_FACTS: list[str] = [
+    "registry.plugins.approving.VersionApprovedThen",
     "policy.plugins.PolicyThen",
     "policy.plugins.ApprovalsThen",
     "costs.plugins.CapsThen",
@@ -181,7 +212,14 @@ SUBSCRIBERS: dict[str, list[str]] = {
     "registry.slot.returned": ["registry.tasks.slot_bound"],
     "evaluation.suite.versioned": ["registry.tasks.something_changed"],
     "evaluation.suite.assigned": ["registry.tasks.something_changed"],
+    "evaluation.baseline.pinned": ["registry.tasks.something_changed"],
+    "evaluation.baseline.ended": ["registry.tasks.something_changed"],
     "policy.version.activated": ["registry.tasks.something_changed"],
+    "policy.binding.created": ["registry.tasks.something_changed"],
+    "policy.binding.ended": ["registry.tasks.something_changed"],
+    "policy.tool.classified": ["registry.tasks.something_changed"],
+    "policy.tool.declassified": ["registry.tasks.something_changed"],
+    "policy.default.set": ["registry.tasks.something_changed"],
     "telemetry.incident.opened": ["telemetry.tasks.incident_told"],
     "telemetry.incident.raised": ["telemetry.tasks.incident_told"],
     "telemetry.incident.triaged": ["telemetry.tasks.incident_told"],
@@ -214,8 +252,12 @@ DEMO_AFTERMATH: list[str] = [
     "registry.demo.asking.ask",
     "registry.demo.asking.preview_a_large_act",
     "registry.demo.asking.start_helpers",
+    "costs.demo.grant",
     "registry.demo.asking.send_tables",
+    "registry.demo.asking.take_a_card",
     "registry.demo.people.leave",
+    "registry.demo.governing.govern",
+    "evaluation.demo.pin",
 ]  # what needs telemetry to have been seen
 LANES: dict[str, str] = {
     "/otlp/v1/traces": "telemetry.gateway.traces",

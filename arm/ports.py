@@ -1,6 +1,6 @@
 """Lower apps ask, higher apps answer: implementations are dotted paths in settings, like MIDDLEWARE."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import cache
@@ -34,9 +34,19 @@ class Incidents(Protocol):
         `again`: a further occurrence; its title and facts are a line on the timeline of the one that is open."""
         ...
 
-    def standing(self, *, tenant_id: UUID, incident_id: UUID) -> str:
+    def standing(self, *, tenant_id: UUID, incident_id: UUID, hold: bool = False) -> str:
         """How an incident is named while it is somebody's business; "" once it is resolved. One that is not known
-        stands: nobody has resolved it."""
+        stands: nobody has resolved it. `hold`: nobody resolves or reopens it before the caller's transaction ends; taken
+        after versions and before instances, as `open` takes it."""
+        ...
+
+    def standing_among(self, *, tenant_id: UUID, incident_ids: Collection[UUID]) -> dict[UUID, str]:
+        """Those of many that stand, each by how `standing` names it, with one question for all of them."""
+        ...
+
+    def named(self, *, tenant_id: UUID, incident_id: UUID, actor: Any) -> None:
+        """Hold an incident that a person gives as the cause of an act. Invalid, at /incident, where there is none that
+        `actor` sees; Conflict where it is settled."""
         ...
 
 

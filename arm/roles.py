@@ -28,7 +28,9 @@ class Role:
 
     @property
     def writes(self) -> bool:
-        return bool(self.rights - READ - {R.READ_LEDGER, R.READ_AUDIT, R.EXPORT, R.EXPORT_AUDIT_PACK})
+        return bool(
+            self.rights - READ - {R.READ_PROMPTS, R.READ_LEDGER, R.READ_AUDIT, R.EXPORT, R.EXPORT_AUDIT_PACK}
+        )
 
 
 _ALL = (
@@ -89,13 +91,14 @@ _ALL = (
         "Decide approvals: actions, versions, returns from a stop, policy activations.",
         READ
         | {R.DECIDE_APPROVAL, R.APPROVE_VERSION, R.APPROVE_RELEASE, R.ACTIVATE_POLICY, R.DRAFT_POLICY}
-        | {R.REQUEST_RESTRICTION, R.READ_AUDIT, R.ISSUE_EVIDENCE},
+        | {R.READ_PROMPTS, R.REQUEST_RESTRICTION, R.READ_AUDIT, R.ISSUE_EVIDENCE},
     ),
     Role(
         "grc_analyst",
         "Policies, controls, evidence; requests restrictions rather than triggering them.",
         READ
         | {
+            R.READ_PROMPTS,
             R.DRAFT_POLICY,
             R.BIND_POLICY,
             R.REQUEST_RESTRICTION,
@@ -109,7 +112,7 @@ _ALL = (
     Role(
         "auditor",
         "Reads everything in scope with its history, exports, verifies; writes nothing.",
-        READ | {R.READ_LEDGER, R.READ_AUDIT, R.EXPORT, R.EXPORT_AUDIT_PACK},
+        READ | {R.READ_PROMPTS, R.READ_LEDGER, R.READ_AUDIT, R.EXPORT, R.EXPORT_AUDIT_PACK},
         never_with=frozenset({"tenant_admin"}),
     ),
     Role(

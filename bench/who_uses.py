@@ -16,17 +16,30 @@ from urllib.parse import urlencode, urlsplit
 from django.db.models import QuerySet
 from django.urls import get_resolver, reverse
 
-from arm import db
+from arm import clock, db
 from arm.models import User
 from arm.permissions import scopes, visible
 from arm.rights import Right
 from registry.models import AgentInstance, AgentTemplate, AgentVersion
 
 from .harness import Figure, percentile, serving
-from .harness.fleet import Fleet, build
+from .harness.fleet import DAY, Fleet, build
 from .version_list import cookie_of, count_statements, get
 
-LIST_MS, USES_MS, STATEMENTS, SCOPED = 150.0, 200.0, 15, 3.0
+OF_AGENTS = ("risk=high", "owner=person-1", "tag=tag-7", "tag=fleet", "project=project-3", "role=role-1")
+FILTERS = {
+    "template": (*OF_AGENTS, "ownerless=true"),
+    "version": (
+        *(*OF_AGENTS, "complete=no", "complete=yes"),
+        *("completeness_from=90", "completeness_to=50", "rolled_back=true"),
+    ),
+    "instance": (
+        *(*OF_AGENTS, "cost_center=CC7", "cost_center=none", "environment_kind=production"),
+        *("label=tier", "label=squad%3Ds-200", "label=none"),
+    ),
+}
+"""Filters that look beyond the list's own table: some that many rows answer, some few, some none."""
+LIST_MS, USES_MS, PAST_MS, STATEMENTS, SCOPED = 150.0, 200.0, 500.0, 15, 3.0
 
 
 def run(quick: bool) -> list[Figure]:
@@ -34,14 +47,19 @@ def run(quick: bool) -> list[Figure]:
     any list needs; and how much longer a list takes because somebody may see some of it only."""
     fleet = build(agents=200, granted=10, people=10) if quick else build(agents=20_000, granted=500)
     groups = {"fleet_lists": pages(), "fleet_endpoints": endpoints(), "who_uses": uses(fleet)}
+    groups |= {"fleet_at_large": past(), "shared_words": searches()}
     lists = groups["fleet_lists"] | groups["fleet_endpoints"]
-    limits = {"fleet_lists": LIST_MS, "fleet_endpoints": LIST_MS, "who_uses": USES_MS}
+    limits = dict.fromkeys(groups, LIST_MS) | {"who_uses": USES_MS, "fleet_at_large": PAST_MS}
     figures = []
     with serving("arm.wsgi:application", workers=1) as url:
         place = urlsplit(url)
         link = http.client.HTTPConnection(place.hostname or "", place.port, timeout=120)
         for person, suffix in ((fleet.bob, ""), (fleet.carol, "_500_grants")):
             for name, addresses in groups.items():
+                if name == "fleet_lists" and person is fleet.bob:  # Carol sees no place to ask for
+                    addresses = addresses | {
+                        "version?environment=prod": f"{reverse('registry:version_list')}?environment=prod"
+                    }
                 slowest, beside = measure(link, addresses, person, fleet.dora, rounds=3 if quick else 25)
                 figures.append(Figure(f"{name}_p95{suffix}", slowest, "ms", limits[name], slowest / beside))
             counted = count_statements(person, lists)
@@ -59,13 +77,23 @@ def pages() -> dict[str, str]:
     found = get_resolver().namespace_dict["registry"][1].url_patterns
     names = [page.name for page in found if page.name.endswith("_list") and not page.pattern.converters]
     lists = {name: reverse(f"registry:{name}") for name in (*names, "channel_board")}
-    return lists | {"uses_list?q=": f"{lists['uses_list']}?{urlencode({'q': 'tool-7'})}"}
+    lists["uses_list?q="] = f"{lists['uses_list']}?{urlencode({'q': 'tool-7'})}"
+    return lists | {
+        f"{noun}?{query}": f"{lists[f'{noun}_list']}?{query}"
+        for noun, queries in FILTERS.items()
+        for query in queries
+    }
 
 
 def endpoints() -> dict[str, str]:
     """Every endpoint of the registry that lists."""
-    return {
+    lists = {
         f"/{noun}": f"/api/v1/registry/{noun}/" for noun, *_ in import_module("registry.api").router.registry
+    }
+    return lists | {
+        f"/{noun}?{query}": f"{lists[f'/{noun}s']}?{query}"
+        for noun, queries in FILTERS.items()
+        for query in queries
     }
 
 
@@ -77,6 +105,30 @@ def uses(fleet: Fleet) -> dict[str, str]:
         "popular model": popular.get_absolute_url(),
         "api": f"/api/v1/registry/uses/{common.typeid}/",
     }
+
+
+def past() -> dict[str, str]:
+    """The fleet a day ago: its first page, and 5,000 instances that share a word, which are counted by state."""
+    at = clock.exactly(clock.now() - DAY)
+    asked = {"at": at, "q": "desk00001"}
+    return {
+        "fleet at": f"{reverse('registry:fleet_at')}?{urlencode({'at': at})}",
+        "5,000 of them": f"{reverse('registry:fleet_at')}?{urlencode(asked)}",
+        "api, 5,000": f"/api/v1/registry/fleet-at/?{urlencode(asked)}",
+        "by environment": f"{reverse('registry:fleet_at')}?{urlencode({'at': at, 'environment': 'dev'})}",
+    }
+
+
+def searches() -> dict[str, str]:
+    """Words of instances: one that 5,000 share, one that all share, both, and with one that few have."""
+    words = {
+        "5,000": "desk00001",
+        "all": "instance",
+        "both": "instance desk00001",
+        "all and one": "instance 4711",
+    }
+    url = reverse("registry:instance_list")
+    return {f"word of {name}": f"{url}?{urlencode({'q': text})}" for name, text in words.items()}
 
 
 def measure(

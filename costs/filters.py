@@ -6,9 +6,10 @@ import django_filters
 from django import forms
 from django.db.models import Q, QuerySet
 
-from arm import clock
+from arm import clock, ids
 from registry.filters import SlugFilter, TypeIDFilter, environments
-from registry.models import RoleDefinition
+from registry.filters.questions import seen
+from registry.models import AgentTemplate, Project, RoleDefinition
 from telemetry.filters import NONE, CodeFilter, StreamFilter, TimedForm
 
 from .models import Cap, CostModel, LedgerEntry
@@ -21,6 +22,7 @@ class LedgerFilter(StreamFilter):
     instance = TypeIDFilter("ins", field_name="instance", label="Instance (ins_…)")
     version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
     template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
+    project = django_filters.CharFilter(method="of_project", label="Project (prj_…)")
     environment = SlugFilter(
         field_name="environment__slug",
         label="Environment",
@@ -49,6 +51,15 @@ class LedgerFilter(StreamFilter):
         model = LedgerEntry
         fields: list[str] = []
         form = TimedForm
+
+    def of_project(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """Of agents that belong to it now, where the visitor sees the project."""
+        try:
+            projects = seen(Project.objects.filter(pk=ids.decode("prj", value.strip())), self.request)
+        except ValueError:
+            return rows.none()
+        agents = AgentTemplate.objects.filter(project__in=projects.values("pk"))
+        return rows.filter(template__in=agents.values("pk"))
 
     def played(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         if value == NONE:

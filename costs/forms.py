@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 
 from arm import clock
 from arm.models import User
+from arm.moments import DayField
 from arm.rights import Right
 from registry.forms import TypeIDField
 from registry.models import AgentInstance
@@ -33,10 +34,8 @@ class SpendForm(forms.Form):
         choices=[(tag.name, tag.title) for tag in TAGS.values()], required=False, label="By"
     )
     period = forms.ChoiceField(choices=PERIODS, required=False)
-    since = forms.DateField(required=False, label="From", widget=forms.DateInput(attrs={"type": "date"}))
-    until = forms.DateField(
-        required=False, label="Until (included)", widget=forms.DateInput(attrs={"type": "date"})
-    )
+    since = DayField(required=False, label="From")
+    until = DayField(required=False, label="Until (included)")
     currency = forms.CharField(required=False, max_length=3)
 
     def clean(self) -> dict[str, Any]:

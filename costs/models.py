@@ -213,8 +213,8 @@ class SpendRollup(models.Model):
         return f"{self.day} {self.instance_id}"
 
 
-class InstanceDay(models.Model):
-    """What an instance has spent on a day: the one row that a cap is held against."""
+class _SpentOnDay(models.Model):
+    """An amount of an instance's day, written by the database as it books."""
 
     application_may = db.READS
 
@@ -225,6 +225,13 @@ class InstanceDay(models.Model):
     amount_picos = models.DecimalField(max_digits=38, decimal_places=0)
 
     class Meta:
+        abstract = True
+
+
+class InstanceDay(_SpentOnDay):
+    """What an instance has spent on a day: the one row that a cap is held against."""
+
+    class Meta:
         constraints = [
             models.UniqueConstraint(fields=["instance", "day", "currency"], name="instance_day_once")
         ]
@@ -232,6 +239,17 @@ class InstanceDay(models.Model):
 
     def __str__(self) -> str:
         return f"{self.instance_id} on {self.day}"
+
+
+class BelowDay(_SpentOnDay):
+    """What all instances below one (its children, theirs, …) have spent on a day: it counts against that one's cap, too."""
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["instance", "day", "currency"], name="below_day_once")]
+        indexes = [models.Index(fields=["tenant", "day"], name="below_day_by_day")]
+
+    def __str__(self) -> str:
+        return f"below {self.instance_id} on {self.day}"
 
 
 UNPRICED_HELP = (

@@ -1,7 +1,8 @@
 """What costs plugs into ports of the apps below."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -10,13 +11,15 @@ from django.http import HttpRequest
 from django.urls import reverse
 
 from arm import clock
+from arm.errors import Problem
 from arm.models import Tenant, User
 from arm.panels import Entry, Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
 from registry.engine import Fact
+from registry.facts import Allowance, Budget, Carry, Pairs, RoleFact
 from registry.gates import Verdict
-from registry.models import AgentInstance, AgentVersion, DeploymentSlot
+from registry.models import AgentInstance, AgentVersion, DeploymentSlot, RoleDefinition
 from registry.sections import PastLine, PastSection
 from telemetry.parsing import Event
 from telemetry.parsing.blocks import Block
@@ -40,6 +43,46 @@ class Ledger:
         codes: Mapping[str | None, bytes],
     ) -> services.Booking:
         return services.book(tenant_id=tenant_id, events=events, blocks=blocks, codes=codes)
+
+
+class Allowances:
+    """settings.ALLOWANCES: see registry.facts.Allowances."""
+
+    def seen(self, instances: Collection[UUID], actor: User) -> dict[UUID, Allowance]:
+        return services.allowances_of(instances, actor)
+
+    def refusals(self, parent: AgentInstance, budget: Budget, actor: User) -> list[Problem]:
+        return services.refusals(parent, budget, actor)
+
+    def may_grant(self, parent: AgentInstance, actor: User) -> bool:
+        return services.may_grant(parent, actor)
+
+    def grant(
+        self, child: AgentInstance, parent: AgentInstance, budget: Budget, actor: User, reason: str
+    ) -> None:
+        services.grant_cap(
+            child=child,
+            parent=parent,
+            per_day=budget.amount,
+            currency=budget.currency,
+            actor=actor,
+            reason=reason,
+        )
+
+    def drawn_from(self, child: AgentInstance) -> str:
+        return services.drawn_from(child)
+
+
+class CapsCarried:
+    """settings.CARRIED_OVER: see registry.facts.CarriedOver."""
+
+    kind = "cap"
+
+    def own(self, instances: Collection[UUID], actor: User | None = None) -> Mapping[UUID, Sequence[str]]:
+        return services.own_caps(instances, actor)
+
+    def carry(self, pairs: Pairs, actor: User | None, reason: str) -> list[Carry]:
+        return services.carry_caps(pairs, actor, reason)
 
 
 class CapsThen:
@@ -78,11 +121,12 @@ class WithinCap:
         if passed is None:
             return Verdict(self.name, True, "Its spend of today has not passed a cap.")
         cap, spent = passed
+        whose = "It has" if cap.instance_id == instance.pk else f"{cap.instance}, which stands above it, has"
         said = (
-            f"It has spent {spent:f} {cap.currency} today (UTC), and its cap {cap.typeid} is"
+            f"{whose} spent {spent:f} {cap.currency} today (UTC), and its cap {cap.typeid} is"
             f" {cap.per_day.normalize():f}: somebody who holds “{Right.SET_BUDGET.value}” may set a higher one."
         )
-        return self._refused(instance, said)
+        return self._refused(cap.instance, said)
 
     def _refused(self, instance: AgentInstance, said: str) -> Verdict:
         mend = f"{reverse('costs:cap_set')}?instance={instance.typeid}"
@@ -145,11 +189,15 @@ class _Spent:
     """On a page of the directory: what the last thirty days cost, leading to the entries, for who reads the ledger."""
 
     tag = ""
+    path = ""
+    """Where the sums have the subject; without one, under the tag."""
 
     def panel(self, request: HttpRequest, subject: Any) -> Panel | None:
         if Right.READ_LEDGER.value not in rights_of_visitor(request):
             return None
-        rows = seen_by_visitor(SpendRollup.objects.filter(**{self.tag: subject}), request, Right.READ_LEDGER)
+        rows = seen_by_visitor(
+            SpendRollup.objects.filter(**{self.path or self.tag: subject}), request, Right.READ_LEDGER
+        )
         since = clock.today() - timedelta(days=DAYS - 1)
         asked = {"since": since.isoformat(), self.tag: subject.typeid}
         lines = [
@@ -157,7 +205,13 @@ class _Spent:
              "url": ledger_url(asked | {"currency": currency})}
             for currency, amount, calls, unpriced in spent_since(rows, since)
         ]  # fmt: skip
-        context = {"lines": lines, "days": DAYS, "url": ledger_url(asked), **self.more(request, subject)}
+        context = {
+            "lines": lines,
+            "days": DAYS,
+            "label": f"Spent in {DAYS} days",
+            "url": ledger_url(asked),
+            **self.more(request, subject),
+        }
         return Panel("Spend", "costs/_panel_spent.html", context, anchor="spend")
 
     def more(self, request: HttpRequest, subject: Any) -> dict[str, Any]:
@@ -168,6 +222,12 @@ class TemplateSpend(_Spent):
     """All versions of the agent."""
 
     tag = "template"
+
+
+class ProjectSpend(_Spent):
+    """All agents that belong to the project now."""
+
+    tag, path = "project", "template__project"
 
 
 class VersionSpend(_Spent):
@@ -221,3 +281,37 @@ class Health:
             f" (at most {limit:g} %)."
         )
         return [Fact("cost", share, limit, share <= limit, said)]
+
+
+def _told(amount: Decimal) -> str:
+    """In cents; a fraction of one keeps its figures."""
+    return f"{amount:,.2f}" if not amount or amount >= Decimal("0.01") else f"{amount.normalize():f}"
+
+
+class RoleBudgets:
+    """registry's port for roles: what the staff of a role has spent today and this month (UTC), against its budgets."""
+
+    def facts(self, role: RoleDefinition) -> list[RoleFact]:
+        today = clock.today()
+        spans = (
+            ("budget_per_day", role.budget_per_day, today, "today"),
+            ("budget_per_month", role.budget_per_month, today.replace(day=1), "this month"),
+        )
+        found = []
+        for name, limit, since, when in spans:
+            if limit is None:
+                continue
+            rows = SpendRollup.objects.filter(tenant=role.tenant_id, role=role)
+            spent = {row[0]: (row[1], row[3]) for row in spent_since(rows, since)}
+            amount, blind = spent.get(role.currency, (Decimal(0), 0))
+            said = f"Its staff has spent {_told(amount)} {role.currency} {when}, of {limit.normalize():f}."
+            if others := sorted(spent.keys() - {role.currency}):
+                said += f" What was charged in {', '.join(others)} is not counted."
+            if blind:
+                said += f" {blind} calls have no price."
+            found.append(
+                RoleFact(
+                    name, amount, limit, role.currency, amount <= limit, said, Right.READ_LEDGER, costs=True
+                )
+            )
+        return found

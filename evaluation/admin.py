@@ -19,6 +19,7 @@ from . import services
 from .models import (
     AllowedHost,
     Assignment,
+    Baseline,
     Certification,
     CertificationType,
     Endpoint,
@@ -105,6 +106,34 @@ class SuiteVersionAdmin(ScopedAdmin):
     @admin.display(description="Document")
     def text(self, row: SuiteVersion) -> SafeString:
         return format_html("<pre>{}</pre>", json.dumps(row.raw, indent=2, ensure_ascii=False))
+
+
+@admin.register(Baseline)
+class BaselineAdmin(ScopedAdmin):
+    list_display = ("run", "template", "since", "until", "created_by")
+    list_select_related = ("run__suite_version__suite", "run__version__template", "template", "created_by")
+    list_filter = (("until", admin.EmptyFieldListFilter), "template")
+    search_fields = ("suite__name", "template__name")
+    fields = readonly_fields = (*list_display, "reason")
+    export_columns = (
+        ("id", "typeid"),
+        ("suite", "suite"),
+        ("agent", "template"),
+        ("run", "run.typeid"),
+        ("since", "since"),
+        ("until", "until"),
+    )
+    commands = (
+        AdminCommand(
+            "end_baseline",
+            "Let it go",
+            Right.EDIT_SUITE,
+            lambda row, actor, cleaned: services.end_baseline(
+                baseline=row, actor=actor, reason=cleaned["reason"]
+            ),
+            ReasonOnly,
+        ),
+    )
 
 
 @admin.register(Assignment)

@@ -8,10 +8,11 @@ from uuid import uuid4
 
 from arm.demo import Demo
 from arm.rights import Risk
+from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion
 
 from . import clients, services
-from .lifecycle import Trigger
+from .lifecycle import RunState, Trigger
 from .models import CertificationType, Run, Suite
 from .queries import assigned
 from .scoring import SCHEMA, Category
@@ -231,3 +232,18 @@ def _answered(demo: Demo, run: Run, moment: Any, chance: Random, *, wrong: bool)
             body = json.dumps(not_good if step.position == bad else good).encode()
             reply = clients.read(200, "application/json", body, chance.uniform(0.4, 5))
             services.record_reply(step=step, worker=worker, reply=reply)
+
+
+def pin(demo: Demo) -> None:
+    """The newest candidate is held against its agent's first build from now on, in what the team relies on."""
+    newest = AgentVersion.objects.filter(state=VersionState.CANDIDATE).order_by("-pk").first()
+    if newest is None:
+        return
+    runs = Run.objects.filter(version__template=newest.template_id, state=RunState.PASSED)
+    first = runs.filter(suite__category=Category.REGRESSION).order_by("version__number", "pk").first()
+    if first is not None:
+        services.pin_baseline(
+            run=first,
+            actor=demo.people["carol"],
+            reason="No build may fall behind what was promised at first",
+        )

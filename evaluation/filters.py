@@ -13,6 +13,7 @@ from .lifecycle import RunState, Trigger
 from .models import (
     AllowedHost,
     Assignment,
+    Baseline,
     Certification,
     CertificationType,
     Endpoint,
@@ -110,6 +111,15 @@ class InForce(django_filters.FilterSet):  # type: ignore[misc]
         rows: QuerySet[Any] = super().filter_queryset(queryset)
         which = self.form.cleaned_data["ended"]
         return rows if which == "all" else rows.exclude(until=None) if which else rows.filter(until=None)
+
+
+class BaselineFilter(InForce):
+    suite = TypeIDFilter("sui", field_name="suite", label="Suite (sui_…)")
+    template = TypeIDFilter("tpl", field_name="template", label="Agent (tpl_…)")
+
+    class Meta:
+        model = Baseline
+        fields: list[str] = []
 
 
 class AssignmentFilter(InForce):

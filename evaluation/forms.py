@@ -4,7 +4,7 @@ from typing import Any
 
 from django import forms
 
-from arm.forms import MomentInput
+from arm.moments import MomentField
 from arm.permissions import visible
 from arm.rights import Right
 from registry.forms import FileForm, ReasonForm, TypeIDField
@@ -152,10 +152,9 @@ class CertifyForm(ReasonForm):
         Right.READ_DIRECTORY,
         help_text="Identifier (ver_…). What is certified is exactly its genome.",
     )
-    valid_until = forms.DateTimeField(
+    valid_until = MomentField(
         required=False,
         label="Valid until (UTC)",
-        widget=MomentInput(),
         help_text="Empty: as long as the type says.",
     )
 

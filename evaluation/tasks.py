@@ -7,9 +7,11 @@ from uuid import UUID, uuid4
 from arm import db, tasks
 from registry.lifecycle import VersionState
 from registry.models import AgentVersion
+from registry.services import recheck_candidates
 
 from . import clients, queries, services
 from .lifecycle import Trigger
+from .queries.baselines import against_baselines
 
 TURN: Final = 20.0
 """Seconds after which a run goes to the end of the queue: no agent keeps other work waiting for longer than a call."""
@@ -63,7 +65,19 @@ def version_moved(*, tenant_id: UUID, version_id: str, **_: Any) -> int:
         said = f"{version} is in Testing."
         started = services.start_missing(version=version, actor=None, reason=said, trigger=Trigger.PROMOTION)
         return len(started)
+    if version.state == VersionState.APPROVED:
+        return _hold_against(version)
     if version.state in (VersionState.DRAFT, VersionState.RETIRED, VersionState.DEPRECATED):
         said = f"{version} is {version.get_state_display()}."
         return services.cancel_runs_of(version=version, reason=said)
+    return 0
+
+
+def _hold_against(approved: AgentVersion) -> int:
+    """A newer approved version may be another baseline: candidates that are worse now are sent back by registry's rule."""
+    rows = AgentVersion.objects.filter(template=approved.template_id, state=VersionState.CANDIDATE)
+    for candidate in rows.select_related("template", "genome"):
+        if any(one.worse and one.standing.assignment.mandatory for one in against_baselines(candidate)):
+            sent = recheck_candidates(tenant_id=approved.tenant_id, template_id=approved.template_id)
+            return len(sent)
     return 0

@@ -6,7 +6,7 @@ from arm.ids import converter
 
 from . import views
 
-for prefix in ("sui", "suv", "sas", "eep", "alh", "run", "crt", "cty"):
+for prefix in ("sui", "suv", "sas", "eep", "alh", "run", "bsl", "crt", "cty"):
     register_converter(converter(prefix), prefix)
 
 app_name = "evaluation"
@@ -32,6 +32,8 @@ urlpatterns = [
     path("runs/start/", views.StartRun.as_view(), name="run_start"),
     path("runs/<run:pk>/", views.RunDetail.as_view(), name="run_detail"),
     path("runs/<run:pk>/results/", views.ResultList.as_view(), name="result_list"),
+    path("runs/<run:pk>/baseline/", views.PinBaseline.as_view(), name="baseline_pin"),
+    path("baselines/<bsl:pk>/end/", views.EndBaseline.as_view(), name="baseline_end"),
     path("runs/<run:pk>/cancel/", views.CancelRun.as_view(), name="run_cancel"),
     path("endpoints/", views.EndpointList.as_view(), name="endpoint_list"),
     path("endpoints/set/", views.SetEndpoint.as_view(), name="endpoint_set"),

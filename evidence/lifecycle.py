@@ -11,6 +11,9 @@ class ArtefactKind(TextChoices):
     AUDIT_PACK = "audit_pack", "Audit Pack"
     A2A_CARD = "a2a_card", "A2A agent card"
     DOSSIER = "dossier", "Rollback dossier"
+    BOM = "bom", "Signed BOM"
+    LINEAGE = "lineage", "Lineage Sheet"
+    EVALUATION = "evaluation", "Evaluation Report"
 
 
 class ArtefactState(TextChoices):
@@ -37,8 +40,11 @@ COURSE = {
     ArtefactKind.AUDIT_PACK: (_S.REQUESTED, _S.ASSEMBLED, _S.SIGNED, _S.PACKED, _S.LOGGED, _S.VERIFIED),
     ArtefactKind.A2A_CARD: (_S.REQUESTED, _S.SIGNED, _S.LOGGED, _S.VERIFIED),
     ArtefactKind.DOSSIER: (_S.REQUESTED, _S.SIGNED, _S.RENDERED, _S.PDF_SIGNED, _S.LOGGED, _S.VERIFIED),
+    ArtefactKind.BOM: (_S.REQUESTED, _S.SIGNED, _S.LOGGED, _S.VERIFIED),
+    ArtefactKind.LINEAGE: (_S.REQUESTED, _S.SIGNED, _S.RENDERED, _S.PDF_SIGNED, _S.LOGGED, _S.VERIFIED),
+    ArtefactKind.EVALUATION: (_S.REQUESTED, _S.SIGNED, _S.RENDERED, _S.PDF_SIGNED, _S.LOGGED, _S.VERIFIED),
 }
-WITH_PDF = (ArtefactKind.AGENT_CARD, ArtefactKind.DOSSIER)
+WITH_PDF = (ArtefactKind.AGENT_CARD, ArtefactKind.DOSSIER, ArtefactKind.LINEAGE, ArtefactKind.EVALUATION)
 """Kinds that people read as a page, which is signed as well."""
 TAKEN_BY = {
     _S.ASSEMBLED: Place.WORKER,

@@ -18,10 +18,11 @@ class PackFile:
 
 
 class PackSection(Protocol):
-    def files(self, subject: Any, reader: User | None) -> Iterable[PackFile]:
-        """The files about this subject; none where it is of another kind. `reader`: who asked for the pack, and sees no more in it."""
+    def files(self, subject: Any, reader: User | None, pack: UUID) -> Iterable[PackFile]:
+        """The files about this subject; none where it is of another kind. `reader`: who asked for the pack, and sees no more in it.
+        `pack`: its artefact, which says nothing to whoever may take it that they may not see elsewhere."""
         ...
 
-    def subjects(self, subject: Any, reader: User | None) -> Iterable[UUID]:
+    def subjects(self, subject: Any, reader: User | None, pack: UUID) -> Iterable[UUID]:
         """Whose change records belong to it, beside the subject's own."""
         ...

@@ -15,6 +15,7 @@ from django.conf import settings
 from arm import db
 from arm.demo import Demo
 from registry import services as registry
+from registry.demo.taking_over import take_over
 from registry.gates.placed import why_not_around
 from registry.lifecycle import VersionState
 from registry.models import AgentInstance, AgentVersion, Environment, Provider, SlotBinding
@@ -49,14 +50,14 @@ def build(demo: Demo) -> None:
     for number in demo.progress("federated instances", range(total), total):
         version = versions[number * 5 % len(versions)]
         with demo.at(max(version.state_since + timedelta(hours=1), demo.moment(0.4, 0.85))):
-            registry.provision_instance(
-                version=version,
-                environment=prod,
-                provider=provider,
+            take_over(
+                version,
+                prod,
+                provider,
                 name=f"{version.template.slug}-{SLUG}-{number:02d}",
                 labels={"team": version.template.cost_center},
                 actor=demo.people["dan"],
-                reason="Capacity at Northwind",
+                reason="They ran at Northwind before we had ARM",
             )
 
 

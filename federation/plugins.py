@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from uuid import UUID
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest
 
 from arm import clock
@@ -33,6 +33,17 @@ class Certainty:
 
     def of(self, instances: Sequence[AgentInstance]) -> Mapping[UUID, str]:
         return fleet.certainties(instances)
+
+
+class InFlightAtProvider:
+    """registry's port: what providers have said of the work that instances have begun and not ended."""
+
+    def of(self, instances: Sequence[AgentInstance]) -> Mapping[UUID, Mapping[str, int]]:
+        found = fleet.in_flight(instances)
+        return {key: {"pieces of work at its provider": number} for key, number in found.items()}
+
+    def noted(self, rows: QuerySet[AgentInstance]) -> QuerySet[AgentInstance]:
+        return fleet.with_in_flight(rows)
 
 
 class Navigation:

@@ -74,7 +74,7 @@ class BindingFilter(django_filters.FilterSet):  # type: ignore[misc]
         empty_label="anything",
         choices=[("tenant", "The whole tenant"), *((name, name.capitalize()) for name in Binding.names)],
     )
-    ended = django_filters.BooleanFilter(
+    ended = YesNo(
         method="over",
         label="Ended",
         widget=forms.Select(choices=[("", "in force"), ("true", "ended")]),

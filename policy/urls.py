@@ -6,7 +6,7 @@ from django.views.generic import RedirectView
 from arm.ids import converter
 from policy import views
 
-for prefix in ("pol", "pov", "bnd", "trk", "apr", "pos", "rsq", "dec"):
+for prefix in ("pol", "pov", "bnd", "trk", "apr", "apo", "pos", "rsq", "dec"):
     register_converter(converter(prefix), prefix)
 
 app_name = "policy"
@@ -32,6 +32,9 @@ urlpatterns = [
     path("policy/tools/", views.ToolCatalogue.as_view(), name="tool_list"),
     path("policy/tools/new/", views.ClassifyTool.as_view(), name="tool_classify"),
     path("policy/tools/<trk:pk>/end/", views.EndToolRisk.as_view(), name="tool_end"),
+    path("policy/default/", views.DefaultPolicy.as_view(), name="default_set"),
+    path("policy/routes/new/", views.RouteApprovals.as_view(), name="route_create"),
+    path("policy/routes/<apo:pk>/end/", views.EndRoute.as_view(), name="route_end"),
     path("policy/decisions/", views.DecisionList.as_view(), name="decision_list"),
     path("policy/decisions/<dec:pk>/", views.DecisionDetail.as_view(), name="decision_detail"),
     path("stop/", views.StopList.as_view(), name="stop_list"),

@@ -5,11 +5,12 @@ Where capabilities and certifications come from is a question to the apps above 
 settings.CERTIFICATIONS); where nobody answers, nothing is held, and what a role asks for is missing.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Protocol
+from uuid import UUID
 
 from django.conf import settings
 
@@ -19,7 +20,8 @@ from arm.rights import Right, Risk
 from evidence.lifecycle import ArtefactKind, ArtefactState
 
 from . import genome
-from .gates import Verdict
+from .gates import Verdict, many
+from .gates.careful import asks_card
 from .lifecycle import VersionState
 from .models import (
     AgentInstance,
@@ -41,6 +43,8 @@ class Score:
     measured_by: str
     at: datetime
     url: str = ""
+    between: tuple[Decimal, Decimal] | None = None
+    """The ends of the 95 % confidence interval, in percent; None where nobody says."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +63,8 @@ class Capabilities(Protocol):
         """By the capability's name; what was never measured on this genome is absent."""
         ...
 
+    # Optional: def of_all(self, versions) -> the same by each version's key, with one question about all of them.
+
     def mend(self, version: AgentVersion, capability: str) -> str:
         """The page where the capability can be measured."""
         ...
@@ -70,6 +76,8 @@ class Certifications(Protocol):
     def of(self, version: AgentVersion) -> Mapping[str, Held]:
         """By the slug of its type; a valid one before one that no longer counts."""
         ...
+
+    # Optional: def of_all(self, versions) -> the same by each version's key, with one question about all of them.
 
     def mend(self, version: AgentVersion, certification: str) -> str:
         """The page where it can be issued."""
@@ -84,6 +92,27 @@ class RoleGate(Protocol):
     ) -> Sequence[Verdict]:
         """A verdict for each thing that the role asks, so that a refusal names every missing one."""
         ...
+
+
+Asked = tuple[RoleDefinition, Environment, AgentVersion]
+
+
+class RolesGate(RoleGate, Protocol):
+    """One that asks the database once about many; `check` is the same of one."""
+
+    def check_all(self, asked: Sequence[Asked]) -> Sequence[Sequence[Verdict]]:
+        """The verdicts about each, in order."""
+        ...
+
+
+class OneOfMany:
+    """`check` of a gate that answers for many at once."""
+
+    def check(
+        self: RolesGate, role: RoleDefinition, environment: Environment, version: AgentVersion
+    ) -> Sequence[Verdict]:
+        (found,) = self.check_all([(role, environment, version)])
+        return found
 
 
 class _Unknown:
@@ -112,23 +141,47 @@ def for_role(role: RoleDefinition, environment: Environment, version: AgentVersi
     return [verdict for gate in gates for verdict in gate.check(role, environment, version)]
 
 
+def for_roles(asked: Sequence[Asked], *, without: Collection[str] = ()) -> list[list[Verdict]]:
+    """`for_role` of many: each gate is asked once about all of them, where it can be. `without`: gates that are left out, by
+    the `name` of their class."""
+    found: list[list[Verdict]] = [[] for _ in asked]
+    for gate in implementations("ROLE_GATES"):
+        if getattr(gate, "name", "") in without:
+            continue
+        at_once = hasattr(gate, "check_all")
+        answers = gate.check_all(asked) if at_once else [gate.check(*one) for one in asked]
+        for verdicts, answer in zip(found, answers, strict=True):
+            verdicts.extend(answer)
+    return found
+
+
+def _known(port: Any, versions: Iterable[AgentVersion]) -> Mapping[UUID, Mapping[str, Any]]:
+    """What the port knows of each of these versions, by key."""
+    named = {version.pk: version for version in versions}
+    if not named:
+        return {}
+    if hasattr(port, "of_all"):
+        found: Mapping[UUID, Mapping[str, Any]] = port.of_all(list(named.values()))
+        return found
+    return {key: port.of(version) for key, version in named.items()}
+
+
 def lacking(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if not verdict.passed]
 
 
-class CapabilitiesReached:
+class CapabilitiesReached(OneOfMany):
     """Every capability that the role requires was measured on this genome, at its threshold or above."""
 
-    def check(
-        self, role: RoleDefinition, environment: Environment, version: AgentVersion
-    ) -> Sequence[Verdict]:
-        if not role.capabilities:
-            return []
+    def check_all(self, asked: Sequence[Asked]) -> list[list[Verdict]]:
         port = capabilities()
-        scores = port.of(version)
+        scores = _known(port, (version for role, _, version in asked if role.capabilities))
         return [
-            self._verdict(name, least, scores.get(name), port.mend(version, name))
-            for name, least in sorted(role.needs.items())
+            [
+                self._verdict(name, least, scores.get(version.pk, {}).get(name), port.mend(version, name))
+                for name, least in sorted(role.needs.items())
+            ]
+            for role, _, version in asked
         ]
 
     def _verdict(self, name: str, least: int, score: Score | None, mend: str) -> Verdict:
@@ -141,7 +194,7 @@ class CapabilitiesReached:
         return Verdict(gate, passed, said, "" if passed else mend, "" if passed else right)
 
 
-class CertificationsValid:
+class CertificationsValid(OneOfMany):
     """Every certification that the role requires is held by this genome, and neither expired nor revoked."""
 
     said = {
@@ -150,16 +203,15 @@ class CertificationsValid:
         Certified.REVOKED: "revoked",
     }
 
-    def check(
-        self, role: RoleDefinition, environment: Environment, version: AgentVersion
-    ) -> Sequence[Verdict]:
-        if not role.certifications:
-            return []
+    def check_all(self, asked: Sequence[Asked]) -> list[list[Verdict]]:
         port = certifications()
-        held = port.of(version)
+        held = _known(port, (version for role, _, version in asked if role.certifications))
         return [
-            self._verdict(slug, held.get(slug), port.mend(version, slug))
-            for slug in sorted(role.certifications)
+            [
+                self._verdict(slug, held.get(version.pk, {}).get(slug), port.mend(version, slug))
+                for slug in sorted(role.certifications)
+            ]
+            for role, _, version in asked
         ]
 
     def _verdict(self, slug: str, held: Held | None, mend: str) -> Verdict:
@@ -213,24 +265,23 @@ def _tier(version: AgentVersion) -> int | None:
 
 
 class EvidenceVerified:
-    """In production, and for risk high or critical, where the tenant asks for it: the version's Agent Card is signed
-    and has been verified."""
+    """Where the slots of the role there ask for it (registry.gates.careful): the version's Agent Card is signed and has
+    been verified."""
+
+    name = "evidence"
 
     def check(
         self, role: RoleDefinition, environment: Environment, version: AgentVersion
     ) -> Sequence[Verdict]:
-        risky = {role.risk, version.template.risk} & {Risk.HIGH, Risk.CRITICAL}
-        if not environment.production and not risky:
+        why = asks_card(role, environment, version)
+        if not why:
             return []
-        if not DirectoryRules.objects.asks_evidence(version.tenant_id):
-            return []
-        why = f"{environment} is production" if environment.production else "the risk is high"
         verified = VersionEvidence.objects.filter(
             version=version, kind=ArtefactKind.AGENT_CARD, artefact__state=ArtefactState.VERIFIED
         ).exists()
         if verified:
             return [Verdict("evidence", True, "Its Agent Card is verified.")]
-        said = f"It has no verified Agent Card, which it takes because {why}."
+        said = f"It has no verified Agent Card, which it takes because {environment} {why}."
         mend = f"{version.get_absolute_url()}#evidence"
         return [Verdict("evidence", False, said, mend, Right.ISSUE_EVIDENCE.value)]
 
@@ -248,23 +299,33 @@ class CardBegun:
                 self.name, True, "Asked before Approved where evidence is required.", applies=False
             )
         cards = VersionEvidence.objects.filter(version=version, kind=ArtefactKind.AGENT_CARD)
-        if cards.filter(artefact__problem="").exists():
+        if cards.filter(artefact__problem="", artefact__abandoned_at=None).exists():
             return Verdict(self.name, True, "Its Agent Card is made, and its signing has begun.")
         said = "Making its Agent Card has failed." if cards.exists() else "No Agent Card of it was issued."
         mend = f"{version.get_absolute_url()}#evidence"
         return Verdict(self.name, False, said, mend, Right.ISSUE_EVIDENCE.value)
 
 
-class FitsItsRole:
-    """Before a binding (settings.BINDING_GATES): the version is fit for the slot's role."""
+class FitsItsRole(many.OneOfMany):
+    """Before a binding (settings.BINDING_GATES): the version is fit for the slot's role. Its evidence has a gate of its
+    own."""
 
     name = "fit for the role"
 
-    def check(self, slot: DeploymentSlot, version: AgentVersion) -> Verdict:
-        asked = for_role(slot.role, slot.environment, version)
-        missing = lacking(
-            [verdict for verdict in asked if verdict.gate != "evidence"]
-        )  # which has a gate of its own
+    def check_all(self, pairs: many.Pairs) -> list[Verdict]:
+        keys = [(slot.role_id, slot.environment.pk, version.pk) for slot, version in pairs]
+        asked = {
+            key: (slot.role, slot.environment, version)
+            for key, (slot, version) in zip(keys, pairs, strict=True)
+        }
+        answers = for_roles(list(asked.values()), without={EvidenceVerified.name})
+        missing = dict(zip(asked, map(lacking, answers), strict=True))
+        return [
+            self._verdict(slot, version, missing[key])
+            for key, (slot, version) in zip(keys, pairs, strict=True)
+        ]
+
+    def _verdict(self, slot: DeploymentSlot, version: AgentVersion, missing: Sequence[Verdict]) -> Verdict:
         if not missing:
             return Verdict(self.name, True, f"{version} has what the role {slot.role} asks.")
         said = " ".join(verdict.reason for verdict in missing)
@@ -273,7 +334,8 @@ class FitsItsRole:
 
 
 class InstanceFitsItsRole:
-    """Before Active (settings.ACTIVATION_GATES): the instance's version is fit for the role that it was given."""
+    """Before Active (settings.ACTIVATION_GATES): the instance's version is fit for the role that it was given. In a slot
+    that came back to the version it warns, as the rollback itself did: what is gone back to is asked for nothing anew."""
 
     name = "fit for the role"
 
@@ -284,4 +346,8 @@ class InstanceFitsItsRole:
         if not missing:
             return Verdict(self.name, True, f"It has what the role {instance.role} asks.")
         said = " ".join(verdict.reason for verdict in missing)
-        return Verdict(self.name, False, said, instance.role.get_absolute_url())
+        page = instance.role.get_absolute_url()
+        if instance.slot is not None and instance.slot.came_back_to(instance.version_id):
+            back = "Its slot came back to this version, which none of this holds up."
+            return Verdict(self.name, True, f"{said} {back}", page, warning=True)
+        return Verdict(self.name, False, said, page)

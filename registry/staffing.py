@@ -11,13 +11,15 @@ from arm.errors import Problem
 
 MOST: Final = 50
 """Capabilities, certifications or environments of one role."""
+MOST_APPROVALS: Final = 9
+"""People that a version may be made to need."""
 SLUG: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*\Z")
 BUDGETS: Final = ("budget_per_day", "budget_per_month", "budget_per_outcome")
 ASKS: Final = frozenset(
     {
         *BUDGETS,
         *("capabilities", "certifications", "currency", "success_rate", "latency_ms", "availability"),
-        *("coverage", "failover"),
+        *("coverage", "failover", "approvals"),
     }
 )
 """What a role says beside its name, purpose, tier, risk class and cost centre."""
@@ -31,6 +33,8 @@ def problems(values: Mapping[str, Any], environments: Iterable[str]) -> list[Pro
     found: list[Problem] = []
     if "tier" in values:
         found += _whole(values["tier"], 0, 5, "/tier")
+    if "approvals" in values:
+        found += _whole(values["approvals"], 1, MOST_APPROVALS, "/approvals")
     found += _named(values.get("capabilities") or (), "/capabilities", "name", 0, 100)
     found += _slugs(values.get("certifications") or (), "/certifications")
     coverage = values.get("coverage") or ()

@@ -141,8 +141,8 @@ def advance_everywhere(**_: Any) -> int:
 
 @tasks.in_steps
 def advance(*, tenant_id: UUID, **_: Any) -> int:
-    """Judge each running rollout of a tenant, and drain in each slot what is replaced by now, each in a transaction of its
-    own. Returns how many moved.
+    """Judge each running rollout of a tenant, activate replacements to which nothing is missing, and drain in each slot what
+    is replaced by now, each in a transaction of its own. Returns how many moved.
 
     A worker that dies has moved the earlier ones and nothing of the one it was at; two workers share them. One that
     cannot be judged keeps none of the others waiting: what went wrong is raised at the end.
@@ -151,6 +151,10 @@ def advance(*, tenant_id: UUID, **_: Any) -> int:
         looks: list[Callable[[], int]] = [
             partial(services.advance_rollout, rollout_id=pk) for pk in services.due_rollouts(tenant_id)
         ]
+        looks += [
+            partial(services.activate_replacement, instance_id=pk)
+            for pk in services.replacements_waiting(tenant_id)
+        ]  # before the slots are settled: what they replace drains in the same look
         looks += [partial(services.settle_slot, slot_id=pk) for pk in services.slots_handing_over(tenant_id)]
     moved, problems = _each(tenant_id, looks)
     if problems:
@@ -176,24 +180,34 @@ def retire_drained_everywhere(**_: Any) -> int:
 
 
 @tasks.in_steps
-def retire_drained(*, tenant_id: UUID, after: str = "", **_: Any) -> int:
-    """Retire what has drained, each in a transaction of its own. Returns how many were.
+def retire_drained(*, tenant_id: UUID, turn: int = 0, **_: Any) -> int:
+    """Retire what has left and drained, each in a transaction of its own. Returns how many were.
 
-    Two workers share them. After a turn the rest goes to the end of the queue; a worker that dies has retired the
-    earlier ones, and the next look begins anew. One that fails keeps none of the others waiting.
+    One round a tenant at a time: a look that finds one under way leaves it. After a turn the rest goes to the end of the
+    queue, with the `turn` of the mark; a worker that dies has retired the earlier ones, and a later look goes on after
+    them. One that fails keeps none of the others waiting.
     """
     until, retired, problems = time.monotonic() + SWEEP_TURN, 0, list[Exception]()
-    last = UUID(after) if after else None
+    with db.tenants([tenant_id]):
+        mark = services.take_drain_round(tenant_id=tenant_id, turn=turn)
+    if mark is None:
+        return 0
+    last = mark.reached
     while True:
         with db.tenants([tenant_id]):
             found = services.drained_after(tenant_id, last)
         done, wrong = _each(tenant_id, [partial(services.retire_drained, instance_id=pk) for pk in found])
-        retired, problems, last = retired + done, problems + wrong, found[-1] if found else last
-        if not found or time.monotonic() > until:
-            break
-    if found:
+        retired, problems = retired + done, problems + wrong
         with db.tenants([tenant_id]):
-            tasks.enqueue("registry.tasks.retire_drained", tenant_id=tenant_id, after=str(last))
+            if not found:
+                services.end_drain_round(tenant_id=tenant_id, turn=mark.turn)
+                break
+            last = found[-1]
+            if not services.touch_drain_round(tenant_id=tenant_id, turn=mark.turn, reached=last):
+                break  # it was thought lost, and another goes on
+            if time.monotonic() > until:
+                tasks.enqueue("registry.tasks.retire_drained", tenant_id=tenant_id, turn=mark.turn)
+                break
     if problems:
         raise ExceptionGroup("Some drained instances could not be retired.", problems)
     return retired

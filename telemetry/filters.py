@@ -11,7 +11,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import F, Q, QuerySet
 
 from arm import clock, ids
-from arm.forms import MomentInput
+from arm.filters import MomentFilter
 from registry.filters import SearchSet, SlugFilter, TypeIDFilter, environments, providers
 from registry.models import AgentInstance, InstanceInterval
 
@@ -81,12 +81,12 @@ class TimedForm(forms.Form):
         return cleaned
 
 
-def _moment(label: str) -> django_filters.IsoDateTimeFilter:
-    return django_filters.IsoDateTimeFilter(method="kept", label=label, widget=MomentInput())
+def _moment(label: str) -> MomentFilter:
+    return MomentFilter(method="kept", label=label)
 
 
-def _received(compare: str, label: str) -> django_filters.IsoDateTimeFilter:
-    return django_filters.IsoDateTimeFilter("received_at", compare, label=label, widget=MomentInput())
+def _received(compare: str, label: str) -> MomentFilter:
+    return MomentFilter("received_at", compare, label=label)
 
 
 class StreamFilter(django_filters.FilterSet):  # type: ignore[misc]

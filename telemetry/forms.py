@@ -13,7 +13,7 @@ from arm.rights import Right
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, AgentTemplate, AgentVersion, Environment, Provider
 
-from .lifecycle import Detection, IncidentKind, Severity
+from .lifecycle import HARM, Detection, IncidentKind, Severity
 from .services import MEASURES
 
 SUBJECTS: dict[str, type[Model]] = {
@@ -64,6 +64,12 @@ class IncidentForm(forms.Form):
     detected = forms.ChoiceField(
         choices=[(d.value, d.label) for d in (Detection.PERSON, Detection.OUTSIDE)], label="Detected by"
     )
+    harm = forms.BooleanField(
+        required=False,
+        label="The version does harm wherever it runs",
+        help_text="Then the rule of this organisation may deprecate it. What is about a version itself says so by its kind:"
+        f" {', '.join(sorted(kind.label.lower() for kind in HARM))}.",
+    )
     note = Lines(required=False, label="What you saw")
 
     def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
@@ -88,8 +94,18 @@ class OwnedForm(forms.Form):
 
 class TriageForm(OwnedForm):
     severity = forms.ChoiceField(choices=Severity)
+    harm = forms.BooleanField(
+        required=False,
+        label="The version does harm wherever it runs",
+        help_text="Then the rule of this organisation may deprecate it.",
+    )
     reason = Lines(label="What you found")
-    field_order = ("severity", "owner", "reason")
+    field_order = ("severity", "harm", "owner", "reason")
+
+    def __init__(self, *args: Any, asks_harm: bool, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        if not asks_harm:
+            del self.fields["harm"]
 
 
 class AssignForm(OwnedForm):

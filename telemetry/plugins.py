@@ -1,32 +1,35 @@
 """What telemetry answers to the apps below it: incidents that their rules open, panels, navigation."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
 from django.apps import apps
-from django.db.models import Model
+from django.db.models import Count, Model, Q
 from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.datastructures import MultiValueDict
 
 from arm import clock
-from arm.errors import Invalid, Problem
-from arm.models import Tenant, TenantRow
+from arm.errors import Conflict, Invalid, Problem
+from arm.models import Tenant, TenantRow, User
 from arm.panels import Entry, Hit, Panel, rights_of_visitor
 from arm.permissions import held_on, visible
 from arm.rights import Right
 from arm.words import counted
 from registry.engine import Fact
-from registry.models import AgentInstance, AgentVersion, DeploymentSlot
+from registry.facts import RoleFact
+from registry.gates import Verdict
+from registry.models import AgentInstance, AgentVersion, DeploymentSlot, RoleDefinition
 
 from . import services
 from .filters import IncidentFilter
 from .lifecycle import LIVE, Detection, IncidentKind, IncidentState, Severity
 from .models import Event, Incident, Job
-from .queries import Doing, activity, doing, open_by_severity
+from .queries import FEWEST, Doing, activity, doing, open_by_severity, staff_doing
 
 
 class Incidents:
@@ -73,13 +76,33 @@ class Incidents:
             again=again,
         ).pk
 
-    def standing(self, *, tenant_id: UUID, incident_id: UUID) -> str:
-        """Its identifier and title; nobody resolves or reopens it before the caller's transaction ends."""
-        rows = Incident.objects.select_for_update(no_key=True).filter(tenant=tenant_id, pk=incident_id)
-        incident = rows.first()
-        if incident is None:
-            return str(incident_id)
-        return f"{incident.typeid} (“{incident}”)" if incident.live else ""
+    def standing(self, *, tenant_id: UUID, incident_id: UUID, hold: bool = False) -> str:
+        """Its identifier and title."""
+        rows = Incident.objects.held() if hold else Incident.objects.all()
+        return _standing(incident_id, rows.filter(tenant=tenant_id, pk=incident_id).first())
+
+    def standing_among(self, *, tenant_id: UUID, incident_ids: Collection[UUID]) -> dict[UUID, str]:
+        known = Incident.objects.filter(tenant=tenant_id).in_bulk(list(incident_ids))
+        found = {key: _standing(key, known.get(key)) for key in incident_ids}
+        return {key: named for key, named in found.items() if named}
+
+    def named(self, *, tenant_id: UUID, incident_id: UUID, actor: User) -> None:
+        rows = Incident.objects.filter(tenant=tenant_id, pk=incident_id)
+        if not any(
+            visible(rows, actor, right).exists() for right in (Right.READ_INCIDENTS, Right.MANAGE_INCIDENT)
+        ):
+            said = "There is no such incident, or it is not yours to see."
+            raise Invalid(said, [Problem(pointer="/incident", code="unknown", message=said)])
+        incident = Incident.objects.held().get(pk=incident_id)
+        if not incident.live:
+            state = incident.get_state_display()
+            raise Conflict(f"{incident.typeid} is {state}; reopen it if it came back, or name none.")
+
+
+def _standing(key: UUID, incident: Incident | None) -> str:
+    if incident is None:
+        return str(key)
+    return f"{incident.typeid} (“{incident}”)" if incident.live else ""
 
 
 def _subject(tenant_id: UUID, kind: str, pk: UUID) -> Model | None:
@@ -91,22 +114,69 @@ def _subject(tenant_id: UUID, kind: str, pk: UUID) -> Model | None:
     return models[kind]._default_manager.filter(**wanted).first()
 
 
+EARLIER = timedelta(days=1)
+"""An instance may name a job this long before ARM knew of the instance."""
+
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+
+
 class JobsInFlight:
     """`registry.gates.WorkInFlight`: jobs that an instance has named and of which no outcome was heard."""
 
-    lately = timedelta(hours=1)
+    lately = HOUR
     """A job that nobody speaks of any longer does not hold an instance for ever."""
 
-    def of(self, instance: AgentInstance) -> Mapping[str, int]:
-        now = clock.now()
-        jobs = Job.objects.filter(
-            tenant=instance.tenant_id,
-            reported_by_id=instance.pk,
-            outcome="",
-            first_seen_at__gt=now - timedelta(days=1),
-            last_seen_at__gt=now - self.lately,
-        )
-        return {"jobs without an outcome": jobs.count()}
+    def of(self, instances: Sequence[AgentInstance]) -> Mapping[UUID, Mapping[str, int]]:
+        found = _open_jobs(instances, self.lately)
+        return {key: {"jobs without an outcome": count} for key, count in found.items()}
+
+    def ahead(self, instances: Sequence[AgentInstance]) -> None:
+        """What `JobsLeft` asks as well, in one statement."""
+        found = _counted_jobs(instances)
+        for instance in instances:
+            instance.open_jobs = found.get(instance.pk, {})  # type: ignore[attr-defined]
+
+
+class JobsLeft:
+    """`registry.gates.draining.Holds`: a job that nobody speaks of may be a long one, for a day."""
+
+    lately = DAY
+
+    def of(self, instances: Sequence[AgentInstance]) -> Mapping[UUID, Verdict]:
+        return {key: _left(count) for key, count in _open_jobs(instances, self.lately).items()}
+
+
+def _left(jobs: int) -> Verdict:
+    said = f"{counted(jobs, 'job')} of it without an outcome {'was' if jobs == 1 else 'were'} heard of in the last day."
+    return Verdict("no job left", False, said)
+
+
+def _open_jobs(instances: Sequence[AgentInstance], lately: timedelta) -> dict[UUID, int]:
+    """How many jobs each has named, however long ago, of which something was heard `lately` but no outcome."""
+    if all(hasattr(instance, "open_jobs") for instance in instances):
+        known = {instance.pk: instance.open_jobs for instance in instances}  # type: ignore[attr-defined]
+    else:
+        known = _counted_jobs(instances)
+    return {key: counts[lately] for key, counts in known.items() if counts.get(lately)}
+
+
+def _counted_jobs(instances: Sequence[AgentInstance]) -> dict[UUID, dict[timedelta, int]]:
+    """The same, of the last hour and of the last day."""
+    if not instances:
+        return {}
+    now = clock.now()
+    jobs = Job.objects.filter(
+        tenant__in={instance.tenant_id for instance in instances},
+        reported_by_id__in=[instance.pk for instance in instances],
+        outcome="",
+        # What the index finds jobs by.
+        first_seen_at__gte=min(instance.created_at for instance in instances) - EARLIER,
+        last_seen_at__gt=now - DAY,
+    )
+    hour = Count("pk", filter=Q(last_seen_at__gt=now - HOUR))
+    rows = jobs.order_by().values_list("reported_by_id").annotate(hour=hour, day=Count("pk"))
+    return {key: {HOUR: within, DAY: all_} for key, within, all_ in rows}
 
 
 class Navigation:
@@ -240,3 +310,39 @@ class Health:
         share = 100 * seen.errors / seen.calls
         said = f"{seen.errors} of {seen.calls} calls failed ({share:.1f} %; at most {limit:g} %)."
         return Fact("errors", share, limit, share <= limit, said)
+
+
+class RoleObjectives:
+    """registry's port for roles: how many of its staff's runs of the last 24 hours went well, and how long they took.
+
+    Availability is not measured: what was heard of instances is kept as the last heartbeat only."""
+
+    def facts(self, role: RoleDefinition) -> list[RoleFact]:
+        if role.success_rate is None and role.latency_ms is None:
+            return []
+        seen = staff_doing(role)
+        few = f"{counted(seen.runs, 'run')} in 24 hours; it takes {FEWEST} to tell."
+        found = []
+        if role.success_rate is not None:
+            limit = role.success_rate
+            rate = Decimal(100 * (seen.runs - seen.errors)) / seen.runs if seen.runs >= FEWEST else None
+            said = few
+            if rate is not None:
+                said = (
+                    f"{seen.runs - seen.errors} of {seen.runs} runs went well in 24 hours ({rate:.1f} %, at least"
+                    f" {limit.normalize():f} %)."
+                )
+            ok = None if rate is None else rate >= limit
+            found.append(RoleFact("success_rate", rate, limit, "%", ok, said, Right.READ_TELEMETRY))
+        if role.latency_ms is not None:
+            slow = seen.p95_ms if seen.runs >= FEWEST else None
+            said = few
+            if slow is not None:
+                said = (
+                    f"95 % of the runs took at most {slow:,} ms in 24 hours (at most {role.latency_ms:,} ms)."
+                )
+            ok = None if slow is None else slow <= role.latency_ms
+            value = None if slow is None else Decimal(slow)
+            limit = Decimal(role.latency_ms)
+            found.append(RoleFact("latency_ms", value, limit, "ms", ok, said, Right.READ_TELEMETRY))
+        return found

@@ -21,12 +21,14 @@ from hypothesis import settings as hypothesis
 from arm.management.commands.prepare import prepare
 from arm.permissions import grant_models, scope_models
 from tests import make
+from tests.keeping import keep_connections
 from tests.measuring import pytest_sessionstart, unwatched  # noqa: F401 - the first is a hook
 
 ROOT = Path(__file__).parent.parent
 # A busy machine makes slow inputs and slow examples; what they say about the code is the same.
 hypothesis.register_profile("arm", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 hypothesis.load_profile("arm")
+keep_connections()
 
 
 def _fingerprint() -> str:
@@ -60,6 +62,7 @@ def pytest_make_parametrize_id(config: pytest.Config, val: object, argname: str)
 
 LONGEST = (
     "tests/processes/",
+    "tests/test_architecture.py",
     "tests/test_api_fuzzed.py",
     "tests/policy/test_demo.py",
     "tests/arm/test_demo.py",
@@ -74,6 +77,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             (n for n, name in enumerate(LONGEST) if item.nodeid.startswith(name)), len(LONGEST)
         )
     )
+
+
+_watch: list[psycopg.Connection[Any]] = []
+"""This worker's own look at its database, from outside of every test's transaction."""
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _leaves_nothing() -> Iterator[None]:
+    """What a test commits outside of `committed` is another test's riddle: it is named where it happens."""
+    yield
+    if _watch:
+        left = _watch[0].execute("SELECT slug FROM arm_tenant").fetchall()
+        assert not left, f"a test here has left the tenants {left}: it must ask for `committed`"
 
 
 @pytest.fixture(scope="session")
@@ -112,8 +128,10 @@ def django_db_setup(django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
         lock.execute("SELECT pg_advisory_unlock(7265702)")
         for alias in ("owner", "default", "ingest"):
             _switch(alias, mine)
+        _watch.append(psycopg.connect(**connections["owner"].get_connection_params(), autocommit=True))
     yield
     lock.close()
+    _watch.pop().close()
     with django_db_blocker.unblock():
         for alias in ("owner", "default", "ingest"):
             _switch(alias, home)

@@ -9,6 +9,7 @@ import pytest
 from django.apps import apps
 from django.contrib import admin
 from django.db import DatabaseError, connection, transaction
+from django.test import Client
 from django.urls import get_resolver
 from django.urls.converters import get_converters
 from django.urls.resolvers import RoutePattern, URLPattern, URLResolver
@@ -193,23 +194,27 @@ def ids_of(rows, path, callback):
 
 
 @pytest.mark.django_db
-def test_no_existing_object_answers_a_stranger(client):
+def test_no_existing_object_answers_a_stranger():
     acme, other = make.tenant("acme"), make.tenant("other")
     rows = make.one_of_each(acme)
     nobody = make.user("nobody", member_of=acme)
     mallory = make.everything(make.user("mallory", member_of=other), other)
+    visitors = {visitor: Client() for visitor in (nobody, mallory)}
+    for visitor, client in visitors.items():
+        client.force_login(visitor)
     swept, unfilled = 0, []
     for path, callback in detail_paths():
         url = ids_of(rows, path, callback)
         if url is None:
             unfilled.append(path)
             continue
-        for visitor in (nobody, mallory):
-            client.force_login(visitor)
+        for visitor, client in visitors.items():
             for ask in (client.get, client.post):
                 response = ask(url)
                 assert response.status_code in {403, 404, 405}, f"{url} told {visitor} {response.status_code}"
         swept += 1
+    for visitor, client in visitors.items():
+        assert client.get("/registry/templates/").wsgi_request.user == visitor, "signed in to the end"
     assert swept >= 1, "the sweep found nothing to sweep"
     assert not unfilled, f"make.one_of_each needs rows for: {unfilled}"
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any, ClassVar
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.filters import RelatedFieldListFilter
 from django.contrib.admin.utils import get_fields_from_path
 from django.core.exceptions import PermissionDenied
@@ -16,12 +16,12 @@ from unfold.admin import ModelAdmin
 
 from arm.admin.commands import AdminCommand
 from arm.conflicts import whole
-from arm.errors import DomainError
+from arm.errors import DomainError, Invalid
 from arm.models import ChangeRecord
 from arm.panels import rights_of_visitor
 from arm.permissions import allowed, visible
 from arm.rights import Right
-from arm.views import export_csv
+from arm.views import base, export_csv
 
 
 def _has_workplace(request: HttpRequest) -> bool:
@@ -90,7 +90,6 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
     edit_right: ClassVar[Right | None] = None
     add_right: ClassVar[Right | None] = None
     export_columns: ClassVar[Sequence[tuple[str, str | Callable[[Any], Any]]]] = ()
-    export_limit: ClassVar[int] = 100_000
     commands: ClassVar[Sequence[AdminCommand]] = ()
     list_per_page = 50
     show_full_result_count = False
@@ -228,6 +227,12 @@ class ScopedAdmin(ModelAdmin):  # type: ignore[misc]
                 actions[command.name] = (command, command.name, command.label)
         return actions
 
-    def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse:
-        kept = visible(queryset, request.user, Right.EXPORT)[: self.export_limit]
-        return export_csv(request, kept, self.export_columns, str(self.opts.verbose_name_plural))
+    def export_csv(self, request: HttpRequest, queryset: QuerySet[Any]) -> HttpResponse | None:
+        """The file; nothing but a message where it would have too many rows."""
+        most, name = base.CSV_ROWS, str(self.opts.verbose_name_plural)
+        kept = visible(queryset, request.user, Right.EXPORT)[: most + 1]
+        try:
+            return export_csv(request, kept, self.export_columns, name, most=most)
+        except Invalid as refusal:
+            messages.error(request, refusal.message)
+            return None

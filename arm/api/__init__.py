@@ -236,10 +236,15 @@ class ScopedViewSet(Endpoint, viewsets.ReadOnlyModelViewSet[M]):
             raise Http404
         if not self.matched and self.request.method not in SAFE and "If-Match" in self.request.headers:
             self.matched = True  # once: an action that loads the row again shows what it made of it
-            hold(found)
+            self.hold(found)
             found = self.get_queryset().get(pk=pk)  # as it is now that nobody else changes it
             must_match(self.request, found, self.etags(found))
         return found
+
+    def hold(self, found: M) -> None:
+        """Before `If-Match` is compared: nobody changes the row until this transaction ends. Where an act takes other
+        rows before this one, it does so here, too."""
+        hold(found)
 
     def require_still_seen(self) -> None:
         """Http404 where the row that the address names is no longer the caller's to see. One that is no more was."""

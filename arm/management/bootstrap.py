@@ -80,6 +80,9 @@ def become(verb: str, rest: list[str]) -> NoReturn:
     python = str(VENV / "bin" / "python")
     environment = {**os.environ, "ARM_PRODUCTION": os.environ.get("ARM_PRODUCTION", "0")}
     environment.pop("PYTHONPATH", None)
+    # A start is ten processes: where none may keep what it compiled, each compiles every library anew, for half a minute.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
+    environment.setdefault("PYTHONPYCACHEPREFIX", str(VENV / "bytecode"))
     if verb == "test":
         command = [python, "-m", "arm.management.suite", *rest]
     elif rest[:1] == ["bench"]:

@@ -80,20 +80,26 @@ def ensure(data: Path, settings: Mapping[str, str] | None = None) -> Urls:
         account = account_for(data)
         require_passage(account, data)
         tools = binaries(account)
-        fresh = not (data / "postgres" / "PG_VERSION").exists()
+        if not (data / "postgres" / "PG_VERSION").exists():
+            _forget_owner(data)
         _initialise(data, account, tools, superuser)
         running = _postmaster(data)
         started = running is None or not running.ready
         if running is None or not running.ready:
             running = _start(data, account, tools, settings or {})
         known = read_secrets(data)
-        if fresh:
-            known.pop(OWNER, None)  # the role of a cluster that is gone
         if OWNER not in known:  # kept only once the role exists, so that its presence means "ready for use"
             known[OWNER] = token_urlsafe(32)
             _create_owner(account, tools, running.sockets, superuser, known[OWNER])
             write_secrets(data, known)
     return Urls(_url(known[OWNER], running.sockets), started)
+
+
+def _forget_owner(data: Path) -> None:
+    """The password of a cluster that is gone: written away before there is another, which a kill would leave without."""
+    known = read_secrets(data)
+    if known.pop(OWNER, None) is not None:
+        write_secrets(data, known)
 
 
 def stop(data: Path) -> bool:

@@ -8,7 +8,7 @@ from arm import changes, clock
 from arm.errors import Conflict, Invalid, NotAllowed, NotFound, Problem
 from arm.listing import Asker, Listing, canonical, listings, seen_views
 from arm.models import DefaultView, SavedView, Tenant, User
-from arm.permissions import allowed, held_anywhere, require
+from arm.permissions import allowed, require, require_anywhere
 from arm.rights import Right
 
 MOST = 100
@@ -32,8 +32,7 @@ def save_view(
     Sharing takes the right that opens the list, on the whole tenant. What others may use is recorded.
     """
     listing = _listing(list_name)
-    if listing.right.value not in held_anywhere(actor):
-        raise NotAllowed(f"You may not open {listing.label}.", right=listing.right.value)
+    require_anywhere(actor, listing.right, f"open {listing.label}")
     if shared:
         require(actor, listing.right, tenant)
     Tenant.objects.select_for_update().get(pk=tenant.pk)
@@ -136,6 +135,8 @@ def _locked(view: SavedView, actor: User) -> SavedView:
     )
     if found is None:
         raise NotFound("There is no such view, or it is not yours to see.")
+    if found.owner_id != actor.pk and (listing := listings().get(found.list_name)):
+        require_anywhere(actor, listing.right, f"open {listing.label}")  # by which it is seen
     return found
 
 

@@ -11,11 +11,13 @@ from django.db import connection
 from arm import clock, crypto
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
 from arm.models import IdempotentReply, Tenant, User
-from arm.permissions import Asked, visible
+from arm.permissions import Asked, held_anywhere, visible
 from arm.rights import Right
 
 KEPT: Final = timedelta(hours=24)
 POINTER: Final = "/Idempotency-Key"
+ANYWHERE: Final = ""
+"""In place of a model, where a right was held on whatever there is."""
 
 
 class KeyReused(Invalid):
@@ -67,14 +69,22 @@ def require_again(*, user: User, kept: IdempotentReply) -> None:
     wanted: dict[tuple[str, str], list[str]] = {}
     for right, label, key in kept.rests_on:
         wanted.setdefault((right, label), []).append(key)
+    anywhere = held_anywhere(user) if any(label == ANYWHERE for _, label in wanted) else frozenset()
     for (name, label), keys in wanted.items():
+        if label == ANYWHERE:
+            _refuse_unless(name in anywhere, Right(name))
+            continue
         right, rows = Right(name), apps.get_model(label)._default_manager.filter(pk__in=keys)
         lost = rows.exclude(pk__in=visible(rows, user, right).values("pk")).first()
-        if lost is not None:
-            message = f"This was done. You may no longer {right.words}, so its answer is not given again."
-            raise NotAllowed(message, right=right.value)
+        _refuse_unless(lost is None, right)
     if kept.body is None:
         raise ShownBefore("This was done. Its answer is not kept; a secret is shown once.", **kept.headers)
+
+
+def _refuse_unless(held: bool, right: Right) -> None:
+    if not held:
+        message = f"This was done. You may no longer {right.words}, so its answer is not given again."
+        raise NotAllowed(message, right=right.value)
 
 
 def remember(
@@ -89,7 +99,12 @@ def remember(
     rests_on: Iterable[Asked] = (),
 ) -> None:
     """Keep what the request answered, in the transaction of what it did, and the caller's rights that it rests on."""
-    rights = sorted({(asked.right.value, asked.model._meta.label, str(asked.key)) for asked in rests_on})
+    rights = sorted(
+        {
+            (one.right.value, one.model._meta.label if one.model else ANYWHERE, str(one.key))
+            for one in rests_on
+        }
+    )
     IdempotentReply.objects.update_or_create(
         tenant=tenant,
         user=user,

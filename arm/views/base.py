@@ -1,8 +1,9 @@
 """What every page shares: lists of what the visitor may see, their CSV, and commands that call one service."""
 
 import csv
+import re
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import django_filters
 from django.contrib import messages
@@ -19,10 +20,14 @@ from django.views.generic.detail import SingleObjectMixin
 
 from arm import clock, listing, services
 from arm.conflicts import whole
-from arm.errors import DomainError
+from arm.errors import DomainError, Invalid, Problem
 from arm.models import SecurityEvent, Tenant, User
 from arm.panels import rights_of_visitor, seen_by_visitor
 from arm.rights import Right
+
+CSV_ROWS: Final = 100_000
+"""Rows of one file, where a list does not say fewer. Of more there is none, rather than a part that looks whole."""
+FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 
 
 class Scoped:
@@ -59,7 +64,7 @@ class DeepPaginator(Paginator[Any]):
 
 class FilteredList(Scoped, ListView[Any]):
     """A table: one FilterSet for page and CSV, 50 rows a page, `?format=csv` gives exactly what is shown
-    to who may export it.
+    to who may export it, or a refusal (422) where that is more than `csv_limit` rows.
 
     `columns` names the CSV's columns: (heading, attribute path or callable).
     """
@@ -68,7 +73,8 @@ class FilteredList(Scoped, ListView[Any]):
     paginate_by = 50
     paginator_class = DeepPaginator
     columns: ClassVar[Sequence[tuple[str, str | Callable[[Any], Any]]]] = ()
-    csv_limit = 100_000
+    csv_limit: ClassVar[int | None] = None
+    """Fewer rows than CSV_ROWS, for a list whose rows are dear."""
     saves_views: ClassVar[bool] = True
     also_takes: ClassVar[Sequence[str]] = ()
     """Parameters beside the filter set's that ask something of the rows, such as an order."""
@@ -97,9 +103,18 @@ class FilteredList(Scoped, ListView[Any]):
                 return redirect(request.path + address)
         if request.GET.get("format") == "csv" and self.columns:
             self.exports = True
-            rows = self.get_queryset()[: self.csv_limit]
-            return export_csv(request, rows, self.columns, type(self).__name__.lower())
+            return self._file(request)
         return super().get(request, *args, **kwargs)
+
+    def _file(self, request: HttpRequest) -> HttpResponse:
+        name, most = type(self).__name__.lower(), self.csv_limit or CSV_ROWS
+        try:
+            return export_csv(request, self.get_queryset()[: most + 1], self.columns, name, most=most)
+        except Invalid as refusal:
+            query = request.GET.copy()
+            query.pop("format")
+            context = {"refusal": refusal, "back": f"{request.path}?{query.urlencode()}"}
+            return render(request, "arm/too_many_rows.html", context, status=refusal.status)
 
     def _saved_views(self) -> "listing.Menu | None":
         match = self.request.resolver_match
@@ -136,9 +151,12 @@ def export_csv(
     rows: Iterable[Any],
     columns: Sequence[tuple[str, str | Callable[[Any], Any]]],
     name: str,
+    *,
+    most: int | None = None,
 ) -> HttpResponse:
     """Rows as CSV for who holds the right to export, with a line in the security log; 403 for everybody else, with
-    a line as well. `rows` are what the visitor may take away: this asks only whether there is such a right at all."""
+    a line as well. `rows` are what the visitor may take away: this asks only whether there is such a right at all.
+    Invalid where there are more than `most`: the caller hands in one more than that, if there is one."""
     assert isinstance(request.user, User)
     tenant: Tenant | None = getattr(request, "tenant", None)
     asked = {"query": request.GET.urlencode()} if request.method == "GET" else {}
@@ -147,6 +165,9 @@ def export_csv(
             SecurityEvent.Kind.REFUSED, f"export {name}", user=request.user, tenant=tenant, detail=asked
         )
         raise PermissionDenied
+    if most is not None and len(rows := list(rows)) > most:
+        message = f"Export as CSV: at most {most:,} rows at once. Narrow the filter."
+        raise Invalid(message, [Problem(pointer="/rows", code="too_many", message=message)])
     answer, count = _written(rows, columns, name)
     services.note_security(
         SecurityEvent.Kind.EXPORTED, name, user=request.user, tenant=tenant, detail={"rows": count, **asked}
@@ -157,7 +178,8 @@ def export_csv(
 def _written(
     rows: Iterable[Any], columns: Sequence[tuple[str, str | Callable[[Any], Any]]], name: str
 ) -> tuple[HttpResponse, int]:
-    """Rows as CSV, and how many; a cell that a spreadsheet would run as a formula gets a leading apostrophe."""
+    """Rows as CSV, and how many; a cell that a spreadsheet would run as a formula gets a leading apostrophe. So does what
+    looks as if it had got one: whoever takes one off has what was there."""
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="{slugify(name)}-{clock.now():%Y%m%d-%H%M}.csv"'
     writer = csv.writer(response)
@@ -176,7 +198,7 @@ def _value(row: Any, source: str | Callable[[Any], Any]) -> Any:
 
 def _cell(value: Any) -> str:
     text = "" if value is None else value.isoformat() if hasattr(value, "isoformat") else str(value)
-    return "'" + text if text[:1] in {"=", "+", "-", "@", "\t", "\r"} else text
+    return "'" + text if FORMULA.match(text) else text
 
 
 class CommandView(Scoped, SingleObjectMixin[Any], FormView[Form]):

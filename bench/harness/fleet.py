@@ -17,11 +17,15 @@ from registry.models import (
     AgentVersion,
     DeploymentSlot,
     Environment,
+    Ownership,
+    Project,
     Provider,
     RoleAssignment,
     RoleDefinition,
     Rollback,
     Rollout,
+    RolloutSlot,
+    RolloutStep,
     SlotBinding,
     Thing,
 )
@@ -32,6 +36,8 @@ from .loading import load
 TOOLS, MODELS = 500, 20
 VERSIONS_EACH, INSTANCES_EACH = 5, 10
 PEOPLE = 1000
+DESK = 5000
+"""How many instances share the word `desk…`; all of them share `instance`."""
 DAY = timedelta(days=1)
 
 
@@ -73,6 +79,7 @@ def build(*, agents: int, granted: int, people: int = PEOPLE) -> Fleet:
             services.add_member(tenant=large, user=person, actor=alice, reason="bench")
             scope = AgentTemplate.objects.get(pk=made[number * 7 % agents])
             services.bind(principal=person, role="author", scope=scope, actor=alice, reason="bench")
+            Ownership.objects.create(tenant=large, template=scope, user=person)
         release(large, alice, made)
     with connections["owner"].cursor() as cursor:
         cursor.execute("VACUUM ANALYZE")
@@ -87,18 +94,23 @@ def fill(tenant: Tenant, agents: int) -> list[UUID]:
     now, places = clock.now(), list(Environment.objects.filter(tenant=tenant).order_by("position"))
     local = Provider.objects.get(tenant=tenant, slug="local")
     made = [ids.uuid7() for _ in range(agents)]
+    projects = Project.objects.bulk_create(
+        Project(tenant=tenant, slug=f"project-{n}", name=f"Project {n}") for n in range(20)
+    )
     load(
         "registry_agenttemplate",
         ("id", "tenant_id", "slug", "name", "description", "intended_use", "out_of_scope", "risk", "tags",
-         "cost_center", "created_at"),
-        ((pk, tenant.pk, f"agent-{n}", f"Agent {n:05}", "", "", "", "medium", "[]", "", now)
+         "cost_center", "created_at", "project_id"),
+        ((pk, tenant.pk, f"agent-{n}", f"Agent {n:05}", "", "", "", "medium" if n % 3 else "high",
+          json.dumps(["fleet", f"tag-{n}"]), "", now, projects[n % len(projects)].pk)
          for n, pk in enumerate(made)),
     )  # fmt: skip
     builds = [(ids.uuid7(), ids.uuid7(), made[n % agents], n) for n in range(agents * VERSIONS_EACH)]
     load(
         "registry_genome",
         ("id", "tenant_id", "template_id", "digest", "content", "missing", "completeness", "build", "created_at"),
-        ((genome, tenant.pk, agent, crypto.digest(content), content, "[]", 20, "{}", now)
+        ((genome, tenant.pk, agent, crypto.digest(content), content, "[]" if n % 5000 else '["/models"]',
+          20 if n % 900 else 90, "{}", now)
          for _, genome, agent, n in builds for content in [json.dumps({"number": n}).encode()]),
     )  # fmt: skip
     load(
@@ -106,7 +118,7 @@ def fill(tenant: Tenant, agents: int) -> list[UUID]:
         ("id", "tenant_id", "template_id", "number", "label", "description", "genome_id", "state", "state_since",
          "rolled_back", "accepted", "created_at"),
         ((pk, tenant.pk, agent, 1 + n // agents, "", "", genome,
-          VersionState.APPROVED if n % 4 else VersionState.RETIRED, now, False, "[]", now)
+          VersionState.APPROVED if n % 4 else VersionState.RETIRED, now, n % 5000 == 1, "[]", now)
          for pk, genome, agent, n in builds),
     )  # fmt: skip
     load(
@@ -119,9 +131,17 @@ def fill(tenant: Tenant, agents: int) -> list[UUID]:
         "registry_agentinstance",
         ("id", "tenant_id", "name", "version_id", "template_id", "environment_id", "provider_id", "state",
          "state_since", "generation", "cost_center", "labels", "created_at", "depth"),
-        ((pk, tenant.pk, f"instance-{n}", version, agent, places[n % len(places)].pk, local.pk,
-          InstanceState.RETIRED if n % 5 == 0 else InstanceState.ACTIVE, now, 1, "", "{}", now, 0)
+        ((pk, tenant.pk, f"instance-{n} desk{n // DESK:05}", version, agent, places[n % len(places)].pk, local.pk,
+          state_of(n), now, 1, f"CC{n % 997}" if n % 3 else "",
+          json.dumps({"squad": f"s-{n}", "tier": "gold"}) if n % 20 == 0 else "{}", now, 0)
          for n, (pk, version, agent) in enumerate(running)),
+    )  # fmt: skip
+    load(
+        "registry_instanceinterval",
+        ("id", "tenant_id", "instance_id", "state", "version_id", "since", "until", "known_from"),
+        ((ids.uuid7(), tenant.pk, pk, state, version, now - days * DAY, until, now - days * DAY)
+         for pk, version, _ in running
+         for state, days, until in ((InstanceState.PROVISIONING, 3, now - 2 * DAY), (InstanceState.ACTIVE, 2, None))),
     )  # fmt: skip
     load(
         "registry_instancestatus",
@@ -132,7 +152,8 @@ def fill(tenant: Tenant, agents: int) -> list[UUID]:
 
 
 def release(tenant: Tenant, actor: User, agents: list[UUID]) -> None:
-    """A role and its slots for each tenth agent, each bound twice; assignments, and rollouts and rollbacks that ended."""
+    """A role and its slots for each tenth agent, each bound twice; assignments, and rollouts and rollbacks that ended:
+    of four steps and ten slots, one rollout in a hundred of 300."""
     now, local = clock.now(), Provider.objects.get(slug="local")
     places = list(Environment.objects.all())
     roles = RoleDefinition.objects.bulk_create(
@@ -143,7 +164,8 @@ def release(tenant: Tenant, actor: User, agents: list[UUID]) -> None:
     found = AgentVersion.objects.filter(template__in=agents[: 2 * len(roles)], state=VersionState.APPROVED)
     for template, pk in found.order_by("number").values_list("template", "pk"):
         builds.setdefault(template, []).append(pk)
-    slots, bindings, given, rollouts, back = [], [], [], [], []
+    slots: list[DeploymentSlot] = []
+    bindings, given, rollouts, steps, back = [], [], [], [], []
     for (before, after, *_), role in zip(builds.values(), roles, strict=False):
         for place in places:
             slot = DeploymentSlot(
@@ -161,16 +183,40 @@ def release(tenant: Tenant, actor: User, agents: list[UUID]) -> None:
         given.append(RoleAssignment(
             tenant=tenant, role=role, environment=places[0], version_id=after, assigned_by=actor, reason="bench"
         ))  # fmt: skip
-        rollouts.append(Rollout(
-            tenant=tenant, environment=places[0], role=role, version_id=after, strategy="all", state="completed",
+        rollout = Rollout(
+            tenant=tenant, environment=places[0], role=role, version_id=after, strategy="phased", state="completed",
             reason="bench", created_by=actor,
-        ))  # fmt: skip
+        )  # fmt: skip
+        rollouts.append(rollout)
+        steps += [
+            RolloutStep(
+                tenant=tenant, rollout=rollout, number=n, batch=n, state="passed", started_at=now - DAY, ended_at=now
+            )
+            for n in range(1, 5)
+        ]  # fmt: skip
         back.append(Rollback(
             tenant=tenant, slot=slots[-1], from_version_id=before, to_version_id=after, reason="bench", actor=actor,
             actor_label="alice", change_id=ids.uuid7(), dossier={},
         ))  # fmt: skip
-    for rows in (slots, bindings, given, rollouts, back):
+    held = [
+        RolloutSlot(tenant=tenant, rollout=rollout, slot=slot, batch=1 + n % 4, bound_at=now)
+        for number, rollout in enumerate(rollouts)
+        for n, slot in enumerate(_some(slots, number, 300 if number % 100 == 0 else 10))
+    ]
+    for rows in (slots, bindings, given, rollouts, steps, held, back):
         type(rows[0])._default_manager.bulk_create(rows, batch_size=1000)  # type: ignore[attr-defined]
+
+
+def _some(slots: list[DeploymentSlot], start: int, count: int) -> list[DeploymentSlot]:
+    """So many of the slots, each once, from this place on and over the end; all where there are fewer."""
+    return [slots[(start + n) % len(slots)] for n in range(min(count, len(slots)))]
+
+
+def state_of(number: int) -> InstanceState:
+    """Of an instance: a fifth has retired, one in a thousand is draining."""
+    if number % 5 == 0:
+        return InstanceState.RETIRED
+    return InstanceState.DRAINING if number % 1000 == 1 else InstanceState.ACTIVE
 
 
 def used(number: int) -> Iterable[tuple[str, str]]:

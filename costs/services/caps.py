@@ -15,13 +15,17 @@ from arm.errors import Conflict, Invalid
 from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
+from registry.facts import Budget
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance
+from registry.queries import line_above
+from registry.queries.spawn import everyone_below
 from registry.services import restrict_instance
 
-from ..models import Cap, CapBreach, CostModel, InstanceDay, SpendRollup, money
+from ..models import Cap, CapBreach, CostModel, SpendRollup, money
 from ..pricing import Basis
 from ..pricing.listed import CURRENCY as LISTED_IN
+from .allowances import beyond_those_above, refusals, used_today
 
 NAMELESS: Final = "a model without a name"
 
@@ -49,8 +53,27 @@ def set_cap(
     reason: str,
     unpriced: str = Cap.Unpriced.PASSES,
 ) -> Cap:
-    """Hold the instance to `per_day` from now on; the cap that was in force ends. `unpriced`: see Cap.Unpriced."""
+    """Hold the instance to `per_day` from now on; the cap that was in force ends. `unpriced`: see Cap.Unpriced.
+
+    What its children spend counts as well; Invalid where somebody above it has a lower cap, which would hold first."""
     require(actor, Right.SET_BUDGET, instance)
+    return _set(instance, per_day, currency, actor, reason, unpriced)
+
+
+@transaction.atomic
+def grant_cap(
+    *, child: AgentInstance, parent: AgentInstance, per_day: Decimal, currency: str, actor: User, reason: str
+) -> Cap:
+    """The first cap of a child that is being started: what `refusals` lets the actor give away of its parent's. Invalid
+    names why not. Changing it later takes the right to set budgets."""
+    if problems := refusals(parent, Budget(per_day, currency), actor):
+        raise Invalid(" ".join(one["message"] for one in problems), problems)
+    return _set(child, per_day, currency, actor, reason, Cap.Unpriced.PASSES)
+
+
+def _set(
+    instance: AgentInstance, per_day: Decimal, currency: str, actor: User, reason: str, unpriced: str
+) -> Cap:
     if not reason.strip():
         raise Invalid("Say why.", [{"pointer": "/reason", "code": "required", "message": "Give a reason."}])
     if not per_day.is_finite() or per_day <= 0:
@@ -62,6 +85,9 @@ def set_cap(
             f"Nothing is priced in {currency} here, so the cap would never hold; use {' or '.join(used)}."
         )
         raise Invalid(refusal, [{"pointer": "/currency", "code": "unused", "message": refusal}])
+    if (over := beyond_those_above(instance, per_day, currency)) is not None:
+        refusal = f"{over.instance}, which stands above it, may spend {over.per_day.normalize():f} {currency} a day: no more than that."
+        raise Invalid(refusal, [{"pointer": "/per_day", "code": "above", "message": refusal}])
     AgentInstance.objects.select_for_update().get(pk=instance.pk)  # one cap at a time
     before = Cap.objects.filter(instance=instance, until=None).first()
     now = clock.now()
@@ -139,6 +165,8 @@ def pass_cap(passed: Passed) -> CapBreach | None:
         facts=facts,
     )
     restricted = passed.day == clock.today() and _restrict(cap, sentence, ids.encode("inc", incident_id))
+    if passed.day == clock.today():
+        _restrict_below(cap, sentence, ids.encode("inc", incident_id))
     breach = CapBreach.objects.create(
         tenant_id=cap.tenant_id,
         cap=cap,
@@ -172,11 +200,22 @@ def _said(cap: Cap) -> dict[str, object]:
 
 def _restrict(cap: Cap, reason: str, incident: str) -> bool:
     """Whether the instance became read-only by this. One that is stopped harder already stays as it is."""
-    before = cap.instance.state
+    return _made_read_only(cap.instance, reason, incident)
+
+
+def _restrict_below(cap: Cap, reason: str, incident: str) -> None:
+    """Whoever it started, and they, draws on what is used up."""
+    below = AgentInstance.objects.filter(pk__in=everyone_below(cap.instance_id), state=InstanceState.ACTIVE)
+    for instance in below.order_by("depth", "pk"):
+        _made_read_only(instance, reason, incident)
+
+
+def _made_read_only(instance: AgentInstance, reason: str, incident: str) -> bool:
+    before = instance.state
     try:
         with transaction.atomic():
             restrict_instance(
-                instance=cap.instance, to=InstanceState.READ_ONLY, actor=None, reason=reason, links=[incident]
+                instance=instance, to=InstanceState.READ_ONLY, actor=None, reason=reason, links=[incident]
             )
     except Conflict:
         return False
@@ -184,14 +223,16 @@ def _restrict(cap: Cap, reason: str, incident: str) -> bool:
 
 
 def passed_today(instance: AgentInstance) -> tuple[Cap, Decimal] | None:
-    """The cap in force that the instance's spend of today is beyond, and that spend in the cap's currency."""
-    cap = Cap.objects.filter(instance=instance, until=None).first()
-    if cap is None:
-        return None
-    row = InstanceDay.objects.filter(instance=instance, day=clock.today(), currency=cap.currency).first()
-    if row is None or money(row.amount_picos) <= cap.per_day:
-        return None
-    return cap, money(row.amount_picos).quantize(Decimal("0.000001"))
+    """The cap in force, its own or of who stands above it, that today's spend is beyond, and that spend in the cap's
+    currency. What those below have spent counts."""
+    line = [row.pk for row in line_above(instance)] if instance.parent_id else [instance.pk]
+    caps = list(Cap.objects.filter(instance__in=line, until=None).select_related("instance"))
+    used = used_today([cap.instance_id for cap in caps]) if caps else {}
+    for cap in sorted(caps, key=lambda one: line.index(one.instance_id)):
+        spent = used.get((cap.instance_id, cap.currency), Decimal(0))
+        if spent > cap.per_day:
+            return cap, spent.quantize(Decimal("0.000001"))
+    return None
 
 
 def unpriced_today(instance: AgentInstance) -> tuple[Cap, str] | None:
@@ -214,21 +255,21 @@ def _with_unpriced_calls() -> QuerySet[Any]:
     return found
 
 
+_PASSED: Final = """
+SELECT c.*, coalesce(d.amount_picos, 0) + coalesce(b.amount_picos, 0) AS spent FROM costs_cap c
+LEFT JOIN costs_instanceday d ON d.instance_id = c.instance_id AND d.currency = c.currency AND d.day = %s
+LEFT JOIN costs_belowday b ON b.instance_id = c.instance_id AND b.currency = c.currency AND b.day = %s
+WHERE c.until IS NULL AND coalesce(d.amount_picos, 0) + coalesce(b.amount_picos, 0) > c.per_day * 1000000000000
+  AND NOT EXISTS (SELECT FROM costs_capbreach h WHERE h.cap_id = c.id AND h.day = %s)
+"""
+
+
 def unsettled(tenant_id: UUID) -> list[Passed]:
     """Caps of today that are passed and not acted on: what a process that died after its commit has left behind."""
-    caps = Cap.objects.filter(until=None).extra(
-        tables=["costs_instanceday"],
-        select={"spent": "costs_instanceday.amount_picos"},
-        where=[
-            "costs_instanceday.instance_id = costs_cap.instance_id",
-            "costs_instanceday.currency = costs_cap.currency",
-            "costs_instanceday.day = %s",
-            "costs_instanceday.amount_picos > costs_cap.per_day * 1000000000000",
-            "NOT EXISTS (SELECT FROM costs_capbreach b WHERE b.cap_id = costs_cap.id AND b.day = %s)",
-        ],
-        params=[clock.today(), clock.today()],
-    )
-    spent = [Passed(tenant_id, cap.pk, clock.today(), cap.spent) for cap in caps]
+    spent = [
+        Passed(tenant_id, cap.pk, clock.today(), cap.spent)  # type: ignore[attr-defined]
+        for cap in Cap.objects.raw(_PASSED, [clock.today()] * 3)
+    ]
     blind = (
         _with_unpriced_calls()
         .exclude(breaches__day=clock.today())

@@ -13,7 +13,7 @@ from arm.rights import Right
 from registry.models import AgentTemplate, AgentVersion
 
 from .. import filters, services
-from ..models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from ..models import AllowedHost, Assignment, Baseline, Endpoint, Result, Run, Suite, SuiteVersion
 from ..queries import suites_for
 from . import serializers as words
 from .base import EvaluationViewSet, created, held, named, seen
@@ -178,6 +178,30 @@ class RunViewSet(EvaluationViewSet[Run]):
         return self.carried_out(services.cancel_run, "run")
 
 
+class BaselineViewSet(EvaluationViewSet[Baseline]):
+    """Runs that were pinned as what an agent's versions are held against; `?ended=true` or `all` for others."""
+
+    queryset = Baseline.objects.select_related("run", "template", "suite")
+    serializer_class = words.BaselineOut
+    filterset_class = filters.BaselineFilter
+    prefix = "bsl"
+
+    @extend_schema(request=words.BaselineIn, responses={201: words.BaselineOut})
+    def create(self, request: Request) -> Response:
+        """Pin a run that passed."""
+        tenant_of(request)
+        body = validated(words.BaselineIn, request)
+        run = seen(request, Run.objects.for_list(), body["run"], "/run")
+        made = services.pin_baseline(run=run, actor=request.user, reason=body["reason"])
+        return created(words.BaselineOut(made))
+
+    @extend_schema(request=words.EvaluationReasonIn, responses=words.BaselineOut)
+    @action(detail=True, methods=["post"])
+    def end(self, request: Request, id: str) -> Response:
+        """Versions are held against the newest approved version's run again."""
+        return self.carried_out(services.end_baseline, "baseline")
+
+
 class ResultViewSet(EvaluationViewSet[Result]):
     """Results of every run; `?run=run_…` for those of one."""
 
@@ -194,6 +218,7 @@ router.register("suite-versions", SuiteVersionViewSet, basename="suite_version")
 router.register("assignments", AssignmentViewSet, basename="assignment")
 router.register("endpoints", EndpointViewSet, basename="endpoint")
 router.register("allowed-hosts", AllowedHostViewSet, basename="allowed_host")
+router.register("baselines", BaselineViewSet, basename="baseline")
 router.register("runs", RunViewSet, basename="run")
 router.register("certification-types", CertificationTypeViewSet, basename="certification_type")
 router.register("certifications", CertificationViewSet, basename="certification")

@@ -6,7 +6,7 @@ from rest_framework import serializers
 
 from arm.api import StrictSerializer, TypeIDField
 
-from ..models import AllowedHost, Assignment, Endpoint, Result, Run, Suite, SuiteVersion
+from ..models import AllowedHost, Assignment, Baseline, Endpoint, Result, Run, Suite, SuiteVersion
 
 
 class SuiteOut(serializers.ModelSerializer[Suite]):
@@ -202,3 +202,20 @@ class AllowedHostIn(EvaluationReasonIn):
 class RunIn(EvaluationReasonIn):
     suite = TypeIDField("sui")
     version = TypeIDField("ver")
+
+
+class BaselineOut(serializers.ModelSerializer[Baseline]):
+    """`run`: what the suite of the agent is held against, from when until when."""
+
+    id = TypeIDField("bsl", source="pk")
+    suite = TypeIDField("sui", source="suite_id")
+    template = TypeIDField("tpl", source="template_id")
+    run = TypeIDField("run", source="run_id")
+
+    class Meta:
+        model = Baseline
+        fields = ("id", "suite", "template", "run", "reason", "since", "until")
+
+
+class BaselineIn(EvaluationReasonIn):
+    run = TypeIDField("run")

@@ -1,5 +1,6 @@
 """Suites, what they are assigned to, where agents answer, runs and their results, and certifications."""
 
+from .baselines import Baseline
 from .certifications import Certification, CertificationType
 from .suites import (
     EXCERPT,
@@ -16,6 +17,7 @@ __all__ = [
     "EXCERPT",
     "AllowedHost",
     "Assignment",
+    "Baseline",
     "Certification",
     "CertificationType",
     "Endpoint",

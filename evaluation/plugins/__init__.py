@@ -1,6 +1,6 @@
 """What evaluation plugs into the apps below: gates before Testing, Candidate and Approved, panels, navigation, search."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -25,6 +25,7 @@ from registry.staffing import Certified
 from .. import queries
 from ..lifecycle import RunState
 from ..models import Run, Suite, SuiteVersion
+from ..queries.baselines import against_baselines
 from ..scoring import Category
 
 SHOWN = 8
@@ -133,6 +134,9 @@ class Capabilities:
     def of(self, version: AgentVersion) -> Mapping[str, Score]:
         return queries.scores(version)
 
+    def of_all(self, versions: Sequence[AgentVersion]) -> Mapping[UUID, Mapping[str, Score]]:
+        return queries.scores_of_all(versions)
+
     def mend(self, version: AgentVersion, capability: str) -> str:
         return _start(version)
 
@@ -142,6 +146,9 @@ class Certifications:
 
     def of(self, version: AgentVersion) -> Mapping[str, Held]:
         return queries.held_certifications(version)
+
+    def of_all(self, versions: Sequence[AgentVersion]) -> Mapping[UUID, Mapping[str, Held]]:
+        return queries.held_by_all(versions)
 
     def mend(self, version: AgentVersion, certification: str) -> str:
         form = reverse("evaluation:certification_issue")
@@ -225,6 +232,7 @@ class VersionEvaluation:
         context = {
             "version": subject,
             "standings": found,
+            "against": [one for one in against_baselines(subject) if one.baseline],
             "others": list(others.defer("suite_version__content")[:SHOWN]),
             "endpoint": queries.endpoint_of(subject),
             "may_run": Right.RUN_EVALUATION in held,
@@ -326,7 +334,7 @@ class PackEvaluation:
     Excerpts of answers stay here; a result names the digest of the whole answer.
     """
 
-    def files(self, subject: Any, reader: User | None) -> Iterable[PackFile]:
+    def files(self, subject: Any, reader: User | None, pack: UUID) -> Iterable[PackFile]:
         suites = set()
         for run in self._runs(subject):
             suites.add(run.suite_version_id)
@@ -334,7 +342,7 @@ class PackEvaluation:
         for asked in SuiteVersion.objects.filter(pk__in=suites).order_by("pk"):
             yield PackFile(f"evaluation/{asked.typeid}.suite.json", bytes(asked.content))
 
-    def subjects(self, subject: Any, reader: User | None) -> Iterable[UUID]:
+    def subjects(self, subject: Any, reader: User | None, pack: UUID) -> Iterable[UUID]:
         return [run.pk for run in self._runs(subject)]
 
     def _runs(self, subject: Any) -> QuerySet[Run]:

@@ -1,5 +1,6 @@
 """Writes of evaluation: suites, what they are asked of, where agents answer, and runs."""
 
+from .baselines import end_baseline, pin_baseline
 from .certifications import (
     create_certification_type,
     declare_capability,
@@ -34,10 +35,12 @@ __all__ = [
     "declare_capability",
     "end_allowed_host",
     "end_assignment",
+    "end_baseline",
     "end_endpoint",
     "expire_certifications",
     "hand_over",
     "issue_certification",
+    "pin_baseline",
     "record_reply",
     "revoke_certification",
     "save_version",

@@ -9,7 +9,7 @@ from .certifications import (
     RevokeCertification,
 )
 from .places import AllowHost, EndEndpoint, EndHost, EndpointList, HostList, SetEndpoint
-from .runs import CancelRun, ResultList, RunDetail, RunList, StartRun
+from .runs import CancelRun, EndBaseline, PinBaseline, ResultList, RunDetail, RunList, StartRun
 from .suites import (
     AssignSuite,
     CreateSuite,
@@ -30,11 +30,13 @@ __all__ = [
     "CreateSuite",
     "DeclareCapability",
     "EndAssignment",
+    "EndBaseline",
     "EndEndpoint",
     "EndHost",
     "EndpointList",
     "HostList",
     "IssueCertification",
+    "PinBaseline",
     "ResultList",
     "RevokeCertification",
     "RunDetail",

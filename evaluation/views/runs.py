@@ -22,7 +22,9 @@ from registry.views.cursors import CursorList
 
 from .. import forms, services
 from ..filters import ResultFilter, RunFilter
-from ..models import Result, Run
+from ..lifecycle import RunState
+from ..models import Baseline, Result, Run
+from ..queries.baselines import pinned_by
 from ..scoring import Outcome
 
 SHOWN = 100
@@ -82,6 +84,8 @@ class RunDetail(RenewsItself, Scoped, DetailView[Run]):
             results=results[:SHOWN],
             more=max(0, total - SHOWN),
             may_run=Right.RUN_EVALUATION in held,
+            baseline=pinned_by(self.object),
+            may_pin=Right.EDIT_SUITE in held and self.object.state == RunState.PASSED,
             sees_suite=allowed(actor, Right.READ_DIRECTORY, self.object.suite),
             changes=about,
             at=clock.now(),
@@ -162,3 +166,32 @@ class CancelRun(Command):
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Run:
         return services.cancel_run(run=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class PinBaseline(Command):
+    queryset = Run.objects.for_list().defer("suite_version__content")
+    form_class = ReasonForm
+    act_rights = frozenset({Right.EDIT_SUITE})
+    heading, submit = "Make the run the baseline", "Pin it"
+    intro = (
+        "From now on versions of this agent are held against this run, instead of the newest approved version's. Candidates"
+        " that are worse than it go back to Testing."
+    )
+    success_message = "It is the baseline."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Baseline:
+        return services.pin_baseline(run=self.object, actor=actor, reason=cleaned["reason"])
+
+
+class EndBaseline(Command):
+    queryset = Baseline.objects.select_related(
+        "run__suite_version__suite", "run__version__template", "template"
+    )
+    form_class = ReasonForm
+    act_rights = frozenset({Right.EDIT_SUITE})
+    heading, submit = "Let the baseline go", "Let it go"
+    intro = "Versions are held against the newest approved version's run again."
+    success_message = "It is the baseline no more."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> Baseline:
+        return services.end_baseline(baseline=self.object, actor=actor, reason=cleaned["reason"])

@@ -85,9 +85,12 @@ def _files(artefact: Artefact, subject: Any) -> Iterator[PackFile]:
     sections: tuple[PackSection, ...] = implementations("PACK_SECTIONS")
     asked_by = artefact.requested_by_id
     reader = User.objects.filter(pk=asked_by).first() if asked_by else None
-    about = {subject.pk, *(one for section in sections for one in section.subjects(subject, reader))}
+    about = {
+        subject.pk,
+        *(one for section in sections for one in section.subjects(subject, reader, artefact.pk)),
+    }
     for section in sections:
-        yield from section.files(subject, reader)
+        yield from section.files(subject, reader, artefact.pk)
     cards = Artefact.objects.filter(
         subject_id__in=about, kind__in=WITH_PDF, state=ArtefactState.VERIFIED
     ).order_by("pk")

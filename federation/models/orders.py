@@ -79,6 +79,7 @@ class Command(TenantRow):
     finished_at = models.DateTimeField(null=True)
     progress = models.PositiveSmallIntegerField(null=True)
     in_flight = models.PositiveIntegerField(null=True)
+    in_flight_at = models.DateTimeField(null=True)
     error_code = models.CharField(max_length=60, blank=True)
     error_text = models.CharField(max_length=500, blank=True)
     ack_by = models.DateTimeField()

@@ -31,6 +31,8 @@ class InstanceReport(TenantRow):
     state = models.CharField(max_length=12, help_text="As it was said.")
     generation = models.PositiveBigIntegerField()
     version_id = models.CharField(max_length=80)
+    in_flight = models.PositiveIntegerField(null=True, help_text="Pieces of work in it, as last said.")
+    in_flight_at = models.DateTimeField(null=True)
     epoch = models.PositiveBigIntegerField()
     seq = models.PositiveBigIntegerField()
     first_at = models.DateTimeField(default=clock.now)

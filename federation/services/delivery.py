@@ -90,6 +90,9 @@ def take_status(*, session: AdapterSession, command: UUID, said: Mapping[str, An
     if said["epoch"] != session.epoch:
         raise stale_session(f"The epoch of this session is {session.epoch}.")
     if not row.open:
+        if row.state == CommandState.ENFORCED and "in_flight" in said:  # it drains, and says how much is left
+            row.in_flight, row.in_flight_at = said["in_flight"], clock.now()
+            row.save(update_fields=["in_flight", "in_flight_at"])
         return row
     now = clock.now()
     failed = said["status"] == "failed"
@@ -99,7 +102,9 @@ def take_status(*, session: AdapterSession, command: UUID, said: Mapping[str, An
     row.state = to
     row.acked_at = row.acked_at or now  # who applies it has it
     row.applying_at = row.applying_at or now
-    row.progress, row.in_flight = said.get("progress", row.progress), said.get("in_flight", row.in_flight)
+    row.progress = said.get("progress", row.progress)
+    if "in_flight" in said:
+        row.in_flight, row.in_flight_at = said["in_flight"], now
     if failed:
         row.finished_at = now
         row.error_code, row.error_text = said["reason"]["code"], said["reason"]["message"]

@@ -29,6 +29,7 @@ class Said:
     version_id: str
     seq: int
     observed_at: datetime | None = None
+    in_flight: int | None = None
 
     @classmethod
     def of(cls, item: Mapping[str, Any]) -> "Said":
@@ -42,6 +43,7 @@ class Said:
             version_id=item["version_id"],
             seq=item["seq"],
             observed_at=datetime.fromisoformat(at) if at else None,
+            in_flight=item.get("in_flight"),
         )
 
 
@@ -125,6 +127,8 @@ def _write(
         report.external_id = one.external_id
         by_name[one.external_id] = report
     report.state, report.generation, report.version_id = one.state, one.generation, one.version_id
+    if one.in_flight is not None:  # who leaves it out says nothing new of it
+        report.in_flight, report.in_flight_at = one.in_flight, now
     report.epoch, report.seq, report.missing = epoch, one.seq, False
     report.reported_at = report.confirmed_at = now
     report.save()

@@ -33,11 +33,21 @@ def show(
     proven = report.attested_state if desired and report.attested_generation == desired.generation else ""
     if credible(report.state, proven):
         as_wanted = desired is not None and report.state == desired.run_state
-        told["state"] = instance.state if as_wanted else TO_DIRECTORY[RunState(report.state)].value
+        told["state"] = (
+            _is(instance, report.state) if as_wanted else TO_DIRECTORY[RunState(report.state)].value
+        )
     elif report.state not in set(RunState) or report.regressed_at == now:
         told["state"] = ""
     told["observed_at"] = _since(instance, observed_at, now, told)
     InstanceStatus.objects.filter(instance=instance).update(**told)
+
+
+def _is(instance: AgentInstance, proven: str) -> str:
+    """What an instance is that is as wanted, proven by this state of its provider's: what ARM wants of it, though a stop above
+    it may make that something severer. But of what drains below a stop it was not said that it drains, on which its
+    retirement rests: it is what it was proven to be."""
+    drains = instance.state == InstanceState.DRAINING
+    return TO_DIRECTORY[RunState(proven)].value if drains else instance.state
 
 
 def _since(
@@ -79,4 +89,4 @@ def proves(report: InstanceReport | None, desired: Desired) -> bool:
 def show_proven(instance: AgentInstance, report: InstanceReport | None, desired: Desired) -> None:
     """ARM wants of the instance what its provider had proven already: it is what is wanted of it."""
     if proves(report, desired):
-        InstanceStatus.objects.filter(instance=instance).update(state=instance.state)
+        InstanceStatus.objects.filter(instance=instance).update(state=_is(instance, desired.run_state))

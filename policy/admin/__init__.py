@@ -4,10 +4,12 @@ from .approvals import ApprovalRequestAdmin
 from .decisions import DecisionAdmin, LimitUsageAdmin
 from .policies import BindingAdmin, PolicyAdmin, PolicyVersionAdmin, ToolRiskAdmin
 from .restrictions import RestrictionRequestAdmin
+from .routes import ApprovalRouteAdmin
 from .stops import PostureAdmin
 
 __all__ = [
     "ApprovalRequestAdmin",
+    "ApprovalRouteAdmin",
     "BindingAdmin",
     "DecisionAdmin",
     "LimitUsageAdmin",

@@ -45,6 +45,7 @@ class ApprovalRequestAdmin(ScopedAdmin):
         "policy_digest",
         "requested_by",
         "roles",
+        "team",
         "quorum",
         "created_at",
         "expires_at",

@@ -210,7 +210,7 @@ class ToolForm(forms.ModelForm[ToolRisk]):
 
     class Meta:
         model = ToolRisk
-        fields = ("tool", "risk", "tool_class", "ceiling", "note")
+        fields = ("tool", "environment", "risk", "tool_class", "ceiling", "note")
 
     def _post_clean(self) -> None:
         """The service judges: it knows the catalogue."""
@@ -224,12 +224,13 @@ def _end(row: ToolRisk, actor: User, cleaned: dict[str, Any]) -> object:
 class ToolRiskAdmin(ScopedAdmin):
     view_right = Right.READ_POLICY
     add_right = Right.DRAFT_POLICY
-    list_display = ("tool", "risk", "tool_class", "ceiling", "created_by", "since", "until")
-    list_select_related = ("created_by",)
+    list_display = ("tool", "environment", "risk", "tool_class", "ceiling", "created_by", "since", "until")
+    list_select_related = ("created_by", "environment")
     list_filter = ("risk",)
     search_fields = ("tool", "note")
     fields = readonly_fields = (
         "tool",
+        "environment",
         "risk",
         "tool_class",
         "ceiling",
@@ -255,7 +256,9 @@ class ToolRiskAdmin(ScopedAdmin):
         return rows.order_by("-since")
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("tool", "risk", "tool_class", "ceiling", "note") if obj is None else self.fields
+        return (
+            ("tool", "environment", "risk", "tool_class", "ceiling", "note") if obj is None else self.fields
+        )
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else self.fields

@@ -7,6 +7,7 @@ from policy.api.approvals import ApprovalViewSet
 from policy.api.decisions import DecisionViewSet
 from policy.api.policies import BindingViewSet, PolicyVersionViewSet, PolicyViewSet, ToolViewSet
 from policy.api.restrictions import RestrictionViewSet
+from policy.api.routes import ApprovalRouteViewSet, DefaultPolicyOfTenant
 from policy.api.simulate import Simulate
 from policy.api.stops import PostureViewSet
 
@@ -18,10 +19,15 @@ for noun, viewset in (
     ("bindings", BindingViewSet),
     ("tools", ToolViewSet),
     ("approvals", ApprovalViewSet),
+    ("routes", ApprovalRouteViewSet),
     ("postures", PostureViewSet),
     ("restrictions", RestrictionViewSet),
     ("decisions", DecisionViewSet),
 ):
     router.register(noun, viewset, basename=f"policy-{noun}")
 
-urlpatterns = [re_path(r"^simulate/?$", Simulate.as_view(), name="policy-simulate"), *router.urls]
+urlpatterns = [
+    re_path(r"^simulate/?$", Simulate.as_view(), name="policy-simulate"),
+    re_path(r"^default/?$", DefaultPolicyOfTenant.as_view(), name="policy-default"),
+    *router.urls,
+]

@@ -17,6 +17,7 @@ from policy.engine.wording import differences
 from policy.filters import BindingFilter, PolicyFilter, PolicyVersionFilter, ToolFilter
 from policy.models import Binding, Policy, PolicyVersion, ToolRisk
 from policy.queries import policies as queries
+from registry.models import Environment
 
 
 class PolicyViewSet(PolicyViewSetBase[Policy]):
@@ -134,7 +135,7 @@ class BindingViewSet(PolicyViewSetBase[Binding]):
 class ToolViewSet(PolicyViewSetBase[ToolRisk]):
     """The tenant's own entries in the catalogue of tools."""
 
-    queryset = ToolRisk.objects.select_related("created_by")
+    queryset = ToolRisk.objects.select_related("created_by", "environment")
     serializer_class = words.ToolRiskOut
     filterset_class = ToolFilter
     prefix = "trk"
@@ -143,6 +144,8 @@ class ToolViewSet(PolicyViewSetBase[ToolRisk]):
     def create(self, request: Request) -> Response:
         """Give a tool or glob a class, a ceiling on its tier, or both."""
         body = validated(words.ToolRiskIn, request)
+        if (place := body["environment"]) is not None:
+            body["environment"] = row_of(Environment, "/environment", request, Right.READ_DIRECTORY, pk=place)
         made = services.set_tool_risk(tenant=tenant_of(request), actor=request.user, **body)
         return created(words.ToolRiskOut(made))
 

@@ -84,6 +84,14 @@ def tighten(demo: Demo) -> None:
         services.set_tool_risk(
             tenant=demo.tenant, tool="crm_*", risk="red", ceiling=2, actor=grace, note="Customer records"
         )
+        for place in Environment.objects.filter(tenant=demo.tenant, production=True):
+            services.set_tool_risk(
+                tenant=demo.tenant, tool="data_export", risk="red", environment=place, actor=grace,
+                note="Nothing leaves production unseen",
+            )  # fmt: skip
+            services.route_approvals(
+                environment=place, role="approver", actor=grace, reason="Production asks approvers"
+            )
     stop_and_lift(demo)
     ask_for_stops(demo)
 

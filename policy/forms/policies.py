@@ -8,8 +8,10 @@ from django.core.exceptions import ValidationError
 
 from arm.crypto import no_number, once
 from arm.forms import ReasonForm
+from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right
+from registry.models import Environment
 
 from ..engine import ToolClass
 from ..models import Policy, PolicyVersion, ToolRisk
@@ -80,4 +82,12 @@ class ToolRiskForm(ReasonForm):
         label="Ceiling",
         help_text="The highest tier that counts for this tool.",
     )
-    field_order = ("tool", "risk", "tool_class", "ceiling", "reason")
+    environment = forms.ModelChoiceField(
+        Environment.objects.none(), required=False, empty_label="everywhere", label="Where it counts"
+    )
+    field_order = ("tool", "environment", "risk", "tool_class", "ceiling", "reason")
+
+    def __init__(self, *args: Any, actor: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        field: Any = self.fields["environment"]
+        field.queryset = visible(Environment.objects.order_by("position"), actor, Right.READ_DIRECTORY)

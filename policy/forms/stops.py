@@ -7,7 +7,8 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import Model
 
-from arm.forms import MomentInput, ReasonForm
+from arm.forms import ReasonForm
+from arm.moments import MomentField
 from arm.rights import Right
 
 from ..engine import Mode, ToolClass
@@ -38,12 +39,10 @@ class StopForm(ScopeForm):
         label="Only tools of this class",
         choices=[("", "every tool"), *((each.value, each.value) for each in ToolClass)],
     )
-    until = forms.DateTimeField(
+    until = MomentField(
         required=False,
         label="Until (UTC)",
         help_text="Only a drain or a pause may end by itself. Empty: until somebody lifts it.",
-        widget=MomentInput(),
-        input_formats=["%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M"],
     )
 
     def found(self, text: str) -> Model:

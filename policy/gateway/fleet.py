@@ -72,6 +72,8 @@ class _Tenant:
         self.rules_for = -1
         self.views: dict[UUID, View] = {}
         self.stale: dict[UUID, int] = {}
+        self.below: dict[UUID, set[UUID]] = {}
+        """Whose views rest on this agent, since it started them."""
         self.credentials: dict[bytes, Credential] = {}
 
     def touch(self, instance_id: UUID | None = None) -> None:
@@ -79,16 +81,22 @@ class _Tenant:
             if instance_id is None:
                 self.touched += 1
             else:
-                self.stale[instance_id] = self.stale.get(instance_id, 0) + 1
+                for one in (instance_id, *self.below.get(instance_id, ())):
+                    self.stale[one] = self.stale.get(one, 0) + 1
 
     def marks(self) -> tuple[int, dict[UUID, int]]:
         with self.guard:
             return self.touched, dict(self.stale)
 
-    def loaded(self, version: int, stale: dict[UUID, int]) -> None:
-        """What was touched before the marks were read is fresh now; what was touched since is not."""
+    def loaded(self, version: int, stale: dict[UUID, int], agents: Iterable[Agent]) -> None:
+        """What was touched before the marks were read is fresh now; what was touched since is not, nor what rests on it."""
         with self.guard:
             self.rules_for = version
+            for agent in agents:
+                for over in agent.above:
+                    self.below.setdefault(over.id, set()).add(agent.id)
+                if any(self.stale.get(over.id, 0) != stale.get(over.id, 0) for over in agent.above):
+                    self.stale[agent.id] = self.stale.get(agent.id, 0) + 1
             for instance_id, times in stale.items():
                 if self.stale.get(instance_id) == times:
                     del self.stale[instance_id]
@@ -124,6 +132,8 @@ class Fleet:
             for instance_id, view in list(held.views.items()):
                 if now - view.used_at > IDLE_SECONDS:
                     held.views.pop(instance_id, None)
+                    for over in view.agent.above:
+                        held.below.get(over.id, set()).discard(instance_id)
 
     def with_loop(self, rule: Loop) -> dict[tuple[UUID, int], set[UUID]]:
         """(tenant, window) to the agents whose policies count this loop."""
@@ -254,7 +264,7 @@ class Fleet:
             for gone in wanted - set(views):
                 held.views.pop(gone, None)
             held.views.update(views)
-        held.loaded(version, stale)
+        held.loaded(version, stale, [view.agent for view in views.values()])
 
     def _tenant(self, tenant_id: UUID) -> _Tenant:
         return self._tenants.setdefault(tenant_id, _Tenant())

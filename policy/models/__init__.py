@@ -6,11 +6,13 @@ from .limits import LimitLease, LimitUsage
 from .policies import Binding, Policy, PolicyVersion, TenantPolicy, ToolRisk
 from .postures import Posture
 from .restrictions import RestrictionDecision, RestrictionRequest
+from .routes import ApprovalRoute
 from .targets import Target
 
 __all__ = [
     "ApprovalDecision",
     "ApprovalRequest",
+    "ApprovalRoute",
     "Binding",
     "Decision",
     "LimitLease",

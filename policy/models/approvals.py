@@ -25,10 +25,14 @@ class ApprovalRequestQuerySet(models.QuerySet["ApprovalRequest"]):
         )
         return self.filter(approved, Q(closed_at=None) | Q(closed_at__gt=then))
 
+    def used_by(self, then: datetime) -> Self:
+        """What had been approved and used up by then."""
+        return self.filter(state=ApprovalState.CONSUMED, closed_at__lte=then)
+
     def for_list(self) -> Self:
-        return self.select_related("instance__template", "instance__environment", "requested_by").order_by(
-            "-pk"
-        )
+        return self.select_related(
+            "instance__template", "instance__environment", "requested_by", "team"
+        ).order_by("-pk")
 
 
 class ApprovalRequest(TenantRow):
@@ -55,6 +59,13 @@ class ApprovalRequest(TenantRow):
     )
     excluded = models.JSONField(default=list, help_text="Ids of people whose decision does not count.")
     roles = models.JSONField(default=list, help_text="Every approver must hold each of these roles.")
+    team = models.ForeignKey(
+        "arm.Team",
+        models.PROTECT,
+        null=True,
+        related_name="+",
+        help_text="Every approver must be in this team.",
+    )
     quorum = models.PositiveSmallIntegerField(default=1)
     state = models.CharField(
         max_length=10, choices=ApprovalState, default=ApprovalState.PENDING, editable=False

@@ -132,12 +132,17 @@ class Binding(Target):
 
 
 class ToolRisk(TenantRow):
-    """A tenant's entry in the tool catalogue: a class for a tool or glob, or a ceiling on its tier. It may only
-    tighten what is known; ended entries stay."""
+    """A tenant's entry in the tool catalogue, everywhere or in one environment: a class for a tool or glob, or a ceiling on
+    its tier. It may only tighten what is known, and what the tenant says everywhere; ended entries stay."""
 
     prefix = "trk"
+    permission_scopes = ("environment", "tenant")
     RISKS: ClassVar = [("green", "Green"), ("yellow", "Yellow"), ("red", "Red")]
 
+    environment = models.ForeignKey(
+        "registry.Environment", models.PROTECT, null=True, blank=True, related_name="+",
+        help_text="Where it counts; empty: everywhere.",
+    )  # fmt: skip
     tool = models.CharField(max_length=128, help_text="A tool's name, or a glob like crm_*.")
     risk = models.CharField(max_length=6, choices=RISKS, blank=True)
     tool_class = models.CharField(max_length=12, blank=True)
@@ -150,7 +155,12 @@ class ToolRisk(TenantRow):
     class Meta:
         ordering = ["tool"]
         constraints = [
-            models.UniqueConstraint(fields=["tenant", "tool"], condition=Q(until=None), name="tool_once"),
+            models.UniqueConstraint(
+                fields=["tenant", "tool"], condition=Q(until=None, environment=None), name="tool_once"
+            ),
+            models.UniqueConstraint(
+                fields=["environment", "tool"], condition=Q(until=None), name="tool_once_per_environment"
+            ),
             models.CheckConstraint(
                 condition=~Q(risk="") | Q(ceiling__isnull=False), name="tool_risk_says_something"
             ),
@@ -171,6 +181,9 @@ class TenantPolicy(TenantRow):
     prefix = "tps"
 
     outcome = models.CharField(max_length=8, choices=Outcome, default=Outcome.REQUIRE)
+    default_policy = models.ForeignKey(
+        Policy, models.PROTECT, null=True, related_name="+", help_text="Holds for what no policy is bound to."
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["tenant"], name="one_policy_setting_per_tenant")]

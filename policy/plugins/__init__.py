@@ -1,7 +1,16 @@
 """What policy answers to the ports of the apps below: gates, approvals, limits, panels and navigation."""
 
 from .card import CardPolicy
-from .gates import Approvals, ApprovalsVoided, Limits, PolicyBound, PolicyValidates, SlotHasPolicy
+from .carrying import BindingsCarried
+from .gates import (
+    Approvals,
+    ApprovalsVoided,
+    Limits,
+    PolicyBound,
+    PolicyValidates,
+    SlotHasPolicy,
+    StopsAbove,
+)
 from .navigation import Navigation
 from .panels import (
     ApprovalsWaiting,
@@ -13,6 +22,7 @@ from .panels import (
     StopsRequested,
 )
 from .past import ApprovalsThen, PolicyThen
+from .places import EnvironmentRules
 from .search import Search
 from .witness import DecisionsSeen
 
@@ -21,8 +31,10 @@ __all__ = [
     "ApprovalsThen",
     "ApprovalsVoided",
     "ApprovalsWaiting",
+    "BindingsCarried",
     "CardPolicy",
     "DecisionsSeen",
+    "EnvironmentRules",
     "InstanceStop",
     "LastApprovals",
     "LastDecisions",
@@ -34,6 +46,7 @@ __all__ = [
     "PolicyValidates",
     "Search",
     "SlotHasPolicy",
+    "StopsAbove",
     "StopsInForce",
     "StopsRequested",
 ]

@@ -1,16 +1,19 @@
 """Gates before agents start and slots are bound, second persons' approvals and their end, and limits."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db.models import UUIDField, Value
 from django.urls import reverse
 
 from arm import clock, crypto, db
 from arm.models import User
 from arm.rights import Right
 from registry.gates import Verdict
+from registry.gates.draining import SILENCE
+from registry.gates.many import OneOfMany, Pairs
 from registry.gates.returning import POLICY_BOUND
 from registry.lifecycle import VersionState
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot
@@ -19,8 +22,13 @@ from .. import services
 from ..engine import LimitKey
 from ..facts import Lease
 from ..lifecycle import OPEN, ApprovalKind
-from ..models import ApprovalRequest, Binding, Policy
+from ..models import ApprovalRequest, Binding, Policy, Posture, TenantPolicy
+from ..queries import stops
 from ..queries.standing import load_agents, load_rules
+from ..queries.tools import Tools, tools_of
+
+NAMED = 8
+"""Tools that a verdict names; the simulator shows all."""
 
 
 class PolicyBound:
@@ -30,7 +38,7 @@ class PolicyBound:
 
     def check(self, instance: AgentInstance) -> Verdict:
         agent = load_agents([instance.pk])[instance.pk]
-        count = len(load_rules(instance.tenant_id).policies_of(agent))
+        count = len(load_rules(instance.tenant_id).bound_to(agent))
         if not count:
             mend = reverse("policy:binding_create")
             return Verdict(
@@ -45,26 +53,41 @@ class PolicyBound:
         )
 
 
-class SlotHasPolicy:
+class StopsAbove:
+    """`registry.gates.draining.Holds`: what stands below a stop is silent because it is denied everything, and who stopped
+    it may want it as it is. After a stop has ended it is given time to go on with its work."""
+
+    def of(self, instances: Sequence[AgentInstance]) -> Mapping[UUID, Verdict]:
+        found = stops.silenced(instances, clock.now() - SILENCE)
+        return {key: self._verdict(stop) for key, stop in found.items()}
+
+    def _verdict(self, stop: Posture) -> Verdict:
+        if stop.in_force:
+            said = f"A stop stands above it ({stop}): it is silent because of that, and is not retired by a rule meanwhile."
+        else:
+            said = f"A stop above it ({stop}) ended less than 15 minutes ago: it may go on with its work."
+        return Verdict("no stop above", False, said, stop.get_absolute_url())
+
+
+class SlotHasPolicy(OneOfMany):
     """Before a slot is bound: what runs there will stand below a policy."""
 
     name = POLICY_BOUND
 
-    def check(self, slot: DeploymentSlot, version: AgentVersion) -> Verdict:
-        if not _holds(slot, version):
-            mend = reverse("policy:binding_create")
-            return Verdict(
-                self.name,
-                False,
-                f"No policy would hold for {version} in {slot}.",
-                mend,
-                Right.BIND_POLICY.value,
-            )
-        return Verdict(self.name, True, "A policy holds there.")
+    def check_all(self, pairs: Pairs) -> list[Verdict]:
+        held = {tenant: _held_in(tenant) for tenant in {slot.tenant_id for slot, _ in pairs}}
+        return [self._verdict(slot, version, held[slot.tenant_id](slot, version)) for slot, version in pairs]
+
+    def _verdict(self, slot: DeploymentSlot, version: AgentVersion, holds: bool) -> Verdict:
+        if holds:
+            return Verdict(self.name, True, "A policy holds there.")
+        said = f"No policy would hold for {version} in {slot}."
+        return Verdict(self.name, False, said, reverse("policy:binding_create"), Right.BIND_POLICY.value)
 
 
 class PolicyValidates:
-    """Testing → Candidate: where policies are bound to the version, all of them have an active version, which compiles."""
+    """Testing → Candidate → Approved: where policies are bound to the version, all of them have an active version, which
+    compiles, and leave it a tool that can be allowed or asked about. Those that are denied in every case are named."""
 
     name = "policy validates"
 
@@ -83,7 +106,18 @@ class PolicyValidates:
             said = f"{len(missing)} of its policies have no active version."
             page = Policy.objects.get(pk=missing[0]).get_absolute_url()
             return Verdict(self.name, False, said, page, Right.READ_POLICY.value)
-        return Verdict(self.name, True, _compiled(len(bound)))
+        return self._tools(tools_of(version, rules), _compiled(len(bound)))
+
+    def _tools(self, found: Tools, said: str) -> Verdict:
+        if not found.denied:
+            return Verdict(self.name, True, said)
+        shown = "; ".join(f"“{one.name}”: {one.why}" for one in found.denied[:NAMED])
+        more = f" and {len(found.denied) - NAMED} more" if len(found.denied) > NAMED else ""
+        if found.none_left:
+            said = f"Its policies deny every one of its tools in every case. {shown}{more}"
+            return Verdict(self.name, False, said, reverse("policy:simulator"), Right.READ_POLICY.value)
+        said = f"{said} They deny {len(found.denied)} of its {found.total} tools in every case. {shown}{more}"
+        return Verdict(self.name, True, said, warning=True)
 
 
 def _compiled(count: int) -> str:
@@ -92,17 +126,23 @@ def _compiled(count: int) -> str:
     return f"{count} {'policy' if count == 1 else 'policies'} bound to it, and every one compiles."
 
 
-def _holds(slot: DeploymentSlot, version: AgentVersion) -> bool:
-    above: Mapping[str, Any] = {
-        "environment_id": slot.environment_id,
-        "role_id": slot.role_id,
-        "slot_id": slot.pk,
-        "template_id": version.template_id,
-        "version_id": version.pk,
-    }
-    in_force = Binding.objects.in_force().filter(tenant_id=slot.tenant_id)
-    rows = in_force.values("whole_tenant", *above)
-    return any(row["whole_tenant"] or any(row[name] == id for name, id in above.items()) for row in rows)
+def _held_in(tenant_id: UUID) -> Callable[[DeploymentSlot, AgentVersion], bool]:
+    """Whether a policy would hold for a version in a slot of the tenant: one statement, whoever is asked about. The default
+    policy holds for all to whom none is bound."""
+    names = ("environment_id", "role_id", "slot_id", "template_id", "version_id")
+    bound = Binding.objects.in_force().filter(tenant_id=tenant_id).order_by()
+    default = TenantPolicy.objects.filter(tenant=tenant_id, default_policy__isnull=False).order_by()
+    nowhere = {f"no_{name}": Value(None, UUIDField()) for name in names}
+    everywhere = default.annotate(whole=Value(True), **nowhere).values_list("whole", *nowhere)
+    rows = list(bound.values_list("whole_tenant", *names).union(everywhere, all=True))
+    whole = any(row[0] for row in rows)
+    targets = {target for row in rows for target in zip(names, row[1:], strict=True) if target[1] is not None}
+
+    def holds(slot: DeploymentSlot, version: AgentVersion) -> bool:
+        above = (slot.environment_id, slot.role_id, slot.pk, version.template_id, version.pk)
+        return whole or not targets.isdisjoint(zip(names, above, strict=True))
+
+    return holds
 
 
 class Approvals:

@@ -80,7 +80,9 @@ class PolicyInForce:
     def panel(self, request: HttpRequest, subject: AgentInstance | AgentVersion) -> Panel | None:
         if not _may(request, Right.READ_POLICY, subject):
             return None
-        context = {"bound": policies.bound_to(subject), "subject": subject}
+        bound = policies.bound_to(subject)
+        default = None if bound else policies.default_of(subject.tenant_id)
+        context = {"bound": bound, "default": default, "subject": subject}
         return Panel("Policy", "policy/_panel_policy.html", context, anchor="policy")
 
 

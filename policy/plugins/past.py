@@ -42,7 +42,7 @@ class PolicyThen:
 
 
 class ApprovalsThen:
-    """What had been approved for it and could still be used."""
+    """What had been approved for it and could still be used, and what it had used by then, the last first."""
 
     def past(
         self, instance: AgentInstance, version: AgentVersion, at: datetime, known: datetime, actor: User
@@ -54,5 +54,15 @@ class ApprovalsThen:
         lines = [
             PastLine(label=row.title, text=f"usable once, until {row.expires_at:%Y-%m-%d %H:%M} UTC", url=row.get_absolute_url(), since=row.decided_at)
             for row in visible(rows, actor, Right.READ_DECISIONS)[:SHOWN]
+        ]  # fmt: skip
+        used = (
+            ApprovalRequest.objects.for_list()
+            .filter(instance=instance)
+            .used_by(then)
+            .order_by("-closed_at", "-pk")
+        )
+        lines += [
+            PastLine(label=row.title, text=f"used {row.closed_at:%Y-%m-%d %H:%M:%S} UTC", url=row.get_absolute_url(), since=row.decided_at)
+            for row in visible(used, actor, Right.READ_DECISIONS)[:SHOWN]
         ]  # fmt: skip
         return PastSection("Approvals then", lines, "Nothing had been approved for it.")

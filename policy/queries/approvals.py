@@ -7,7 +7,7 @@ from uuid import UUID
 from django.db.models import Exists, Q, QuerySet
 
 from arm import clock
-from arm.models import ChangeRecord, Membership, Tenant, User
+from arm.models import ChangeRecord, Membership, Team, Tenant, User
 from arm.permissions import allowed, visible
 from arm.queries import single_handed
 from arm.rights import Right
@@ -82,6 +82,9 @@ def waiting_for(
     people = Membership.objects.filter(
         tenant=tenant, active=True, user__is_active=True, user__kind=User.Kind.PERSON
     )
+    if not actor.is_superuser:  # another team is asked, unless nobody of it has answered in time
+        mine_too = Team.objects.filter(tenant=tenant, group__user=actor).values("pk")
+        mine = mine.filter(Q(team=None) | Q(team__in=mine_too) | Q(state=ApprovalState.ESCALATED))
     party = Q(requested_by=actor) | Q(excluded__contains=[str(actor.pk)])
     mine = mine.exclude(party & Exists(people.order_by("pk")[1:2]))  # one person alone decides their own, too
     return mine
@@ -104,7 +107,9 @@ def approval_page(request: ApprovalRequest, actor: User) -> ApprovalPage:
         state=state,
         standing=standing,
         may_cancel=request.requested_by_id == actor.pk and state in WAITING,  # an approver denies instead
-        who_may=holders(right, request, request.tenant_id, without=parties) if state in WAITING else (),
+        who_may=holders(right, request, request.tenant_id, without=parties, team=request.team)
+        if state in WAITING
+        else (),
         roles=tuple(ROLES[name].label if name in ROLES else name for name in request.roles),
         decisions=decisions,
         yes=sum(row.approve for row in decisions),

@@ -6,7 +6,7 @@ from uuid import UUID
 from django.db.models import Model, Q, QuerySet
 
 from arm import clock
-from arm.models import RoleBinding, User
+from arm.models import RoleBinding, Team, User
 from arm.permissions import chain
 from arm.rights import Right
 from arm.roles import ROLES
@@ -32,9 +32,10 @@ def roles_of(person: User, tenant_id: UUID) -> frozenset[str]:
 
 
 def holders(
-    right: Right, subject: Model, tenant_id: UUID, *, without: Iterable[UUID] = ()
+    right: Right, subject: Model, tenant_id: UUID, *, without: Iterable[UUID] = (), team: Team | None = None
 ) -> tuple[str, ...]:
-    """Names of people whose roles give them this right on the subject or above it, at most eight of them."""
+    """Names of people whose roles give them this right on the subject or above it, of one team where it is named; at most
+    eight of them."""
     roles = [role.name for role in ROLES.values() if right in role.rights and not role.machine]
     above = {tenant_id}
     for path, _ in chain(type(subject)):
@@ -48,4 +49,6 @@ def holders(
         is_active=True,
         kind=User.Kind.PERSON,
     ).exclude(pk__in=list(without))
+    if team is not None:
+        people = people.filter(pk__in=User.objects.filter(groups=team.group_id).values("pk"))
     return tuple(str(person) for person in people.distinct().order_by("username")[:SHOWN])

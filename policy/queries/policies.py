@@ -17,7 +17,7 @@ from registry.models import AgentInstance, AgentVersion
 from ..engine import CATALOGUE
 from ..engine.wording import Difference, Section, differences, sections
 from ..lifecycle import PolicyState
-from ..models import Binding, Policy, PolicyVersion, ToolRisk
+from ..models import Binding, Policy, PolicyVersion, TenantPolicy, ToolRisk
 from .people import holders
 from .reach import what_stands_above
 
@@ -157,6 +157,13 @@ def bound_to(subject: AgentVersion | AgentInstance) -> tuple[Bound, ...]:
     return tuple(Bound(binding, active.get(binding.policy_id)) for binding in bindings)
 
 
+def default_of(tenant_id: UUID) -> Policy | None:
+    """The policy that holds for what none is bound to."""
+    return Policy.objects.filter(
+        pk__in=TenantPolicy.objects.filter(tenant=tenant_id).values("default_policy")
+    ).first()
+
+
 def bound_at(instance: AgentInstance, version_id: UUID, then: datetime) -> tuple[Bound, ...]:
     """The policies that held for an instance at a moment that has passed, each with the version that was active."""
     held = Q(since__lte=then) & (Q(until=None) | Q(until__gt=then))
@@ -171,14 +178,22 @@ def bound_at(instance: AgentInstance, version_id: UUID, then: datetime) -> tuple
 
 
 def catalogue(entries: Iterable[ToolRisk]) -> tuple[ToolRow, ...]:
-    """Every known name with the tenant's entry for it, then the tenant's own names and globs."""
-    by_name = {entry.tool: entry for entry in entries}
+    """What counts in one environment only, the tenant's own names and globs, then every known name with the tenant's entry
+    for it."""
+    held = list(entries)
+    by_name = {entry.tool: entry for entry in held if entry.environment_id is None}
+    local = [
+        ToolRow(entry.tool, known.risk.word if known else "", known.tool_class.value if known else "", entry)
+        for entry in held
+        if entry.environment_id is not None
+        for known in [CATALOGUE.get(entry.tool)]
+    ]
     rows = [
         ToolRow(name, tool.risk.word, tool.tool_class.value, by_name.pop(name, None))
         for name, tool in sorted(CATALOGUE.items())
     ]
     own = [ToolRow(name, "", "", entry) for name, entry in sorted(by_name.items())]
-    return (*own, *rows)
+    return (*local, *own, *rows)
 
 
 def _active(policies: Iterable[UUID]) -> Mapping[UUID, PolicyVersion]:

@@ -94,15 +94,15 @@ def bench(
             agent = replace(agent, environment_id=place.pk, production=place.production)
     else:
         place = environment or Environment.objects.filter(tenant=subject.tenant_id).order_by("position")[0]
-        agent = _as_if_provisioned(subject, place)
+        agent = as_if_provisioned(subject, place)
     bound = () if alone else rules.policies_of(agent)
     documents = dict(rules.documents)
     if tried is not None:
         documents[tried.policy_id] = compiled(tried.digest, bytes(tried.content))
         bound = tuple(sorted({*bound, tried.policy_id}))
     published = [documents[policy] for policy in bound if policy in documents]
-    complete = len(published) == len(bound)
-    envelope = meet(published).under(rules.ceilings) if complete else meet([])
+    complete = len(published) == len(bound) and (alone or all(map(rules.bound_to, agent.above)))
+    envelope = meet(published).under(rules.ceilings_in(place.pk)) if complete else meet([])
     return Bench(subject, place, agent, rules, envelope, tried, bound)
 
 
@@ -180,12 +180,16 @@ def _reasons(verdicts: Iterable[Verdict]) -> list[tuple[Reason, ...]]:
 
 
 def _declared(agent: Agent) -> tuple[str, ...]:
-    document = stored_document(AgentVersion.objects.select_related("genome").get(pk=agent.version_id))
-    tools: Any = document.get("tools") or ()
+    return declared_tools(AgentVersion.objects.select_related("genome").get(pk=agent.version_id))
+
+
+def declared_tools(version: AgentVersion) -> tuple[str, ...]:
+    """The names of the tools of its genome, each once."""
+    tools: Any = stored_document(version).get("tools") or ()
     return tuple(dict.fromkeys(str(tool["name"]) for tool in tools))
 
 
-def _as_if_provisioned(version: AgentVersion, place: Environment) -> Agent:
+def as_if_provisioned(version: AgentVersion, place: Environment) -> Agent:
     """The version as if one active instance of it ran there."""
     return Agent(
         id=NOBODY,

@@ -1,11 +1,11 @@
 """What holds for an agent: the rules of its tenant, its own facts, and from both its envelope and its standing."""
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -13,6 +13,7 @@ from django.db.models import Count, Q, QuerySet
 from arm import clock, ids
 from arm.rights import Risk as AgentRisk
 from registry.models import AgentInstance, Genome
+from registry.queries.spawn import lines_above
 
 from ..engine import (
     Catalogue,
@@ -30,6 +31,7 @@ from ..engine import (
 )
 from ..models import Binding, PolicyVersion, Posture, TenantPolicy, ToolRisk
 
+S = TypeVar("S")
 RISKS = {risk.word: risk for risk in Risk}
 _HOUR = timedelta(hours=1)
 WHERE = ("environment", "role", "template", "version", "slot", "instance", "provider")
@@ -57,6 +59,8 @@ class Agent:
     """Whether the slot has a place for the version: bound to it, as its canary, or until it is replaced."""
     children: int
     children_last_hour: int
+    above: "tuple[Agent, ...]" = ()
+    """Who started it, and who started that one, the nearest first: it may do nothing that they may not."""
 
     @property
     def typeid(self) -> str:
@@ -81,25 +85,40 @@ class Rules:
     bindings: list[dict[str, Any]]
     postures: list[tuple[dict[str, Any], InForce]]
     documents: dict[UUID, Envelope]
-    overlays: tuple[Overlay, ...]
-    ceilings: tuple[TierOverlay, ...]
+    overlays: dict[UUID | None, tuple[Overlay, ...]]
+    """By the environment where they count; None: everywhere."""
+    ceilings: dict[UUID | None, tuple[TierOverlay, ...]]
     outcome_required: bool
-    _envelopes: dict[tuple[UUID, ...], Envelope] = field(default_factory=dict)
-    _catalogues: dict[tuple[bool, UUID], Catalogue] = field(default_factory=dict)
+    default: UUID | None = None
+    """The policy that holds for an agent to which none is bound."""
+    _envelopes: dict[tuple[UUID | None, tuple[UUID, ...]], Envelope] = field(default_factory=dict)
+    _catalogues: dict[tuple[UUID | None, bool, UUID], Catalogue] = field(default_factory=dict)
+
+    def bound_to(self, agent: Agent) -> tuple[UUID, ...]:
+        """The policies bound to this agent or anything above it; where there is none, the tenant's default."""
+        bound = {row["policy_id"] for row in self.bindings if agent.stands_below(row)}
+        return tuple(sorted(bound or ({self.default} if self.default else set())))
 
     def policies_of(self, agent: Agent) -> tuple[UUID, ...]:
-        """The policies bound to this agent or anything above it."""
-        return tuple(sorted({row["policy_id"] for row in self.bindings if agent.stands_below(row)}))
+        """All policies that it is held to: its own, and those of who started it. Empty where one of these has none: what
+        the one above may not do, nobody does on its behalf."""
+        each = [self.bound_to(one) for one in (agent, *agent.above)]
+        return tuple(sorted({policy for found in each for policy in found})) if all(each) else ()
 
     def envelope_of(self, agent: Agent) -> Envelope:
         """All policies that reach the agent, combined. A bound policy without an active version allows nothing."""
         policies = self.policies_of(agent)
-        found = self._envelopes.get(policies)
+        place = agent.environment_id if agent.environment_id in self.ceilings else None
+        found = self._envelopes.get((place, policies))
         if found is None:
             bound = [self.documents[policy] for policy in policies if policy in self.documents]
-            found = meet(bound).under(self.ceilings) if len(bound) == len(policies) else meet([])
-            self._envelopes[policies] = found
+            whole = len(bound) == len(policies)
+            found = meet(bound).under(self.ceilings_in(agent.environment_id)) if whole else meet([])
+            self._envelopes[place, policies] = found
         return found
+
+    def ceilings_in(self, environment_id: UUID) -> tuple[TierOverlay, ...]:
+        return (*self.ceilings.get(None, ()), *self.ceilings.get(environment_id, ()))
 
     def standing_of(self, agent: Agent) -> Standing:
         """What posture, state, version and slot say about the agent now."""
@@ -110,7 +129,7 @@ class Rules:
         return Standing(
             instance=agent.typeid,
             state=agent.state,
-            catalogue=self.catalogue(agent.production, agent.genome_id),
+            catalogue=self.catalogue(agent.environment_id, agent.production, agent.genome_id),
             version=agent.version_state,
             slot=slot,
             certification="not_required",
@@ -119,11 +138,14 @@ class Rules:
             outcome_required=self.outcome_required,
         )
 
-    def catalogue(self, production: bool, genome_id: UUID) -> Catalogue:
-        key = (production, genome_id)
+    def catalogue(self, environment_id: UUID, production: bool, genome_id: UUID) -> Catalogue:
+        """Environments without entries of their own share one."""
+        local = self.overlays.get(environment_id, ())
+        key = (environment_id if local else None, production, genome_id)
         found = self._catalogues.get(key)
         if found is None:
-            found = Catalogue(production=production, overlays=self.overlays, manifest=manifest(genome_id))
+            overlays = (*self.overlays.get(None, ()), *local)
+            found = Catalogue(production=production, overlays=overlays, manifest=manifest(genome_id))
             self._catalogues[key] = found
         return found
 
@@ -143,7 +165,8 @@ def load_rules(tenant_id: UUID) -> Rules:
     columns = [f"{name}_id" for name in WHERE]
     active = PolicyVersion.objects.active().filter(tenant_id=tenant_id)
     entries = list(ToolRisk.objects.filter(tenant_id=tenant_id, until=None))
-    outcome = TenantPolicy.objects.filter(tenant_id=tenant_id).values_list("outcome", flat=True).first()
+    said = TenantPolicy.objects.filter(tenant_id=tenant_id).values_list("outcome", "default_policy").first()
+    outcome, default = said or ("", None)
     return Rules(
         tenant_id=tenant_id,
         bindings=list(bindings.values("policy_id", "whole_tenant", *columns[:-1])),
@@ -152,16 +175,24 @@ def load_rules(tenant_id: UUID) -> Rules:
             policy: compiled(digest, bytes(content))
             for policy, digest, content in active.values_list("policy_id", "digest", "content")
         },
-        overlays=tuple(
-            Overlay(entry.tool, RISKS[entry.risk], ToolClass(entry.tool_class or "unknown"))
+        overlays=_by_place(
+            (entry, Overlay(entry.tool, RISKS[entry.risk], ToolClass(entry.tool_class or "unknown")))
             for entry in entries
             if entry.risk
         ),
-        ceilings=tuple(
-            TierOverlay(entry.tool, entry.ceiling) for entry in entries if entry.ceiling is not None
+        ceilings=_by_place(
+            (entry, TierOverlay(entry.tool, entry.ceiling)) for entry in entries if entry.ceiling is not None
         ),
         outcome_required=outcome != TenantPolicy.Outcome.WARN,
+        default=default,
     )
+
+
+def _by_place(said: Iterable[tuple[ToolRisk, S]]) -> dict[UUID | None, tuple[S, ...]]:
+    found: dict[UUID | None, tuple[S, ...]] = {}
+    for entry, one in said:
+        found[entry.environment_id] = (*found.get(entry.environment_id, ()), one)
+    return found
 
 
 def standing_stops(postures: QuerySet[Posture]) -> list[tuple[Posture, dict[str, Any], InForce]]:
@@ -182,14 +213,27 @@ def standing_stops(postures: QuerySet[Posture]) -> list[tuple[Posture, dict[str,
 
 
 def load_agents(instance_ids: Iterable[UUID]) -> dict[UUID, Agent]:
-    """The agents that exist in the tenants in sight, in two queries."""
+    """The agents that exist in the tenants in sight, in two queries; in two more where somebody has started them."""
     wanted = list(instance_ids)
+    found, started = _agents(wanted)
+    if not started:
+        return found
+    lines = lines_above(started)
+    over, _ = _agents({key for line in lines.values() for key in line} - found.keys())
+    over |= found
+    for child, line in lines.items():
+        found[child] = replace(found[child], above=tuple(over[key] for key in line))
+    return found
+
+
+def _agents(wanted: Collection[UUID]) -> tuple[dict[UUID, Agent], list[UUID]]:
+    """The agents, and which of them were started by another."""
     hour_ago = clock.now() - _HOUR
     placed: Any = AgentInstance.objects.with_slot().filter(pk__in=wanted)
     rows = placed.values_list(
         "id", "tenant_id", "name", "state", "version_id", "version__state", "version__genome_id", "template_id",
         "template__risk", "environment_id", "environment__production", "provider_id", "role_id", "slot_id",
-        "slot_takes",
+        "slot_takes", "parent_id",
     )  # fmt: skip
     counted = (
         AgentInstance.objects.live()
@@ -200,7 +244,8 @@ def load_agents(instance_ids: Iterable[UUID]) -> dict[UUID, Agent]:
     )
     children = {row["parent_id"]: (row["all"], row["new"]) for row in counted}
     known: list[tuple[Any, ...]] = [(*row, *children.get(row[0], (0, 0))) for row in rows]
-    return {facts[0]: Agent(*facts) for facts in known}
+    started = [facts[0] for facts in known if facts[-3] is not None]
+    return {facts[0]: Agent(*facts[:-3], *facts[-2:]) for facts in known}, started
 
 
 @lru_cache(maxsize=512)

@@ -1,6 +1,6 @@
 """Stops as people see them: what a stop would reach, what holds for one agent and why, and who may end it."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
@@ -178,6 +178,29 @@ def stops_at(instance: AgentInstance, version_id: UUID, then: datetime) -> Query
         & (Q(until=None) | Q(until__gt=then))
     )
     return with_scope(Posture.objects.filter(stood, _reach(instance, version_id))).order_by("set_at")
+
+
+def silenced(instances: Sequence[AgentInstance], since: datetime) -> dict[UUID, Posture]:
+    """A posture for each agent that stands below one, or has stood `since` then, but below those that let it finish. One
+    that is in force comes first."""
+    lately = (Q(lifted_at=None) | Q(lifted_at__gt=since)) & (Q(until=None) | Q(until__gt=since))
+    rows = Posture.objects.filter(lately, tenant__in={one.tenant_id for one in instances})
+    held = sorted(
+        with_scope(rows.exclude(mode=Mode.DRAINING)), key=lambda row: (not row.in_force, row.set_at)
+    )
+    found = {one.pk: next((row for row in held if _above(row, one)), None) for one in instances}
+    return {key: row for key, row in found.items() if row is not None}
+
+
+def _above(posture: Posture, instance: AgentInstance) -> bool:
+    """What `_reach` asks the database, of rows that are at hand."""
+    if posture.tenant_id != instance.tenant_id:
+        return False
+    if posture.whole_tenant:
+        return True
+    kind = posture.target_kind
+    about = instance.pk if kind == "instance" else getattr(instance, f"{kind}_id")
+    return bool(about == getattr(posture, f"{kind}_id"))
 
 
 def _reach(instance: AgentInstance, version_id: UUID | None = None) -> Q:

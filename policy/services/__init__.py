@@ -12,7 +12,8 @@ from .approvals import (
     void_approvals,
 )
 from .bindings import bind_policy, unbind_policy
-from .catalogue import end_tool_risk, set_outcome_rule, set_tool_risk
+from .carrying import carry_policies, own_policies
+from .catalogue import end_tool_risk, set_default_policy, set_outcome_rule, set_tool_risk
 from .limits import reserve_limit, settle_limit
 from .policies import activate_version, create_policy, draft_version, withdraw_version
 from .postures import ApprovalNeeded, SecondPersonNeeded, lift_posture, request_lift, set_posture
@@ -23,6 +24,7 @@ from .restrictions import (
     request_restriction,
     withdraw_restriction,
 )
+from .routes import end_route, route_approvals
 
 __all__ = [
     "ApprovalNeeded",
@@ -31,6 +33,7 @@ __all__ = [
     "activate_version",
     "bind_policy",
     "cancel_approval",
+    "carry_policies",
     "close_approval",
     "confirm_restriction",
     "consume_approval",
@@ -38,15 +41,19 @@ __all__ = [
     "decide_approval",
     "decline_restriction",
     "draft_version",
+    "end_route",
     "end_tool_risk",
     "expire_approvals",
     "expire_restrictions",
     "lift_posture",
+    "own_policies",
     "request_approval",
     "request_lift",
     "request_restriction",
     "request_tool_approval",
     "reserve_limit",
+    "route_approvals",
+    "set_default_policy",
     "set_outcome_rule",
     "set_posture",
     "set_tool_risk",

@@ -19,7 +19,7 @@ from registry.services.asking import require_in_person, require_reason
 from ..engine import Request, Verdict, redact
 from ..lifecycle import OPEN, TIME_TO_LIVE, WAITING, ApprovalKind, ApprovalState, may_become
 from ..models import ApprovalDecision, ApprovalRequest
-from ..queries.deciding import right_to_decide, takes_part, wrong_roles
+from ..queries.deciding import right_to_decide, route_of, takes_part, wrong_roles
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,11 +256,15 @@ def expire_approvals(*, tenant_id: UUID) -> tuple[int, int]:
 
 
 def _request(row: ApprovalRequest, actor: User | None, reason: str) -> Requested:
-    """Insert unless an open one exists. Two askers at once: the index lets one in, the other finds its row."""
+    """Insert unless an open one exists. Two askers at once: the index lets one in, the other finds its row.
+
+    What is about an instance goes where approvals of its environment go (`ApprovalRoute`)."""
     if stale := _open(row).filter(expires_at__lte=clock.now()).first():
         _move(stale, ApprovalState.EXPIRED, None, "policy.approval.expired", "Nobody decided in time.", {})
     if found := _open(row).first():
         return Requested(found, False)
+    if row.instance is not None and (route := route_of(row.instance.environment_id)):
+        row.team, row.roles = route.team, sorted({*row.roles, route.role} - {""})
     ApprovalRequest.objects.bulk_create([row], ignore_conflicts=True)
     stored = _open(row).get()
     if stored.pk != row.pk:

@@ -2,9 +2,9 @@
 
 from django.db import transaction
 
-from arm import changes, clock
+from arm import changes, clock, tasks
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
-from arm.models import Tenant, TenantRow, User
+from arm.models import ChangeRecord, Tenant, TenantRow, User
 from arm.permissions import require
 from arm.queries import single_handed
 from arm.rights import Right
@@ -35,8 +35,13 @@ def bind_policy(*, policy: Policy, target: Tenant | TenantRow, actor: User, reas
     binding = Binding.objects.create(
         tenant_id=policy.tenant_id, policy=policy, bound_by=actor, reason=reason, **members
     )
-    after = {"policy": policy.typeid, "target": str(target), "kind": binding.target_kind}
-    changes.record(actor, "policy.binding.created", binding, after=after, reason=reason)
+    after = {
+        "policy": policy.typeid,
+        "target": str(target),
+        "target_id": target.slug if isinstance(target, Tenant) else target.typeid,  # a name may be of two
+        "kind": binding.target_kind,
+    }
+    _tell(changes.record(actor, "policy.binding.created", binding, after=after, reason=reason), binding)
     return binding
 
 
@@ -56,5 +61,16 @@ def unbind_policy(*, binding: Binding, actor: User, reason: str) -> Binding:
     binding.until, binding.ended_by = clock.now(), actor
     binding.save(update_fields=["until", "ended_by"])
     before = {"policy": binding.policy.typeid, "target": str(binding.target)}
-    changes.record(actor, "policy.binding.ended", binding, before=before, after=after, reason=reason)
+    record = changes.record(actor, "policy.binding.ended", binding, before=before, after=after, reason=reason)
+    _tell(record, binding)
     return binding
+
+
+def _tell(record: ChangeRecord, binding: Binding) -> None:
+    """For whom a binding changes what may be done: candidates are asked anew."""
+    tasks.announce(
+        record.verb,
+        tenant_id=binding.tenant_id,
+        binding_id=str(binding.pk),
+        change_id=str(record.pk),
+    )

@@ -2,16 +2,17 @@
 
 from django.db import transaction
 
-from arm import changes, clock
+from arm import changes, clock, tasks
 from arm.errors import Conflict, Invalid, Problem
-from arm.models import Tenant, User
+from arm.models import ChangeRecord, Tenant, User
 from arm.permissions import require
 from arm.rights import Right
+from registry.models import Environment
 from registry.services.asking import require_reason
 
 from ..engine import CATALOGUE, ToolClass
 from ..engine.risk import normalised
-from ..models import TenantPolicy, ToolRisk
+from ..models import Policy, TenantPolicy, ToolRisk
 
 
 @transaction.atomic
@@ -24,30 +25,35 @@ def set_tool_risk(
     risk: str = "",
     tool_class: str = "",
     ceiling: int | None = None,
+    environment: Environment | None = None,
 ) -> ToolRisk:
-    """Give a tool (or glob) a class, a ceiling on its tier, or both; an earlier entry for it ends.
+    """Give a tool (or glob) a class, a ceiling on its tier, or both, everywhere or in one environment; an earlier entry for
+    it there ends. Of all that reach a call, the strictest counts.
 
     A known tool can only be raised. Making an unknown tool anything but red loosens, so who may activate policies
     decides that; everything else tightens.
     """
     tool = normalised(tool.strip())
     loosens = risk in ("green", "yellow") and tool not in CATALOGUE
-    require(actor, Right.ACTIVATE_POLICY if loosens else Right.DRAFT_POLICY, tenant)
+    place = environment or tenant
+    require(actor, Right.ACTIVATE_POLICY if loosens else Right.DRAFT_POLICY, place)
     require_reason(note)
     _check(tool, risk, tool_class, ceiling)
     Tenant.objects.select_for_update().get(pk=tenant.pk)
     now = clock.now()
-    earlier = ToolRisk.objects.filter(tenant=tenant, tool=tool, until=None).first()
+    held = ToolRisk.objects.filter(tenant=tenant, environment=environment, tool=tool, until=None)
+    earlier = held.first()
     before = {}
     if earlier is not None:
         before = _said(earlier)
         loosened = earlier.ceiling is not None and (ceiling is None or ceiling > earlier.ceiling)
         if loosened or _rank(risk) < _rank(earlier.risk):
-            require(actor, Right.ACTIVATE_POLICY, tenant)
+            require(actor, Right.ACTIVATE_POLICY, place)
         earlier.until = now
         earlier.save(update_fields=["until"])
     entry = ToolRisk.objects.create(
         tenant=tenant,
+        environment=environment,
         tool=tool,
         risk=risk,
         tool_class=tool_class,
@@ -56,7 +62,9 @@ def set_tool_risk(
         created_by=actor,
         since=now,
     )
-    changes.record(actor, "policy.tool.classified", entry, before=before, after=_said(entry), reason=note)
+    _tell(
+        changes.record(actor, "policy.tool.classified", entry, before=before, after=_said(entry), reason=note)
+    )
     return entry
 
 
@@ -70,7 +78,7 @@ def end_tool_risk(*, entry: ToolRisk, actor: User, reason: str) -> ToolRisk:
         raise Conflict("This entry has already ended.")
     entry.until = clock.now()
     entry.save(update_fields=["until"])
-    changes.record(actor, "policy.tool.declassified", entry, before=_said(entry), reason=reason)
+    _tell(changes.record(actor, "policy.tool.declassified", entry, before=_said(entry), reason=reason))
     return entry
 
 
@@ -93,6 +101,33 @@ def set_outcome_rule(*, tenant: Tenant, outcome: str, actor: User, reason: str) 
         reason=reason,
     )
     return row
+
+
+@transaction.atomic
+def set_default_policy(*, tenant: Tenant, policy: Policy | None, actor: User, reason: str) -> TenantPolicy:
+    """Which policy holds for what none is bound to, so that a new agent is not without; None: nothing is allowed to that.
+
+    It lets agents do something that could do nothing, so an approver decides it. Conflict while none of its versions is
+    active.
+    """
+    require(actor, Right.ACTIVATE_POLICY, tenant)
+    require_reason(reason)
+    Tenant.objects.select_for_update(no_key=True).get(pk=tenant.pk)
+    if policy is not None and not policy.versions.active().exists():
+        raise Conflict(f"{policy} has no active version yet; activate one first.")
+    row, _ = TenantPolicy.objects.get_or_create(tenant=tenant)
+    if row.default_policy == policy:
+        return row
+    before, row.default_policy = {"policy": row.default_policy.typeid if row.default_policy else ""}, policy
+    row.save(update_fields=["default_policy"])
+    after = {"policy": policy.typeid if policy else ""}
+    _tell(changes.record(actor, "policy.default.set", row, before=before, after=after, reason=reason))
+    return row
+
+
+def _tell(record: ChangeRecord) -> None:
+    """What tools may do has changed, for the whole tenant: candidates are asked anew."""
+    tasks.announce(record.verb, tenant_id=record.tenant_id, change_id=str(record.pk))
 
 
 def _check(tool: str, risk: str, tool_class: str, ceiling: int | None) -> None:
@@ -118,7 +153,8 @@ def _rank(risk: str) -> int:
 
 
 def _said(entry: ToolRisk) -> dict[str, object]:
-    return {"tool": entry.tool, "risk": entry.risk, "tool_class": entry.tool_class, "ceiling": entry.ceiling}
+    said = {"tool": entry.tool, "risk": entry.risk, "tool_class": entry.tool_class, "ceiling": entry.ceiling}
+    return {**said, **({"environment": entry.environment.slug} if entry.environment else {})}
 
 
 def _refuse(pointer: str, sentence: str) -> None:

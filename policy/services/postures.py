@@ -96,6 +96,7 @@ def set_posture(
         _kill(scope, actor, reason)
     after = {
         "mode": mode.value,
+        "scope": scope.slug if isinstance(scope, Tenant) else scope.typeid,
         "until": until,
         "tool": tool or tool_class,
         **numbers,

@@ -31,6 +31,7 @@ from policy.views.restrictions import (
     RestrictionList,
     WithdrawRestriction,
 )
+from policy.views.routes import DefaultPolicy, EndRoute, RouteApprovals
 from policy.views.simulator import Simulator
 from policy.views.stops import (
     AskForLift,
@@ -59,8 +60,10 @@ __all__ = [
     "DecisionDetail",
     "DecisionList",
     "DeclineRestriction",
+    "DefaultPolicy",
     "DraftVersion",
     "EndBinding",
+    "EndRoute",
     "EndToolRisk",
     "LiftStop",
     "PolicyDetail",
@@ -70,6 +73,7 @@ __all__ = [
     "PreviewStop",
     "RestrictionDetail",
     "RestrictionList",
+    "RouteApprovals",
     "Simulator",
     "StopDetail",
     "StopHistory",

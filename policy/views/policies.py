@@ -257,7 +257,7 @@ class EndBinding(Command):
 class ToolCatalogue(FilteredList):
     """All known tools with the tenant's entries beside them, on one page."""
 
-    queryset = ToolRisk.objects.filter(until=None).select_related("created_by")
+    queryset = ToolRisk.objects.filter(until=None).select_related("created_by", "environment")
     view_right = Right.READ_POLICY
     template_name = "policy/tool_list.html"
     paginate_by = None  # type: ignore[assignment]
@@ -283,7 +283,11 @@ class ClassifyTool(Create):
     success_message = "The class counts from now on."
 
     def get_initial(self) -> dict[str, Any]:
-        return {**super().get_initial(), "tool": self.request.GET.get("tool", "")}
+        chosen = {name: self.request.GET.get(name, "") for name in ("tool", "environment")}
+        return {**super().get_initial(), **chosen}
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "actor": actor_of(self.request)}
 
     def get_success_url(self) -> str:
         return str(self.cancel_to)

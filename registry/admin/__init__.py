@@ -1,6 +1,7 @@
 """The directory in the second workplace: every noun with object-level rights, every write through a service."""
 
 from .agents import AgentTemplateAdmin, AgentVersionAdmin, GenomeAdmin, PromptAdmin
+from .approvals import VersionApprovalAdmin
 from .evidence import VersionEvidenceAdmin
 from .exchange import CardKeySourceAdmin, TableImportAdmin
 from .fleet import AgentInstanceAdmin, KeyScopeAdmin
@@ -40,5 +41,6 @@ __all__ = [
     "RolloutAdmin",
     "SuccessorAdmin",
     "TableImportAdmin",
+    "VersionApprovalAdmin",
     "VersionEvidenceAdmin",
 ]

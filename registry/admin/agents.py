@@ -127,6 +127,10 @@ def _mover(name: str, label: str, to: VersionState, right: Right, warning: str =
     return AdminCommand(name, label, right, move, form, warning)
 
 
+def _approve(row: AgentVersion, actor: User, cleaned: dict[str, Any]) -> object:
+    return services.approve_version(version=row, actor=actor, **cleaned)
+
+
 @admin.register(AgentVersion)
 class AgentVersionAdmin(ScopedAdmin):
     list_display = ("__str__", "label", "state", "state_since", "short_digest", "created_by", "created_at")
@@ -160,7 +164,7 @@ class AgentVersionAdmin(ScopedAdmin):
     commands = (
         _mover("submit", "Submit for testing", VersionState.TESTING, Right.SUBMIT_VERSION),
         _mover("to_candidate", "Propose as candidate", VersionState.CANDIDATE, Right.SUBMIT_VERSION),
-        _mover("approve", "Approve", VersionState.APPROVED, Right.APPROVE_VERSION),
+        AdminCommand("approve", "Approve", Right.APPROVE_VERSION, _approve, ReasonOnly),
         _mover("to_draft", "Back to draft", VersionState.DRAFT, Right.SUBMIT_VERSION),
         _mover(
             "deprecate",

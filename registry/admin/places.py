@@ -53,12 +53,13 @@ class EnvironmentAdmin(ReasonedAdmin, ScopeAdmin):
 
 @admin.register(Provider)
 class ProviderAdmin(ReasonedAdmin, ScopeAdmin):
-    add_right = Right.MANAGE_DIRECTORY
-    list_display = ("name", "slug", "kind", "heartbeat_seconds")
+    add_right = edit_right = Right.MANAGE_DIRECTORY
+    list_display = ("name", "slug", "kind", "region", "heartbeat_seconds", "closed_at")
     list_filter = ("kind",)
     search_fields = ("name", "slug")
     made_of = ("slug", "name", "kind", "description", "heartbeat_seconds")
-    shown = (*made_of, "created_at")
+    changed = ("name", "description", "region", "terms", "heartbeat_seconds")
+    shown = ("slug", "kind", *changed, "closed_at", "created_at")
     export_columns = (("id", "typeid"), ("slug", "slug"), ("name", "name"), ("kind", "kind"))
 
     def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
@@ -67,6 +68,9 @@ class ProviderAdmin(ReasonedAdmin, ScopeAdmin):
             actor=request.user,  # type: ignore[arg-type]
             **cleaned,
         )
+
+    def edit(self, request: HttpRequest, obj: Any, cleaned: dict[str, Any]) -> None:
+        services.update_provider(provider=obj, actor=request.user, **cleaned)  # type: ignore[arg-type]
 
 
 @admin.register(Project)

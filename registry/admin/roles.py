@@ -17,13 +17,14 @@ LISTS = ("capabilities", "certifications", "coverage")
 BESIDE = (
     *("name", "purpose", "tier", "risk", "cost_center", "capabilities", "certifications"),
     *("budget_per_day", "budget_per_month", "budget_per_outcome", "currency"),
-    *("success_rate", "latency_ms", "availability", "coverage", "failover"),
+    *("success_rate", "latency_ms", "availability", "coverage", "failover", "approvals"),
 )
 
 
 def _told(cleaned: dict[str, Any]) -> dict[str, Any]:
     """An empty field of JSON is an empty list."""
-    return cleaned | {name: cleaned[name] or [] for name in LISTS if name in cleaned}
+    told = cleaned | {name: cleaned[name] or [] for name in LISTS if name in cleaned}
+    return told | {"approvals": cleaned.get("approvals") or 1}
 
 
 class AssignmentInline(ReadOnlyInline):

@@ -14,6 +14,7 @@ from registry.api.directory import (
     TemplateViewSet,
     VersionViewSet,
 )
+from registry.api.draining import DrainingViewSet
 from registry.api.environments import EnvironmentViewSet
 from registry.api.evidence import EvidenceViewSet
 from registry.api.fleet import (
@@ -76,6 +77,7 @@ urlpatterns = [
     path("imports/oasf/", ImportRecord.as_view(), name="import-oasf"),
     path("bulk/instances/", BulkInstances.as_view(), name="bulk-instances"),
     path("bulk/templates/", BulkTemplates.as_view(), name="bulk-templates"),
+    path("draining/", DrainingViewSet.as_view({"get": "list"}), name="draining"),
     path("fleet-at/", FleetAtViewSet.as_view({"get": "list"}), name="fleet-at"),
     path(
         "fleet-at/changed/",

@@ -63,6 +63,7 @@ class ActRowOut(serializers.Serializer[Any]):
     foreseen_says = serializers.CharField()
     outcome = serializers.ChoiceField(BulkRow.Outcome.choices)
     outcome_says = serializers.CharField()
+    attempts = serializers.IntegerField()
 
     def get_target(self, row: BulkRow) -> str:
         act = services.BULK_ACTIONS.get(row.run.action)

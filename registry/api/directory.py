@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Model, Prefetch
+from django.db.models import Model, Prefetch, QuerySet
 from django.http import HttpResponse
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
@@ -16,12 +16,12 @@ from arm import ids
 from arm.api import Request, tenant_of, validated
 from arm.errors import Invalid, Problem
 from arm.models import User
-from arm.permissions import require
-from arm.rights import Right, Risk
+from arm.rights import Risk
 from registry import filters, queries, services
 from registry.api import serializers as words
+from registry.api.approvals import ApprovalActions
 from registry.api.base import DirectoryViewSet, created, named
-from registry.api.exports import Exports, file_answer
+from registry.api.exports import Exports, file_answer, held_by
 from registry.api.lineage import LineageActions
 from registry.lifecycle import VersionState
 from registry.models import AgentTemplate, AgentVersion, Genome, Ownership, Project, Prompt, VersionParent
@@ -56,7 +56,7 @@ def spoken(body: dict[str, Any], request: Request) -> None:
 
 def genome_bytes(genome: Genome, request: Request) -> HttpResponse:
     """The exact stored bytes with their digest as ETag; 409 and an incident where they do not match it."""
-    held = request.headers.get("If-None-Match", "").strip('"')
+    held = held_by(request)
     answer = file_answer(services.take_genome(genome=genome, actor=request.user, held=held), held)
     answer["Content-Disposition"] = 'attachment; filename="genome.json"'
     return answer
@@ -65,10 +65,14 @@ def genome_bytes(genome: Genome, request: Request) -> HttpResponse:
 class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
     """Agents as people speak of them."""
 
-    queryset = AgentTemplate.objects.select_related("project").prefetch_related(CURRENT_OWNERS)
+    queryset = AgentTemplate.objects.prefetch_related(CURRENT_OWNERS)
     serializer_class = words.TemplateOut
     filterset_class = filters.TemplateFilter
     prefix = "tpl"
+
+    def get_queryset(self) -> QuerySet[AgentTemplate]:
+        rows: QuerySet[AgentTemplate] = super().get_queryset()
+        return queries.with_project(rows, self.request.user)
 
     @extend_schema(request=words.TemplateIn, responses={201: words.TemplateOut})
     def create(self, request: Request) -> Response:
@@ -77,6 +81,8 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         body["owners"] = people(body.pop("owners", []), request)
         spoken(body, request)
         made = services.register_template(tenant=tenant_of(request), actor=request.user, **body)
+        named_so = made.project.slug if made.project else None
+        made.project_seen = named_so  # type: ignore[attr-defined]  # who named it sees it
         return created(words.TemplateOut(made))
 
     @extend_schema(request=words.TemplateChange, responses=words.TemplateOut)
@@ -119,7 +125,7 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         return Response(words.SuccessorsOut(shown).data)
 
 
-class VersionViewSet(Exports, LineageActions, DirectoryViewSet[AgentVersion]):
+class VersionViewSet(ApprovalActions, Exports, LineageActions, DirectoryViewSet[AgentVersion]):
     """Immutable builds, their genomes and their lifecycle."""
 
     queryset = (
@@ -265,14 +271,11 @@ class PromptViewSet(DirectoryViewSet[Prompt]):
     @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY})
     @action(detail=True, methods=["get"])
     def content(self, request: Request, id: str) -> HttpResponse:
-        """The text itself."""
-        prompt = self.get_object()
-        require(request.user, Right.READ_PROMPTS, prompt)
-        return HttpResponse(
-            bytes(prompt.content),
-            content_type="application/octet-stream",
-            headers={"ETag": f'"{prompt.digest}"'},
-        )
+        """The text itself, digest as ETag; each look is a line of the security log. 409 and an incident where it does not
+        match its digest."""
+        held = held_by(request)
+        file = services.take_prompt(prompt=self.get_object(), actor=request.user, held=held)
+        return file_answer(file, held)
 
 
 class GenomeSchema(APIView):

@@ -7,7 +7,7 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from arm.api import Request, TypeIDField, tenant_of, validated
+from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
 from arm.errors import Invalid, Problem
 from arm.rights import Risk
 from registry import filters, queries, services
@@ -41,6 +41,49 @@ class ChannelRuleOut(serializers.Serializer[Any]):
     strangers = serializers.IntegerField(help_text="Slots whose version was never in that channel.")
 
 
+class StartAsked(StrictSerializer):
+    """From which of the slots, and of the versions beside them, a look begins."""
+
+    start = serializers.IntegerField(min_value=0, max_value=100_000, required=False, default=0)
+
+
+class RulesAsked(StartAsked):
+    """The rules that a preview is of; what is left out stays."""
+
+    production = serializers.BooleanField(required=False)
+    risk_default = serializers.ChoiceField(Risk.choices, required=False)
+
+
+class SlotLackOut(serializers.Serializer[Any]):
+    """A slot whose version would not be bound now, and why."""
+
+    slot = TypeIDField("slt", source="slot.pk")
+    version = TypeIDField("ver", source="slot.current_version_id")
+    reasons = serializers.ListField(child=serializers.CharField())
+
+
+class BesideLackOut(serializers.Serializer[Any]):
+    """A version whose instances outside slots would not be activated now."""
+
+    version = TypeIDField("ver", source="version.pk")
+    instances = serializers.IntegerField()
+    adopted = serializers.IntegerField(help_text="Of these, taken over as they ran.")
+    reasons = serializers.ListField(child=serializers.CharField())
+
+
+class LacksOut(serializers.Serializer[Any]):
+    """What stands that the rules would not let in, as far as the caller sees it; the rest is counted."""
+
+    slots = SlotLackOut(many=True)
+    hidden_slots = serializers.IntegerField()
+    beside = BesideLackOut(many=True)
+    hidden_instances = serializers.IntegerField()
+    unasked = serializers.IntegerField(help_text="Slots and versions beyond what one look asks about.")
+    next_start = serializers.IntegerField(help_text="`start` of the next look; 0 where nothing is left.")
+    rollouts = serializers.ListField(child=TypeIDField("rlt"))
+    hidden_rollouts = serializers.IntegerField()
+
+
 class OrderPreviewOut(serializers.Serializer[Any]):
     """What another place in the order would change, and which rollouts stand in its way."""
 
@@ -49,6 +92,8 @@ class OrderPreviewOut(serializers.Serializer[Any]):
     then = serializers.ListField(child=serializers.CharField())
     changes = ChannelRuleOut(many=True)
     rollouts = serializers.ListField(child=TypeIDField("rlt"))
+    hidden_rules = serializers.IntegerField()
+    hidden_rollouts = serializers.IntegerField()
 
 
 class EnvironmentViewSet(DirectoryViewSet[Environment]):
@@ -91,6 +136,33 @@ class EnvironmentViewSet(DirectoryViewSet[Environment]):
             message = str(wrong) if "places" in str(wrong) else "Name the place by its number, from 1."
             raise Invalid(message, [Problem(pointer="/position", code="range", message=message)]) from None
         return Response(OrderPreviewOut(preview).data)
+
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("production", bool, description="Whether it were production."),
+            OpenApiParameter("risk_default", str, enum=Risk.values, description="Its risk by default then."),
+        ],
+        responses=LacksOut,
+    )
+    @action(
+        detail=True, methods=["get"], url_path="change-preview", pagination_class=None, filterset_class=None
+    )
+    def change_preview(self, request: Request, id: str) -> Response:
+        """Whom other rules would refuse who are let in today; nothing is changed, and nothing would be stopped."""
+        environment = self.get_object()
+        asked = RulesAsked(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        preview = queries.change_preview(environment, request.user, **asked.validated_data)
+        return Response(LacksOut(preview).data)
+
+    @extend_schema(parameters=[StartAsked], responses=LacksOut)
+    @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
+    def lacks(self, request: Request, id: str) -> Response:
+        """What stands there that its rules would not let in now: at most 25 slots and 25 versions beside them at once."""
+        environment = self.get_object()
+        asked = StartAsked(data=request.query_params.dict())
+        asked.is_valid(raise_exception=True)
+        return Response(LacksOut(queries.lacks_of(environment, request.user, **asked.validated_data)).data)
 
 
 def _typed(body: dict[str, Any]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from registry.api.base import DirectoryViewSet, created, named
 from registry.api.serializers import Out, Reasoned, also_shown
 from registry.models import AgentVersion, VersionEvidence
 from registry.protocol.a2a import BINDINGS, Interface
+from registry.protocol.cyclonedx import SPECS
 
 
 class EvidenceFileOut(serializers.ModelSerializer[ArtefactFile]):
@@ -58,15 +59,16 @@ class InterfaceIn(StrictSerializer):
 
 
 class EvidenceIn(Reasoned):
-    """`interfaces` belong to an A2A agent card: where the agent answers."""
+    """`interfaces` belong to an A2A agent card: where the agent answers. `spec` belongs to a signed BOM."""
 
     kind = serializers.ChoiceField(ArtefactKind.choices)
     version = TypeIDField("ver")
     interfaces = InterfaceIn(many=True, required=False, default=list)
+    spec = serializers.ChoiceField(SPECS, default="1.7")
 
 
 class EvidenceViewSet(DirectoryViewSet[VersionEvidence]):
-    """Agent Cards, Audit Packs, and the dossiers of rollbacks."""
+    """Agent Cards, Audit Packs, signed BOMs, and the dossiers of rollbacks."""
 
     queryset = VersionEvidence.objects.for_list().prefetch_related("artefact__files")
     serializer_class = EvidenceOut
@@ -85,9 +87,13 @@ class EvidenceViewSet(DirectoryViewSet[VersionEvidence]):
                 made = services.issue_card(**about)
             case ArtefactKind.AUDIT_PACK:
                 made = services.export_pack(**about)
+            case ArtefactKind.BOM:
+                made = services.sign_bom(spec=body["spec"], **about)
             case ArtefactKind.DOSSIER:
                 message = "The dossier of a rollback is asked for at …/rollbacks/rbk_…/dossier/."
                 raise Invalid(message, [Problem(pointer="/kind", code="choice", message=message)])
+            case ArtefactKind.LINEAGE | ArtefactKind.EVALUATION:
+                made = services.issue_sheet(kind=ArtefactKind(body["kind"]), **about)
             case _:
                 interfaces = [Interface(**one) for one in body["interfaces"]]
                 made = services.publish_a2a_card(interfaces=interfaces, **about)

@@ -1,4 +1,4 @@
-"""Endpoint of exports: a version as a file of another format."""
+"""Endpoints of what leaves as a file: a version in another format, and a prompt that its genome names."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.negotiation import DefaultContentNegotiation
 
 from arm.api import Request
-from arm.errors import Invalid, Problem
+from arm.errors import Invalid, NotFound, Problem
 from registry import services
 
 
@@ -52,7 +52,7 @@ class Exports:
         if asked not in known:
             message = f"Must be one of {', '.join(known)}."
             raise Invalid(message, [Problem(pointer="/format", code="choice", message=message)])
-        held = request.headers.get("If-None-Match", "").strip('"')
+        held = held_by(request)
         file = services.export_version(
             version=version,
             format=services.Format(asked),
@@ -61,6 +61,30 @@ class Exports:
             held=held,
         )
         return file_answer(file, held)
+
+    @extend_schema(responses={(200, "application/octet-stream"): OpenApiTypes.BINARY, 304: None})
+    @action(
+        detail=True,
+        methods=["get"],
+        url_path="prompts/(?P<digest>sha256:[0-9a-f]{64})",
+        pagination_class=None,
+        filterset_class=None,
+    )
+    def prompt(self, request: Request, id: str, digest: str) -> HttpResponse:
+        """The text of a prompt that the version's genome names, for who may read prompts on this version, digest as ETag;
+        each look is a line of the security log. 404 where its text is kept elsewhere, 409 where it does not match."""
+        version = self.get_object()  # type: ignore[attr-defined]
+        held = held_by(request)
+        read = services.read_prompt(version=version, digest=digest, actor=request.user, held=held)
+        if read.content is None:
+            raise NotFound(f"The text of the prompt {digest} is kept elsewhere.")
+        name = f"{digest.removeprefix('sha256:')}.prompt"
+        return file_answer(services.Exported(read.content, "application/octet-stream", name, digest), held)
+
+
+def held_by(request: Request) -> str:
+    """The digest of what the asker says to have already; empty where nothing is said."""
+    return request.headers.get("If-None-Match", "").strip('"')
 
 
 def file_answer(file: services.Exported, held: str) -> HttpResponse:

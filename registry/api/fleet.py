@@ -17,6 +17,7 @@ from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadTo
 from registry.api.directory import row_of, step_out
 from registry.api.handovers import SlotHandovers
 from registry.api.history import MOMENT, PastOut, TellPastIn, ToldOut, asked_moment, past_out
+from registry.api.providers import ProviderLife, SlotEnd
 from registry.api.releases import SlotReleases
 from registry.api.spawn import SpawnActions
 from registry.lifecycle import InstanceState
@@ -130,7 +131,7 @@ def _beat(instance: AgentInstance, body: dict[str, Any]) -> Any:
     return words.HeartbeatOut(told).data
 
 
-class SlotViewSet(SlotReleases, SlotHandovers, DirectoryViewSet[DeploymentSlot]):
+class SlotViewSet(SlotReleases, SlotHandovers, SlotEnd, DirectoryViewSet[DeploymentSlot]):
     """Places that versions are bound to."""
 
     queryset = SLOTS
@@ -152,19 +153,20 @@ class SlotViewSet(SlotReleases, SlotHandovers, DirectoryViewSet[DeploymentSlot])
         )
         return created(words.SlotOut(made))
 
-    @extend_schema(request=words.BindIn, responses=words.SlotOut)
+    @extend_schema(request=words.BindIn, responses=words.BoundOut)
     @action(detail=True, methods=["post"])
     def bind(self, request: Request, id: str) -> Response:
-        """Bind or rebind; what was bound becomes `previous_version`."""
+        """Bind or rebind; what was bound becomes `previous_version`. No instance is moved: `instances_left` says how many
+        run another version."""
         slot = self.get_object()
         body = validated(words.BindIn, request)
         version = row_of(AgentVersion, "/version", request, pk=body["version"])
         body["version"] = version
         bound = services.bind_slot(slot=slot, actor=request.user, **body)
-        return Response(words.SlotOut(bound).data)
+        return Response(words.BoundOut(bound).data)
 
 
-class ProviderViewSet(DirectoryViewSet[Provider]):
+class ProviderViewSet(ProviderLife, DirectoryViewSet[Provider]):
     """Whose machines run instances."""
 
     queryset = Provider.objects.all()

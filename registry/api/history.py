@@ -78,7 +78,8 @@ class SideOut(serializers.Serializer[Any]):
 
 
 class ChangedOut(serializers.Serializer[Any]):
-    """An instance that was otherwise; a side is null where it was not there, or retired."""
+    """An instance that was otherwise, with what it was at both moments; a side is null where it was not there, or
+    retired, and never for the version that is asked for."""
 
     id = TypeIDField("ins", source="instance.pk")
     name = serializers.CharField(source="instance.name")
@@ -161,13 +162,14 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
 
     @extend_schema(parameters=BOTH, responses=ChangedOut(many=True))
     def changed(self, request: Request) -> Response:
-        """What was otherwise at `to` than at `from`; `environment`, `provider`, `template` and `version` narrow it."""
+        """What was otherwise at `to` than at `from`; `environment`, `provider`, `template` and `version` narrow it.
+        `version` keeps what ran it at either moment, with both sides."""
         first, second = (self._side(request, name) for name in ("from", "to"))
-        before, after = first.everyone, second.everyone
+        before, after = first.whatever_runs, second.whatever_runs
         if before is None or after is None:
             message = f"More than {queries.COUNTED:,} instances: narrow the question."
             raise Invalid(message, [Problem(pointer="", code="too_many", message=message)])
-        found = queries.difference((first.moment, before), (second.moment, after))
+        found = queries.difference((first.moment, before), (second.moment, after), first.runs)
         return Response(ChangedOut(found.rows, many=True).data)
 
     def _side(self, request: Request, name: str) -> PastFilter:

@@ -1,10 +1,12 @@
 """Endpoints of releases: rollouts, rollbacks, exceptions, and which version a runtime should run."""
 
+from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import Http404
+from django.utils.http import parse_etags
 from drf_spectacular.utils import extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
@@ -12,6 +14,7 @@ from rest_framework.response import Response
 
 from arm.api import Request, TypeIDField
 from arm.api import validated as parsed
+from arm.api.again import etag_of
 from arm.permissions import Actor, visible
 from arm.rights import Right
 from registry import gates, queries, services
@@ -19,7 +22,16 @@ from registry.api.base import DirectoryViewSet, created
 from registry.api.directory import row_of
 from registry.api.evidence import EvidenceOut
 from registry.api.serializers import Out, Reasoned
-from registry.engine import Drain, Strategy
+from registry.api.serializers.rollouts import (
+    AbortIn,
+    HandsOverIn,
+    MoveRolloutIn,
+    PlanIn,
+    RolloutOut,
+    RolloutRow,
+    StartIn,
+)
+from registry.engine import Drain, StepSays
 from registry.filters.releases import ExceptionFilter, RollbackFilter, RolloutFilter
 from registry.models import (
     AgentVersion,
@@ -27,56 +39,8 @@ from registry.models import (
     ReleaseException,
     Rollback,
     Rollout,
-    RolloutSlot,
-    RolloutStep,
     VersionEvidence,
 )
-
-
-class StepRow(serializers.ModelSerializer[RolloutStep]):
-    class Meta:
-        model = RolloutStep
-        fields = (
-            *("number", "percent", "batch", "bake_seconds", "state", "started_at", "due_at", "ended_at"),
-            *("health", "facts", "judged_at", "confirmed_by"),
-        )
-
-
-class SlotRow(serializers.ModelSerializer[RolloutSlot]):
-    slot = TypeIDField("slt", source="slot_id")
-    from_version = TypeIDField("ver", source="from_version_id", allow_null=True)
-
-    class Meta:
-        model = RolloutSlot
-        fields = ("slot", "batch", "from_version", "held", "bound_at")
-
-
-class RolloutOut(Out):
-    noun = "rollouts"
-    id = TypeIDField("rlt", source="pk")
-    environment = serializers.CharField(source="environment.slug")
-    role = serializers.CharField(source="role.slug")
-    version = TypeIDField("ver", source="version_id")
-    incident = TypeIDField("inc", source="incident_id", allow_null=True)
-    steps = StepRow(many=True)
-    slots = SlotRow(many=True)
-
-    class Meta:
-        model = Rollout
-        fields = (
-            *("id", "url", "environment", "role", "version", "strategy", "state", "state_since", "said"),
-            *(
-                "waits_for_person",
-                "gates",
-                "limits",
-                "reaction",
-                "handover_seconds",
-                "acknowledged",
-                "drift",
-                "incident",
-            ),
-            *("reason", "created_at", "steps", "slots"),
-        )
 
 
 class RollbackOut(Out):
@@ -117,45 +81,7 @@ class ExceptionOut(Out):
         )
 
 
-class PlanIn(Reasoned):
-    slots = serializers.ListField(child=TypeIDField("slt"), min_length=1, max_length=500)
-    version = TypeIDField("ver")
-    strategy = serializers.ChoiceField(Strategy.choices)
-    percents = serializers.ListField(
-        child=serializers.IntegerField(min_value=1, max_value=100), required=False, max_length=100
-    )
-    batch_size = serializers.IntegerField(min_value=1, max_value=500, required=False)
-    bake_seconds = serializers.IntegerField(min_value=0, max_value=14 * 86_400, required=False)
-    health_gates = serializers.ListField(
-        child=serializers.CharField(max_length=40), required=False, max_length=20
-    )
-    limits = serializers.DictField(child=serializers.FloatField(), required=False)
-    reaction = serializers.ChoiceField(Rollout.Reaction.choices, required=False)
-    acknowledged = serializers.CharField(max_length=2000, required=False, allow_blank=True)
-    drain = serializers.ChoiceField(Drain.choices, required=False)
-    within_seconds = serializers.IntegerField(
-        min_value=60,
-        max_value=86_400,
-        required=False,
-        help_text="How long what is left works on at most until it is replaced.",
-    )
-
-
-class StartIn(Reasoned):
-    acknowledged = serializers.CharField(max_length=2000, required=False, allow_blank=True)
-
-
-class MoveRolloutIn(Reasoned):
-    """Pause, resume, confirm: all it takes is why."""
-
-
-class AbortIn(Reasoned):
-    drain = serializers.ChoiceField(
-        Drain.choices, required=False, help_text="When instances of the new version drain; as it rolls out."
-    )
-
-
-class RollBackIn(Reasoned):
+class RollBackIn(HandsOverIn):
     leaving = TypeIDField(
         "ver", help_text="The version that is bound now, so that nothing newer is rolled back."
     )
@@ -164,12 +90,9 @@ class RollBackIn(Reasoned):
     drain = serializers.ChoiceField(
         Drain.choices, required=False, help_text="`at_once` by default where an incident is named."
     )
-    within_seconds = serializers.IntegerField(
-        min_value=60,
-        max_value=86_400,
-        required=False,
-        help_text="How long what is left works on at most until it is replaced.",
-    )
+
+    def usual(self, said: dict[str, Any]) -> str:
+        return Drain.AT_ONCE if "incident" in said else Drain.REPLACED
 
 
 class ExceptionIn(Reasoned):
@@ -196,6 +119,11 @@ class RollbackPreviewOut(serializers.Serializer[Any]):
     warnings = serializers.SerializerMethodField(
         help_text="What a binding would ask and the target lacks by now; it is done nonetheless."
     )
+    carried = serializers.ListField(
+        child=serializers.CharField(),
+        help_text="What holds for single instances (caps, policies) and will for their replacements.",
+    )
+    carried_hidden = serializers.IntegerField(help_text="More of it, which you may not see.")
 
     def get_others(self, preview: queries.RollbackPreview) -> list[str]:
         return [slot.typeid for slot in preview.others]
@@ -207,13 +135,44 @@ class RollbackPreviewOut(serializers.Serializer[Any]):
         return [verdict.reason for verdict in preview.warnings]
 
 
+def acts_of(told: Mapping[str, Any]) -> str:
+    """A digest of what people and the worker did to a rollout, of its representation: not of what was known or when."""
+    steps = [
+        [step[name] for name in ("number", "state", "started_at", "confirmed_by")] for step in told["steps"]
+    ]
+    slots = [[slot[name] for name in ("slot", "held", "bound_at")] for slot in told["slots"]]
+    return etag_of([told["state"], told["state_since"], steps, slots]).strip('"')
+
+
 class RolloutViewSet(DirectoryViewSet[Rollout]):
     """Versions on their way into slots, step by step."""
 
-    queryset = Rollout.objects.for_list().prefetch_related("steps", "slots")
+    queryset = Rollout.objects.for_list()
     serializer_class = RolloutOut
     filterset_class = RolloutFilter
     prefix = "rlt"
+
+    def etags(self, found: Rollout) -> list[str]:
+        """What the worker notes at each look is no change that an act must have seen: of the ETag that `If-Match` names,
+        only the part of the acts counts."""
+        acts = acts_of(self.get_serializer(found).data)
+        named = parse_etags(self.request.headers.get("If-Match", ""))
+        return [tag for tag in named if tag.startswith(f'"{acts}.')] or [f'"{acts}."']
+
+    @extend_schema(responses=RolloutOut)
+    def retrieve(self, request: Any, *args: Any, **kwargs: Any) -> Response:
+        """One rollout with its steps and slots. The first part of its ETag changes with acts, the second with anything."""
+        answer = super().retrieve(request, *args, **kwargs)
+        whole = etag_of(answer.data).strip('"')
+        answer["ETag"] = f'"{acts_of(answer.data)}.{whole}"'
+        return answer
+
+    def get_queryset(self) -> QuerySet[Rollout]:
+        rows: QuerySet[Rollout] = super().get_queryset()
+        return queries.with_counts(rows) if self.action == "list" else rows.prefetch_related("steps", "slots")
+
+    def get_serializer_class(self) -> Any:
+        return RolloutRow if self.action == "list" else RolloutOut
 
     @extend_schema(request=PlanIn, responses={201: RolloutOut})
     def create(self, request: Request) -> Response:
@@ -225,6 +184,7 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
         for name in ("bake", "within"):
             if f"{name}_seconds" in body:
                 body[name] = timedelta(seconds=body.pop(f"{name}_seconds"))
+        body["steps"] = [StepSays(**one) for one in body.get("steps", ())]
         version = row_of(AgentVersion, "/version", request, pk=body.pop("version"))
         made = services.plan_rollout(slots=rows, version=version, actor=request.user, **body)
         return created(RolloutOut(made))
@@ -260,7 +220,8 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
     @extend_schema(request=MoveRolloutIn, responses=RolloutOut)
     @action(detail=True, methods=["post"])
     def confirm(self, request: Request, id: str) -> Response:
-        """Vouch for a step that has baked and for whose health nobody else does."""
+        """Vouch for a step that has baked and for whose health nobody else does: people do, signed in; a token is
+        refused."""
         rollout, body = self.get_object(), parsed(MoveRolloutIn, request)
         return self._moved(services.confirm_step(rollout=rollout, actor=request.user, **body))
 
@@ -321,6 +282,13 @@ class ExceptionViewSet(DirectoryViewSet[ReleaseException]):
 
 class SlotReleases:
     """What a slot's endpoint has of releases."""
+
+    def hold(self, found: DeploymentSlot) -> None:
+        if self.action != "roll_back":  # type: ignore[attr-defined]
+            super().hold(found)  # type: ignore[misc]
+            return
+        body = parsed(RollBackIn, self.request)  # type: ignore[attr-defined]
+        services.hold_for_rollback([found.pk, *body.get("also", ())])
 
     @extend_schema(request=RollBackIn, responses={201: RollbackOut})
     @action(detail=True, methods=["post"], url_path="roll-back")

@@ -9,6 +9,7 @@ from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
+from arm.permissions import held_on
 from arm.rights import Risk
 from registry import queries, services
 from registry.api.base import DirectoryViewSet, created
@@ -53,6 +54,7 @@ class RoleIn(Reasoned):
     availability = serializers.DecimalField(**PERCENT)
     coverage = CoverageIn(many=True, required=False)
     failover = serializers.BooleanField(required=False)
+    approvals = serializers.IntegerField(min_value=1, max_value=9, required=False)
 
 
 class RoleChange(RoleIn):
@@ -111,6 +113,17 @@ class RoleVerdictOut(serializers.Serializer[Any]):
     applies = serializers.BooleanField()
 
 
+class RoleFactOut(serializers.Serializer[Any]):
+    """`ok` null: too little is known."""
+
+    name = serializers.CharField()
+    value = serializers.DecimalField(max_digits=38, decimal_places=12, allow_null=True, coerce_to_string=True)
+    limit = serializers.DecimalField(max_digits=38, decimal_places=12, coerce_to_string=True)
+    unit = serializers.CharField()
+    ok = serializers.BooleanField(allow_null=True)
+    sentence = serializers.CharField()
+
+
 class RoleViewSet(DirectoryViewSet[RoleDefinition]):
     """Jobs, apart from who does them."""
 
@@ -131,6 +144,13 @@ class RoleViewSet(DirectoryViewSet[RoleDefinition]):
         role = self.get_object()
         body = _typed(validated(RoleChange, request))
         return Response(RoleOut(services.update_role(role=role, actor=request.user, **body)).data)
+
+    @extend_schema(responses=RoleFactOut(many=True))
+    @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)
+    def kept(self, request: Request, id: str) -> Response:
+        """How its budgets and objectives are kept, as far as the caller may see spend and telemetry."""
+        role = self.get_object()
+        return Response(RoleFactOut(queries.kept_by(role, held_on(request.user, role)), many=True).data)
 
     @extend_schema(responses=CoverOut(many=True))
     @action(detail=True, methods=["get"], pagination_class=None, filterset_class=None)

@@ -19,12 +19,16 @@ from registry.genome import PROFILES
 class RulesOut(serializers.Serializer[Any]):
     """`profiles`: what every genome must describe before it is tested. `verified_evidence`: production and high risks take
     versions with a verified Agent Card only. `deprecates_from`: how severe an incident is that deprecates its version by
-    itself. `channels`: the environments in the order in which versions climb them (`PATCH environments/…/` moves them)."""
+    itself. `approvals`: how many people must approve a version, by the risk class of its agent. `channels`: the environments in the order in which versions climb them (`PATCH environments/…/` moves them)."""
 
     profiles = serializers.ListField(child=serializers.ChoiceField(sorted(PROFILES)))
     prompts_kept = serializers.BooleanField()
     verified_evidence = serializers.BooleanField()
     deprecates_from = serializers.ChoiceField(["", *services.SEVERITIES])
+    providers = serializers.ListField(
+        child=serializers.CharField(), help_text="Where something new may run; empty: everywhere."
+    )
+    approvals = serializers.DictField(child=serializers.IntegerField())
     channels = serializers.ListField(child=serializers.CharField())
 
 
@@ -37,6 +41,14 @@ class RulesIn(Reasoned):
     prompts_kept = serializers.BooleanField(required=False)
     verified_evidence = serializers.BooleanField(required=False)
     deprecates_from = serializers.ChoiceField(["", *services.SEVERITIES], required=False, allow_blank=True)
+    providers = serializers.ListField(
+        child=serializers.SlugField(max_length=60), max_length=1000, required=False
+    )
+    approvals = serializers.DictField(
+        child=serializers.IntegerField(),
+        required=False,
+        help_text="{risk class: people}; what is not named: 1.",
+    )
 
 
 class Rules(Endpoint):

@@ -1,5 +1,6 @@
 """Instances that start others, for machines: by a person, or by the instance itself with its workload token."""
 
+from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
@@ -13,13 +14,21 @@ from rest_framework.response import Response
 from rest_framework.settings import api_settings
 
 from arm import ids
-from arm.api import TypeIDField, validated
+from arm.api import StrictSerializer, TypeIDField, validated
 from arm.errors import Invalid, Problem
 from arm.models import ApiKey, User
 from registry import queries, services
 from registry.api.base import Workload, WorkloadToken, created, named
 from registry.api.serializers import InstanceOut, Reasoned
+from registry.facts import Budget
 from registry.models import AgentInstance, AgentVersion, Environment, Provider
+
+
+class BudgetIn(StrictSerializer):
+    """What a child may spend in a day (UTC)."""
+
+    amount = serializers.DecimalField(max_digits=18, decimal_places=6, min_value=Decimal("0.000001"))
+    currency = serializers.RegexField("^[A-Z]{3}$")
 
 
 class SpawnIn(Reasoned):
@@ -31,6 +40,7 @@ class SpawnIn(Reasoned):
     provider = serializers.SlugField(required=False)
     cost_center = serializers.CharField(max_length=80, required=False)
     labels = serializers.DictField(child=serializers.CharField(max_length=200), required=False)
+    budget = BudgetIn(required=False, help_text="A limit of its own; left out, it draws on its parent's.")
 
 
 class TermOut(serializers.Serializer[Any]):
@@ -39,6 +49,18 @@ class TermOut(serializers.Serializer[Any]):
     kind = serializers.CharField()
     origin = serializers.ChoiceField(["inherited", "granted"])
     value = serializers.CharField()
+
+
+class SpawnAllowanceOut(serializers.Serializer[Any]):
+    """What it may spend today: `own` limit, or the nearest one above, which is that `of` an instance. `left` is the least
+    that any limit of its line leaves."""
+
+    granted = serializers.DecimalField(max_digits=24, decimal_places=6)
+    used = serializers.DecimalField(max_digits=24, decimal_places=6)
+    left = serializers.DecimalField(max_digits=24, decimal_places=6)
+    currency = serializers.CharField()
+    of = TypeIDField("ins")
+    own = serializers.BooleanField()
 
 
 class SpawnNode(serializers.Serializer[Any]):
@@ -53,6 +75,7 @@ class SpawnNode(serializers.Serializer[Any]):
     living = serializers.IntegerField()
     most = serializers.IntegerField(allow_null=True)
     deepest = serializers.IntegerField(allow_null=True)
+    budget = SpawnAllowanceOut(allow_null=True)
 
 
 class SpawnTreeOut(serializers.Serializer[Any]):
@@ -104,6 +127,8 @@ class SpawnActions:
         elif given := [word for word in ("environment", "provider") if word in body]:
             message = "An instance hands on what it has; a person grants another."
             raise Invalid(message, [Problem(pointer=f"/{w}", code="granted", message=message) for w in given])
+        if (said := body.pop("budget", None)) is not None:
+            rows["budget"] = Budget(said["amount"], said["currency"])
         made = services.spawn_instance(parent=parent, actor=actor, **rows, **body)
         return created(InstanceOut(made))
 

@@ -19,7 +19,8 @@ from registry.protocol import sheet
 
 
 class TableImportOut(serializers.Serializer[Any]):
-    """`counts`: rows by what they would do or did. `problems` point to rows, counted from 0, and columns."""
+    """`counts`: rows by what they would do or did; `same` are unchanged. `problems` point to rows, counted from 0, and
+    columns; `passed_over` are columns of our own lists that no table sets."""
 
     id = TypeIDField("tim", source="pk")
     kind = serializers.CharField()
@@ -31,6 +32,7 @@ class TableImportOut(serializers.Serializer[Any]):
     wrong = serializers.IntegerField(source="bad")
     counts = serializers.DictField(child=serializers.IntegerField())
     problems = serializers.ListField(child=serializers.DictField(child=serializers.CharField()))
+    passed_over = serializers.ListField(child=serializers.CharField())
     created_at = serializers.DateTimeField()
     finished_at = serializers.DateTimeField(allow_null=True)
 

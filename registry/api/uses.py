@@ -23,12 +23,17 @@ class ThingOut(Out):
 
     noun = "uses"
     id = TypeIDField("thg", source="pk")
+    agent = serializers.CharField(
+        default=None,
+        allow_null=True,
+        help_text="What an agent that `name` identifies is called, for who may see it.",
+    )
     versions = serializers.IntegerField(source="used.versions")
     instances = serializers.IntegerField(source="used.live")
 
     class Meta:
         model = Thing
-        fields = ("id", "url", "kind", "name", "versions", "instances")
+        fields = ("id", "url", "kind", "name", "agent", "versions", "instances")
 
 
 class CountOut(serializers.Serializer[Any]):
@@ -73,21 +78,22 @@ class UsesViewSet(DirectoryViewSet[Thing]):
     def list(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Each with how many versions and live instances use it."""
         held = scopes(request.user, Right.READ_DIRECTORY)
-        things = self.filter_queryset(
-            queries.used_things(partial(visible, actor=request.user, right=Right.READ_DIRECTORY, held=held))
-        )
+        see = partial(visible, actor=request.user, right=Right.READ_DIRECTORY, held=held)
+        things = self.filter_queryset(queries.used_things(see))
         if not queries.sees_all(request.user, held):
             things = queries.found_first(things)
         rows: Any = self.paginate_queryset(things) or []
         counts = queries.counts_of(rows, request.user, held)
+        names = queries.agent_names(rows, see)
         for row in rows:
-            row.used = counts.get(row.pk, queries.Used())
+            row.used, row.agent = counts.get(row.pk, queries.Used()), names.get(row.pk)
         return self.get_paginated_response(ThingOut(rows, many=True).data)
 
     @extend_schema(responses=UsesOut)
     def retrieve(self, request: Any, *args: Any, **kwargs: Any) -> Response:
         """Who uses it: versions by state, live instances by environment."""
         thing: Any = self.get_object()
+        thing.agent = queries.agent_names([thing], self._see).get(thing.pk)
         thing.page = queries.uses_page(thing, self._see)
         return Response(UsesOut(thing).data)
 

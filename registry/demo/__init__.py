@@ -1,11 +1,8 @@
 """The demo's directory: what the agents are, where they run, and how they came to be what they are."""
 
 from collections.abc import Iterator
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
-
-from django.conf import settings
-from django.utils.module_loading import import_string
 
 from arm.demo import Demo
 from arm.rights import Risk
@@ -24,6 +21,8 @@ from registry.models import (
 
 from . import genomes, people
 from . import roles as jobs
+from .promoting import ACCEPTED, promote, tell
+from .taking_over import take_over
 
 TEMPLATES, VERSIONS, INSTANCES = 40, 120, 400
 KINDS = (
@@ -58,8 +57,6 @@ NEWEST = (
     + [VersionState.TESTING] * 2
     + [VersionState.DRAFT]
 )
-ACCEPTED = "Callers were told; the tools that went were not used."
-WAY = (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED)
 
 
 def build(demo: Demo) -> None:
@@ -105,7 +102,7 @@ def _templates(demo: Demo) -> Iterator[AgentTemplate]:
                 template=template, successors=[demo.people["bob" if number % 3 else "alice"]], actor=demo.people["judy"],
                 reason="Whoever works on it, too",
             )  # fmt: skip
-            _tell(demo, template, True)
+            tell(demo, template, True)
         yield template
 
 
@@ -134,7 +131,7 @@ def _versions(demo: Demo, templates: list[AgentTemplate]) -> None:
                 reason="Built by the pipeline",
             )
         final = VersionState.APPROVED if step < each - 1 else NEWEST[newest[template.pk] % len(NEWEST)]
-        last[template.pk] = _promote(demo, version, final, began)
+        last[template.pk] = promote(demo, version, final, began)
     _branch(demo, templates[1 % len(templates)], each)
 
 
@@ -147,38 +144,12 @@ def _branch(demo: Demo, template: AgentTemplate, step: int) -> None:
             template=template, genome=genomes.genome(demo, template, step - 1, "Returns are another desk's.\n"), label="1.0.1",
             description="The first build without returns", parents=[first], actor=author, reason="A customer stays on the first one",
         )  # fmt: skip
-    side = _promote(demo, side, VersionState.CANDIDATE, demo.now - timedelta(days=4))
+    side = promote(demo, side, VersionState.CANDIDATE, demo.now - timedelta(days=4))
     with demo.at(demo.now - timedelta(days=2)):
         services.create_version(
             template=template, genome=genomes.genome(demo, template, step), label="2.0.0", description="Both lines in one",
             parents=[newest, side], actor=author, reason="One line is less work",
         )  # fmt: skip
-
-
-def _promote(demo: Demo, version: AgentVersion, final: VersionState, began: datetime) -> AgentVersion:
-    movers = ("alice", "carol", "erin")  # submits, promotes, approves: three people
-    if final is VersionState.DRAFT:
-        return version
-    for hours, (state, mover) in enumerate(zip(WAY, movers, strict=True), 1):
-        with demo.at(began + timedelta(hours=6 * hours)):
-            version = services.move_version(
-                version=version,
-                to=state,
-                actor=demo.people[mover],
-                reason=f"Ready to be {state.label.lower()}",
-                acknowledged=ACCEPTED if state is VersionState.CANDIDATE else "",
-            )
-            if state is VersionState.TESTING:
-                _tell(demo, version, final is not state)
-        if state is final:
-            break
-    return version
-
-
-def _tell(demo: Demo, subject: AgentTemplate | AgentVersion, ready: bool) -> None:
-    """Let the apps above do their part before it goes on; `ready` says whether it will."""
-    for path in settings.DEMO_OBSERVERS:
-        import_string(path)(demo, subject, ready)
 
 
 def _slots(demo: Demo, roles: list[RoleDefinition], providers: list[Provider], fitting: jobs.Fitting) -> None:
@@ -236,17 +207,24 @@ def _instances(demo: Demo, fitting: jobs.Fitting) -> None:
             version = of[released[version.template_id]]  # nothing goes around the channels
         slot = slots.get((version.pk, places[where].pk))
         provider = slot.provider if slot else providers[number % len(providers)]
+        dan = demo.people["dan" if number % 2 else "carol"]
+        matter: dict[str, Any] = {
+            "name": f"{version.template.slug}-{where}-{number:03d}",
+            "role": None if slot else _one_of(fitting[version.pk], number),
+            "labels": {"team": version.template.cost_center},
+            "actor": dan,
+        }
         with demo.at(max(version.state_since, demo.moment(0.2, 0.85))):
+            if where == "prod" and why_not_around(version, places[where]):
+                take_over(version, places[where], provider, **matter)
+                continue
             services.provision_instance(
                 version=version,
                 environment=places[where],
                 provider=provider,
                 slot=slot,
-                role=None if slot else _one_of(fitting[version.pk], number),
-                name=f"{version.template.slug}-{where}-{number:03d}",
-                labels={"team": version.template.cost_center},
-                actor=demo.people["dan" if number % 2 else "carol"],
                 reason="Capacity for the team",
+                **matter,
             )
 
 
@@ -285,6 +263,7 @@ def settle(demo: Demo) -> None:
                     instance=instance, to=InstanceState.ACTIVE, actor=dan, reason="Telemetry is linked"
                 )
             )
+    active = [instance for instance in active if not _over(demo, instance)]
     demo.random.shuffle(active)
     for state, share, why in STOPS:
         for _ in range(round(len(active) * share)):
@@ -304,6 +283,24 @@ def settle(demo: Demo) -> None:
             instance=instance, state=InstanceState.ACTIVE, since=instance.created_at - timedelta(days=2),
             actor=demo.people["judy"], reason="The host's log shows it at work before it was registered",
         )  # fmt: skip
+
+
+def _over(demo: Demo, instance: AgentInstance) -> bool:
+    """Whether nothing was heard of it for a day: its trial was over long ago, and somebody drained and retired it."""
+    heard = instance.status.telemetry_at
+    if heard is None or demo.now - heard < timedelta(days=1):
+        return False
+    dan = demo.people["dan"]
+    ended = heard + (demo.now - heard) / 2
+    with demo.at(ended):
+        instance = services.restrict_instance(
+            instance=instance, to=InstanceState.DRAINING, actor=dan, reason="The trial is over"
+        )
+    with demo.at(ended + timedelta(hours=1)):
+        services.move_instance(
+            instance=instance, to=InstanceState.RETIRED, actor=dan, reason="It has nothing left to do"
+        )
+    return True
 
 
 CARDS = 30

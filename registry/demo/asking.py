@@ -1,6 +1,10 @@
 """What the demo's people do in the directory: views that they keep, an act on many rows, a table, helpers of helpers."""
 
+import json
 from datetime import timedelta
+from typing import Any, Final
+
+from django.db.models import F
 
 from arm import db
 from arm import services as core
@@ -70,12 +74,12 @@ HELPERS = (3, 2)
 
 
 def start_helpers(demo: Demo) -> None:
-    """Some instances have started helpers of their own kind, as far as their genomes allow."""
+    """Some instances have started helpers of their own kind, as far as their genomes allow. Those without a role come
+    first: a role asks what takes it for a verified Agent Card, which may still be on its way to the signer."""
     active = AgentInstance.objects.filter(state=InstanceState.ACTIVE, environment__production=True)
     active = active.exclude(template__risk__in=[Risk.HIGH, Risk.CRITICAL])
-    for parent, count in zip(
-        active.select_related("version__template").order_by("pk"), HELPERS, strict=False
-    ):
+    in_order = active.select_related("version__template").order_by(F("role").asc(nulls_first=True), "pk")
+    for parent, count in zip(in_order, HELPERS, strict=False):
         for number in range(1, count + 1):
             _start(demo, parent, number, timedelta(hours=6))
 
@@ -146,3 +150,48 @@ def send_tables(demo: Demo) -> None:
         )
         if why:
             services.apply_table(table=table, actor=demo.people["alice"], reason=why)
+
+
+CARD: Final[dict[str, Any]] = {
+    "name": "Customs desk",
+    "description": "Prepares customs declarations at a partner's place.",
+    "version": "4.2.0",
+    "provider": {"organization": "Harbour Logistics", "url": "https://harbour.example"},
+    "supportedInterfaces": [
+        {
+            "url": "https://agents.harbour.example/customs",
+            "protocolBinding": "JSONRPC",
+            "protocolVersion": "1.0",
+        }
+    ],
+    "capabilities": {"streaming": True},
+    "securitySchemes": {"key": {"apiKeySecurityScheme": {"location": "header", "name": "X-API-Key"}}},
+    "securityRequirements": [{"schemes": {"key": {"list": []}}}],
+    "defaultInputModes": ["application/json"],
+    "defaultOutputModes": ["application/json"],
+    "skills": [
+        {
+            "id": "declare",
+            "name": "Declaration",
+            "description": "Fills a declaration from a packing list",
+            "tags": ["customs"],
+        },
+        {
+            "id": "classify",
+            "name": "Classification",
+            "description": "Proposes the tariff number of an article",
+            "tags": ["customs"],
+        },
+    ],
+}
+"""A partner's A2A Agent Card, as it answers at its well-known address."""
+
+
+def take_a_card(demo: Demo) -> None:
+    """A partner's agent comes by its card: a draft that knows its skills and how callers sign in, and says what it lacks."""
+    services.import_agent_card(
+        tenant=demo.tenant,
+        data=json.dumps(CARD).encode(),
+        actor=demo.people["bob"],
+        reason="Harbour's agent declares what we ship",
+    )

@@ -26,6 +26,25 @@ TOOLS = (
     ("payment", "RED", True),
     ("deploy_prod", "RED", True),
 )
+SERVED = {"kind": "mcp", "server": "com.example/warehouse"}
+SERVER = {
+    "name": "com.example/warehouse",
+    "version": "2.3.0",
+    "supplier": {"name": "Example", "url": "https://example.com"},
+    "packages": [
+        {
+            "registry_type": "npm",
+            "identifier": "@example/warehouse",
+            "version": "2.3.0",
+            "digest": "sha256:" + hashlib.sha256(b"warehouse-2.3.0.tgz").hexdigest(),
+            "transport": "stdio",
+        }
+    ],
+    "remotes": [{"url": "https://warehouse.example.com/mcp", "type": "streamable-http"}],
+    "authenticated": True,
+    "trust_boundary": False,
+    "data": [{"flow": "inbound", "class": "confidential"}],
+}
 TEXT = "text/plain"
 HOUSE_STYLE = """Write short sentences. Say what you do not know. Never promise anything for the company.
 Answer in the language in which you were asked.
@@ -116,7 +135,7 @@ def genome(demo: Demo, template: AgentTemplate, step: int, branch: str = "") -> 
         "prompts": [_prompt(demo, template, "system", f"{told}{branch}"), _prompt(demo, template, "style", HOUSE_STYLE)],
         "tools": [
             {
-                "name": name, "kind": "function", "schema_digest": _sha(f"{name}/schema/{step // 2}"),
+                "name": name, **(SERVED if name == "query_db" else {"kind": "function"}), "schema_digest": _sha(f"{name}/schema/{step // 2}"),
                 "description_digest": _sha(f"{name}/text"), "risk": risk, "side_effect": acts, "scopes": [],
             }
             for name, risk, acts in chosen
@@ -136,6 +155,7 @@ def genome(demo: Demo, template: AgentTemplate, step: int, branch: str = "") -> 
             "guardrails": ["no-legal-advice", "no-promises", *(["four-eyes"] if risky else [])],
         },
         "spawn": {"allowed": not risky} | ({} if risky else {"max_depth": 2, "max_children": 4}),
+        "servers": [SERVER],
         "data_sources": [{"id": name, "class": of, "access": access} for name, of, access in team.data],
         "secrets": [{"name": name, "ref": ref} for name, ref in team.secrets],
     }  # fmt: skip
@@ -143,7 +163,8 @@ def genome(demo: Demo, template: AgentTemplate, step: int, branch: str = "") -> 
         skill, does = team.skill
         document |= {
             "memory": team.memory,
-            "skills": [{"id": skill, "name": skill.capitalize().replace("-", " "), "description": does, "tags": [template.cost_center]}],
+            "skills": [{"id": skill, "name": skill.capitalize().replace("-", " "), "description": does, "tags": [template.cost_center],
+                        "oasf": {"name": "natural_language_processing/natural_language_generation/text_completion", "id": 10201}}],
             "identity": {"persona": template.name, "languages": ["en", "de"], "disclosure": "always"},
         }  # fmt: skip
     return document

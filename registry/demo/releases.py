@@ -6,17 +6,26 @@ from typing import Any, Final
 
 from arm.demo import Demo
 from registry import gates, services
+from registry.engine import StepSays
 from registry.lifecycle import VersionState
 from registry.models import AgentVersion, DeploymentSlot, Rollout
 
 DRIFT: Final = "Callers were told; the tools that went were not used in production."
 PERCENTS: Final = (5, 25, 50, 100)
+STEPS: Final = (
+    StepSays(),
+    StepSays(),
+    StepSays(health_gates=("errors", "incidents", "cost"), limits={"errors": 2.0}),
+    StepSays(bake_seconds=86_400, health_gates=("errors", "incidents", "manual"), limits={"errors": 1.0}),
+)
+"""The larger the share, the less may go wrong; the whole takes a day, and somebody's yes."""
 HOURS: Final = timedelta(hours=1)
+HALF: Final = timedelta(minutes=30)
 
 
 def release(demo: Demo) -> None:
-    """What waits before production goes on: by a canary that is at its second step, by one that somebody has paused, slot
-    after slot, by an exception, and by one that was rolled back."""
+    """What waits before production goes on: by a canary that was held up for a while and is at its second step, by one that
+    somebody has paused, slot after slot once a canary was aborted, by an exception, and by one that was rolled back."""
     slots = DeploymentSlot.objects.filter(environment__production=True).exclude(current_version=None)
     by_role: dict[str, list[DeploymentSlot]] = {}
     for slot in slots.select_related("environment", "role").order_by("role__slug", "pk"):
@@ -38,25 +47,49 @@ def _newer(slot: DeploymentSlot) -> AgentVersion | None:
     return later.order_by("number").first()
 
 
+def _begin(
+    demo: Demo, slots: Sequence[DeploymentSlot], version: AgentVersion, strategy: str, ago: timedelta, **more: Any
+) -> Rollout:  # fmt: skip
+    """Begun so long ago."""
+    carol = demo.people["carol"]
+    with demo.at(demo.now - ago):
+        rollout = services.plan_rollout(
+            slots=slots, version=version, strategy=strategy, percents=PERCENTS,
+            health_gates=["errors", "incidents"], actor=carol, reason="Fewer tools, tighter limits",
+            steps=STEPS if strategy == "canary" else (), **more,
+        )  # fmt: skip
+        return services.start_rollout(
+            rollout=rollout, actor=carol, reason="Agreed in the release meeting", acknowledged=DRIFT
+        )
+
+
+def _confirm(demo: Demo, rollout: Rollout, ago: timedelta) -> Rollout:
+    with demo.at(demo.now - ago):
+        return services.confirm_step(
+            rollout=rollout, actor=demo.people["carol"], reason="Answers were read and compared"
+        )
+
+
 def _rollout(
     demo: Demo, slots: Sequence[DeploymentSlot], version: AgentVersion, strategy: str, ago: timedelta, **more: Any
 ) -> Rollout:  # fmt: skip
     """Begun so long ago, its first step confirmed when that had baked."""
-    carol, bake = demo.people["carol"], more.pop("bake", HOURS)
-    with demo.at(demo.now - ago):
-        rollout = services.plan_rollout(
-            slots=slots, version=version, strategy=strategy, percents=PERCENTS, bake=bake,
-            health_gates=["errors", "incidents"], actor=carol, reason="Fewer tools, tighter limits", **more,
-        )  # fmt: skip
-        services.start_rollout(
-            rollout=rollout, actor=carol, reason="Agreed in the release meeting", acknowledged=DRIFT
-        )
-    with demo.at(demo.now - ago + bake + timedelta(minutes=30)):
-        return services.confirm_step(rollout=rollout, actor=carol, reason="Answers were read and compared")
+    bake = more.pop("bake", HOURS)
+    rollout = _begin(demo, slots, version, strategy, ago, bake=bake, **more)
+    return _confirm(demo, rollout, ago - bake - HALF)
 
 
 def _canary(demo: Demo, slots: Sequence[DeploymentSlot], version: AgentVersion) -> None:
-    _rollout(demo, slots, version, "canary", 9 * HOURS, bake=8 * HOURS, drain="replaced")
+    """Its first step was paused while somebody else's network was mended, and baked again from then on."""
+    carol = demo.people["carol"]
+    rollout = _begin(demo, slots, version, "canary", 10 * HOURS, bake=8 * HOURS, drain="replaced")
+    with demo.at(demo.now - 9 * HOURS - HALF):
+        services.pause_rollout(
+            rollout=rollout, actor=carol, reason="The network of the help desk is mended first"
+        )
+    with demo.at(demo.now - 9 * HOURS):
+        services.resume_rollout(rollout=rollout, actor=carol, reason="The network is mended")
+    _confirm(demo, rollout, HALF)
 
 
 def _paused(demo: Demo, slots: Sequence[DeploymentSlot], version: AgentVersion) -> None:
@@ -68,6 +101,12 @@ def _paused(demo: Demo, slots: Sequence[DeploymentSlot], version: AgentVersion) 
 
 
 def _phased(demo: Demo, slots: Sequence[DeploymentSlot], version: AgentVersion) -> None:
+    """After a canary that was aborted before its first step had baked: who compares could not tell its answers apart."""
+    tried = _begin(demo, slots, version, "canary", 12 * HOURS, bake=2 * HOURS)
+    with demo.at(demo.now - 11 * HOURS):
+        services.abort_rollout(
+            rollout=tried, actor=demo.people["dan"], reason="The dashboard does not tell the canary's answers apart"
+        )  # fmt: skip
     _rollout(demo, slots, version, "phased", 9 * HOURS, bake=8 * HOURS, batch_size=1)
 
 

@@ -86,6 +86,8 @@ def _sign_in(before: Mapping[str, Json], after: Mapping[str, Json]) -> Iterator[
     had, has = _alternatives(was), _alternatives(now)
     if has and not had:
         yield Drift("sign-in required", "", True, "Callers have to sign in, who did not before.")
+    if had and not has:
+        yield Drift("sign-in dropped", "", True, "Callers need not sign in any more.")
     for way in had:
         if has and not any(_within(other, way) for other in has):
             yield Drift(
@@ -121,6 +123,8 @@ def _within(asked: Mapping[str, frozenset[str]], held: Mapping[str, frozenset[st
 
 
 def _said(way: Mapping[str, frozenset[str]]) -> str:
+    if not way:
+        return "nothing"
     return " and ".join(
         f"{name} ({', '.join(sorted(scopes))})" if scopes else name for name, scopes in way.items()
     )

@@ -93,6 +93,10 @@ class Fact:
     sentence: str
 
 
+MANUAL: Final = "manual"
+"""Gate: a person's yes. No fact stands in for it, and a fact that speaks against the step goes before it."""
+
+
 class Health(TextChoices):
     HEALTHY = "healthy", "Healthy"
     UNHEALTHY = "unhealthy", "Unhealthy"
@@ -102,8 +106,10 @@ class Health(TextChoices):
 def judge(facts: Collection[Fact], wanted: Collection[str]) -> Health:
     """One bad fact of a wanted gate is unhealthy; healthy is only what every wanted gate has vouched for.
 
-    Without a wanted gate nobody vouches for anything: it is unknown, and a person confirms each step.
+    Without a wanted gate nobody vouches for anything: it is unknown, and a person confirms each step. A person's yes is
+    no fact: it is asked for besides (`terms.goes_on`).
     """
+    wanted = [gate for gate in wanted if gate != MANUAL]
     heard = [fact for fact in facts if fact.name in wanted]
     if any(fact.ok is False for fact in heard):
         return Health.UNHEALTHY

@@ -7,12 +7,11 @@ from uuid import UUID
 import django_filters
 from django import forms
 from django.db.models import OuterRef, Q, QuerySet, Subquery
-from drf_spectacular.types import OpenApiTypes
-from drf_spectacular.utils import extend_schema_field
 
 from arm import clock, ids
-from arm.panels import seen_by_visitor
-from arm.rights import Right, Risk
+from arm.filters import TickBox, YesNo
+from arm.models import User
+from arm.permissions import Among
 from evidence.lifecycle import ArtefactKind, ArtefactState
 
 from .. import queries
@@ -34,25 +33,21 @@ from ..models import (
     begins,
     words_of,
 )
-
-
-def environments(request: Any) -> QuerySet[Environment]:
-    """The environments that the visitor may filter by."""
-    return _seen(Environment.objects.order_by("position"), request)
+from .questions import (
+    AgentQuestions,
+    InstanceQuestions,
+    VersionQuestions,
+    owned_by,
+    risks,
+    seen,
+)
+from .questions import SlugFilter as SlugFilter
+from .questions import environments as environments
 
 
 def providers(request: Any) -> QuerySet[Provider]:
     """The providers that the visitor may filter by."""
-    return _seen(Provider.objects.order_by("slug"), request)
-
-
-def _seen(rows: QuerySet[Any], request: Any) -> QuerySet[Any]:
-    return seen_by_visitor(rows, request, Right.READ_DIRECTORY) if request else rows.none()
-
-
-@extend_schema_field(OpenApiTypes.STR)
-class SlugFilter(django_filters.ModelMultipleChoiceFilter):  # type: ignore[misc]
-    """Any of several rows, each named by its slug."""
+    return seen(Provider.objects.order_by("slug"), request)
 
 
 def among(place: str, rows: Callable[[Any], QuerySet[Any]]) -> SlugFilter:
@@ -95,25 +90,37 @@ def _search(**more: Any) -> django_filters.CharFilter:
 def having_words(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
     """The instances whose names have a word that begins as each word of the text; none for a text without words.
 
-    The longest word narrows them by its index, where few have it.
+    The first that few have narrows them by its index, the longest asked first.
     """
     words = words_of(text)
     if not words:
         return rows.none()
-    longest = max(words, key=len)
-    few = InstanceWord.objects.few(longest)
-    if few is not None:
-        rows = rows.filter(pk__in=few)
+    rare = ""
+    for word in sorted(words, key=len, reverse=True):
+        few = InstanceWord.objects.few(word)
+        if few is not None:
+            rare, rows = word, rows.filter(Q(Among("pk", tuple(few))))
+            break
     for word in words:
-        if few is None or word != longest:
-            rows = rows.filter(name__iregex=begins(word))
+        if word != rare:
+            has = Q(name__iregex=begins(word))
+            rows = rows.filter(has if rare else queries.of_many(has))
     return rows
+
+
+def by_words(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
+    """Instances by identifier, or by words of their names."""
+    if text.startswith("ins_"):
+        return TypeIDFilter("ins", field_name="pk").filter(rows, text)
+    return having_words(rows, text)
 
 
 class SearchSet(django_filters.FilterSet):  # type: ignore[misc]
     """`q` over the texts that `searched` names, and over identifiers with the set's prefix."""
 
     searched: tuple[str, ...] = ()
+    leading: tuple[str, ...] = ()
+    """Filters that stand first, after the search; the rest as they are declared."""
     q = _search()
 
     def __init__(self, data: Any = None, *args: Any, **kwargs: Any) -> None:
@@ -123,6 +130,12 @@ class SearchSet(django_filters.FilterSet):  # type: ignore[misc]
             for name in [name for name in data if not any(data.getlist(name))]:
                 del data[name]
         super().__init__(data, *args, **kwargs)
+
+    @property
+    def form(self) -> forms.Form:
+        form: forms.Form = super().form
+        form.order_fields(["q", *self.leading])
+        return form
 
     def search(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         prefix = rows.model.prefix
@@ -142,12 +155,11 @@ class SearchSet(django_filters.FilterSet):  # type: ignore[misc]
         return rows.filter(wanted)
 
 
-class TemplateFilter(SearchSet):
+class TemplateFilter(AgentQuestions, SearchSet):
     searched = ("name", "slug", "description", "intended_use")
+    leading = ("risk", "newest", "owner")
 
-    risk = django_filters.MultipleChoiceFilter(
-        choices=Risk.choices, widget=forms.CheckboxSelectMultiple, distinct=False
-    )
+    risk = risks()
     newest = django_filters.MultipleChoiceFilter(
         method="newest_is",
         choices=[*VersionState.choices, ("none", "No version yet")],
@@ -156,9 +168,7 @@ class TemplateFilter(SearchSet):
     )
     tag = django_filters.CharFilter(method="tagged", label="Tag")
     owner = django_filters.CharFilter(method="owned", label="Owner (user name)")
-    ownerless = django_filters.BooleanFilter(
-        method="nobodys", label="Nobody answers for it", widget=forms.CheckboxInput
-    )
+    ownerless = YesNo(method="nobodys", label="Nobody answers for it", widget=TickBox)
     sort = django_filters.OrderingFilter(fields=["name", "risk", "created_at"])
 
     class Meta:
@@ -190,14 +200,15 @@ class TemplateFilter(SearchSet):
         return rows.filter(tags__contains=[value.strip().lower()])
 
     def nobodys(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
-        return queries.ownerless(rows) if value else rows
+        return queries.ownerless(rows, wanted=value)
 
     def owned(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
-        return rows.filter(ownerships__user__username=value.strip(), ownerships__until=None)
+        return owned_by(rows, value)
 
 
-class VersionFilter(SearchSet):
+class VersionFilter(VersionQuestions, SearchSet):
     searched = ("label",)
+    leading = ("state", "risk", "environment")
 
     state = django_filters.MultipleChoiceFilter(
         choices=VersionState.choices, widget=forms.CheckboxSelectMultiple, distinct=False
@@ -209,16 +220,15 @@ class VersionFilter(SearchSet):
         label="Agent Card",
         choices=[("verified", "Verified"), ("missing", "None that is verified")],
     )
-    production = django_filters.BooleanFilter(
-        method="in_production", label="Runs in production", widget=forms.CheckboxInput
-    )
-    tampered = django_filters.BooleanFilter(
-        method="was_tampered", label="Tampered", widget=forms.CheckboxInput
-    )
+    production = YesNo(method="in_production", label="Runs in production", widget=TickBox)
+    tampered = YesNo(method="was_tampered", label="Tampered", widget=TickBox)
     rebind = django_filters.ChoiceFilter(
         method="to_rebind",
         label="Slots still bind it",
         choices=[("due", "To be rebound"), ("overdue", "Past the due date")],
+    )
+    approval = django_filters.ChoiceFilter(
+        method="to_approve", label="Approval", choices=[("mine", "Waits for mine")]
     )
     uses = django_filters.CharFilter(method="using", label="Uses (tool, model, dataset, agent)")
     created_from = django_filters.DateFilter(
@@ -247,18 +257,24 @@ class VersionFilter(SearchSet):
         held = rows.to_be_rebound().filter(pk__in=bound)
         return held.filter(rebind_by__lte=clock.now()) if value == "overdue" else held
 
+    def to_approve(self, rows: Any, name: str, value: str) -> Any:
+        user = getattr(self.request, "user", None)
+        return queries.waiting_for(rows, user) if isinstance(user, User) else rows.none()
+
     def was_tampered(self, rows: Any, name: str, value: bool) -> Any:
-        return rows.tampered() if value else rows
+        return rows.tampered() if value else rows.exclude(pk__in=AgentVersion.objects.tampered().values("pk"))
 
     def in_production(self, rows: Any, name: str, value: bool) -> Any:
-        return rows.in_production() if value else rows
+        if value:
+            return rows.in_production()
+        return rows.exclude(pk__in=AgentVersion.objects.in_production().values("pk"))
 
     def using(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return rows.filter(pk__in=Dependency.objects.filter(name=value.strip()).values("version"))
 
 
-class InstanceFilter(SearchSet):
-    searched = ("name",)
+class InstanceFilter(InstanceQuestions, SearchSet):
+    leading = ("state", "environment", "environment_kind", "provider", "heartbeat", "risk")
 
     state = django_filters.MultipleChoiceFilter(
         choices=InstanceState.choices, widget=forms.CheckboxSelectMultiple, distinct=False
@@ -272,6 +288,10 @@ class InstanceFilter(SearchSet):
     version = TypeIDFilter("ver", field_name="version", label="Version (ver_…)")
     slot = TypeIDFilter("slt", field_name="slot", label="Slot (slt_…)")
     uses = django_filters.CharFilter(method="using", label="Uses (tool, model, dataset, agent)")
+    adopted = YesNo(
+        label="Taken over as it ran",
+        widget=forms.Select(choices=[("", "any"), ("true", "yes"), ("false", "no")]),
+    )
 
     class Meta:
         model = AgentInstance
@@ -279,9 +299,7 @@ class InstanceFilter(SearchSet):
 
     def search(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         """By identifier, or by how words of the name begin; several words must all be there."""
-        if value.startswith("ins_"):
-            return super().search(rows, name, value)
-        return having_words(rows, value)
+        return by_words(rows, value)
 
     def using(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
         return rows.filter(version__in=Dependency.objects.filter(name=value.strip()).values("version"))
@@ -294,9 +312,11 @@ class InstanceFilter(SearchSet):
 
 
 class DependencyFilter(SearchSet):
-    """Who uses what: `q` over the names of tools, models, datasets, prompts and agents."""
+    """Who uses what: `q` over the names of tools, models, datasets, prompts and agents. Agents that are spawned are
+    things by identifier: theirs are resolved first, the newest `AGENTS` of that name or short name."""
 
     searched = ("name",)
+    AGENTS = 1_000
 
     kind = django_filters.MultipleChoiceFilter(
         choices=Dependency.Kind.choices, widget=forms.CheckboxSelectMultiple, distinct=False
@@ -305,6 +325,16 @@ class DependencyFilter(SearchSet):
     class Meta:
         model = Thing
         fields: list[str] = []
+
+    def search(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        by_name: QuerySet[Any] = super().search(rows, name, value)
+        if value.startswith(("thg_", "tpl_")):
+            return by_name
+        called = Q(name__icontains=value) | Q(slug__icontains=value)
+        agents = seen(AgentTemplate.objects.filter(called), self.request).order_by("-pk")
+        keys = [ids.encode("tpl", key) for key in agents.values_list("pk", flat=True)[: self.AGENTS]]
+        theirs = Q(kind=Dependency.Kind.AGENT, name__in=keys)
+        return rows.filter(Q(name__icontains=value) | theirs) if keys else by_name
 
 
 class SlotFilter(SearchSet):

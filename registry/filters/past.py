@@ -5,15 +5,16 @@ from uuid import UUID
 
 import django_filters
 from django import forms
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from arm import clock, ids
-from arm.forms import MomentInput
+from arm.filters import MomentFilter
 
 from ..lifecycle import InstanceState
 from ..models import AgentInstance
+from ..queries import of_many
 from ..queries.history import Moment, Was, all_then, instances_at
-from . import SearchSet, TypeIDFilter, among, environments, providers
+from . import SearchSet, TypeIDFilter, among, by_words, environments, providers
 
 LIVE = [state for state in InstanceState if state is not InstanceState.RETIRED]
 AHEAD = "That moment has not come yet."
@@ -34,14 +35,12 @@ class PastForm(forms.Form):
         return cleaned
 
 
-def _moment(label: str) -> django_filters.IsoDateTimeFilter:
-    return django_filters.IsoDateTimeFilter(method="kept", label=label, widget=MomentInput())
+def _moment(label: str) -> MomentFilter:
+    return MomentFilter(method="kept", label=label)
 
 
 class PastFilter(SearchSet):
     """Instances as they were at `at`, as far as ARM had been told by `known`. Retired ones only if asked for."""
-
-    searched = ("name",)
 
     at = _moment("At (UTC)")
     known = _moment("As told by (UTC)")
@@ -57,6 +56,10 @@ class PastFilter(SearchSet):
         model = AgentInstance
         form = PastForm
         fields: list[str] = []
+
+    def search(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:
+        """As the list of today's instances does: by identifier, or by how words of the name begin."""
+        return by_words(rows, value)
 
     def kept(self, rows: QuerySet[Any], name: str, value: Any) -> QuerySet[Any]:
         """Both clocks and the state are read by `filter_queryset`."""
@@ -80,18 +83,23 @@ class PastFilter(SearchSet):
         asked = self.form.cleaned_data
         rows: QuerySet[Any] = instances_at(self.moment, self.placed(queryset))
         rows = self.filters["version"].filter(rows, asked["version"])
-        return rows.filter(then_state__in=asked["state"] or LIVE)
+        states = Q(then_state__in=asked["state"] or LIVE)
+        return rows.filter(states if asked["state"] else of_many(states))
 
     @property
     def everyone(self) -> list[Was] | None:
         """The same instances for counting; None where there are too many. Of a valid question."""
-        asked = self.form.cleaned_data
-        found = all_then(self.moment, self.placed(self.queryset))
-        if found is None:
-            return None
-        states = asked["state"] or LIVE
-        return [row for row in found if row.state in states and self._runs(row.version_id)]
+        found = self.whatever_runs
+        return None if found is None else [row for row in found if self.runs(row.version_id)]
 
-    def _runs(self, version_id: UUID) -> bool:
+    @property
+    def whatever_runs(self) -> list[Was] | None:
+        """The same whatever version they ran, for comparing: who left the version that is asked for is there still."""
+        found = all_then(self.moment, self.placed(self.queryset))
+        states = self.form.cleaned_data["state"] or LIVE
+        return None if found is None else [row for row in found if row.state in states]
+
+    def runs(self, version_id: UUID) -> bool:
+        """Whether this is the version that is asked for; any is, where none is."""
         wanted = self.form.cleaned_data["version"].strip()
         return not wanted or wanted in (ids.encode("ver", version_id), str(version_id))

@@ -7,6 +7,7 @@ from django import forms
 from django.db.models import QuerySet
 
 from arm import clock
+from arm.filters import TickBox, YesNo
 from arm.models import User
 from arm.rights import Risk
 
@@ -25,9 +26,7 @@ class RoleFilter(SearchSet):
     )
     capability = django_filters.CharFilter(method="needing", label="Asks for the capability")
     certification = django_filters.CharFilter(method="certified", label="Asks for the certification")
-    gaps = django_filters.BooleanFilter(
-        method="lacking", label="Somebody is missing", widget=forms.CheckboxInput
-    )
+    gaps = YesNo(method="lacking", label="Somebody is missing", widget=TickBox)
 
     class Meta:
         model = RoleDefinition
@@ -41,9 +40,10 @@ class RoleFilter(SearchSet):
 
     def lacking(self, rows: QuerySet[Any], name: str, value: bool) -> QuerySet[Any]:
         user = getattr(self.request, "user", None)
-        if not value:
-            return rows
-        return rows.filter(pk__in=queries.with_gaps(rows, user)) if isinstance(user, User) else rows.none()
+        if not isinstance(user, User):
+            return rows.none()
+        found = queries.with_gaps(rows, user)
+        return rows.filter(pk__in=found) if value else rows.exclude(pk__in=found)
 
 
 class AssignmentFilter(django_filters.FilterSet):  # type: ignore[misc]

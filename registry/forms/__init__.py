@@ -1,5 +1,6 @@
 """Forms that parse and validate; services write."""
 
+from decimal import Decimal
 from typing import Any
 
 from django import forms
@@ -7,11 +8,12 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from arm import crypto
-from arm.forms import MomentInput
 from arm.models import User
+from arm.moments import MomentField
 from arm.permissions import visible
 from arm.rights import Right, Risk
 
+from ..facts import Budget
 from ..genome import PROFILES
 from ..genome.reading import MAX_BYTES
 from ..lifecycle import InstanceState, VersionState
@@ -20,6 +22,7 @@ from ..models import (
     AgentTemplate,
     AgentVersion,
     Environment,
+    Project,
     Provider,
     RoleDefinition,
 )
@@ -63,7 +66,16 @@ class TemplateForm(ReasonForm):
     )
     risk = forms.ChoiceField(choices=Risk, initial=Risk.MEDIUM)
     tags = forms.CharField(required=False, help_text="Separated by commas.")
+    project = forms.ModelChoiceField(Project.objects.none(), to_field_name="slug", required=False)
     cost_center = forms.CharField(max_length=80, required=False, label="Cost centre")
+
+    def __init__(self, *args: Any, held: Project | None = None, **kwargs: Any) -> None:
+        """`held`: the agent's project. Who does not see that one, or any, is not asked."""
+        super().__init__(*args, **kwargs)
+        seen = visible(Project.objects.order_by("slug"), self.actor, Right.READ_DIRECTORY)
+        self.fields["project"].queryset = seen  # type: ignore[attr-defined]
+        if (held is not None and not seen.filter(pk=held.pk).exists()) or not seen.exists():
+            del self.fields["project"]
 
     def clean_tags(self) -> list[str]:
         return [tag.strip() for tag in str(self.cleaned_data["tags"]).split(",") if tag.strip()]
@@ -260,7 +272,7 @@ class PastStateForm(ReasonForm):
     """What an instance was, from a moment that has passed."""
 
     state = forms.TypedChoiceField(choices=InstanceState.choices, coerce=InstanceState)
-    since = forms.DateTimeField(label="From (UTC)", widget=MomentInput())
+    since = MomentField(label="From (UTC)")
 
 
 class MoveInstanceForm(ReasonForm):
@@ -315,9 +327,29 @@ class SpawnForm(ProvisionForm):
     """A child of an instance; what is left out is the parent's."""
 
     role = None  # type: ignore[assignment]  # a child of the same agent has its parent's
+    per_day = forms.DecimalField(
+        required=False,
+        min_value=Decimal("0.000001"),
+        max_digits=18,
+        decimal_places=6,
+        label="Budget a day",
+        help_text="At most what its parent has left today. Empty: it draws on its parent's.",
+    )
+    currency = forms.RegexField("^[A-Z]{3}$", required=False, initial="USD", max_length=3)
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        amount, currency = cleaned.pop("per_day", None), cleaned.pop("currency", "")
+        if amount is not None and not currency:
+            self.add_error("currency", "Say in which currency.")
+        cleaned["budget"] = Budget(amount, currency) if amount is not None else None
+        return cleaned
+
+    def __init__(self, *args: Any, grants: bool, **kwargs: Any) -> None:
+        """`grants`: whether the actor may give the child a budget of its own."""
         super().__init__(*args, **kwargs)
+        if not grants:
+            del self.fields["per_day"], self.fields["currency"]
         for name in ("environment", "provider"):
             self.fields[name].required = False
             self.fields[name].help_text = "Empty: where its parent is."

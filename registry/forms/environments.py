@@ -14,7 +14,7 @@ MEMBERS = ("name", "production", "risk_default", "retention_days", "aggregate_da
 
 
 class EnvironmentEditForm(ReasonForm):
-    """`seen`: the place and the order that were shown as a preview."""
+    """`seen`: the place, the order and the rules that were shown as a preview; `opened`: what the editor began with."""
 
     name = forms.CharField(max_length=120)
     position = forms.TypedChoiceField(
@@ -28,13 +28,14 @@ class EnvironmentEditForm(ReasonForm):
         required=False, widget=forms.Textarea(attrs={"rows": 3}), help_text="One a line, as name=value."
     )
     seen = forms.CharField(required=False, widget=forms.HiddenInput)
+    opened = forms.JSONField(required=False, widget=forms.HiddenInput)
 
-    def __init__(self, *args: Any, places: Sequence[Environment], movable: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, places: Sequence[str], movable: bool, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         choices = [(str(n), f"{n} (now {one})") for n, one in enumerate(places, 1)]
         self.fields["position"].choices = choices  # type: ignore[attr-defined]
         if not movable:
-            del self.fields["position"], self.fields["seen"]
+            del self.fields["position"]
 
     @staticmethod
     def initial_of(environment: Environment) -> dict[str, Any]:
@@ -51,7 +52,8 @@ class EnvironmentEditForm(ReasonForm):
             raise forms.ValidationError("Each line is a name, an equals sign and a value: team=support.")
         return {name.strip(): value.strip() for name, _, value in pairs}
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        cleaned.setdefault("seen", "")
-        return cleaned
+    def clean_opened(self) -> dict[str, Any] | None:
+        opened = self.cleaned_data["opened"]
+        if opened is not None and not isinstance(opened, dict):
+            raise forms.ValidationError("The page was not sent as it was shown; open it again.")
+        return opened

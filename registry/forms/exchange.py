@@ -9,6 +9,7 @@ from arm.models import User
 
 from ..models import TableImport
 from ..protocol import sheet
+from ..protocol.cyclonedx import SPECS
 from . import ReasonForm
 
 
@@ -20,6 +21,15 @@ class CardKeyForm(ReasonForm):
         required=False,
         label="Inside our walls",
         help_text="Its host may have an address that is not public, and speak plain http.",
+    )
+
+
+class BomForm(ReasonForm):
+    spec = forms.ChoiceField(
+        choices=[(spec, f"CycloneDX {spec}") for spec in reversed(SPECS)],
+        widget=forms.RadioSelect,
+        initial=SPECS[-1],
+        label="Specification",
     )
 
 

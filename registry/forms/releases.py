@@ -1,18 +1,19 @@
 """Forms of releases: a plan, a start, an exception, a rollback."""
 
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any
 
 from django import forms
 from django.core.exceptions import ValidationError
 
-from arm.forms import MomentInput
 from arm.models import User
+from arm.moments import MomentField
 from arm.permissions import visible
 from arm.rights import Right
 
 from .. import facts, gates
-from ..engine import Drain, Strategy
+from ..engine import BAKE_AT_MOST, LIMITS, MANUAL, Drain, StepSays, Strategy, wrong_limit
 from ..models import AgentVersion, DeploymentSlot, Rollout
 from . import ReasonForm, TypeIDField
 from .base import Acknowledging
@@ -22,7 +23,67 @@ WORDS = {
     "incidents": "Open incidents",
     "cost": "What a call costs",
     "evaluation": "Mandatory suites",
+    MANUAL: "A person's yes",
 }
+
+
+MOST_MINUTES = int(BAKE_AT_MOST.total_seconds()) // 60
+MOST_STEPS = 500
+
+
+def _limit(label: str, usual: float) -> forms.FloatField:
+    return forms.FloatField(
+        min_value=0, max_value=999_999, required=False, initial=f"{usual:g}", label=label,
+    )  # fmt: skip
+
+
+def _steps(text: str, known: Sequence[str]) -> Iterator[tuple[int, StepSays]]:
+    """`number: bake minutes, gate limit, gate` a line as what is said of that step. ValidationError names the line."""
+    seen = set()
+    for line in filter(str.strip, text.splitlines()):
+        number, colon, rest = line.partition(":")
+        named = f"“{line.strip()[:80]}”"
+        if not (colon and _whole(number.strip(), MOST_STEPS)):
+            raise ValidationError(f"{named} does not begin with the number of a step and a colon.")
+        if int(number) in seen:
+            raise ValidationError(f"{named}: something is said of step {int(number)} already.")
+        seen.add(int(number))
+        bake: int | None = None
+        gates: list[str] = []
+        limits: dict[str, float] = {}
+        for part in filter(str.strip, rest.split(",")):
+            name, *value = part.replace("%", " ").split()
+            if name == "bake":
+                if bake is not None:
+                    raise ValidationError(f"{named}: bake is said twice.")
+                if value != ["0"] and (len(value) != 1 or not _whole(value[0], MOST_MINUTES)):
+                    raise ValidationError(f"{named}: bake takes whole minutes, {MOST_MINUTES:,} at most.")
+                bake = 60 * int(value[0])
+                continue
+            if name not in known:
+                raise ValidationError(f"{named}: {name} is neither bake nor one of {', '.join(known)}.")
+            if name in gates:
+                raise ValidationError(f"{named}: {name} is said twice.")
+            gates.append(name)
+            if value:
+                limits[name] = _number(value, name, named)
+        yield int(number), StepSays(bake, gates or None, limits)
+
+
+def _whole(text: str, most: int) -> bool:
+    """Whether it is a number from 1 on. Its length first: Python reads no number of thousands of digits."""
+    return text.isdecimal() and len(text) <= len(str(most)) and 1 <= int(text) <= most
+
+
+def _number(value: list[str], gate: str, named: str) -> float:
+    try:
+        (number,) = value
+        limit = float(number)
+    except ValueError:
+        raise ValidationError(f"{named}: the limit of {gate} is one number.") from None
+    if wrong := wrong_limit(gate, limit):
+        raise ValidationError(f"{named}: {wrong}")
+    return limit
 
 
 def _version(help_text: str) -> TypeIDField:
@@ -78,12 +139,21 @@ class PlanRolloutForm(DrainForm, VersionNamed):
         help_text="Of a phased rollout.",
     )  # fmt: skip
     bake = forms.IntegerField(
-        min_value=0, max_value=14 * 24 * 60, initial=10, label="Bake time",
+        min_value=0, max_value=MOST_MINUTES, initial=10, label="Bake time",
         help_text="Minutes that each step is watched before the next one.",
     )  # fmt: skip
     health_gates = forms.MultipleChoiceField(
         required=False, widget=forms.CheckboxSelectMultiple, label="Health gates",
         help_text="Whose word each step needs. Without any, a person confirms each step.",
+    )  # fmt: skip
+    most_errors = _limit("Calls that fail, at most (%)", LIMITS["errors"])
+    most_incidents = _limit("Open incidents, at most", LIMITS["incidents"])
+    most_cost = _limit("What a call costs, at most (% of before)", LIMITS["cost"])
+    steps = forms.CharField(
+        required=False, max_length=20_000, label="Steps that wait for something else",
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false", "placeholder": "1: bake 60\n3: bake 240, errors 1, incidents, manual"}),
+        help_text="One a line: its number, then what it waits for: bake with minutes, and health gates, each with its limit"
+        " where that is another. Gates that are named stand instead of those above; manual is a person's yes.",
     )  # fmt: skip
     reaction = forms.ChoiceField(choices=Rollout.Reaction.choices, label="When it is unhealthy")
 
@@ -92,7 +162,7 @@ class PlanRolloutForm(DrainForm, VersionNamed):
         rows = DeploymentSlot.objects.filter(environment=around.environment_id, role=around.role_id)
         seen = visible(rows.select_related("environment", "role", "provider"), actor, Right.READ_DIRECTORY)
         self.fields["slots"].queryset = seen  # type: ignore[attr-defined]
-        known = facts.health_gates()
+        known = facts.known_gates()
         self.fields["health_gates"].choices = [(name, WORDS.get(name, name)) for name in known]  # type: ignore[attr-defined]
 
     def clean_percents(self) -> list[int]:
@@ -108,6 +178,16 @@ class PlanRolloutForm(DrainForm, VersionNamed):
     def clean_bake(self) -> timedelta:
         return timedelta(minutes=self.cleaned_data["bake"])
 
+    def clean_steps(self) -> list[StepSays]:
+        said = dict(_steps(self.cleaned_data["steps"], facts.known_gates()))
+        return [said.get(number, StepSays()) for number in range(1, max(said, default=0) + 1)]
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean()
+        given = {name: cleaned.pop(f"most_{name}", None) for name in LIMITS}
+        cleaned["limits"] = {name: float(value) for name, value in given.items() if value is not None}
+        return cleaned
+
 
 class StartRolloutForm(Acknowledging):
     """It starts, whatever differs for callers and tools."""
@@ -118,7 +198,7 @@ class ExceptionForm(VersionNamed):
     gate = forms.ChoiceField(
         choices=[(name, name.capitalize()) for name in gates.EXCEPTED], label="Passes without"
     )
-    until = forms.DateTimeField(widget=MomentInput, help_text="UTC; at most 14 days from now.")
+    until = MomentField(help_text="UTC; at most 14 days from now.")
 
 
 class AbortForm(ReasonForm):

@@ -6,12 +6,13 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
-from arm.forms import MomentInput
 from arm.models import User
+from arm.moments import MomentField
 from arm.permissions import visible
 from arm.rights import Right, Risk
 
 from ..models import AgentInstance, AgentVersion, Environment, RoleDefinition
+from ..staffing import MOST_APPROVALS
 from . import ReasonForm, TypeIDField
 
 _LINES = {"rows": 4, "spellcheck": "false"}
@@ -57,6 +58,18 @@ class RoleEditForm(ReasonForm):
     failover = forms.BooleanField(
         required=False, help_text="At two providers or more, wherever it is covered."
     )
+
+    approvals = forms.IntegerField(
+        min_value=1,
+        max_value=MOST_APPROVALS,
+        initial=1,
+        required=False,
+        label="Approvals, at least",
+        help_text="How many people approve a version of an agent that does it; your rule by risk class may ask for more.",
+    )
+
+    def clean_approvals(self) -> int:
+        return int(self.cleaned_data["approvals"] or 1)
 
     def clean_risk(self) -> Risk:
         return Risk(self.cleaned_data["risk"])
@@ -124,12 +137,8 @@ class AssignForm(ReasonForm):
         label="Only this instance",
         help_text="Identifier (ins_…). Then the version may be left out.",
     )
-    since = forms.DateTimeField(
-        required=False, label="From (UTC)", widget=MomentInput(), help_text="Empty: now."
-    )
-    until = forms.DateTimeField(
-        required=False, label="Until (UTC)", widget=MomentInput(), help_text="Empty: until it is ended."
-    )
+    since = MomentField(required=False, label="From (UTC)", help_text="Empty: now.")
+    until = MomentField(required=False, label="Until (UTC)", help_text="Empty: until it is ended.")
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from django.conf import settings
-from django.db.models import Q
 from django.urls import reverse
 
 from arm import clock
@@ -19,7 +18,6 @@ from arm.errors import Conflict, Problem
 from arm.models import User
 from arm.ports import implementation, implementations
 from arm.rights import Right, Risk
-from arm.words import counted
 
 from .. import genome
 from ..lifecycle import RUNNABLE, InstanceState, VersionState
@@ -30,8 +28,10 @@ from ..models import (
     DirectoryRules,
     Environment,
     Prompt,
-    RolloutSlot,
+    recorded_genome,
 )
+from .working import WorkInFlight as WorkInFlight
+from .working import begun_by
 
 APPROVAL = "apr"
 """How identifiers of approval requests begin, for who is told of one."""
@@ -44,7 +44,7 @@ TESTED_ON = (VersionState.TESTING, VersionState.CANDIDATE, VersionState.APPROVED
 class Verdict:
     """One gate's answer. `reason` is a sentence about what is missing, or why it passes; `mend` the address of the
     page where what is missing can be supplied, if there is one, and `right` the right that this takes.
-    A gate that has nothing to ask of this step passes with `applies` False."""
+    A gate that has nothing to ask of this step passes with `applies` False; one that passes with a `warning` says so."""
 
     gate: str
     passed: bool
@@ -52,6 +52,7 @@ class Verdict:
     mend: str = ""
     right: str = ""
     applies: bool = True
+    warning: bool = False
 
 
 class GateRefused(Conflict):
@@ -134,14 +135,6 @@ class Certainty(Protocol):
 
     def of(self, instances: Sequence[AgentInstance]) -> Mapping[UUID, str]:
         """A word for each instance of which this app knows it, as it stands in brackets behind a state: “attested”."""
-        ...
-
-
-class WorkInFlight(Protocol):
-    """Port (settings.WORK_IN_FLIGHT): what an instance has begun and not ended, as far as this app has seen."""
-
-    def of(self, instance: AgentInstance) -> Mapping[str, int]:
-        """How many of what, named in the plural: {"jobs without an outcome": 3}."""
         ...
 
 
@@ -258,10 +251,21 @@ class GenomeIntact:
             version = to
         else:
             version = subject if isinstance(subject, AgentVersion) else subject.version  # type: ignore[union-attr]
-        if not version.genome.intact:
-            said = f"The stored genome of {version} does not match its digest: it was changed behind ARM."
+        return self._verdict(version, version.intact)
+
+    def check_all(self, pairs: Sequence[tuple[DeploymentSlot, AgentVersion]]) -> list[Verdict]:
+        """As a gate of bindings, of many: what was recorded of all of them is read at once."""
+        rows = AgentVersion.objects.filter(pk__in={version.pk for _, version in pairs}).order_by()
+        recorded = dict(rows.values_list("pk", recorded_genome()))
+        return [self._verdict(version, version.intact_by(recorded[version.pk])) for _, version in pairs]
+
+    def _verdict(self, version: AgentVersion, intact: bool) -> Verdict:
+        if not intact:
+            said = (
+                f"The stored genome of {version} is not the one that was sealed: it was changed behind ARM."
+            )
             return Verdict(self.name, False, said, version.get_absolute_url())
-        return Verdict(self.name, True, "The stored genome matches its digest, recomputed just now.")
+        return Verdict(self.name, True, "The stored genome is the one that was sealed, recomputed just now.")
 
 
 class GenomeComplete:
@@ -288,24 +292,6 @@ class GenomeComplete:
             right = Right.CREATE_VERSION if draft else Right.SUBMIT_VERSION
             return Verdict(self.name, False, " ".join(said), mend, right.value)
         return Verdict(self.name, True, "Every required member of the genome is there.")
-
-
-class NoLiveInstance:
-    """Deprecated → Retired: nothing runs it any more, and no slot would start it."""
-
-    name = "nothing runs it"
-
-    def check(self, version: AgentVersion, to: VersionState) -> Verdict:
-        if to is not VersionState.RETIRED:
-            return Verdict(self.name, True, "Asked before retirement only.", applies=False)
-        live = AgentInstance.objects.filter(version=version).live().count()
-        waits = RolloutSlot.objects.filter(held=True, from_version=version).values("slot")  # if it is aborted
-        slots = DeploymentSlot.objects.filter(Q(current_version=version) | Q(pk__in=waits)).count()
-        if live or slots:
-            rows = reverse(f"registry:{'instance' if live else 'slot'}_list")
-            said = f"{counted(live, 'instance')} still at work with it, {counted(slots, 'slot')} bound to it."
-            return Verdict(self.name, False, said, f"{rows}?version={version.typeid}")
-        return Verdict(self.name, True, "No instance runs it and no slot is bound to it.")
 
 
 def strict(version: AgentVersion, environment: Environment) -> str:
@@ -374,10 +360,8 @@ class NoWorkInFlight:
         last, said = instance.status.telemetry_at, []
         if last is not None and clock.now() - last < QUIET:
             said.append(f"Its last event came at {last:%H:%M:%S}; it may still be at work.")
-        ports: Sequence[WorkInFlight] = implementations("WORK_IN_FLIGHT")
-        begun = [(name, count) for port in ports for name, count in port.of(instance).items() if count]
-        if begun:
-            counts = " and ".join(f"{count} {name}" for name, count in begun)
+        if begun := begun_by(instance):
+            counts = " and ".join(f"{count} {name}" for name, count in begun.items())
             said.append(f"It has {counts} in flight.")
         if said:
             return Verdict(self.name, False, " ".join(said))

@@ -16,6 +16,8 @@ from registry.genome.reading import pointer
 from registry.genome.schema import PROFILES, REQUIRED, SCHEMA, Json
 from registry.genome.sealing import member_rule, normalise, prune
 from registry.genome.security import flaws as security_flaws
+from registry.genome.servers import flaws as server_flaws
+from registry.genome.servers import without_tools
 
 FLOATING = frozenset({"floating", "latest", "default", "stable", "preview"})
 MAX_PROBLEMS = 1000
@@ -44,7 +46,7 @@ def check(genome: dict[str, Json], *, required_profiles: Collection[str]) -> lis
 
 def wrong(genome: dict[str, Json]) -> list[Problem]:
     """Every member that is present and not right, at most 1,000. Absence of a required member is no error here."""
-    held = prune(genome)
+    held = prune({name: _cut(name, value) for name, value in genome.items()})
     bounded = {name: value for name, value in held.items() if not _too_long(name, value)}
     found: dict[tuple[str, str], Problem] = {}
     for path, code, message in (*_schema_flaws(held), *_meaning_flaws(bounded)):
@@ -168,10 +170,17 @@ def _meaning_flaws(held: dict[str, Json]) -> Iterator[tuple[Path, str, str]]:
     prompts = _objects(held.get("prompts"))
     if prompts and not any(prompt.get("role") == "system" for _, prompt in prompts):
         yield ("prompts",), "system_prompt", "One prompt must have the role “system”."
-    for name, key in (("tools", "name"), ("data_sources", "id"), ("skills", "id"), ("secrets", "name")):
+    for name, key in (
+        ("tools", "name"),
+        ("data_sources", "id"),
+        ("skills", "id"),
+        ("secrets", "name"),
+        ("servers", "name"),
+    ):
         yield from _repeats(name, key, held.get(name))
     yield from _repeats("evaluations", "digest", held.get("evaluations"))
     yield from security_flaws(held.get("security"))
+    yield from server_flaws(held.get("servers"))
     provenance = held.get("provenance")
     built_at = provenance.get("built_at") if isinstance(provenance, dict) else None
     if isinstance(built_at, str) and not _is_moment(built_at):
@@ -185,6 +194,11 @@ def _meaning_flaws(held: dict[str, Json]) -> Iterator[tuple[Path, str, str]]:
                     "contradiction",
                     "Spawning is not allowed here, so this must be absent.",
                 )
+
+
+def _cut(name: str, value: Json) -> Json:
+    """As much of a list that is too long as shows that it is: nobody waits for us to read the rest."""
+    return value[: SCHEMA["properties"][name]["maxItems"] + 1] if _too_long(name, value) else value
 
 
 def _too_long(name: str, value: Json) -> bool:
@@ -262,6 +276,9 @@ def _risks(genome: dict[str, Json]) -> Iterator[tuple[Path, str, str]]:
         if source["class"] == "restricted":
             message = f"Restricted data: {source['id']} ({source['access'].replace('_', ' and ')})."
             yield ("data_sources", index, "class"), "restricted_data", message
+    for index, name in without_tools(genome):
+        message = f"The server {name} is named, but none of its tools is pinned."
+        yield ("servers", index), "unpinned_server", message
     spawn = genome.get("spawn", {})
     if spawn.get("allowed") and not (spawn.get("max_depth") and spawn.get("max_children")):
         yield ("spawn",), "unbounded_spawn", "It may spawn others without a depth and a number."

@@ -1,8 +1,10 @@
 """Two genomes side by side, and one genome in a few words."""
 
+import json
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import Any
 
 from registry.genome.checking import FLOATING
@@ -11,6 +13,11 @@ from registry.genome.schema import PROFILES, SCHEMA, Json
 from registry.genome.sealing import normalise, prune
 
 Path = tuple[str | int, ...]
+WIDTH = 80
+"""Characters of a value in the words of a difference."""
+MOST = 20
+"""Entries of a list that are compared one by one."""
+_NONE = object()
 
 
 @dataclass(frozen=True)
@@ -83,7 +90,7 @@ def diff(before: dict[str, Json], after: dict[str, Json]) -> list[Change]:
 
 
 def _compared(old: Json, new: Json, rule: dict[str, Json], path: Path, said: str) -> Iterator[Change]:
-    if old == new and type(old) is type(new):
+    if same(old, new):
         return
     if isinstance(old, dict) and isinstance(new, dict):
         rules = rule.get("properties", {})
@@ -96,8 +103,11 @@ def _compared(old: Json, new: Json, rule: dict[str, Json], path: Path, said: str
             yield from _member(old, new, name, rules.get(name, {}), (*path, name), inner)
     elif isinstance(old, list) and isinstance(new, list) and "x-arm-set" in rule:
         yield from _items(old, new, rule, path, said)
+    elif isinstance(old, list) and isinstance(new, list) and (_nested(old) or _nested(new)):
+        yield from _entries(old, new, path, said)
     else:
-        yield Change(pointer(path), "changed", old, new, f"{said}: {_short(old)} → {_short(new)}")
+        before, after = _two(old, new)
+        yield Change(pointer(path), "changed", old, new, f"{said}: {before} → {after}")
 
 
 def _member(
@@ -125,6 +135,49 @@ def _items(
     for key, (index, item) in now.items():
         if key not in was:
             yield Change(pointer((*path, index)), "added", None, item, f"{_label(said, item)} added")
+
+
+def _nested(items: list[Json]) -> bool:
+    return any(isinstance(item, dict | list) for item in items)
+
+
+def _entries(old: list[Json], new: list[Json], path: Path, said: str) -> Iterator[Change]:
+    """By place, between what both begin and end with; at most `MOST` places, so that a long list stays readable."""
+    start, end = 0, 0
+    while start < min(len(old), len(new)) and same(old[start], new[start]):
+        start += 1
+    while end < min(len(old), len(new)) - start and same(old[-1 - end], new[-1 - end]):
+        end += 1
+    was, now = old[start : len(old) - end], new[start : len(new) - end]
+    places = [place for place, pair in enumerate(zip_longest(was, now, fillvalue=_NONE)) if not _alike(*pair)]
+    for place in places[:MOST]:
+        where, label = (*path, start + place), f"{said}, entry {start + place + 1}"
+        if place >= len(now):
+            yield Change(
+                pointer(where), "removed", was[place], None, f"{label} removed: {_short(was[place])}"
+            )
+        elif place >= len(was):
+            yield Change(pointer(where), "added", None, now[place], f"{label} added: {_short(now[place])}")
+        else:
+            yield from _compared(was[place], now[place], {}, where, label)
+    if more := len(places[MOST:]):
+        verb = "entry differs" if more == 1 else "entries differ"
+        yield Change(pointer(path), "changed", old, new, f"{said}: {more} more {verb}")
+
+
+def _alike(old: Any, new: Any) -> bool:
+    return old is not _NONE and new is not _NONE and same(old, new)
+
+
+def same(old: Json, new: Json) -> bool:
+    """As JSON sees it: 1 and true differ, and so do values that hold them."""
+    if isinstance(old, bool) or isinstance(new, bool):
+        return old is new
+    if isinstance(old, dict) and isinstance(new, dict):
+        return old.keys() == new.keys() and all(same(old[name], new[name]) for name in old)
+    if isinstance(old, list) and isinstance(new, list):
+        return len(old) == len(new) and all(map(same, old, new))
+    return bool(old == new)
 
 
 def keyed(items: list[Json], by: list[str]) -> dict[Any, tuple[int, Json]]:
@@ -164,16 +217,36 @@ def _word(name: str) -> str:
 
 def _short(value: Json) -> str:
     if isinstance(value, str):
-        text = value[:19] + "…" if value.startswith("sha256:") else value
-        return text if len(text) <= 80 else text[:79] + "…"
+        return _cut(value[:19] + "…" if value.startswith("sha256:") else value)
     if isinstance(value, bool) or value is None:
         return {True: "yes", False: "no", None: "nothing"}[value]
     if isinstance(value, list):
-        return (
-            f"{len(value)} entries"
-            if any(isinstance(v, dict | list) for v in value)
-            else ", ".join(map(str, value))
-        )
+        if _nested(value):
+            return "1 entry" if len(value) == 1 else f"{len(value)} entries"
+        return _cut(", ".join(map(_short, value)))
     if isinstance(value, dict):
-        return ", ".join(f"{name} {_short(inner)}" for name, inner in list(value.items())[:4])
+        shown = [f"{name} {_short(inner)}" for name, inner in list(value.items())[:4]]
+        return ", ".join([*shown, "…"] if len(value) > 4 else shown)
     return str(value)
+
+
+def _cut(text: str, start: int = 0) -> str:
+    """At most `WIDTH` characters of it, from `start`."""
+    held = ("…" if start else "") + text[start:]
+    return held if len(held) <= WIDTH else held[: WIDTH - 1] + "…"
+
+
+def _two(old: Json, new: Json) -> tuple[str, str]:
+    """Two values that differ, so that a reader sees in what: where their beginnings read the same, from a little before
+    the first character that does not; as JSON where they are different things in the same words, like true and “yes”."""
+    before, after = _short(old), _short(new)
+    if before != after:
+        return before, after
+    if isinstance(old, str) and isinstance(new, str):
+        before, after = old, new
+    else:
+        before, after = (json.dumps(value, ensure_ascii=False, sort_keys=True) for value in (old, new))
+    first = next((n for n, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), None)
+    first = min(len(before), len(after)) if first is None else first
+    start = max(0, first - WIDTH // 4) if first >= WIDTH // 2 else 0
+    return _cut(before, start), _cut(after, start)

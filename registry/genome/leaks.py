@@ -66,12 +66,20 @@ _KNOWN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     )
 )
 _SECRET_NAME = re.compile(
-    r"(?:^|[_.-])(?:api_?key|access_?key|secret|secret_?key|token|passw(?:or)?d|credentials?|private_?key|bearer)$",
+    r"(?:^|[_.-])(?:api_?key|access_?key|secret|secret_?key|token|passw(?:or)?d|credentials?|private_?key|bearer|authorization)$",
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _REFERENCE = re.compile(r"[a-z][a-z0-9+.-]*:|\$\{|\{\{|<")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{16,}")
+_HEADER = re.compile(r"(?:bearer|basic|token|apikey)\s+(\S+)", re.IGNORECASE)
+_WORDS = re.compile(r"[A-Za-z_.-]+|[A-Z][A-Z0-9_]*|[^/]*/.*|\$[A-Z_]+.*")
+"""Plain words, names of variables, and paths: what a short value under a secret's name says that is none."""
+_OF_A_MODEL = re.compile(
+    r"(?:^|_)(?:bos|cls|end|eos|image|mask|pad|sep|start|stop|unk)_token$", re.IGNORECASE
+)
+_SHORTEST = 8
+_LEAST_OF_SHORT = 2.5
 _LEAST_ENTROPY = 3.5  # bits a character; English words stay near 3, a random base 64 key of 20 reaches 4
 
 
@@ -79,28 +87,32 @@ def secrets_in(value: Json) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Where something looks like a secret, and like which kind. Never yields the value itself."""
     held = list(_texts(value, ()))
     # all of them at once: which detectors and patterns have anything to say, before any is asked 100,000 times
-    whole = "\n".join(text for _, text in held)
+    whole = "\n".join(dict.fromkeys(text for _, _, text in held))
     detectors = [(what, detector) for what, detector in _DETECTORS if _speaks(detector, whole)]
     known = [(what, pattern) for what, pattern in _KNOWN if pattern.search(whole)]
-    for path, text in held:
-        if what := _looks_like(text, path, known, detectors):
+    for path, named, text in held:
+        if what := _looks_like(text, named, known, detectors):
             yield path, what
 
 
 def secret_in(text: str) -> str | None:
     """What kind of secret stands somewhere in a text of its own, if one does."""
-    return _looks_like(text, (), _KNOWN, _DETECTORS)
+    return _looks_like(text, "", _KNOWN, _DETECTORS)
 
 
-def _texts(value: Json, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+def _texts(
+    value: Json, path: tuple[str | int, ...], named: str = ""
+) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
+    """Each string with its path and the name that it is the value of; names too, where they stand: the value of none."""
     if isinstance(value, dict):
         for name, inner in value.items():
-            yield from _texts(inner, (*path, name))
+            yield path, "", name  # where it stands, without telling it
+            yield from _texts(inner, (*path, name), name)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
-            yield from _texts(inner, (*path, index))
+            yield from _texts(inner, (*path, index), named)
     elif isinstance(value, str):
-        yield path, value
+        yield path, named, value
 
 
 def _speaks(detector: BasePlugin, text: str) -> bool:
@@ -109,7 +121,7 @@ def _speaks(detector: BasePlugin, text: str) -> bool:
 
 def _looks_like(
     text: str,
-    path: tuple[str | int, ...],
+    named: str,
     known: Sequence[tuple[str, re.Pattern[str]]],
     detectors: Sequence[tuple[str, BasePlugin]],
 ) -> str | None:
@@ -119,10 +131,21 @@ def _looks_like(
     for what, detector in detectors:
         if _speaks(detector, text):
             return what
-    named = next((step for step in reversed(path) if isinstance(step, str)), "")
-    if _SECRET_NAME.search(_CAMEL.sub("_", named)) and _OPAQUE.fullmatch(text) and not _REFERENCE.match(text):
-        return "a secret" if _entropy(text) >= _LEAST_ENTROPY else None
+    name = _CAMEL.sub("_", named)
+    if named and _SECRET_NAME.search(name) and not _OF_A_MODEL.search(name) and _is_one(text):
+        return "a secret"
     return None
+
+
+def _is_one(text: str) -> bool:
+    """Whether what stands under a secret's name is one, and no reference to it and no words about it."""
+    if header := _HEADER.fullmatch(text):
+        text = header[1]
+    if len(text) < _SHORTEST or _REFERENCE.match(text) or any(mark.isspace() for mark in text):
+        return False
+    if _OPAQUE.fullmatch(text) and _entropy(text) >= _LEAST_ENTROPY:
+        return True
+    return not _WORDS.fullmatch(text) and _entropy(text) >= _LEAST_OF_SHORT
 
 
 def _entropy(text: str) -> float:

@@ -7,7 +7,7 @@ that a tool that was added does not change every tool behind it.
 from collections.abc import Iterator
 from typing import Any
 
-from registry.genome.comparing import keyed
+from registry.genome.comparing import keyed, same
 from registry.genome.reading import pointer
 from registry.genome.schema import SCHEMA, Json
 from registry.genome.sealing import member_rule, normalise
@@ -23,7 +23,7 @@ def patch(before: dict[str, Json], after: dict[str, Json]) -> list[Operation]:
 
 
 def _changed(old: Json, new: Json, rule: dict[str, Json], path: Path) -> Iterator[Operation]:
-    if _same(old, new):
+    if same(old, new):
         return
     if isinstance(old, dict) and isinstance(new, dict):
         yield from _members(old, new, rule, path)
@@ -60,14 +60,3 @@ def _items(old: list[Json], new: list[Json], rule: dict[str, Json], path: Path) 
             yield from _changed(was[key][1], item, rule["items"], (*path, place))
         else:
             yield {"op": "add", "path": pointer((*path, place)), "value": item}
-
-
-def _same(old: Json, new: Json) -> bool:
-    """As JSON sees it: 1 and true differ, and so do values that hold them."""
-    if isinstance(old, bool) or isinstance(new, bool):
-        return old is new
-    if isinstance(old, dict) and isinstance(new, dict):
-        return old.keys() == new.keys() and all(_same(old[name], new[name]) for name in old)
-    if isinstance(old, list) and isinstance(new, list):
-        return len(old) == len(new) and all(map(_same, old, new))
-    return bool(old == new)

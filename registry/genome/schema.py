@@ -29,8 +29,8 @@ PROFILES = (
 )
 """The recommended members. A tenant may require any of them."""
 REQUIRED = ("schema", "template", "models", "prompts", "tools", "provenance")
-OPTIONAL = ("security",)
-"""Neither required nor counted: an agent that nobody calls has none."""
+OPTIONAL = ("security", "servers")
+"""Neither required nor counted: an agent that nobody calls has no security, one without servers names none."""
 
 EXTENSION = "^x_[A-Za-z0-9_.-]{0,64}$"
 MAX_TOOLS = 1000
@@ -152,6 +152,16 @@ _SKILL = _object(
         "tags": _set(_name()),
         "input_modes": _set(_text(128)),
         "output_modes": _set(_text(128)),
+        "oasf": _object(
+            ("name",),
+            {
+                "name": _matching(
+                    "^[a-z0-9_]{1,64}(/[a-z0-9_]{1,64}){0,4}$", "a class of skills, like “category/skill”"
+                ),
+                "id": _whole(1, 2**31 - 1),
+            },
+            description="Which class of the Open Agentic Schema Framework it is.",
+        ),
     },
 )
 _SECRET = _object(
@@ -227,6 +237,50 @@ _SECURITY = _object(
         },
     },
     description="How callers sign in to the agent. No member takes a secret.",
+)
+_PACKAGE = _object(
+    ("registry_type", "identifier", "transport"),
+    {
+        "registry_type": _matching("^[a-z][a-z0-9._-]{0,63}$", "a kind of registry, like npm, pypi or oci"),
+        "registry_base_url": _ADDRESS,
+        "identifier": _text(512),
+        "version": _text(255, description="One version, never a range or “latest”."),
+        "digest": _DIGEST,
+        "transport": {"enum": ["stdio", "streamable-http", "sse"]},
+        "url": {
+            **_ADDRESS,
+            "description": "an absolute http(s) address; of a package that is spoken to by http",
+        },
+    },
+)
+_SERVER = _object(
+    ("name",),
+    {
+        "name": {**_name(512), "description": "As tools name it."},
+        "version": _text(255),
+        "supplier": _object(("name",), {"name": _name(), "url": _ADDRESS}),
+        "packages": _set(_PACKAGE, ("registry_type", "identifier", "version", "digest", "url"), 64),
+        "remotes": _set(
+            _object(
+                ("url",), {"url": _ADDRESS, "type": {"enum": ["streamable-http", "sse", "http", "grpc"]}}
+            ),
+            ("url", "type"),
+            64,
+        ),
+        "authenticated": {"type": "boolean", "description": "Whether it asks who calls."},
+        "trust_boundary": {"type": "boolean", "description": "Whether a call leaves our trust zone."},
+        "data": _set(
+            _object(
+                ("flow", "class"),
+                {
+                    "flow": {"enum": ["inbound", "outbound", "bi-directional", "unknown"]},
+                    "class": {"enum": ["public", "internal", "confidential", "restricted"]},
+                },
+            ),
+            ("class", "flow"),
+            64,
+        ),
+    },
 )
 
 SCHEMA: dict[str, Json] = {
@@ -318,6 +372,10 @@ SCHEMA: dict[str, Json] = {
             "evaluations": _set(_object(_DESCRIBED, _DESCRIPTOR), ("digest",)),
             "secrets": _set(_SECRET, ("name",)),
             "security": _SECURITY,
+            "servers": {
+                **_set(_SERVER, ("name",)),
+                "description": "What is known of the servers that tools name: where they come from and where they answer.",
+            },
         },
         patternProperties={EXTENSION: _extension()},
     ),

@@ -13,13 +13,15 @@ from .agents import (
     Thing,
     VersionParent,
 )
+from .approvals import ApprovalWithdrawal, VersionApproval
 from .bulk import BulkRow, BulkRun
+from .draining import DrainRound
 from .evidence import VersionEvidence
 from .exchange import OUTCOMES, CardKeySource, TableImport
 from .handovers import Handover
 from .history import Observation
 from .instances import AgentInstance, Heartbeat, InstanceInterval, InstanceStatus, KeyScope
-from .integrity import IntegrityFinding, IntegritySweep
+from .integrity import IntegrityFinding, IntegritySweep, recorded_genome
 from .places import (
     Environment,
     EnvironmentGroupGrant,
@@ -34,7 +36,7 @@ from .roles import RoleAssignment, RoleDefinition, Successor
 from .rules import DirectoryRules
 from .slots import DeploymentSlot, SlotBinding
 from .spawn import SpawnTerm
-from .words import InstanceWord, begins, words_of
+from .words import InstanceLabel, InstanceWord, begins, words_of
 
 __all__ = [
     "MAX_PROMPT_BYTES",
@@ -42,12 +44,14 @@ __all__ = [
     "AgentInstance",
     "AgentTemplate",
     "AgentVersion",
+    "ApprovalWithdrawal",
     "BulkRow",
     "BulkRun",
     "CardKeySource",
     "Dependency",
     "DeploymentSlot",
     "DirectoryRules",
+    "DrainRound",
     "Environment",
     "EnvironmentGroupGrant",
     "EnvironmentUserGrant",
@@ -55,6 +59,7 @@ __all__ = [
     "Handover",
     "Heartbeat",
     "InstanceInterval",
+    "InstanceLabel",
     "InstanceStatus",
     "InstanceWord",
     "IntegrityFinding",
@@ -81,8 +86,10 @@ __all__ = [
     "TemplateGroupGrant",
     "TemplateUserGrant",
     "Thing",
+    "VersionApproval",
     "VersionEvidence",
     "VersionParent",
     "begins",
+    "recorded_genome",
     "words_of",
 ]

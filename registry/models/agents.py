@@ -18,6 +18,7 @@ from evidence.lifecycle import ArtefactKind, ArtefactState
 
 from .. import genome as genomes
 from ..lifecycle import VersionState
+from .integrity import recorded_genome
 
 if TYPE_CHECKING:
     from .slots import DeploymentSlot
@@ -146,7 +147,11 @@ class Genome(TenantRow):
         constraints = [
             models.UniqueConstraint(fields=["template", "digest"], name="genome_once_per_template")
         ]
-        indexes = [models.Index(fields=["tenant", "id"], name="genome_by_key")]
+        indexes = [
+            models.Index(fields=["tenant", "id"], name="genome_by_key"),
+            models.Index(fields=["tenant", "completeness"], name="genome_by_completeness"),
+            models.Index(fields=["tenant", "id"], condition=~Q(missing=[]), name="genome_incomplete"),
+        ]
 
     def __str__(self) -> str:
         return self.digest
@@ -218,6 +223,9 @@ class AgentVersion(TenantRow):
         editable=False,
         help_text="Until when slots that still bind a deprecated version have time.",
     )
+    candidate_round = models.PositiveIntegerField(
+        default=0, editable=False, help_text="How often it has become a candidate; approvals are of a round."
+    )
     overdue_told_at = models.DateTimeField(null=True, editable=False)
     forced_by = models.UUIDField(
         null=True, editable=False, help_text="The incident that it was deprecated for (telemetry's)."
@@ -241,10 +249,28 @@ class AgentVersion(TenantRow):
         indexes = [
             models.Index(fields=["tenant", "state", "-id"], name="version_by_state"),
             models.Index(fields=["tenant", "-id"], name="version_newest"),
+            models.Index(fields=["tenant", "-id"], condition=Q(rolled_back=True), name="version_rolled_back"),
         ]
 
     def __str__(self) -> str:
         return f"{self.template} v{self.number}"
+
+    @property
+    def recorded_genome(self) -> str | None:
+        """The digest of the genome that was chosen for it, by the sealed record of that; None where there is none."""
+        found: str | None = (
+            type(self)._default_manager.filter(pk=self.pk).values_list(recorded_genome()).get()[0]
+        )
+        return found
+
+    @property
+    def intact(self) -> bool:
+        """Whether its genome still is the one that was sealed: by its digest, and by the record that chose it."""
+        return self.intact_by(self.recorded_genome)
+
+    def intact_by(self, recorded: str | None) -> bool:
+        """The same, for who has read already which genome was recorded (`recorded_genome`)."""
+        return self.genome.intact and recorded in (None, self.genome.digest)
 
     @property
     def ending(self) -> bool:
@@ -260,12 +286,16 @@ class AgentVersion(TenantRow):
 
     def why_nothing_new(self, slot: "DeploymentSlot | None") -> str:
         """Why no instance is provisioned from it there, as a sentence; nothing where one may be. A slot that still binds a
-        deprecated version is filled up until its due date."""
+        deprecated version is filled up until its due date; without one it has passed."""
         if not self.ending:
             return ""
         deprecated = self.state == VersionState.DEPRECATED and not self.rolled_back
         if deprecated and slot is not None and slot.current_version_id == self.pk:
-            if self.rebind_by is None or clock.now() < self.rebind_by:
+            if self.rebind_by is None:  # what lets a slot have it sets one
+                return (
+                    f"{self} is {self.why_ending}, and has no due date; nothing new is provisioned from it."
+                )
+            if clock.now() < self.rebind_by:
                 return ""
             due = f"{self.rebind_by:%Y-%m-%d %H:%M}"
             return f"{self} is {self.why_ending}, and {slot} had to be rebound by {due}; nothing new is provisioned from it."

@@ -34,6 +34,10 @@ class BulkRun(TenantRow):
     touched_at = models.DateTimeField(
         default=clock.now, editable=False, help_text="When somebody last worked on it."
     )
+    asked = models.CharField(max_length=71, blank=True, editable=False, help_text="Digest of act and rows.")
+    tries = models.PositiveSmallIntegerField(
+        default=0, editable=False, help_text="Parts in a row that were begun and not ended."
+    )
 
     class Meta:
         indexes = [
@@ -60,6 +64,7 @@ class BulkRow(TenantRow):
         WILL = "will", "Will change"
         SAME = "same", "Stays as it is"
         REFUSED = "refused", "Refused"
+        FAILED = "failed", "Failed"
 
     class Outcome(models.TextChoices):
         WAITS = "", "Not applied"
@@ -67,6 +72,7 @@ class BulkRow(TenantRow):
         SAME = "same", "Stayed as it was"
         CHANGED = "changed", "Changed meanwhile"
         REFUSED = "refused", "Refused"
+        FAILED = "failed", "Failed"
         LEFT = "left", "Left out"
 
     prefix = "blr"
@@ -80,6 +86,11 @@ class BulkRow(TenantRow):
     foreseen_says = models.TextField(blank=True)
     outcome = models.CharField(max_length=8, choices=Outcome, blank=True, default="")
     outcome_says = models.TextField(blank=True)
+    attempts = models.PositiveSmallIntegerField(
+        default=0,
+        editable=False,
+        help_text="How often a worker began with it, in the preview or the apply under way.",
+    )
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["run", "target_id"], name="bulk_row_once")]

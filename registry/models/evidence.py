@@ -23,7 +23,8 @@ class VersionEvidenceQuerySet(models.QuerySet["VersionEvidence"]):
 class VersionEvidence(TenantRow):
     """A signed document about a version: a card, a pack, the dossier of its rollback. It has the identifier of the artefact, which is the document.
 
-    `template` is the scope of what is about the version alone; a dossier tells of a slot, and is its rollback's to see."""
+    `template` is the scope of what is about the version alone; a dossier tells of a slot, and is its rollback's to see;
+    a pack with dossiers tells of several, and is the tenant's (no `template`)."""
 
     prefix = Artefact.prefix
     permission_scopes = ("template", "rollback__slot__environment", "rollback__slot__provider", "tenant")
@@ -50,6 +51,7 @@ class VersionEvidence(TenantRow):
             ),
             models.CheckConstraint(
                 condition=models.Q(rollback=None, template__isnull=False)
+                | models.Q(rollback=None, kind="audit_pack")
                 | models.Q(rollback__isnull=False, template=None),
                 name="a_dossier_has_its_rollbacks_scopes",
             ),

@@ -66,6 +66,11 @@ class TableImport(TenantRow):
         help_text="A letter a row: c creates, u changes, s is the same, ! is wrong.",
     )
     problems = models.JSONField(default=list, editable=False)
+    passed_over = models.JSONField(
+        default=list,
+        editable=False,
+        help_text="Columns of the file that no table sets, and that were not read.",
+    )
     reason = models.CharField(max_length=500, blank=True, editable=False)
     credential = models.CharField(
         max_length=80, blank=True, editable=False, help_text="What whoever applied it came with."

@@ -1,8 +1,8 @@
 """What runs: instances with their desired state, what is reported of them, and the reach of machine keys."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Self
+from typing import Any, Self
 
 from django.apps import apps
 from django.db import models
@@ -13,6 +13,7 @@ from arm import clock
 from arm.models import ApiKey, TenantRow
 
 from ..lifecycle import InstanceState
+from .places import Provider
 
 
 def _heard_of_lately(now: datetime) -> "models.QuerySet[InstanceStatus]":
@@ -64,6 +65,25 @@ class AgentInstanceQuerySet(models.QuerySet["AgentInstance"]):
         """Those whose heartbeat is one of these values of Heartbeat."""
         return self.annotate(heard=_heard(now)).filter(heard__in=values)
 
+    def have_left(self, since: datetime) -> Self:
+        """Those that leave, of which nothing was heard `since` then but that they drain: what `gates.draining.waits_for`
+        asks of their own rows, so that a look at them asks of no other."""
+        confirmed = Q(
+            status__state__in=[InstanceState.DRAINING, InstanceState.RETIRED],
+            status__reported_at__gte=F("state_since"),
+        )
+        silent = Q(status__heartbeat_at=None) | Q(status__heartbeat_at__lte=since)
+        says_nothing = Q(status__state="", status__telemetry_at__isnull=False) & silent
+        local = ~Q(provider__kind=Provider.Kind.FEDERATED)
+        children = AgentInstance.objects.live().filter(parent=OuterRef("pk"))
+        return self.filter(
+            Q(status__telemetry_at=None) | Q(status__telemetry_at__lte=since),
+            confirmed | (local & says_nothing),
+            ~Exists(children),
+            leaving=True,
+            state_since__lte=since,
+        )
+
     def for_list(self) -> Self:
         rows = self.select_related("template", "version__template", "environment", "provider", "status")
         return rows.order_by("-pk")
@@ -98,12 +118,31 @@ class AgentInstance(TenantRow):
         max_length=12, choices=InstanceState, default=InstanceState.PROVISIONING, editable=False
     )
     state_since = models.DateTimeField(default=clock.now, editable=False)
+    leaving = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="It drains because it was replaced, or its slot left its version: ARM retires it by itself.",
+    )
     restricted_by_id = models.UUIDField(null=True, editable=False)
+    adopted = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="Came in with a fleet that ran in production already, around the channels.",
+    )
+    replacement = models.BooleanField(
+        default=False,
+        editable=False,
+        help_text="ARM provisioned it for one that a slot left, and activates it when nothing is missing.",
+    )
     generation = models.PositiveIntegerField(default=1, editable=False)
     cost_center = models.CharField(max_length=80, blank=True)
     labels = models.JSONField(default=dict, blank=True)
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
+    begun: Mapping[str, int] | None = None
+    """What it has in flight; filled in for lists (`registry.gates.working`)."""
+    holds: Sequence[Any] | None = None
+    """What else stands in the way of its retirement by ARM; filled in for lists (`registry.gates.draining`)."""
     certainty = ""
     """How it is known what it is; filled in for pages (settings.CERTAINTIES)."""
 
@@ -115,9 +154,32 @@ class AgentInstance(TenantRow):
             models.Index(fields=["tenant", "-id"], name="instance_newest"),
             models.Index(fields=["tenant", "state", "-id"], name="instance_by_state"),
             models.Index(fields=["environment", "state"], name="instance_by_environment"),
+            models.Index(fields=["tenant", "-id"], condition=Q(adopted=True), name="instance_adopted"),
+            models.Index(
+                fields=["tenant", "id"],
+                condition=Q(replacement=True, state="provisioning"),
+                name="replacement_waits",
+            ),
             models.Index(
                 fields=["version", "environment"], condition=~Q(state="retired"), name="live_by_version"
             ),
+            models.Index(fields=["tenant", "id"], condition=Q(leaving=True), name="instance_leaving"),
+            models.Index(
+                fields=["provider", "state"], condition=~Q(state="retired"), name="live_by_provider"
+            ),
+            models.Index(
+                fields=["role", "template"],
+                condition=~Q(state="retired") & Q(role__isnull=False),
+                name="live_by_role",
+            ),
+            models.Index(
+                fields=["tenant", "cost_center", "-id"], condition=~Q(cost_center=""), name="instance_by_cost"
+            ),
+        ]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(leaving=False) | Q(state="draining"), name="only_what_drains_leaves"
+            )
         ]
 
     def __str__(self) -> str:

@@ -1,12 +1,34 @@
 """Whether what is stored still is what its digest says: the sweeps that looked, and what they found."""
 
+from typing import Final
+
 from django.conf import settings
 from django.db import models
-from django.db.models import Q
+from django.db.models import OuterRef, Q, Subquery
+from django.db.models.fields.json import KeyTextTransform
 from django.urls import reverse
 
 from arm import clock, ids
-from arm.models import TenantRow
+from arm.models import ChangeRecord, TenantRow
+
+CHOOSING: Final = ("registry.version.created", "registry.version.repointed")
+"""The records that choose a version's genome. Those of its moves write down what is stored at that moment: they would
+say of whatever was put there behind ARM that it is right."""
+
+
+def recorded_genome(version: str = "pk") -> Subquery:
+    """Of versions, the digest of the genome that was chosen last, by a sealed record; None where no record names one.
+
+    `version` is where its key stands in the rows that are asked.
+    """
+    about = ChangeRecord.objects.filter(
+        target_kind="registry.agentversion",
+        target_id=OuterRef(version),
+        verb__in=CHOOSING,
+        after__has_key="genome",
+    )
+    named = about.order_by("-at", "-pk").annotate(named=KeyTextTransform("genome", "after"))
+    return Subquery(named.values("named")[:1])
 
 
 class IntegritySweep(TenantRow):

@@ -58,6 +58,13 @@ class Provider(TenantRow):
     heartbeat_seconds = models.PositiveIntegerField(
         default=60, help_text="An instance silent for longer is stale."
     )
+    region = models.CharField(max_length=80, blank=True, default="", help_text="Where its machines stand.")
+    terms = models.TextField(
+        blank=True, default="", help_text="What was agreed with it, or where that is kept."
+    )
+    closed_at = models.DateTimeField(
+        null=True, editable=False, help_text="Since when nothing new begins there."
+    )
     created_at = models.DateTimeField(default=clock.now, editable=False)
 
     class Meta:
@@ -87,6 +94,9 @@ class Project(TenantRow):
 
     def __str__(self) -> str:
         return self.name
+
+    def get_absolute_url(self) -> str:
+        return reverse("registry:project_detail", args=[self.typeid])
 
 
 class EnvironmentUserGrant(UserGrant):

@@ -10,7 +10,7 @@ from django.urls import reverse
 from arm import clock
 from arm.models import TenantRow
 
-from ..engine import HELD, OPEN, WITHIN, RolloutState, StepState, Strategy
+from ..engine import HELD, OPEN, WITHIN, RolloutState, StepState, Strategy, Terms, Want, wants
 from .slots import DeploymentSlot
 
 
@@ -42,7 +42,10 @@ class Rollout(TenantRow):
     strategy = models.CharField(max_length=6, choices=Strategy)
     state = models.CharField(max_length=9, choices=RolloutState, default=RolloutState.PLANNED, editable=False)
     state_since = models.DateTimeField(default=clock.now, editable=False)
-    gates = models.JSONField(default=list, help_text="Whose word each step needs (settings.HEALTH_FACTS).")
+    gates = models.JSONField(
+        default=list,
+        help_text="Whose word a step needs that says nothing of its own (settings.HEALTH_FACTS).",
+    )
     limits = models.JSONField(default=dict, help_text="Gate: its limit, in the unit the gate tells.")
     reaction = models.CharField(max_length=5, choices=Reaction, default=Reaction.PAUSE)
     handover_seconds = models.PositiveIntegerField(
@@ -79,7 +82,10 @@ class Rollout(TenantRow):
 
 
 class RolloutStep(TenantRow):
-    """One step: how far it goes, how long it bakes, and what its health was when it was judged last."""
+    """One step: how far it goes, what it waits for before the next one, and what its health was when it was judged last.
+
+    What it waits for is what it was planned with: it never changes.
+    """
 
     prefix = "rst"
     permission_scopes = ("rollout__environment", "tenant")
@@ -89,6 +95,8 @@ class RolloutStep(TenantRow):
     percent = models.PositiveSmallIntegerField(default=100)
     batch = models.PositiveSmallIntegerField(default=1)
     bake_seconds = models.PositiveIntegerField(default=600)
+    gates = models.JSONField(default=list, help_text="Whose word it needs; without any, a person's.")
+    limits = models.JSONField(default=dict, help_text="Gate: its limit, in the unit the gate tells.")
     state = models.CharField(max_length=7, choices=StepState, default=StepState.WAITING, editable=False)
     started_at = models.DateTimeField(null=True, editable=False)
     due_at = models.DateTimeField(null=True, editable=False)
@@ -106,10 +114,28 @@ class RolloutStep(TenantRow):
                 fields=["rollout"], condition=Q(state="baking"), name="one_step_bakes_at_a_time"
             ),
             models.CheckConstraint(condition=Q(percent__gte=1, percent__lte=100), name="step_1_to_100"),
+            models.CheckConstraint(condition=Q(bake_seconds__lte=14 * 86_400), name="step_bakes_14_days"),
         ]
 
     def __str__(self) -> str:
         return f"step {self.number} of {self.rollout}"
+
+    @property
+    def terms(self) -> Terms:
+        return Terms(self.bake_seconds, tuple(self.gates), self.limits)
+
+    @property
+    def waits_for(self) -> tuple[Want, ...]:
+        """Everything that it waits for, and whether it has that by now."""
+        return wants(
+            self.terms,
+            state=self.state,
+            due_at=self.due_at,
+            facts=self.facts,
+            confirmed_by=self.confirmed_by,
+            now=clock.now(),
+            paused=self.rollout.state == RolloutState.PAUSED,
+        )
 
 
 class RolloutSlot(TenantRow):

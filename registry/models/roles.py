@@ -44,11 +44,21 @@ class RoleDefinition(TenantRow):
     failover = models.BooleanField(
         default=False, help_text="Whether it takes instances at two providers wherever it is covered."
     )
+    approvals = models.PositiveSmallIntegerField(
+        default=1,
+        blank=True,
+        help_text="How many people must approve a version of an agent that does it, at least.",
+    )
     revision = models.PositiveIntegerField(default=1, editable=False)
     gaps_told = models.JSONField(
         default=list,
         editable=False,
         help_text="Environments whose lack of somebody was told; told once each.",
+    )
+    unkept_told = models.JSONField(
+        default=list,
+        editable=False,
+        help_text="Budgets and objectives that were told as not kept; told once each.",
     )
 
     class Meta:
@@ -56,6 +66,9 @@ class RoleDefinition(TenantRow):
         constraints = [
             models.UniqueConstraint(fields=["tenant", "slug"], name="role_slug_unique"),
             models.CheckConstraint(condition=Q(tier__lte=5), name="tier_0_to_5"),
+            models.CheckConstraint(
+                condition=Q(approvals__gte=1, approvals__lte=9), name="role_approvals_1_to_9"
+            ),
             models.CheckConstraint(
                 condition=(
                     (Q(budget_per_day=None) | Q(budget_per_day__gte=0))

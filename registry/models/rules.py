@@ -21,10 +21,20 @@ class DirectoryRulesManager(models.Manager["DirectoryRules"]):
         """Whether production and high risks take versions with a verified Agent Card only."""
         return self.filter(tenant=tenant_id, verified_evidence=True).exists()
 
+    def providers_of(self, tenant_id: UUID) -> frozenset[str]:
+        """The short names of the providers that this tenant allows; none: all of them."""
+        held = self.filter(tenant=tenant_id).values_list("allowed_providers", flat=True).first()
+        return frozenset(held or ())
+
     def deprecates(self, tenant_id: UUID, severity: str) -> bool:
         """Whether an incident of this severity about a version deprecates it without being asked."""
         held = self.filter(tenant=tenant_id).values_list("deprecates_from", flat=True).first()
         return bool(held) and severity <= str(held)  # s0 is the worst
+
+    def approvals_of(self, tenant_id: UUID) -> dict[str, int]:
+        """How many people must approve a version, by risk class; one, where nothing is said."""
+        held = self.filter(tenant=tenant_id).values_list("approvals", flat=True).first()
+        return dict(held or {})
 
 
 class DirectoryRules(TenantRow):
@@ -47,6 +57,17 @@ class DirectoryRules(TenantRow):
         max_length=2,
         blank=True,
         help_text="How severe an incident about a version is that deprecates it by itself, like s1; empty: none does.",
+    )
+
+    allowed_providers = models.JSONField(
+        default=list,
+        blank=True,
+        help_text="Short names of the providers where something new may run; empty: all.",
+    )
+    approvals = models.JSONField(
+        default=dict,
+        blank=True,
+        help_text='How many people must approve a version, by risk class, like {"high": 2}; else one.',
     )
 
     objects = DirectoryRulesManager()

@@ -1,16 +1,22 @@
 """Where a version is meant to work: deployment slots with their history."""
 
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
+from uuid import UUID
 
+from django.apps import apps
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
+from django.db.models.functions import Coalesce
 from django.urls import reverse
 
 from arm import clock
 from arm.models import TenantRow
 
-from ..engine import RolloutState
+from ..engine import HELD, RolloutState, StepState
 from .roles import RoleDefinition
+
+if TYPE_CHECKING:
+    from .agents import AgentVersion
 
 
 class DeploymentSlotQuerySet(models.QuerySet["DeploymentSlot"]):
@@ -44,6 +50,7 @@ class DeploymentSlot(TenantRow):
         default=0, editable=False, help_text="Percent of keys that get the canary's version."
     )
     generation = models.PositiveIntegerField(default=0, editable=False)
+    closed_at = models.DateTimeField(null=True, editable=False, help_text="Since when it takes no version.")
 
     objects = models.Manager.from_queryset(DeploymentSlotQuerySet)()
 
@@ -56,6 +63,9 @@ class DeploymentSlot(TenantRow):
             models.CheckConstraint(
                 condition=Q(previous_version=None) | Q(current_version__isnull=False),
                 name="previous_needs_current",
+            ),
+            models.CheckConstraint(
+                condition=Q(closed_at=None) | Q(current_version=None), name="closed_slot_is_empty"
             ),
             models.CheckConstraint(
                 condition=~Q(previous_version=F("current_version")) | Q(previous_version=None),
@@ -76,18 +86,100 @@ class DeploymentSlot(TenantRow):
     def __str__(self) -> str:
         return f"{self.role} in {self.environment} #{self.ordinal}"
 
+    @property
+    def why_closed(self) -> str:
+        """Why nothing new begins here; empty where it is open."""
+        return (
+            f"{self} was closed on {self.closed_at:%Y-%m-%d}: nothing new begins there."
+            if self.closed_at
+            else ""
+        )
+
     def get_absolute_url(self) -> str:
         return reverse("registry:slot_detail", args=[self.typeid])
 
+    def came_back_to(self, version: UUID) -> bool:
+        """Whether it is bound to this version by a rollback or by the abort of a rollout."""
+        bindings = SlotBinding.objects.filter(slot=self, until=None)
+        return bindings.filter(version=version, returned=True).exists()
+
+    @property
+    def goes_back_to(self) -> "AgentVersion | None":
+        """What a rollback binds: what it was bound to before, or the newest before that which was let stay here, was not
+        rolled back anywhere, and was not found unhealthy here since."""
+        had = self.previous_version
+        if had is None or self._may_return_to(had):
+            return had
+        return self.before(had)
+
+    def before(self, version: "AgentVersion") -> "AgentVersion | None":
+        """The newest that it could go back to of what it was bound to before `version`, but for what it has now."""
+        there = self.bindings.filter(version=version).order_by("-since", "-pk").first()
+        if there is None:
+            return None
+        earlier = self.bindings.returnable().filter(since__lt=there.since)
+        return _newest(earlier.exclude(version__in=[version.pk, self.current_version_id]))
+
+    def left_for(self, version: "AgentVersion") -> "AgentVersion | None":
+        """What it could go back to once it is bound to `version`: what it has now, or the newest before that."""
+        has = self.current_version
+        if has is None or self._may_return_to(has):
+            return has
+        return _newest(self.bindings.returnable().exclude(version__in=[version.pk, has.pk]))
+
+    def _may_return_to(self, version: "AgentVersion") -> bool:
+        bindings = self.bindings.filter(version=version)
+        return not version.rolled_back and (bindings.returnable().exists() or not bindings.exists())
+
+
+def _newest(bindings: "SlotBindingQuerySet") -> "AgentVersion | None":
+    found = bindings.select_related("version__genome", "version__template").order_by("-since", "-pk").first()
+    return found.version if found else None
+
 
 class SlotBindingQuerySet(models.QuerySet["SlotBinding"]):
+    def let_stay(self) -> Self:
+        """Those that somebody stands for: a person, or a rollout that ran to its end. Not those of one that bakes still, or
+        that was aborted."""
+        return self.filter(Q(rollout=None) | Q(rollout__state=RolloutState.COMPLETED))
+
+    def kept(self) -> Self:
+        """Those in force that nobody stands for: an aborted rollout left them, or brought them back, in slots where the
+        version was never let stay."""
+        stood = SlotBinding.objects.let_stay().filter(
+            slot=OuterRef("slot"), version=OuterRef("version"), returned=False
+        )
+        held = self.filter(until=None, rollout__state=RolloutState.ABORTED)
+        return held.exclude(Exists(stood))
+
+    def returnable(self) -> Self:
+        """Those whose version the slot may go back to: it was let stay, was rolled back nowhere, and no rollout into this
+        slot has found it unhealthy since."""
+        found_bad = apps.get_model("registry", "RolloutSlot")._default_manager.filter(
+            slot=OuterRef("slot"),
+            rollout__version=OuterRef("version"),
+            rollout__state=RolloutState.ABORTED,
+            rollout__incident_id__isnull=False,
+            rollout__state_since__gte=OuterRef("since"),
+        )
+        return self.let_stay().filter(version__rolled_back=False).exclude(Exists(found_bad))
+
     def proven(self) -> Self:
-        """Those that show that a version was let stay: made by a person, or by a rollout of it that ran to its end. Not
-        those of one that bakes still, or that was aborted."""
-        others = ~Q(
-            rollout__version=F("version")
-        )  # an abort binds what was there before, as the rollout's own act
-        return self.filter(Q(rollout=None) | Q(rollout__state=RolloutState.COMPLETED) | others)
+        """Those that show to the next channel that a version was let stay for their role. A return proves nothing that was
+        not proven before, and the newest word counts: nothing does while a rollout of the version bakes there, or once one
+        was aborted after its first step had begun."""
+        rollouts = apps.get_model("registry", "Rollout")._default_manager
+        taken_back = Q(
+            state=RolloutState.ABORTED, steps__state=StepState.STOPPED, state_since__gte=OuterRef("said_at")
+        )
+        newer = rollouts.filter(
+            Q(state__in=HELD) | taken_back,
+            version=OuterRef("version"),
+            environment=OuterRef("slot__environment"),
+            role=OuterRef("slot__role"),
+        )
+        own = self.let_stay().filter(returned=False)
+        return own.alias(said_at=Coalesce("rollout__state_since", "since")).exclude(Exists(newer))
 
 
 class SlotBinding(TenantRow):
@@ -103,6 +195,9 @@ class SlotBinding(TenantRow):
     actor_label = models.CharField(max_length=200)
     reason = models.TextField()
     rollout = models.ForeignKey("registry.Rollout", models.PROTECT, null=True, related_name="+")
+    returned = models.BooleanField(
+        default=False, help_text="A rollback or the abort of a rollout brought the slot back to it."
+    )
 
     objects = models.Manager.from_queryset(SlotBindingQuerySet)()
 

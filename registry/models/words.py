@@ -5,6 +5,7 @@ comparisons of text are. A trigger keeps the words (`registry_words`); the appli
 """
 
 import re
+from typing import Any
 from uuid import UUID
 
 from django.db import models
@@ -16,16 +17,21 @@ _BETWEEN = re.compile(r"[^0-9a-z\u0080-\U0010ffff]+")
 """What stands between words: whatever is ASCII and neither letter nor figure. PostgreSQL reads the pattern alike."""
 LAST = "\U0010ffff"
 MOST = 8
-FEW = 1000
-"""So many instances with a word are named by their keys; of more, the newest are soon found by looking at them."""
+FEW = 10_000
+"""So many instances with a word are named by their keys: looking at the newest of a million until fifty have it takes
+seconds where the oldest have it. Of more, the newest are soon found by looking at them."""
+
+
+def _few(rows: models.QuerySet[Any]) -> list[UUID] | None:
+    """The keys of the instances that these rows name; None where they are many."""
+    keys = list(rows.values_list("instance_id", flat=True)[: FEW + 1])
+    return None if len(keys) > FEW else keys
 
 
 class InstanceWordQuerySet(models.QuerySet["InstanceWord"]):
     def few(self, word: str) -> list[UUID] | None:
         """The keys of the instances that have a word which begins so; None where they are many. One look at an index."""
-        found = self.filter(word__gte=word, word__lt=word + LAST).values_list("instance_id", flat=True)
-        keys = list(found[: FEW + 1])
-        return None if len(keys) > FEW else keys
+        return _few(self.filter(word__gte=word, word__lt=word + LAST))
 
 
 class InstanceWord(models.Model):
@@ -51,6 +57,39 @@ class InstanceWord(models.Model):
 
     def __str__(self) -> str:
         return self.word
+
+
+class InstanceLabelQuerySet(models.QuerySet["InstanceLabel"]):
+    def few(self, key: str, value: str | None = None) -> list[UUID] | None:
+        """The keys of the instances that have this label, with this value if one is given; None where they are many."""
+        named = f"{key}="
+        said = {"label__gte": named, "label__lt": named + LAST} if value is None else {"label": named + value}
+        return _few(self.filter(**said))
+
+
+class InstanceLabel(models.Model):
+    """An instance has a label, written `name=value`: a question to the labels themselves no index could answer."""
+
+    application_may = db.READS
+
+    tenant = models.ForeignKey(
+        Tenant, models.DO_NOTHING, related_name="+", editable=False, db_constraint=False, db_index=False
+    )
+    label = models.CharField(max_length=401, db_collation="C")
+    instance = models.ForeignKey(
+        "registry.AgentInstance", models.DO_NOTHING, related_name="+", db_constraint=False, db_index=False
+    )
+
+    objects = models.Manager.from_queryset(InstanceLabelQuerySet)()
+
+    class Meta:
+        indexes = [
+            models.Index(fields=["tenant", "label", "instance"], name="instance_label"),
+            models.Index(fields=["instance"], name="label_of_instance"),
+        ]
+
+    def __str__(self) -> str:
+        return self.label
 
 
 def words_of(text: str) -> list[str]:

@@ -9,6 +9,18 @@ from registry.genome import Json
 from registry.genome.members import Members
 from registry.parsing.security import Security
 
+MOST = 20
+READ = frozenset(
+    {
+        "name", "description", "version", "protocolVersion", "url", "preferredTransport", "supportedInterfaces",
+        "additionalInterfaces", "defaultInputModes", "defaultOutputModes", "skills", "capabilities", "signatures",
+        "securitySchemes", "securityRequirements", "security", "authentication", "supportsAuthenticatedExtendedCard",
+    }
+)  # fmt: skip
+"""Members of a card that are taken over, or that have a note of their own; likewise those of capabilities and skills."""
+SAID = frozenset({"extendedAgentCard"})
+OF_SKILLS = frozenset({"id", "name", "description", "tags", "inputModes", "outputModes"})
+
 
 @dataclass(frozen=True)
 class Interface:
@@ -89,7 +101,7 @@ class _Card(Members):
             if skill["id"] and skill["id"] in seen:
                 self.wrong((*at, "id"), "Another skill has the same id.", "duplicate")
             seen.add(skill["id"])
-            # early cards leave the description out; the name is all that such a card says of the skill
+            # early cards leave the description out, and a genome must have one
             yield {**skill, "description": skill["description"] or skill["name"]}
 
     def notes(self, interfaces: tuple[Interface, ...], skills: tuple[dict[str, Json], ...]) -> Iterator[str]:
@@ -108,3 +120,39 @@ class _Card(Members):
         )
         if extended is True:
             yield "The agent has an extended card for signed-in callers; this is the public one."
+        yield from self.left(capabilities)
+
+    def left(self, capabilities: dict[str, Json]) -> Iterator[str]:
+        """What the card says and a genome has no member for."""
+        wanted: list[str] = []
+        for at, one in self.objects(capabilities, "extensions", ("capabilities",)):
+            if one.get("required") is True:
+                wanted.append(str(one.get("uri") or "/".join(map(str, at)))[:200])
+        for uri in wanted[:MOST]:
+            yield f"Not taken over: the extension {uri}, which callers of the agent must support."
+        others = [
+            f"capabilities/{name[:60]}" for name, value in capabilities.items() if value and name not in SAID
+        ]
+        others += [name[:60] for name, value in self.document.items() if value and name not in READ]
+        bare = []
+        skills = (
+            () if self.problems else self.document.get("skills") or ()
+        )  # what is wrong was said by `skills`
+        for skill in skills:
+            called = str(skill.get("id"))[:60]
+            if not skill.get("description"):
+                bare.append(called)
+            others += [
+                f"{name[:60]} of the skill {called}"
+                for name in skill
+                if skill[name] and name not in OF_SKILLS
+            ]
+        if bare:
+            yield f"Not described: {_listed(bare, 'skills')}. A genome must describe each skill: its name stands there."
+        if others:
+            yield f"Not taken over: {_listed(others, 'members')}; a genome has no member for it."
+
+
+def _listed(words: list[str], noun: str) -> str:
+    more = f" and {len(words) - MOST} more {noun}" if len(words) > MOST else ""
+    return ", ".join(words[:MOST]) + more

@@ -39,7 +39,7 @@ class Security:
             self._scheme(name, one, ("securitySchemes", name))
             for name, one in self._named("securitySchemes", file.document)
         ]
-        wanted = [*self._wanted("securityRequirements"), *self._wanted("security")]
+        wanted = [*self._wanted("securityRequirements"), *self._before_1_0()]
         requirements = [{"all_of": all_of} for all_of in wanted if all_of]
         self.document: dict[str, Json] = {
             **({"schemes": schemes} if schemes else {}),
@@ -136,7 +136,7 @@ class Security:
         for at, one in self.file.objects(self.file.document, member):
             whole = member == "securityRequirements"
             schemes, where = (self.file.mapping("schemes", one, at), (*at, "schemes")) if whole else (one, at)
-            if not schemes:
+            if not schemes and whole:
                 message = "Names no scheme: nobody can sign that, since readers drop what is empty."
                 self.file.wrong(at, message, "required")
             found: list[dict[str, Json]] = []
@@ -156,6 +156,19 @@ class Security:
                     scopes = []
                 found.append({"scheme": name, "scopes": scopes} if scopes else {"scheme": name})
             yield found
+
+    def _before_1_0(self) -> list[list[dict[str, Json]]]:
+        """OpenAPI's form, where an empty alternative says that nobody needs to sign in. A genome cannot say that of some
+        alternatives beside others: none is taken over, since the others alone would say that callers must."""
+        held = self.file.document.get("security")
+        wanted = list(self._wanted("security"))
+        if not isinstance(held, list) or {} not in held:
+            return wanted
+        self.notes.append(
+            "Not taken over: security; the card also lets callers in who do not sign in, which a genome cannot say. "
+            "What it asks of nobody is no requirement; the ways to sign in are kept."
+        )
+        return []
 
     def _pass_over(self, held: dict[str, Json], read: set[str], at: Path) -> None:
         for name in [name for name in held if name not in read][:20]:

@@ -21,6 +21,8 @@ class Measured:
     capability: str
     percent: str
     by: str
+    between: tuple[str, str] | None = None
+    """The ends of the 95 % confidence interval, percent as decimals."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,11 @@ class Draft:
 def text_of(value: Json) -> str:
     """A JSON value as the canonical text of it, for members of other formats that hold strings only."""
     return canonical(value).decode()
+
+
+def said(values: dict[str, Json], prefix: str) -> list[dict[str, str]]:
+    """Members as the `properties` of a BOM, each value canonical JSON."""
+    return [{"name": f"{prefix}{name}", "value": text_of(value)} for name, value in sorted(values.items())]
 
 
 def value_of(text: str) -> Json:

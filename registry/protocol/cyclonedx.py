@@ -5,16 +5,18 @@ canonical JSON, so that a BOM of ours read again is the same genome with the sam
 change from export to export are left out: the same version is the same bytes.
 """
 
+import json
 import re
 import uuid
 from typing import Any
 
-from arm.errors import Invalid
+from arm.errors import Invalid, Problem
 
-from ..genome import Json, pointer, read
+from ..genome import Json, normalise, pointer, read
 from ..genome.members import Members
 from ..genome.schema import MAX_TOOLS
-from .common import Draft, Path, Subject, changed_since, judged, lacking, text_of, value_of, written
+from .bom_servers import Servers, depends, hashes, packages, services
+from .common import Draft, Path, Subject, changed_since, judged, lacking, said, text_of, value_of, written
 
 SPECS = ("1.6", "1.7")
 READ = ("1.5", *SPECS)
@@ -24,6 +26,10 @@ MOST = MAX_TOOLS + 1000
 MIME = re.compile(r"[-+a-z0-9.]+/[-+a-z0-9.]+")
 ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?")
 LISTED = ("models", "prompts", "tools", "data_sources")
+BESIDE = ("name", "version", "description")
+"""What a BOM says of the agent that stands in no genome."""
+PLACED = (*LISTED, "servers")
+"""Members that stand in places of their own; the rest stands in properties."""
 
 
 def bom(about: Subject, document: dict[str, Json], spec: str) -> bytes:
@@ -34,10 +40,8 @@ def bom(about: Subject, document: dict[str, Json], spec: str) -> bytes:
         *(_tool(n, tool) for n, tool in enumerate(document.get("tools", ()))),
         *(_data(n, source) for n, source in enumerate(document.get("data_sources", ()))),
     ]
-    services = [
-        {"bom-ref": f"server:{name}", "name": name, "properties": _said({"kind": kind}, ITEM)}
-        for name, kind in sorted(_servers(document).items())
-    ]
+    components += packages(document)
+    served = services(document)
     return written(
         {
             "$schema": f"http://cyclonedx.org/schema/bom-{spec}.schema.json",
@@ -50,9 +54,10 @@ def bom(about: Subject, document: dict[str, Json], spec: str) -> bytes:
                 **({"supplier": {"name": about.organisation}} if about.organisation else {}),
             },
             "components": components,
-            "services": services,
+            "services": served,
             "dependencies": [
-                {"ref": about.version_id, "dependsOn": [one["bom-ref"] for one in (*components, *services)]}
+                {"ref": about.version_id, "dependsOn": [one["bom-ref"] for one in (*components, *served)]},
+                *depends(document),
             ],
         }
     )
@@ -62,7 +67,7 @@ def _agent(about: Subject, document: dict[str, Json]) -> dict[str, Any]:
     rest = {
         name: value
         for name, value in sorted(document.items())
-        if name not in LISTED or not value  # an empty list says something: there are none
+        if name not in PLACED or not value  # an empty list says something: there are none
     }
     repository = str(document.get("provenance", {}).get("source_repo", ""))
     found: dict[str, Any] = {
@@ -70,8 +75,8 @@ def _agent(about: Subject, document: dict[str, Json]) -> dict[str, Any]:
         "bom-ref": about.version_id,
         "name": about.name,
         "version": about.version,
-        "hashes": _hashes(about.digest),
-        "properties": _said(rest, MEMBER),
+        "hashes": hashes(about.digest),
+        "properties": said(rest, MEMBER),
     }
     if about.description:
         found["description"] = about.description
@@ -88,7 +93,7 @@ def _model(number: int, model: dict[str, Json], about: Subject) -> dict[str, Any
         "supplier": {"name": held.pop("provider")},
         "name": held.pop("name"),
         "version": held.pop("revision"),
-        **({"hashes": _hashes(held.pop("digest"))} if "digest" in held else {}),
+        **({"hashes": hashes(held.pop("digest"))} if "digest" in held else {}),
     }
     parameters = held.pop("parameters", None)
     card: dict[str, Any] = {}
@@ -98,11 +103,21 @@ def _model(number: int, model: dict[str, Json], about: Subject) -> dict[str, Any
         about.measured and model["role"] == "primary"
     ):  # only models have a card; it is the agent that was measured
         metrics = [
-            {"type": one.capability, "value": one.percent, "slice": f"the whole agent, by {one.by}"}
+            {
+                "type": one.capability,
+                "value": one.percent,
+                "slice": f"the whole agent, by {one.by}",
+                **({"confidenceInterval": _interval(*one.between)} if one.between else {}),
+            }
             for one in about.measured
         ]
         card["quantitativeAnalysis"] = {"performanceMetrics": metrics}
-    return found | {"modelCard": card, "properties": _said(held, ITEM)}
+    return found | {"modelCard": card, "properties": said(held, ITEM)}
+
+
+def _interval(low: str, high: str) -> dict[str, str]:
+    """Of 95 %, in the unit of the value."""
+    return {"lowerBound": low, "upperBound": high}
 
 
 def _prompt(number: int, prompt: dict[str, Json]) -> dict[str, Any]:
@@ -111,18 +126,18 @@ def _prompt(number: int, prompt: dict[str, Json]) -> dict[str, Any]:
         "type": "data",
         "bom-ref": f"prompt:{number}",
         "name": held.get("name") or held["role"],
-        "hashes": _hashes(held.pop("digest")),
+        "hashes": hashes(held.pop("digest")),
         "data": [{"type": "other", "name": f"prompt ({held['role']})"}],
     }
     if MIME.fullmatch(held["media_type"]):
         found["mime-type"] = held.pop("media_type")
-    return found | {"properties": _said(held, ITEM)}
+    return found | {"properties": said(held, ITEM)}
 
 
 def _tool(number: int, tool: dict[str, Json]) -> dict[str, Any]:
     held = dict(tool)
     found = {"type": "library", "bom-ref": f"tool:{number}", "name": held.pop("name")}
-    return found | {"properties": _said(held, ITEM)}
+    return found | {"properties": said(held, ITEM)}
 
 
 def _data(number: int, source: dict[str, Json]) -> dict[str, Any]:
@@ -130,19 +145,7 @@ def _data(number: int, source: dict[str, Json]) -> dict[str, Any]:
     name = held.pop("id")
     kept = {"type": "dataset", "name": name, "classification": held.pop("class")}
     found = {"type": "data", "bom-ref": f"data:{number}", "name": name, "data": [kept]}
-    return found | {"properties": _said(held, ITEM)}
-
-
-def _servers(document: dict[str, Json]) -> dict[str, str]:
-    return {tool["server"]: tool["kind"] for tool in document.get("tools", ()) if tool.get("server")}
-
-
-def _hashes(digest: str) -> list[dict[str, str]]:
-    return [{"alg": "SHA-256", "content": digest.removeprefix("sha256:")}]
-
-
-def _said(values: dict[str, Json], prefix: str) -> list[dict[str, str]]:
-    return [{"name": f"{prefix}{name}", "value": text_of(value)} for name, value in sorted(values.items())]
+    return found | {"properties": said(held, ITEM)}
 
 
 # --- reading -------------------------------------------------------------------------------------------------
@@ -166,6 +169,8 @@ def read_bom(data: bytes) -> Draft:
     label = file.text(agent, "version", at, most=80)
     description = file.text(agent, "description", at, most=65_536)
     file.take_members(agent, at)
+    file.left += [f"metadata › {other[:60]}." for other in sorted(metadata.keys() - {"component"})]
+    file.servers.take_services(file.document)
     for where, one in file.objects(file.document, "components", most=MOST):
         file.take_component(one, where)
     document = file.genome()
@@ -173,7 +178,48 @@ def read_bom(data: bytes) -> Draft:
     if not problems and file.ours:
         digest = file.sha256(agent, at)
         problems = changed_since(document, digest, (*at, "hashes", 0, "content"))
-    return Draft(name, description, label, document, tuple(file.said()), tuple(problems))
+        if digest and not problems:
+            problems = _strays(file, normalise(document), agent)
+    return Draft(name, description, label, document, tuple(file.noted()), tuple(problems))
+
+
+def _strays(file: "_Bom", document: dict[str, Json], agent: dict[str, Json]) -> list[Problem]:
+    """Where a BOM of ours says beside its genome something that its genome does not. The agent's name, version and
+    description are no part of a genome; what was measured is not taken over."""
+    ref = file.text(agent, "bom-ref", ("metadata", "component"))
+    name, label, description = (str(agent.get(one) or "") for one in BESIDE)
+    about = Subject(name, label, description, "", ref, "", "", "")
+    ours = json.loads(bom(about, document, SPECS[-1]))
+    found: list[Path] = []
+    at: Path = ("metadata", "component")
+    expected = ours["metadata"]["component"]
+    for member in sorted((agent.keys() | expected.keys()) - {*BESIDE, "bom-ref", "hashes"}):
+        if agent.get(member) != expected.get(member):
+            found.append((*at, member) if member in agent else at)
+    for listed, key in (("components", "bom-ref"), ("services", "bom-ref"), ("dependencies", "ref")):
+        wanted = {one[key]: one for one in ours[listed]}
+        for where, one in file.objects(file.document, listed, most=MOST):
+            mine = wanted.pop(held, None) if isinstance(held := one.get(key), str) else None
+            if mine is None and listed == "services":
+                found.append(where)
+            elif mine is not None:
+                said = _unmeasured(one)
+                differ = [
+                    name for name in sorted(mine.keys() | said.keys()) if mine.get(name) != said.get(name)
+                ]
+                found += [(*where, name) if name in said else where for name in differ]
+        if wanted:
+            found.append((listed,))
+    message = "The file was changed after it was exported: its genome says something else here."
+    return [Problem(pointer=pointer(place), code="tampered", message=message) for place in found[:100]]
+
+
+def _unmeasured(component: dict[str, Json]) -> dict[str, Json]:
+    card = component.get("modelCard")
+    if not isinstance(card, dict):
+        return component
+    kept = {name: value for name, value in card.items() if name != "quantitativeAnalysis"}
+    return {**component, "modelCard": kept}
 
 
 class _Bom(Members):
@@ -182,6 +228,7 @@ class _Bom(Members):
         self.members: dict[str, Json] = {}
         self.items: dict[str, list[tuple[dict[str, Json], Path]]] = {name: [] for name in LISTED}
         self.models = 0
+        self.servers = Servers(self)
         self.left: list[str] = []
         self.others: dict[str, int] = {}
 
@@ -196,7 +243,7 @@ class _Bom(Members):
             f"/{name}/{number}": pointer(at)
             for name, items in self.items.items()
             for number, (_, at) in enumerate(items)
-        }
+        } | {f"/servers/{number}": pointer(at) for number, at in enumerate(self.servers.places.values())}
 
     def genome(self) -> dict[str, Json]:
         models = [one for one, _ in self.items["models"]]
@@ -209,9 +256,11 @@ class _Bom(Members):
                 )
         self.items["models"] = [held for held in self.items["models"] if "role" in held[0]]
         lists = {name: [one for one, _ in items] for name, items in self.items.items() if items}
+        if servers := self.servers.servers():
+            lists["servers"] = servers
         return {"schema": "arm.genome/v1", **self.members, **lists}
 
-    def said(self) -> list[str]:
+    def noted(self) -> list[str]:
         """The notes."""
         found = [f"Not taken over: {line}" for line in self.left[:20]]
         if len(self.left) > 20:
@@ -220,7 +269,7 @@ class _Bom(Members):
             spoken = ", ".join(f"{count} of type {kind}" for kind, count in sorted(self.others.items()))
             found.append(f"Not taken over: components that a genome has no member for ({spoken}).")
         if not self.ours and self.document.get("services"):
-            found.append("Not taken over: services; a BOM does not say which tools of them the agent uses.")
+            found.append("Which tools of its services the agent uses is not said in a BOM.")
         note = lacking(self.genome())
         return [*found, note] if note else found
 
@@ -239,9 +288,13 @@ class _Bom(Members):
                 try:
                     found[short] = value_of(value)
                 except Invalid as problem:
-                    said = problem.errors[0]["message"]
-                    self.wrong((*where, "value"), f"Must be a JSON value in a string. {said}", "syntax")
+                    why = problem.errors[0]["message"]
+                    self.wrong((*where, "value"), f"Must be a JSON value in a string. {why}", "syntax")
         return found
+
+    def addresses(self, within: dict[str, Json], name: str, at: Path) -> list[str]:
+        """A list of addresses, in its order."""
+        return [url for _, url in self._items(within, name, at, str, "an address")]
 
     def sha256(self, within: dict[str, Json], at: Path) -> str:
         for _, one in self.objects(within, "hashes", at):
@@ -251,37 +304,39 @@ class _Bom(Members):
 
     def take_members(self, agent: dict[str, Json], at: Path) -> None:
         self.members = self.properties(agent, at, MEMBER)
-        for name in LISTED:
+        for name in PLACED:
             if self.members.get(name):  # written only to say that there are none
                 self.wrong((*at, "properties"), f"“{MEMBER}{name}” may only be empty.", "format")
                 del self.members[name]
 
     def take_component(self, one: dict[str, Json], at: Path) -> None:
         kind = one.get("type")
-        said = self.properties(one, at, ITEM)
+        more = self.properties(one, at, ITEM)
         sets = [held for _, held in self.objects(one, "data", at) if held.get("type") == "dataset"]
         name = self.text(one, "name", at, required=True, most=512)
         if one.get("components"):
             self.left.append(f"What is nested in the component {name}.")
         if kind == "machine-learning-model":
-            self._take_model(name, one, at, said)
-        elif kind == "data" and "role" in said:
+            self._take_model(name, one, at, more)
+        elif kind == "data" and "role" in more:
             mime = self.text(one, "mime-type", at)
-            held = {"digest": self.sha256(one, at), **({"media_type": mime} if mime else {}), **said}
+            held = {"digest": self.sha256(one, at), **({"media_type": mime} if mime else {}), **more}
             self._take("prompts", held, at)
         elif kind == "data" and sets:
-            source = {"id": name, "class": sets[0].get("classification"), **said}
+            source = {"id": name, "class": sets[0].get("classification"), **more}
             if "access" in source and source["class"]:
                 self._take("data_sources", source, at)
             else:
                 self.left.append(f"The data set {name}: how it is classified and accessed is not said.")
-        elif "schema_digest" in said:
-            self._take("tools", {"name": name, **said}, at)
+        elif "package_of" in more:
+            self.servers.take_package(name, one, at, more)
+        elif "schema_digest" in more:
+            self._take("tools", {"name": name, **more}, at)
         else:
             label = str(kind)[:40]
             self.others[label] = self.others.get(label, 0) + 1
 
-    def _take_model(self, name: str, one: dict[str, Json], at: Path, said: dict[str, Json]) -> None:
+    def _take_model(self, name: str, one: dict[str, Json], at: Path, more: dict[str, Json]) -> None:
         self.models += 1
         card = self.mapping("modelCard", one, at)
         parameters = self.properties(card, (*at, "modelCard"), ITEM)
@@ -300,7 +355,7 @@ class _Bom(Members):
             self.left.append(f"The model {name}: the file names no {lacks.removeprefix('a ')} of it.")
             return
         digest = self.sha256(one, at)
-        held = {"provider": provider, "name": name, "revision": revision, **said, **parameters}
+        held = {"provider": provider, "name": name, "revision": revision, **more, **parameters}
         self._take("models", held | ({"digest": digest} if digest else {}), at)
 
     def _take(self, member: str, item: dict[str, Json], at: Path) -> None:

@@ -5,8 +5,10 @@ or holds it.
 """
 
 import posixpath
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from arm.errors import DomainError, Problem
@@ -17,9 +19,28 @@ from ..genome.members import Members
 from .rows import SLUG
 
 MOST_FILES: Final = 2_000
+BUDGETS: Final = ("budget_per_day", "budget_per_month", "budget_per_outcome")
 KINDS: Final[Mapping[str, frozenset[str]]] = {
-    "environment": frozenset({"slug", "name", "production", "risk_default", "retention_days"}),
-    "role": frozenset({"slug", "name", "purpose", "tier", "risk", "cost_center"}),
+    "environment": frozenset(
+        {
+            "slug",
+            "name",
+            "production",
+            "risk_default",
+            "retention_days",
+            "aggregate_days",
+            "cost_tags",
+            "position",
+        }
+    ),
+    "project": frozenset({"slug", "name", "cost_center"}),
+    "role": frozenset(
+        {
+            *("slug", "name", "purpose", "tier", "risk", "cost_center", "capabilities", "certifications"),
+            *(*BUDGETS, "currency", "success_rate", "latency_ms", "availability", "coverage", "failover"),
+            "approvals",
+        }
+    ),
     "template": frozenset(
         {
             "slug",
@@ -29,23 +50,37 @@ KINDS: Final[Mapping[str, frozenset[str]]] = {
             "out_of_scope",
             "risk",
             "tags",
+            "project",
             "cost_center",
             "owners",
         }
     ),
-    "version": frozenset({"template", "genome", "label", "description"}),
+    "version": frozenset({"template", "genome", "label", "description", "parents"}),
     "slot": frozenset({"environment", "role", "provider", "ordinal"}),
 }
 """What each kind may say, in the order in which they are made."""
 NEEDED: Final[Mapping[str, tuple[str, ...]]] = {
     "environment": ("slug", "name"),
+    "project": ("slug", "name"),
     "role": ("slug", "name"),
     "template": ("slug", "name"),
     "version": ("template", "genome"),
     "slot": ("environment", "role", "provider"),
 }
 SHORT_NAMES: Final = frozenset({"slug", "template", "environment", "role", "provider"})
-WHOLE: Final = {"tier": (0, 5), "retention_days": (1, 3650), "ordinal": (1, 999)}
+WHOLE: Final = {
+    "tier": (0, 5),
+    "retention_days": (1, 3650),
+    "aggregate_days": (1, 3650),
+    "position": (1, 999),
+    "ordinal": (1, 999),
+    "approvals": (1, 9),
+}
+PLACES: Final = {**dict.fromkeys(BUDGETS, (12, 6)), "success_rate": (3, 3), "availability": (3, 3)}
+"""Decimals: how many figures before and after the point are kept of each."""
+MAY_END: Final = frozenset(PLACES) | {"latency_ms"}
+"""What an empty text takes away from a role."""
+PARENT: Final = "A parent is the label or digest of a version of the same agent, or {template, and label, digest or number}."
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +187,9 @@ def _item(
 
 
 def _flaw(member: str, value: Json) -> str:
-    """What is wrong with a member in itself; what rows of templates are checked for is left to them."""
+    """What is wrong with a member in itself; what its service or rows of templates are checked for is left to them."""
+    if member in MAY_END and value == "":
+        return ""
     if member in SHORT_NAMES:
         right = isinstance(value, str) and SLUG.fullmatch(value) and len(value) <= 80
         return "" if right else "A short name has letters, digits, “-” and “_”."
@@ -160,12 +197,78 @@ def _flaw(member: str, value: Json) -> str:
         least, most = WHOLE[member]
         whole = isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
         return "" if whole else f"Must be a whole number from {least} to {most}."
-    if member == "production":
+    if member in PLACES:
+        return _decimal_flaw(value, *PLACES[member])
+    if member in ("production", "failover"):
         return "" if isinstance(value, bool) else "Must be true or false."
     if member in ("risk", "risk_default"):
         return "" if value in Risk.values else f"Must be one of {', '.join(Risk.values)}."
     if member == "genome":
         return "" if isinstance(value, str | dict) else "Must be the name of a file, or a genome."
-    if member in ("tags", "owners"):
+    if member == "parents":
+        return "" if isinstance(value, list) and all(map(parent_of, value)) else PARENT
+    if member == "owners" and value == []:
+        return "An agent has an owner: name one, or leave this out."
+    if member == "cost_tags":
+        right = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
+        return "" if right else "Names and texts."
+    if member in JUDGED:
         return ""
     return "" if isinstance(value, str) and len(value) <= 20_000 else "Must be a text."
+
+
+JUDGED: Final = frozenset(
+    {"tags", "owners", "project", "capabilities", "certifications", "coverage", "latency_ms"}
+)
+"""Left to those who know what stands in the registry."""
+
+
+def _decimal_flaw(value: Json, whole: int, places: int) -> str:
+    try:
+        number = decimal_of(value)
+    except (InvalidOperation, TypeError):
+        return "Must be a number."
+    if not number.is_finite() or abs(number) >= 10**whole or number != round(number, places):
+        return f"Must be a number of at most {whole} figures, and {places} behind the point."
+    return ""
+
+
+def decimal_of(value: Json) -> Decimal:
+    """A number, or the text of one. TypeError or InvalidOperation for what is none."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise TypeError
+    return Decimal(str(value))
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """A version that another comes from; one of `label`, `digest` and `number`. No `template`: of the same agent."""
+
+    template: str = ""
+    label: str = ""
+    digest: str = ""
+    number: int = 0
+
+
+def parent_of(value: Json) -> Parent | None:
+    """What a member of `parents` names; None where it names nothing."""
+    if isinstance(value, str):
+        if DIGEST.fullmatch(value):
+            return Parent(digest=value)
+        return Parent(label=value) if value else None
+    if not isinstance(value, dict) or len(value.keys() - {"template"}) != 1:
+        return None
+    slug, number = value.get("template", ""), value.get("number", 1)
+    if not isinstance(slug, str) or ("template" in value and not SLUG.fullmatch(slug)):
+        return None
+    if isinstance(number, bool) or not isinstance(number, int) or number < 1:
+        return None
+    texts = {name: value[name] for name in ("label", "digest") if name in value}
+    if not all(isinstance(text, str) and text for text in texts.values()):
+        return None
+    if not texts and "number" not in value:
+        return None
+    return Parent(slug, texts.get("label", ""), texts.get("digest", ""), 0 if texts else number)
+
+
+DIGEST: Final = re.compile(r"sha256:[0-9a-f]{64}")

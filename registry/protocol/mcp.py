@@ -1,7 +1,8 @@
 """The MCP servers that a genome's tools name, each as a `server.json` (2025-12-11), and such a file as tools. Pure.
 
-The format has no member for tools, so they stand in the part of `_meta` that is the publisher's own. It has one for the
-server's version, which a genome does not know: the version written here names the pinned tools and nothing else.
+The format has no member for tools, so they stand in the part of `_meta` that is the publisher's own. Where the genome knows
+the server itself, its version, packages and remotes stand where MCP has them; where it does not say which version, the one
+written here names the pinned tools and nothing else. A digest over the whole file stands in our part, too.
 """
 
 import re
@@ -14,6 +15,7 @@ from arm.errors import Invalid, Problem
 from ..genome import Json, read
 from ..genome.members import Members
 from ..genome.schema import MAX_TOOLS
+from . import mcp_servers
 from .common import Path, Subject, written
 
 SCHEMA = "https://static.modelcontextprotocol.io/schemas/2025-12-11/server.schema.json"
@@ -22,14 +24,17 @@ OURS = "arm.example/genome"
 NAME = re.compile(r"[a-zA-Z0-9.-]+/[a-zA-Z0-9._-]+")
 DIGESTS = ("schema_digest", "description_digest")
 MEMBERS = (*DIGESTS, "risk", "side_effect", "scopes")
+PIN = re.compile(r"0\.0\.0-pin-[0-9a-f]{12}")
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """What a file says of a server: its tools as far as said, without those members that it leaves out."""
+    """What a file says of a server: its tools as far as said, without those members that it leaves out. `known` is what
+    a genome holds of the server itself; empty where the file says nothing of it."""
 
     name: str
     version: str
+    known: dict[str, Json]
     tools: tuple[dict[str, Json], ...]
     places: tuple[Path, ...]
     notes: tuple[str, ...]
@@ -52,21 +57,27 @@ def server_json(about: Subject, document: dict[str, Json], name: str) -> bytes:
         )
     pinned = [{"name": tool["name"], **{m: tool[m] for m in MEMBERS if m in tool}} for tool in tools]
     pins = _pins(pinned)
+    known = next((one for one in document.get("servers", ()) if one["name"] == name), None)
     meta = {
         "versionId": about.version_id,
         "genomeDigest": about.digest,
         "toolsDigest": pins,
         "tools": pinned,
+        **(
+            {"server": mcp_servers.aside(known), "serverDigest": mcp_servers.digest_of(known)}
+            if known
+            else {}
+        ),
     }
-    return written(
-        {
-            "$schema": SCHEMA,
-            "name": name,
-            "description": _short(f"The tools that {about.name} {about.version} uses."),
-            "version": f"0.0.0-pin-{pins.removeprefix('sha256:')[:12]}",
-            "_meta": {PUBLISHER: {OURS: meta}},
-        }
-    )
+    file = {
+        "$schema": SCHEMA,
+        "name": name,
+        "description": _short(f"The tools that {about.name} {about.version} uses."),
+        "version": _pin(pins),
+        **(mcp_servers.members(known) if known else {}),
+    }
+    meta["fileDigest"] = _whole(file, meta)
+    return written({**file, "_meta": {PUBLISHER: {OURS: meta}}})
 
 
 def read_server(data: bytes) -> Server:
@@ -97,14 +108,42 @@ def read_server(data: bytes) -> Server:
     if said is not None and not file.problems and said != _pins([dict(one) for _, one in listed]):
         message = "The tools were changed after the file was exported: they do not yield this digest."
         file.wrong((*at, "toolsDigest"), message, "tampered")
-    notes = [
-        f"Not taken over: {word}; a genome pins tools, not where their server runs."
-        for word, member in (("packages", "packages"), ("remote addresses", "remotes"))
-        if file.document.get(member)
-    ]
+    signed = own.get("serverDigest")
+    if said is not None and not file.problems:
+        _hold_to_pin(file, version, str(said), known=signed is not None)
+    known, notes = mcp_servers.read_members(file, name, "" if PIN.fullmatch(version) else version)
+    known = mcp_servers.with_aside(known, file.mapping("server", own, at)) if own else known
+    if signed is not None and not file.problems and signed != mcp_servers.digest_of(known):
+        message = "The server was changed after the file was exported: it does not yield this digest."
+        file.wrong((*at, "serverDigest"), message, "tampered")
+    whole = own.get("fileDigest")  # files of earlier releases have none
+    if whole is not None and not file.problems and whole != _whole(file.document, own):
+        message = (
+            "The file was changed after it was exported: what it holds does not yield this digest. "
+            "Take toolsDigest, serverDigest and fileDigest out to import it as something else."
+        )
+        file.wrong((*at, "fileDigest"), message, "tampered")
     return Server(
-        name, version, tuple(tools), tuple(where for where, _ in listed), tuple(notes), tuple(file.problems)
+        name,
+        version,
+        known if known.keys() > {"name"} or signed is not None else {},
+        tuple(tools),
+        tuple(where for where, _ in listed),
+        tuple(notes),
+        tuple(file.problems),
     )
+
+
+def _hold_to_pin(file: Members, version: str, pins: str, *, known: bool) -> None:
+    """What holds for any file of ours, also one of an earlier release: a version that is a pin is that of its tools, and
+    without a server that the genome knows (`known`) there is no other version, and neither packages nor remotes."""
+    if version != _pin(pins) and (PIN.fullmatch(version) or not known):
+        message = "The version was changed after the file was exported: it does not name these tools."
+        file.wrong(("version",), message, "tampered")
+    for name in ("packages", "remotes"):
+        if file.document.get(name) and not known:
+            message = "The file was changed after it was exported: its genome knows none of the server."
+            file.wrong((name,), message, "tampered")
 
 
 def _tool(file: Members, one: dict[str, Json], at: Path) -> dict[str, Json]:
@@ -137,7 +176,11 @@ def with_tools(
     kept = [name for name, tool in held.items() if tool.get("server") == server.name and name not in places]
     if kept:
         notes.append(f"Still there, though the file does not name them: {', '.join(sorted(kept)[:20])}.")
-    return {**document, "tools": list(held.values())}, notes, places
+    changed = {**document, "tools": list(held.values())}
+    if server.known:
+        others = [one for one in document.get("servers", ()) if one["name"] != server.name]
+        changed["servers"] = [*others, server.known]
+    return changed, notes, places
 
 
 def _tools(document: dict[str, Json]) -> list[dict[str, Json]]:
@@ -146,6 +189,17 @@ def _tools(document: dict[str, Json]) -> list[dict[str, Json]]:
 
 def _pins(tools: Sequence[Json]) -> str:
     return digest(canonical(list(tools)))
+
+
+def _pin(pins: str) -> str:
+    return f"0.0.0-pin-{pins.removeprefix('sha256:')[:12]}"
+
+
+def _whole(document: dict[str, Json], own: dict[str, Json]) -> str:
+    """The digest of a file with our part; what others put into `_meta` on its way is theirs."""
+    file = {name: value for name, value in document.items() if name != "_meta"}
+    said = {name: value for name, value in own.items() if name != "fileDigest"}
+    return digest(canonical({"file": file, "genome": said}))
 
 
 def _short(text: str) -> str:

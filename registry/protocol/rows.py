@@ -18,6 +18,7 @@ MAX_LABELS, MAX_TAGS, MAX_OWNERS = 50, 32, 50
 SLUG = re.compile(r"[-a-zA-Z0-9_]+")
 ORDINAL = re.compile(r"[1-9][0-9]{0,3}")
 NUMBERED = re.compile(r"([-a-zA-Z0-9_]{1,80})@([1-9][0-9]{0,8})")
+UNWRITABLE = "The text holds U+0000 or half a surrogate pair."
 
 Version = UUID | tuple[str, int]
 """The key of a version, or an agent's short name and the version's number."""
@@ -38,6 +39,8 @@ class InstanceRow:
     slot: Slot | None = None
     cost_center: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
+    id: UUID | None = None
+    """Of an instance that is there already: the row then says what it is, and nothing is made."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +58,12 @@ class TemplateRow:
     tags: Sequence[str] | None = None
     cost_center: str | None = None
     owners: Sequence[str] | None = None
+    project: str | None = None
+    """Short name; '' takes the agent out of its project."""
 
 
 class Unread(str):
-    """In place of a row that a table does not hold in one piece: why."""
+    """In place of a row or a cell that cannot be read as what it is: why."""
 
 
 Row = TypeVar("Row", InstanceRow, TemplateRow)
@@ -73,10 +78,11 @@ class Rows(Generic[Row]):
     bad: int = 0
 
 
-def read_instances(given: Sequence[Any]) -> Rows[InstanceRow]:
+def read_instances(given: Sequence[Any], *, known: bool = False) -> Rows[InstanceRow]:
     """Rows of `version` (ver_… or short-name@number), `environment`, `provider`, `name`, and perhaps `role`, `slot`
-    (slt_…, or the number of one of the role's slots there), `cost_center`, `labels`."""
-    return _read(given, _instance, {name for name in InstanceRow.__slots__ if name != "at"})
+    (slt_…, or the number of one of the role's slots there), `cost_center`, `labels`; with `known` also `id` (ins_…)."""
+    beside = {"at"} if known else {"at", "id"}
+    return _read(given, _instance, {name for name in InstanceRow.__slots__ if name not in beside})
 
 
 def read_templates(given: Sequence[Any]) -> Rows[TemplateRow]:
@@ -124,6 +130,7 @@ def _instance(member: "_Member") -> InstanceRow:
         slot=member.slot(),
         cost_center=member.text("cost_center", 80) or "",
         labels=member.labels(),
+        id=member.key("id", "ins"),
     )
 
 
@@ -139,6 +146,7 @@ def _template(member: "_Member") -> TemplateRow:
         tags=member.texts("tags", MAX_TAGS, 60),
         cost_center=member.text("cost_center", 80),
         owners=member.texts("owners", MAX_OWNERS, 150),
+        project=member.project(),
     )
 
 
@@ -162,8 +170,8 @@ class _Member:
             self.wrong(name, "type", "Must be a string.")
         elif len(value) > most:
             self.wrong(name, "maxLength", f"Must have at most {most:,} characters.")
-        elif "\0" in value:
-            self.wrong(name, "text", "The text holds U+0000.")
+        elif _unwritable(value):
+            self.wrong(name, "text", UNWRITABLE)
         else:
             return value.strip()
         return None
@@ -173,6 +181,10 @@ class _Member:
         if value and not SLUG.fullmatch(value):
             self.wrong(name, "pattern", "A short name has letters, digits, “-” and “_”.")
         return value
+
+    def project(self) -> str | None:
+        """None where nothing is said of it."""
+        return None if self.row.get("project") is None else self.slug("project", 60, required=False)
 
     def version(self) -> Version:
         value = self.text("version", 100, required=True) or ""
@@ -184,6 +196,16 @@ class _Member:
             if value:
                 self.wrong("version", "pattern", "Must be ver_…, or an agent's short name, “@” and a number.")
             return UUID(int=0)
+
+    def key(self, name: str, prefix: str) -> UUID | None:
+        value = self.text(name, 60)
+        if not value:
+            return None
+        try:
+            return ids.decode(prefix, value)
+        except ValueError:
+            self.wrong(name, "pattern", f"Must be {prefix}_…, or empty.")
+            return None
 
     def slot(self) -> Slot | None:
         value = self.row.get("slot")
@@ -215,10 +237,16 @@ class _Member:
         value = self.row.get("labels")
         if value is None:
             return {}
-        if not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
+        if isinstance(value, Unread):
+            self.wrong("labels", "syntax", value)
+        elif not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
             self.wrong("labels", "type", "Must be an object of strings.")
         elif len(value) > MAX_LABELS or any(len(text) > 200 for pair in value.items() for text in pair):
             self.wrong("labels", "maxLength", f"At most {MAX_LABELS} labels of at most 200 characters.")
+        elif any(_unwritable(text) for pair in value.items() for text in pair):
+            self.wrong("labels", "text", UNWRITABLE)
+        elif not all(key.strip() for key in value):
+            self.wrong("labels", "required", "A label has no name.")
         else:
             return dict(value)
         return {}
@@ -227,13 +255,24 @@ class _Member:
         value = self.row.get(name)
         if value is None:
             return None
-        if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
+        if isinstance(value, Unread):
+            self.wrong(name, "syntax", value)
+        elif not isinstance(value, list) or not all(isinstance(text, str) for text in value):
             self.wrong(name, "type", "Must be a list of strings.")
         elif len(value) > most or any(len(text) > longest for text in value):
             self.wrong(name, "maxItems", f"At most {most} of at most {longest} characters.")
+        elif any(_unwritable(text) for text in value):
+            self.wrong(name, "text", UNWRITABLE)
+        elif not all(text.strip() for text in value):
+            self.wrong(name, "required", "A string in it is empty.")
         else:
-            return [text.strip() for text in value if text.strip()]
+            return [text.strip() for text in value]
         return None
+
+
+def _unwritable(text: str) -> bool:
+    """Whether neither the database nor a file of UTF-8 could hold it."""
+    return "\0" in text or any("\ud800" <= mark <= "\udfff" for mark in text)
 
 
 def of_rows(problems: Sequence[Problem]) -> Iterator[tuple[int, str, Problem]]:

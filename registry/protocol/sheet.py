@@ -1,49 +1,60 @@
 """A table of templates or instances as spreadsheets write it (CSV): to rows with their lines. Pure.
 
 Read are UTF-8 with or without its mark, commas, semicolons or tabs, and line breaks inside quotes; whatever else comes is
-named. An empty cell says nothing.
+named. An empty cell says nothing. What our own lists write comes back as it was: `labels_cell`, `list_cell`.
 """
 
 import csv
 import io
+import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
 from arm.errors import Invalid, Problem, TooLarge
 
 from ..genome.reading import packed
+from .common import value_of
 from .rows import InstanceRow, Rows, TemplateRow, Unread, read_instances, read_templates
 
 MAX_BYTES: Final = 20 * 1024 * 1024
 MAX_ROWS: Final = 100_000
+MAX_COLUMNS: Final = 64
+"""A header is answered column by column."""
 COLUMNS: Final[Mapping[str, Sequence[str]]] = {
     "templates": (
         "slug", "name", "description", "intended_use", "out_of_scope", "risk", "tags", "cost_center", "owners",
+        "project",
     ),
-    "instances": ("version", "environment", "provider", "name", "role", "slot", "cost_center", "labels"),
+    "instances": ("id", "version", "environment", "provider", "name", "role", "slot", "cost_center", "labels"),
 }  # fmt: skip
 REQUIRED: Final[Mapping[str, Sequence[str]]] = {
     "templates": ("slug", "name"),
     "instances": ("version", "environment", "provider", "name"),
 }
 SPOKEN: Final = {"cost_centre": "cost_center", "short_name": "slug"}
-PASSED_OVER: Final = frozenset({"id", "created"})
-"""Columns of our own files of agents that nobody can set."""
+PASSED_OVER: Final[Mapping[str, frozenset[str]]] = {
+    "templates": frozenset({"id", "created"}),
+    "instances": frozenset({"agent", "wanted", "wanted_since", "reported", "heartbeat"}),
+}
+"""Columns of our own lists that no table sets."""
 LISTS: Final = frozenset({"tags", "owners"})
-FORMULA: Final = ("'=", "'+", "'-", "'@", "'\t", "'\r")
+ESCAPED: Final = re.compile(r"'+[=+\-@\t\r]")
+"""How a cell begins that our own files have put an apostrophe before (`arm.views.base`)."""
 OTHER_MARKS: Final = (b"\xff\xfe", b"\xfe\xff")
 
 
 @dataclass(frozen=True, slots=True)
 class Sheet:
-    """`lines` says in which line of the file each row begins, `names` what the row is about, as far as it says."""
+    """`lines` says in which line of the file each row begins, `names` what the row is about, as far as it says,
+    `passed_over` which columns are there and not read."""
 
     kind: str
     lines: Sequence[int]
     names: Sequence[str]
     read: Rows[Any]
+    passed_over: Sequence[str] = ()
 
     @property
     def total(self) -> int:
@@ -57,30 +68,76 @@ class Sheet:
 def read_sheet(data: bytes, kind: str) -> Sheet:
     """Read a file of `templates` or `instances`. Invalid where it is no such table, with the line; TooLarge beyond
     20 MiB or 100,000 rows. What is wrong with single rows is in `read.problems`."""
-    text = _decoded(data)
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
+    header, columns, below = _opened(data, kind)
     found: list[Any] = []
     lines: list[int] = []
+    for line, cells in below:
+        found.append(_row(columns, cells, PASSED_OVER[kind]))
+        lines.append(line)
+    if not lines:
+        _refuse("required", "The table has no rows below its header.")
+    read: Rows[Any] = read_instances(found, known=True) if kind == "instances" else read_templates(found)
+    names = [_about(row, kind) for row in found]
+    over = [cell.strip() for cell, name in zip(header, columns, strict=True) if name in PASSED_OVER[kind]]
+    return Sheet(kind, lines, names, read, over)
+
+
+def named_lines(data: bytes, kind: str, only: Container[int] | None = None) -> Iterator[tuple[int, int, str]]:
+    """Place, line and name of each row, or of those at `only` these places, of a file that `read_sheet` has taken. The
+    file is read as far as it is asked for, and what its rows say is not judged anew."""
+    _, columns, below = _opened(data, kind)
+    for at, (line, cells) in enumerate(below):
+        if only is None or at in only:
+            yield at, line, _about(_row(columns, cells, PASSED_OVER[kind]), kind)
+
+
+def _opened(data: bytes, kind: str) -> tuple[list[str], list[str], Iterator[tuple[int, list[str]]]]:
+    """The header, its columns by their names, and what is below."""
+    text = _decoded(data)
+    reader = csv.reader(io.StringIO(text, newline=""), delimiter=_delimiter(text), strict=True)
     try:
         header = next(reader, [])
-        columns = _header(header, kind)
-        last = reader.line_num
+    except csv.Error as problem:
+        _refuse("syntax", f"Line {reader.line_num}: {_spoken(problem)}.")
+    return header, _header(header, kind), _below(reader)
+
+
+def _below(reader: Any) -> Iterator[tuple[int, list[str]]]:
+    """The rows that say anything, each with the line of the file in which it begins."""
+    count, last = 0, reader.line_num
+    try:
         for cells in reader:
             line, last = last + 1, reader.line_num
             if not any(cell.strip() for cell in cells):
                 continue
-            if len(lines) >= MAX_ROWS:
+            if count >= MAX_ROWS:
                 raise TooLarge(f"The table has more than {MAX_ROWS:,} rows; divide it.")
-            found.append(_row(columns, cells))
-            lines.append(line)
+            count += 1
+            yield line, cells
     except csv.Error as problem:
         _refuse("syntax", f"Line {reader.line_num}: {_spoken(problem)}.")
-    if not lines:
-        _refuse("required", "The table has no rows below its header.")
-    read: Rows[Any] = read_instances(found) if kind == "instances" else read_templates(found)
-    about = "name" if kind == "instances" else "slug"
-    names = [str(row.get(about, ""))[:200] if isinstance(row, dict) else "" for row in found]
-    return Sheet(kind, lines, names, read)
+
+
+def _about(row: Any, kind: str) -> str:
+    """What the row is about, as far as it says."""
+    name = "name" if kind == "instances" else "slug"
+    return str(row.get(name, ""))[:200] if isinstance(row, dict) else ""
+
+
+def labels_cell(labels: Mapping[str, str]) -> str:
+    """`team=red, site=eu`, or JSON where that would not be read back as it is."""
+    text = ", ".join(f"{key}={value}" for key, value in labels.items())
+    return (
+        text
+        if not labels or _labels_in(text) == dict(labels)
+        else json.dumps(dict(labels), ensure_ascii=False)
+    )
+
+
+def list_cell(words: Sequence[str]) -> str:
+    """`mail finance`, or JSON where a word holds what divides words."""
+    text = " ".join(words)
+    return text if _words_in(text) == list(words) else json.dumps(list(words), ensure_ascii=False)
 
 
 def _decoded(data: bytes) -> str:
@@ -106,6 +163,11 @@ def _delimiter(text: str) -> str:
 
 
 def _header(header: Sequence[str], kind: str) -> list[str]:
+    if len(header) > MAX_COLUMNS:
+        message = f"The header has {len(header):,} columns; at most {MAX_COLUMNS} are read."
+        raise Invalid(
+            "The table cannot be read.", [Problem(pointer="/columns", code="maxItems", message=message)]
+        )
     names = [_name(cell) for cell in header]
     known = COLUMNS[kind]
     problems = [
@@ -113,7 +175,7 @@ def _header(header: Sequence[str], kind: str) -> list[str]:
             pointer=f"/columns/{n}", code="unknown", message=f"There is no column “{header[n][:60]}” here."
         )
         for n, name in enumerate(names)
-        if name not in known and name not in PASSED_OVER
+        if name not in known and name not in PASSED_OVER[kind]
     ]
     problems += [
         Problem(pointer=f"/columns/{n}", code="duplicate", message=f"The column “{name}” comes twice.")
@@ -135,26 +197,52 @@ def _name(cell: str) -> str:
     return SPOKEN.get(name, name)
 
 
-def _row(names: Sequence[str], cells: Sequence[str]) -> Any:
+def _row(names: Sequence[str], cells: Sequence[str], over: frozenset[str]) -> Any:
     if len(cells) != len(names):
         return Unread(f"The row has {len(cells)} cells, the header {len(names)}.")
-    return {name: value for name, value in _values(names, cells) if name not in PASSED_OVER}
+    return {name: value for name, value in _values(names, cells) if name not in over}
 
 
 def _values(names: Sequence[str], cells: Sequence[str]) -> Iterator[tuple[str, Any]]:
     for name, cell in zip(names, cells, strict=True):
-        text = cell.removeprefix("'") if cell.startswith(FORMULA) else cell  # as our own files write it
+        text = cell[1:] if ESCAPED.match(cell) else cell  # as our own files write it
         text = text.strip()
         if not text:
             continue
         if name in LISTS:
-            yield name, [part for part in re.split(r"[,;|\s]+", text) if part]
+            yield name, _words_in(text)
         elif name == "labels":
-            pairs = [part.partition("=") for part in re.split(r"[,;|]", text) if part.strip()]
-            good = all(mark for _, mark, _ in pairs)
-            yield name, {key.strip(): value.strip() for key, _, value in pairs} if good else text
+            yield name, _labels_in(text)
         else:
             yield name, text
+
+
+def _written(text: str) -> Any:
+    """The JSON value, read as strictly as any document; Unread where it is none."""
+    try:
+        return value_of(text)
+    except Invalid as refusal:
+        return Unread(" ".join(dict.fromkeys(problem["message"] for problem in refusal.errors)))
+    except TooLarge as refusal:
+        return Unread(refusal.message)
+
+
+def _words_in(text: str) -> Any:
+    """A list of strings, as far as the cell says what it says in words or in JSON; Unread where it does not."""
+    if not text.startswith("["):
+        return [part for part in re.split(r"[,;|\s]+", text) if part]
+    return _written(text)
+
+
+def _labels_in(text: str) -> Any:
+    """An object, as `_words_in`; Unread where a part is no pair or two have one name."""
+    if text.startswith("{"):
+        return _written(text)
+    pairs = [part.partition("=") for part in re.split(r"[,;|]", text) if part.strip()]
+    if not all(mark for _, mark, _ in pairs):
+        return Unread("Must be pairs of “name=value” with commas between them, or a JSON object.")
+    found = {key.strip(): value.strip() for key, _, value in pairs}
+    return found if len(found) == len(pairs) else Unread("A name comes more than once.")
 
 
 def _spoken(problem: csv.Error) -> str:

@@ -1,9 +1,23 @@
 """What pages show, read across tables: each function returns frozen dataclasses and asks no right of its own."""
 
+from ..gates.draining import read_ahead
+from .approving import ApprovalRow, Approving, approved_by, approving, waiting_for
 from .bulk import people_of, rows_of_list, runs_seen
 from .cards import AGENT_CARD, a2a_facts, card_predicate, card_statement, current_card, published_card
-from .channels import OrderPreview, channels_of, held_in, order_preview, place_of
-from .dossiers import DOSSIER, dossier_of, dossier_path, dossier_statement, signs_evidence
+from .channels import (
+    OrderPreview,
+    channels_of,
+    held_in,
+    order_preview,
+    place_of,
+    seen_among,
+    seen_rollouts,
+    slugs_for,
+)
+from .doing import agents_doing, instances_doing, versions_doing
+from .dossiers import DOSSIER, dossier_of, dossier_path, dossier_statement, rollbacks_of, signs_evidence
+from .draining import Drains, all_draining, told, why_not_retired, with_why
+from .emptying import Emptying, emptying, left_behind
 from .evidence import (
     RIGHT_TO_MAKE,
     Coverage,
@@ -17,7 +31,9 @@ from .fleet import COLUMNS, Fleet, FleetRow, fleet, held_back
 from .history import COUNTED, Moment, PastPage, counts, difference, past_page, seen_then
 from .instances import InstancePage, Reach, instance_page, moves_of, reach_of, releases_of
 from .integrity import versions_found
+from .lacks import Lacks, change_preview, lacks_of
 from .lineage import Lineage, ancestors, lineage_of, lineage_of_template
+from .narrowing import MANY, narrowed, of_many
 from .places import (
     LIVE_COUNTED,
     PlacePage,
@@ -30,6 +46,7 @@ from .places import (
     template_page,
     template_rows,
 )
+from .projects import ProjectPage, agents_of, project_page, with_project
 from .related import SHOWN, owners, with_staleness
 from .releases import (
     CACHED,
@@ -43,10 +60,12 @@ from .releases import (
     rollback_preview,
     rollout_page,
     running_rollout,
+    with_counts,
 )
-from .roles import Cover, RolePage, RoleRow, role_check, role_page, role_rows, with_gaps
+from .roles import Cover, RolePage, RoleRow, kept_by, role_check, role_page, role_rows, with_gaps
 from .roles import coverage as role_coverage
 from .rules import Rules, rules_of
+from .sheets import EVALUATION_REPORT, LINEAGE_SHEET, SHEETS, sheet_statement
 from .spawn import SpawnTree, line_above, spawn_tree
 from .succession import is_ownerless, ownerless, successors, what_passes
 from .tables import SHOWN as TABLE_LINES
@@ -56,6 +75,7 @@ from .uses import (
     See,
     Used,
     UsesPage,
+    agent_names,
     counts_of,
     found_first,
     sees_all,
@@ -86,25 +106,35 @@ __all__ = [
     "COLUMNS",
     "COUNTED",
     "DOSSIER",
+    "EVALUATION_REPORT",
+    "LINEAGE_SHEET",
     "LIVE_COUNTED",
+    "MANY",
     "RIGHT_TO_MAKE",
+    "SHEETS",
     "SHOWN",
     "TABLE_LINES",
     "USES_COUNTED",
+    "ApprovalRow",
+    "Approving",
     "Assignment",
     "Comparison",
     "Cover",
     "Coverage",
+    "Drains",
+    "Emptying",
     "EvidencePage",
     "Fleet",
     "FleetRow",
     "GenomeView",
     "InstancePage",
+    "Lacks",
     "Lineage",
     "Moment",
     "OrderPreview",
     "PastPage",
     "PlacePage",
+    "ProjectPage",
     "Reach",
     "RolePage",
     "RoleRow",
@@ -122,10 +152,17 @@ __all__ = [
     "UsesPage",
     "VersionPage",
     "a2a_facts",
+    "agent_names",
+    "agents_doing",
+    "agents_of",
+    "all_draining",
     "ancestors",
+    "approved_by",
+    "approving",
     "assignment",
     "card_predicate",
     "card_statement",
+    "change_preview",
     "channel_board",
     "channels_of",
     "comparable",
@@ -138,6 +175,7 @@ __all__ = [
     "dossier_of",
     "dossier_path",
     "dossier_statement",
+    "emptying",
     "evidence_page",
     "fleet",
     "found_first",
@@ -146,14 +184,20 @@ __all__ = [
     "held_in",
     "instance_counts",
     "instance_page",
+    "instances_doing",
     "instances_of",
     "is_ownerless",
+    "kept_by",
+    "lacks_of",
+    "left_behind",
     "line_above",
     "lineage_of",
     "lineage_of_template",
     "live_users",
     "moves_of",
+    "narrowed",
     "newest_of_each",
+    "of_many",
     "order_preview",
     "ownerless",
     "owners",
@@ -162,8 +206,10 @@ __all__ = [
     "place_of",
     "place_page",
     "predecessor",
+    "project_page",
     "published_card",
     "reach_of",
+    "read_ahead",
     "releases_of",
     "right_to_take",
     "role_check",
@@ -172,15 +218,20 @@ __all__ = [
     "role_rows",
     "roles_in_channels",
     "rollback_preview",
+    "rollbacks_of",
     "rollout_page",
     "rows_of_list",
     "rules_of",
     "running_rollout",
     "runs_seen",
+    "seen_among",
+    "seen_rollouts",
     "seen_then",
     "sees_all",
+    "sheet_statement",
     "signs_evidence",
     "slot_page",
+    "slugs_for",
     "spawn_tree",
     "stored_document",
     "successors",
@@ -188,15 +239,22 @@ __all__ = [
     "tampered_among",
     "template_page",
     "template_rows",
+    "told",
     "used_things",
     "users_of",
     "uses_page",
     "version_page",
     "version_steps",
     "version_targets",
+    "versions_doing",
     "versions_found",
+    "waiting_for",
     "what_passes",
+    "why_not_retired",
+    "with_counts",
     "with_gaps",
     "with_live",
+    "with_project",
     "with_staleness",
+    "with_why",
 ]

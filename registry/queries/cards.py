@@ -85,7 +85,14 @@ def card_predicate(version: AgentVersion, document: dict[str, Json], at: datetim
 def measured_of(version: AgentVersion) -> tuple[Measured, ...]:
     """What suites have measured of this genome (settings.CAPABILITIES), by capability."""
     return tuple(
-        Measured(capability, f"{score.percent.normalize():f}", score.measured_by)
+        Measured(
+            capability,
+            f"{score.percent.normalize():f}",
+            score.measured_by,
+            (f"{score.between[0].normalize():f}", f"{score.between[1].normalize():f}")
+            if score.between
+            else None,
+        )
         for capability, score in sorted(fitness.capabilities().of(version).items())
     )
 

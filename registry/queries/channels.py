@@ -1,6 +1,6 @@
 """What another order of the channels would change, before anybody changes it."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from uuid import UUID
 
@@ -16,13 +16,23 @@ from ..models import DeploymentSlot, Environment, Rollout, SlotBinding
 
 
 @dataclass(frozen=True, slots=True)
+class Hidden:
+    """Stands where an environment is that the reader may not see."""
+
+    slug: str = "hidden"
+
+    def __str__(self) -> str:
+        return "one that you may not see"
+
+
+@dataclass(frozen=True, slots=True)
 class RuleChange:
     """An environment whose channel before it is another one then. Of its `slots`, `strangers` have a version that was
     never in that channel for their role: each keeps it, and another slot here would not get it."""
 
     environment: Environment
-    before: Environment | None
-    after: Environment | None
+    before: Environment | Hidden | None
+    after: Environment | Hidden | None
     slots: int
     hidden: int
     strangers: int
@@ -30,7 +40,8 @@ class RuleChange:
 
 @dataclass(frozen=True, slots=True)
 class OrderPreview:
-    """`order` is the present one by slug, which a change must still find; `rollouts` stand in its way."""
+    """`order` is the present one by slug, which a change must still find; `rollouts` stand in its way. What the reader may
+    not see has no name in it: `hidden` stands for its slug, and `hidden_…` count the rest."""
 
     environment: Environment
     place: int
@@ -38,6 +49,8 @@ class OrderPreview:
     then: tuple[str, ...]
     changes: tuple[RuleChange, ...]
     rollouts: tuple[Rollout, ...]
+    hidden_rules: int = 0
+    hidden_rollouts: int = 0
 
     @property
     def token(self) -> str:
@@ -66,18 +79,51 @@ def order_preview(environment: Environment, place: int, actor: User) -> OrderPre
     order = channels_of(environment.tenant_id)
     then = moved_to(order, environment, place)
     rules = other_rules(order, then)
+    seen = seen_among(order, actor)
+    named = [rule for rule in rules if rule[0].pk in seen]
+    rollouts, hidden = seen_rollouts([one for one, _, _ in rules], actor)
     return OrderPreview(
         environment=environment,
         place=place,
-        order=tuple(one.slug for one in order),
-        then=tuple(one.slug for one in then),
-        changes=tuple(_change(one, before, after, actor) for one, before, after in rules),
-        rollouts=held_in(one for one, _, _ in rules),
+        order=slugs_for(order, seen),
+        then=slugs_for(then, seen),
+        changes=tuple(_change(*rule, actor, seen) for rule in named),
+        rollouts=rollouts,
+        hidden_rules=len(rules) - len(named),
+        hidden_rollouts=hidden,
     )
 
 
+def seen_among(places: Sequence[Environment], actor: User) -> frozenset[UUID]:
+    """Which of the environments the actor may see."""
+    rows = Environment.objects.filter(pk__in=[one.pk for one in places])
+    return frozenset(visible(rows, actor, Right.READ_DIRECTORY).values_list("pk", flat=True))
+
+
+def slugs_for(order: Sequence[Environment], seen: Collection[UUID]) -> tuple[str, ...]:
+    """The order by slug, without the names of what is not seen."""
+    return tuple(one.slug if one.pk in seen else Hidden().slug for one in order)
+
+
+def seen_rollouts(environments: Iterable[Environment], actor: User) -> tuple[tuple[Rollout, ...], int]:
+    """The rollouts that run or are paused there: those that the actor may see, and how many more there are."""
+    held = held_in(environments)
+    rows = Rollout.objects.filter(pk__in=[one.pk for one in held])
+    seen = set(visible(rows, actor, Right.READ_DIRECTORY).values_list("pk", flat=True)) if held else set()
+    shown = tuple(one for one in held if one.pk in seen)
+    return shown, len(held) - len(shown)
+
+
+def _masked(environment: Environment | None, seen: Collection[UUID]) -> Environment | Hidden | None:
+    return environment if environment is None or environment.pk in seen else Hidden()
+
+
 def _change(
-    environment: Environment, before: Environment | None, after: Environment | None, actor: User
+    environment: Environment,
+    before: Environment | None,
+    after: Environment | None,
+    actor: User,
+    known: Collection[UUID],
 ) -> RuleChange:
     slots = DeploymentSlot.objects.filter(environment=environment).exclude(current_version=None)
     seen = visible(slots, actor, Right.READ_DIRECTORY)
@@ -87,8 +133,8 @@ def _change(
     count = seen.count()
     return RuleChange(
         environment=environment,
-        before=before,
-        after=after,
+        before=_masked(before, known),
+        after=_masked(after, known),
         slots=count,
         hidden=slots.count() - count,
         strangers=seen.exclude(Exists(been)).count() if after is not None else 0,

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Q, QuerySet
 
 from arm import clock, ids
 from arm.crypto import canonical
@@ -13,7 +14,7 @@ from arm.models import ChangeRecord
 from evidence.models import SigningKey
 from evidence.signing import dsse
 
-from ..models import Rollback, VersionEvidence
+from ..models import AgentVersion, Rollback, VersionEvidence
 from .cards import person_id
 
 DOSSIER = "https://arm.example/evidence/rollback-dossier/v1"
@@ -23,6 +24,11 @@ def signs_evidence(tenant_id: UUID) -> bool:
     """Whether the tenant has a key that signs evidence. The first document that somebody asks for makes it."""
     keys = SigningKey.objects.filter(tenant=tenant_id, purpose=SigningKey.Purpose.EVIDENCE)
     return keys.filter(retired_at=None).exists()
+
+
+def rollbacks_of(version: AgentVersion) -> QuerySet[Rollback]:
+    """What an Audit Pack of the version tells of: it was left, or returned to."""
+    return Rollback.objects.filter(Q(from_version=version) | Q(to_version=version))
 
 
 def dossier_path(rollback: Rollback) -> str:

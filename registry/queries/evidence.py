@@ -7,7 +7,7 @@ from typing import Any
 
 from arm import clock
 from arm.models import User
-from arm.permissions import visible
+from arm.permissions import Actor, visible
 from arm.rights import Right
 from evidence.lifecycle import COURSE, LATE, ArtefactKind, ArtefactState
 from evidence.models import ArtefactFile, Leaf
@@ -21,13 +21,26 @@ RIGHT_TO_MAKE = {
     ArtefactKind.AUDIT_PACK: Right.EXPORT_AUDIT_PACK,
     ArtefactKind.A2A_CARD: Right.ISSUE_EVIDENCE,
     ArtefactKind.DOSSIER: Right.ISSUE_EVIDENCE,
+    ArtefactKind.LINEAGE: Right.ISSUE_EVIDENCE,
+    ArtefactKind.EVALUATION: Right.ISSUE_EVIDENCE,
+    ArtefactKind.BOM: Right.ISSUE_EVIDENCE,
 }
-MADE_OF_A_VERSION = (ArtefactKind.AGENT_CARD, ArtefactKind.AUDIT_PACK, ArtefactKind.A2A_CARD)
+MADE_OF_A_VERSION = (
+    ArtefactKind.AGENT_CARD,
+    ArtefactKind.LINEAGE,
+    ArtefactKind.EVALUATION,
+    ArtefactKind.AUDIT_PACK,
+    ArtefactKind.A2A_CARD,
+    ArtefactKind.BOM,
+)
 """What is asked for on a version's page; a dossier is asked for on the page of its rollback."""
 
 
 def right_to_take(file: ArtefactFile) -> Right:
-    """What downloading a file takes: cards are made to be read by whoever reads evidence, packs are taken away."""
+    """What downloading a file takes beside seeing its document: cards are made to be read by whoever reads evidence, packs
+    are taken away, and an Evaluation Report is read by who may read the runs that it tells of."""
+    if file.artefact.kind == ArtefactKind.EVALUATION:
+        return Right.READ_DIRECTORY
     return Right.EXPORT_AUDIT_PACK if file.kind == ArtefactFile.Kind.PACK else Right.READ_EVIDENCE
 
 
@@ -70,11 +83,15 @@ def evidence_page(held: VersionEvidence, rights: frozenset[Right]) -> EvidencePa
         steps=tuple((state.label, _when(artefact.times.get(state.value))) for state in course),
         files=tuple(FileRow(file, right_to_take(file) in rights) for file in files),
         leaf=Leaf.objects.filter(kind="artefact", subject_id=artefact.pk).first(),
-        statement=None if a2a else _statement(artefact.statement),
+        statement=_statement(artefact.statement) if _may_read(artefact.kind, rights) and not a2a else None,
         card=json.loads(bytes(artefact.statement)) if a2a and artefact.statement else None,
         overdue=not artefact.arrived and clock.now() - artefact.requested_at > LATE,
         may_retry=bool(artefact.problem) and RIGHT_TO_MAKE[ArtefactKind(held.kind)] in rights,
     )
+
+
+def _may_read(kind: str, rights: frozenset[Right]) -> bool:
+    return kind != ArtefactKind.EVALUATION or Right.READ_DIRECTORY in rights
 
 
 def _phase(number: int, reached: int) -> str:
@@ -115,8 +132,9 @@ def coverage(actor: User, shown: int) -> Coverage:
     return Coverage(running, running - without, tuple(lacking[:shown]) if without else ())
 
 
-def newest_of_each(version: AgentVersion) -> dict[ArtefactKind, VersionEvidence | None]:
-    """The newest document of each kind about a version: what there is, and what there is not."""
-    rows = VersionEvidence.objects.filter(version=version).for_list().order_by("kind", "-pk").distinct("kind")
+def newest_of_each(version: AgentVersion, actor: Actor) -> dict[ArtefactKind, VersionEvidence | None]:
+    """The newest document of each kind about a version that the actor sees: what there is, and what there is not."""
+    rows = visible(VersionEvidence.objects.for_list().filter(version=version), actor, Right.READ_EVIDENCE)
+    rows = rows.order_by("kind", "-pk").distinct("kind")
     found = {row.kind: row for row in rows}
     return {kind: found.get(kind.value) for kind in MADE_OF_A_VERSION}

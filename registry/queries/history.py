@@ -1,7 +1,7 @@
 """The fleet at any instant, by two clocks: what was so at `at`, as far as ARM had been told by `known`."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, NamedTuple
@@ -127,12 +127,14 @@ def _observations(moment: Moment, instances: Iterable[UUID]) -> QuerySet[Observa
 
 
 def bound_at(moment: Moment, slots: Iterable[UUID]) -> dict[UUID, SlotBinding]:
-    """What each slot was bound to; bindings are decided here, so what had been told by a moment had happened by it."""
+    """What each slot was bound to, if anything; bindings are decided here, so what had been told by a moment had happened
+    by it."""
     by_then = min(moment.at, moment.known)
     rows = SlotBinding.objects.filter(slot__in=list(slots), since__lte=by_then)
     latest = rows.order_by("slot_id", "-since", "-pk").distinct("slot_id")
     named = latest.select_related("version__template", "slot__environment", "slot__role", "slot__provider")
-    return {row.slot_id: row for row in named}
+    # one that had ended by then, and that none followed, is of a slot that was emptied or closed
+    return {row.slot_id: row for row in named if row.until is None or row.until > by_then}
 
 
 def owners_at(moment: Moment, template: AgentTemplate) -> tuple[User, ...]:
@@ -242,11 +244,20 @@ class Difference:
 
 
 def difference(
-    first: tuple[Moment, Sequence[Was]], second: tuple[Moment, Sequence[Was]], shown: int | None = None
+    first: tuple[Moment, Sequence[Was]],
+    second: tuple[Moment, Sequence[Was]],
+    runs: Callable[[UUID], bool] = lambda _: True,
+    shown: int | None = None,
 ) -> Difference:
-    """What was otherwise at the second moment than at the first, at most `shown` of it."""
+    """What was otherwise at the second moment than at the first, at most `shown` of it, of the instances that at one of
+    them ran a version that `runs` holds for. Both sides come whole: who only changed the version did not end."""
     before, after = (_told(*side) for side in (first, second))
-    other = [pk for pk in before.keys() | after.keys() if before.get(pk) != after.get(pk)]
+    other = [
+        pk
+        for pk in before.keys() | after.keys()
+        if before.get(pk) != after.get(pk)
+        and any(runs(side[pk][1]) for side in (before, after) if pk in side)
+    ]
     placed = AgentInstance.objects.select_related("template", "environment", "provider")
     rows = placed.filter(pk__in=other).order_by("name", "pk")[:shown]
     keys = {side[row.pk][1] for row in rows for side in (before, after) if row.pk in side}

@@ -1,11 +1,12 @@
 """What a version comes from and what came from it: a window of the lineage, to draw and to list."""
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 from uuid import UUID
 
 from django.db import connection
-from django.db.models import Q
+from django.db.models import Count
 from django.urls import reverse
 
 from arm.models import User
@@ -14,7 +15,7 @@ from arm.rights import Right
 
 from ..lifecycle import VersionState
 from ..models import AgentTemplate, AgentVersion, VersionParent
-from .drawing import Box, Drawing, draw
+from .drawing import Box, Drawing, draw, shortened
 
 REACH = 6
 """How many generations up and down a window shows."""
@@ -25,17 +26,22 @@ _NEAR = """
 WITH RECURSIVE
 up(id, far) AS (
   SELECT id, 0 FROM unnest(%s::uuid[]) AS middle(id)
-  UNION SELECT e.parent_id, up.far + 1 FROM up JOIN registry_versionparent e ON e.version_id = up.id
-  WHERE up.far < %s
+  UNION SELECT id, far FROM (
+    SELECT DISTINCT e.parent_id AS id, up.far + 1 AS far FROM up
+    JOIN registry_versionparent e ON e.version_id = up.id WHERE up.far < %s ORDER BY id DESC LIMIT %s
+  ) AS nearest
 ),
 down(id, far) AS (
   SELECT id, 0 FROM unnest(%s::uuid[]) AS middle(id)
-  UNION SELECT e.version_id, down.far + 1 FROM down JOIN registry_versionparent e ON e.parent_id = down.id
-  WHERE down.far < %s
+  UNION SELECT id, far FROM (
+    SELECT DISTINCT e.version_id AS id, down.far + 1 AS far FROM down
+    JOIN registry_versionparent e ON e.parent_id = down.id WHERE down.far < %s ORDER BY id DESC LIMIT %s
+  ) AS nearest
 )
 SELECT id, min(far) FROM (SELECT * FROM up UNION ALL SELECT * FROM down) AS near GROUP BY id
 ORDER BY min(far), id DESC LIMIT %s
 """
+"""A generation is cut at what a window takes, in the window's own order: it would be full with that one already."""
 _ABOVE = """
 WITH RECURSIVE above(id) AS (
   SELECT parent_id FROM registry_versionparent WHERE version_id = %s
@@ -72,6 +78,10 @@ class LineageRow:
         return str(self.version)
 
     @property
+    def short(self) -> str:
+        return shortened(self.title)
+
+    @property
     def note(self) -> str:
         beyond = f", {self.more} more" if self.more else ""
         return f"{VersionState(self.version.state).label}{beyond}"
@@ -103,26 +113,24 @@ def lineage_of_template(template: AgentTemplate, actor: User) -> Lineage:
     return _window(list(latest.values_list("pk", flat=True)[: MOST // 2]), actor, reach=1)
 
 
+def _beyond(seen: Collection[UUID], near: str, far: str, actor: User) -> Counter[UUID]:
+    """How many edges lead from each version of the window to one beside it that the actor may see, counted where they
+    are: thousands may have been forked from one."""
+    theirs = visible(AgentVersion.objects.all(), actor, Right.READ_DIRECTORY).order_by().values("pk")
+    edges = VersionParent.objects.filter(**{f"{near}__in": seen, f"{far}__in": theirs})
+    outside = edges.exclude(**{f"{far}__in": seen}).order_by().values_list(near)
+    return Counter(dict(outside.annotate(count=Count("pk"))))
+
+
 def _window(middle: list[UUID], actor: User, *, reach: int) -> Lineage:
     with connection.cursor() as cursor:
-        cursor.execute(_NEAR, [middle, reach, middle, reach, MOST + 1])
+        cursor.execute(_NEAR, [middle, reach, MOST + 1, middle, reach, MOST + 1, MOST + 1])
         near = [row[0] for row in cursor.fetchall()]
     rows = AgentVersion.objects.select_related("template").filter(pk__in=near[:MOST])
     seen = {row.pk: row for row in visible(rows, actor, Right.READ_DIRECTORY).order_by("pk")}
-    edges = list(
-        VersionParent.objects.filter(Q(version__in=seen) | Q(parent__in=seen)).values_list(
-            "parent_id", "version_id"
-        )
-    )
-    inside = [(a, b) for a, b in edges if a in seen and b in seen]
-    outside = [(a, b) for a, b in edges if a not in seen or b not in seen]
-    theirs = {b if a in seen else a for a, b in outside}
-    allowed = set(
-        visible(AgentVersion.objects.filter(pk__in=theirs), actor, Right.READ_DIRECTORY).values_list(
-            "pk", flat=True
-        )
-    )
-    more = Counter(a if a in seen else b for a, b in outside if (b if a in seen else a) in allowed)
+    edges = VersionParent.objects.filter(version__in=seen, parent__in=seen)
+    inside = list(edges.values_list("parent_id", "version_id"))
+    more = _beyond(seen, "parent", "version", actor) + _beyond(seen, "version", "parent", actor)
     drawing = draw(list(seen), inside)
     return Lineage(
         rows=tuple(

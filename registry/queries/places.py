@@ -11,7 +11,7 @@ from django.db.models.functions import Cast, Coalesce
 
 from arm import clock
 from arm.models import ChangeRecord, User
-from arm.permissions import Scopes, held_on, scopes, visible
+from arm.permissions import Scopes, allowed, held_on, scopes, visible
 from arm.rights import Right
 
 from ..lifecycle import InstanceState
@@ -83,6 +83,11 @@ class SlotPage:
     instance_count: int
     astray: int
     """Live instances of versions for which the slot has no place any more: they start no run."""
+    kept: bool
+    """What it is bound to is there only because a rollout was aborted: nobody stands for it."""
+    rolls_out: bool
+    """Whether a rollout into it may be planned by who looks: it is open, none holds it, and it takes the right on its
+    environment."""
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
 
@@ -155,9 +160,11 @@ def slot_page(slot: DeploymentSlot, actor: User) -> SlotPage:
     rights = held_on(actor, slot)
     running = visible(AgentInstance.objects.for_list().filter(slot=slot), actor, Right.READ_DIRECTORY)
     bindings = SlotBinding.objects.filter(slot=slot).select_related("version__template").order_by("-since")
+    rollout = running_rollout(slot)
+    free = rollout is None and slot.closed_at is None and Right.PROMOTE_RELEASE in rights
     return SlotPage(
         bindings=tuple(bindings[:SHOWN]),
-        rollout=running_rollout(slot),
+        rollout=rollout,
         handovers=tuple(
             slot.handovers.select_related("version__template", "rollout", "rollback").order_by("-pk")[:SHOWN]
         ),
@@ -168,6 +175,8 @@ def slot_page(slot: DeploymentSlot, actor: User) -> SlotPage:
         instances=with_staleness(running[:SHOWN]),
         instance_count=running.count(),
         astray=running.live().with_slot().filter(slot_takes=False).exclude(state__in=LEAVING).count(),  # type: ignore[attr-defined]
+        kept=slot.bindings.kept().exists(),
+        rolls_out=free and allowed(actor, Right.PROMOTE_RELEASE, slot.environment),
         changes=changes_of(slot, rights),
         rights=rights,
     )

@@ -7,14 +7,16 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, QuerySet
+from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models.functions import Coalesce
 
 from arm import clock
 from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
 from arm.rights import Right
 
-from ..engine import RolloutState, StepState, chosen
+from ..engine import RolloutState, StepState, Terms, chosen
+from ..facts import carried_over
 from ..gates import Verdict, for_binding
 from ..gates.compatibility import drift_of, drift_verdict
 from ..gates.returning import for_return
@@ -35,6 +37,20 @@ from .related import changes_of
 from .uses import See
 
 
+def with_counts(rollouts: QuerySet[Rollout]) -> QuerySet[Rollout]:
+    """Each with `step`, the number of the step that began last (None before the first), `step_count`, `slot_count`."""
+    steps = RolloutStep.objects.filter(rollout=OuterRef("pk")).order_by()
+    slots = RolloutSlot.objects.filter(rollout=OuterRef("pk")).order_by()
+    begun = steps.filter(started_at__isnull=False).order_by("-number")
+    return rollouts.annotate(
+        step=Subquery(begun.values("number")[:1]), step_count=_count(steps), slot_count=_count(slots)
+    )
+
+
+def _count(rows: QuerySet[Any]) -> Coalesce:
+    return Coalesce(Subquery(rows.values("rollout").annotate(n=Count("pk")).values("n")), 0)
+
+
 @dataclass(frozen=True, slots=True)
 class RollbackPreview:
     """What one click would do to a slot, in numbers, before it is done."""
@@ -52,6 +68,9 @@ class RollbackPreview:
     rollout: RolloutSlot | None
     verdicts: tuple[Verdict, ...]
     others_asked: tuple[Verdict, ...]
+    carried: tuple[str, ...]
+    """What holds for a single instance of those that are replaced, and will for its replacement; what the visitor sees."""
+    carried_hidden: int
 
     @property
     def missing(self) -> tuple[Verdict, ...]:
@@ -80,7 +99,7 @@ def instances_of(slot: DeploymentSlot, version: AgentVersion) -> dict[str, int]:
 
 def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | None:
     """What a rollback of the slot would do; None where there is nothing to go back to."""
-    leaving, target = slot.current_version, slot.previous_version
+    leaving, target = slot.current_version, slot.goes_back_to
     if leaving is None or target is None:
         return None
     states = instances_of(slot, leaving)
@@ -94,6 +113,7 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
     needed, others_asked = for_return(slot, target)
     held = RolloutSlot.objects.filter(rollout__version=leaving, held=True)
     elsewhere = held.exclude(slot=slot).values_list("rollout", flat=True)
+    carried, carried_hidden = _carried(slot, leaving, actor)
     return RollbackPreview(
         slot=slot,
         leaving=leaving,
@@ -108,7 +128,21 @@ def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | Non
         rollout=running_rollout(slot),
         verdicts=tuple(needed),
         others_asked=tuple(others_asked),
+        carried=carried,
+        carried_hidden=carried_hidden,
     )
+
+
+def _carried(slot: DeploymentSlot, leaving: AgentVersion, actor: User) -> tuple[tuple[str, ...], int]:
+    able = [InstanceState.ACTIVE, InstanceState.PROVISIONING]
+    rows = AgentInstance.objects.filter(slot=slot, version=leaving, state__in=able).order_by("pk")
+    names = {row.pk: str(row) for row in rows}
+    told, count = [], 0
+    for port in carried_over() if names else ():
+        count += sum(len(lines) for lines in port.own(names).values())
+        seen = port.own(names, actor)
+        told += [f"{name}: {line}" for key, name in names.items() for line in seen.get(key, ())]
+    return tuple(told), count - len(told)
 
 
 CACHED = timedelta(seconds=15)
@@ -133,7 +167,7 @@ class Assignment:
         """The same as long as the answer is, but for its time."""
         told = (
             f"{self.slot.pk}|{self.slot.generation}|{self.slot.canary_version_id}|{self.share}|{self.step}"
-            f"|{self.version and self.version.pk}|{self.key}"
+            f"|{self.version and self.version.pk}|{self.key}|{self.rollout and self.rollout.rollout_id}"
         )
         return hashlib.sha256(told.encode()).hexdigest()[:32]
 
@@ -206,16 +240,30 @@ def channel_board(
 class RolloutPage:
     """A rollout with its steps, its slots, what differs, and, before it starts, what is in its way."""
 
+    rollout: Rollout
     steps: tuple[RolloutStep, ...]
     slots: tuple[RolloutSlot, ...]
     drift: tuple[dict[str, Any], ...]
     verdicts: tuple[tuple[DeploymentSlot | None, Verdict], ...]
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
+    usual_bake: int | None
+    """Seconds that a step bakes of which the plan said nothing else; None where its record does not tell."""
 
     @property
     def missing(self) -> tuple[tuple[DeploymentSlot | None, Verdict], ...]:
         return tuple((slot, verdict) for slot, verdict in self.verdicts if not verdict.passed)
+
+    @property
+    def own(self) -> tuple[int, ...]:
+        """The steps that wait for something else than the rollout's usual step, by number."""
+        gates, limits = tuple(self.rollout.gates), self.rollout.limits
+        return tuple(
+            step.number
+            for step in self.steps
+            if step.terms
+            != Terms(step.bake_seconds if self.usual_bake is None else self.usual_bake, gates, limits)
+        )
 
     @property
     def current(self) -> RolloutStep | None:
@@ -248,10 +296,19 @@ def rollout_page(rollout: Rollout, actor: User) -> RolloutPage:
                     )
                 verdicts.append((row.slot, verdict))
     return RolloutPage(
+        rollout=rollout,
         steps=tuple(rollout.steps.order_by("number")),
         slots=rows,
         drift=found,
         verdicts=tuple(verdicts),
         changes=changes_of(rollout, rights),
         rights=rights,
+        usual_bake=_usual_bake(rollout),
     )
+
+
+def _usual_bake(rollout: Rollout) -> int | None:
+    """The rollout's own row keeps its gates and limits; how long its steps bake by rule is in the record of its plan."""
+    planned = ChangeRecord.objects.about(rollout).filter(verb="registry.rollout.planned")
+    found: int | None = planned.values_list("after__bake_seconds", flat=True).first()
+    return found

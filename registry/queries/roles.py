@@ -14,6 +14,7 @@ from arm.permissions import Scopes, held_on, scopes, visible
 from arm.rights import Right
 
 from .. import fitness, gates
+from ..facts import RoleFact, role_facts
 from ..lifecycle import ALLOWS
 from ..models import (
     AgentInstance,
@@ -86,6 +87,8 @@ class RolePage:
     assigned: int
     former: tuple[RoleAssignment, ...]
     slots: tuple[DeploymentSlot, ...]
+    kept: tuple[RoleFact, ...]
+    """How its budgets and objectives are kept, as far as the reader may see that."""
     changes: tuple[ChangeRecord, ...]
     rights: frozenset[Right]
 
@@ -212,9 +215,15 @@ def role_page(role: RoleDefinition, actor: User) -> RolePage:
         assigned=held.count(),
         former=tuple(rows.filter(until__lte=clock.now())[:SHOWN]),
         slots=tuple(visible(slots, actor, Right.READ_DIRECTORY)[:SHOWN]),
+        kept=kept_by(role, rights),
         changes=changes_of(role, rights),
         rights=rights,
     )
+
+
+def kept_by(role: RoleDefinition, rights: frozenset[Right]) -> tuple[RoleFact, ...]:
+    """How the role's budgets and objectives are kept: those facts for which the rights are held."""
+    return tuple(fact for fact in role_facts(role) if fact.right in rights)
 
 
 def _lacks(role: RoleDefinition, row: RoleAssignment) -> tuple[gates.Verdict, ...]:

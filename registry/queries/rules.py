@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from arm.models import Tenant
+from arm.rights import Risk
 
 from ..models import DirectoryRules, Environment
 
@@ -15,6 +16,8 @@ class Rules:
     prompts_kept: bool
     verified_evidence: bool
     deprecates_from: str
+    providers: list[str]
+    approvals: dict[str, int]
     channels: list[str]
 
 
@@ -27,5 +30,7 @@ def rules_of(tenant: Tenant) -> Rules:
         held.prompts_kept,
         held.verified_evidence,
         held.deprecates_from,
+        list(held.allowed_providers),
+        {risk.value: held.approvals.get(risk, 1) for risk in Risk},
         list(order.values_list("slug", flat=True)),
     )

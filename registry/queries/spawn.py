@@ -1,7 +1,7 @@
 """Who started whom: the instances above one, and the tree that it stands in."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -14,9 +14,10 @@ from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right
 
+from ..facts import Allowance, allowances
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, SpawnTerm
-from .drawing import Box, Drawing, draw
+from .drawing import Box, Drawing, draw, shortened
 
 MOST = 100
 
@@ -26,6 +27,14 @@ WITH RECURSIVE line(id, parent_id, far) AS (
   UNION ALL
   SELECT i.id, i.parent_id, far + 1 FROM registry_agentinstance i JOIN line ON i.id = line.parent_id WHERE far < 64
 ) SELECT id FROM line ORDER BY far
+"""
+_LINES = """
+WITH RECURSIVE line(child, id, far) AS (
+  SELECT id, parent_id, 1 FROM registry_agentinstance WHERE id = ANY(%s) AND parent_id IS NOT NULL
+  UNION ALL
+  SELECT line.child, i.parent_id, far + 1 FROM line JOIN registry_agentinstance i ON i.id = line.id
+  WHERE i.parent_id IS NOT NULL AND far < 64
+) SELECT child, id FROM line ORDER BY far
 """
 _BELOW = """
 WITH RECURSIVE tree(id, far) AS (
@@ -45,6 +54,23 @@ def line_above(instance: AgentInstance) -> tuple[AgentInstance, ...]:
     return tuple(rows[key] for key in keys)
 
 
+def lines_above(instances: Iterable[UUID]) -> dict[UUID, list[UUID]]:
+    """Who started each of these, the nearest first; who was started by nobody is not in it."""
+    found: dict[UUID, list[UUID]] = {}
+    with connection.cursor() as cursor:
+        cursor.execute(_LINES, [list(instances)])
+        for child, above in cursor.fetchall():
+            found.setdefault(child, []).append(above)
+    return found
+
+
+def everyone_below(instance: UUID) -> list[UUID]:
+    """Its children, theirs, and so on, the nearest first."""
+    with connection.cursor() as cursor:
+        cursor.execute(_BELOW, [instance, None])
+        return [row[0] for row in cursor.fetchall()[1:]]
+
+
 @dataclass(frozen=True, slots=True)
 class SpawnRow:
     """One instance of a tree. `living` of `most` children (None: no number is set); `deepest` generations below it, by its
@@ -58,6 +84,7 @@ class SpawnRow:
     allowed: bool
     middle: bool
     above: AgentInstance | None
+    budget: Allowance | None = None
 
     @property
     def url(self) -> str:
@@ -66,6 +93,10 @@ class SpawnRow:
     @property
     def title(self) -> str:
         return self.instance.name
+
+    @property
+    def short(self) -> str:
+        return shortened(self.title)
 
     @property
     def note(self) -> str:
@@ -113,6 +144,7 @@ def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
         living[key] = count
     rules = {row.version_id: row.version.genome.document().get("spawn") or {} for row in seen.values()}
     left = _generations_left(seen, rules)
+    budgets = allowances().seen(list(seen), actor)
     edges = [(row.parent_id, row.pk) for row in seen.values() if row.parent_id in seen]
     drawing: Drawing[UUID] = draw(list(seen), edges)
     found = []
@@ -129,6 +161,7 @@ def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
                 allowed=spawn.get("allowed") is True,
                 middle=row.pk == instance.pk,
                 above=seen.get(row.parent_id) if row.parent_id else None,
+                budget=budgets.get(row.pk),
             )
         )
     return SpawnTree(

@@ -9,13 +9,13 @@ from arm.models import Membership, User
 from ..models import AgentTemplate, Ownership, Successor
 
 
-def ownerless(rows: QuerySet[Any]) -> QuerySet[Any]:
-    """Those of these agents that no active member with an open account owns."""
+def ownerless(rows: QuerySet[Any], *, wanted: bool = True) -> QuerySet[Any]:
+    """Those of these agents that no active member with an open account owns; not `wanted`: the others."""
     here = Membership.objects.filter(
         tenant=OuterRef("tenant"), user=OuterRef("user"), active=True, user__is_active=True
     )
     owned = Ownership.objects.filter(Exists(here), template=OuterRef("pk"), until=None)
-    return rows.filter(~Exists(owned))
+    return rows.filter(~Exists(owned) if wanted else Exists(owned))
 
 
 def is_ownerless(template: AgentTemplate) -> bool:

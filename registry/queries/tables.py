@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..models import OUTCOMES, TableImport
 from ..protocol.rows import of_rows
-from ..protocol.sheet import read_sheet
+from ..protocol.sheet import named_lines
 
 SHOWN = 100
 
@@ -22,15 +22,18 @@ class TableLine:
 
 
 def table_lines(table: TableImport, *, wrong_only: bool = False) -> Iterator[TableLine]:
-    """Every row of an import, or the wrong ones; a row with several mistakes comes once for each."""
-    sheet = read_sheet(bytes(table.content), table.kind)
+    """Every row of an import, or the wrong ones; a row with several mistakes comes once for each. Its file is read as far
+    as lines are taken, since its rows were judged when it came: a page of a hundred does not wait for 100,000."""
     wrong: dict[int, list[tuple[str, str]]] = {}
     for at, column, problem in of_rows(table.problems):
         wrong.setdefault(at, []).append((column, problem["message"]))
-    for at, line in enumerate(sheet.lines):
-        outcome = OUTCOMES.get(table.plan[at : at + 1], "")
+    last = max(wrong, default=-1)
+    for at, line, about in named_lines(bytes(table.content), table.kind, wrong if wrong_only else None):
+        outcome = OUTCOMES.get(table.plan[at : at + 1], "").replace("same", "unchanged")
         if at in wrong:
             for column, message in wrong[at]:
-                yield TableLine(line, sheet.names[at], "wrong", column, message)
-        elif not wrong_only:
-            yield TableLine(line, sheet.names[at], outcome)
+                yield TableLine(line, about, "wrong", column, message)
+        else:
+            yield TableLine(line, about, outcome)
+        if wrong_only and at == last:
+            return  # nothing below is wrong

@@ -9,6 +9,7 @@ from django.db import connection
 from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Value
 from django.db.models.functions import Coalesce
 
+from arm import ids
 from arm.models import Tenant, User
 from arm.permissions import Scopes, scopes, visible
 from arm.rights import Right
@@ -75,6 +76,27 @@ def users_of(thing: Thing) -> QuerySet[AgentVersion]:
     """The versions that use it."""
     using = Dependency.objects.filter(tenant=thing.tenant_id, kind=thing.kind, name=thing.name)
     return AgentVersion.objects.filter(pk__in=using.values("version"))
+
+
+def agent_names(things: Sequence[Thing], see: See) -> dict[UUID, str]:
+    """What the agents among these things are called, by the thing's key, as far as `see` leaves them: what a version
+    spawns is named by identifier. One statement, and none where no agent is among them."""
+    keys = {thing.pk: key for thing in things if (key := _agent_key(thing)) is not None}
+    if not keys:
+        return {}
+    agents = see(AgentTemplate.objects.filter(pk__in=keys.values())).order_by()
+    names = dict(agents.values_list("pk", "name"))
+    return {thing: names[key] for thing, key in keys.items() if key in names}
+
+
+def _agent_key(thing: Thing) -> UUID | None:
+    """None for what is no agent, and for one that is named by the tool it is called through."""
+    if thing.kind != Dependency.Kind.AGENT:
+        return None
+    try:
+        return ids.decode(AgentTemplate.prefix, thing.name)
+    except ValueError:
+        return None
 
 
 def counts_of(things: Sequence[Thing], actor: User, held: Scopes | None = None) -> dict[UUID, Used]:

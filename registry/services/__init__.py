@@ -1,12 +1,16 @@
 """Every write of the directory: one function per verb."""
 
-from .applying import Line, apply_files
+from .activating import activate_replacement, replacements_waiting
+from .applying import apply_files
+from .approving import approve_version, withdraw_approval
 from .asking import Duplicate
+from .boms import sign_bom
 from .bulk import provision_instances, refuse_many, register_templates
 from .card_keys import end_card_keys, trust_card_keys
 from .dossiers import issue_dossier
-from .draining import drained_after, retire_drained
-from .environments import update_environment
+from .draining import drained_after, end_drain_round, retire_drained, take_drain_round, touch_drain_round
+from .emptying import empty_slot
+from .environments import as_it_is, update_environment
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
 from .exceptions import grant_exception, withdraw_exception
 from .exchange import (
@@ -19,8 +23,9 @@ from .exchange import (
     import_server,
     take_genome,
 )
+from .exporting import export_files
 from .forced import SEVERITIES, deprecate_for, deprecate_from
-from .genomes import ReadGenome, read_genome, store_prompt
+from .genomes import ReadGenome, read_genome, read_version, store_prompt
 from .handovers import drain_at_once, settle_slot, slots_handing_over
 from .history import tell_past
 from .instances import (
@@ -35,7 +40,7 @@ from .integrity import begin_sweep, note_tampered, sweep_on
 from .lacking import tell_lacking
 from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .lineage import name_parents
-from .many import BULK_ACTIONS, apply_bulk, preview_bulk, wake_stalled_bulk, work_off_bulk
+from .many import BULK_ACTIONS, apply_bulk, preview_bulk
 from .places import (
     create_environment,
     create_project,
@@ -45,19 +50,24 @@ from .places import (
     issue_workload_token,
     update_project,
 )
+from .planning import plan_rollout
+from .projects import move_agents
+from .prompts import ReadPrompt, read_prompt, take_prompt
+from .providers import allow_providers, close_provider, reopen_provider, update_provider
 from .roles import assign_role, create_role, end_assignment, update_role
-from .rollbacks import roll_back_slot
+from .rollbacks import hold_for_rollback, roll_back_slot
 from .rollouts import (
     abort_rollout,
     advance_rollout,
     confirm_step,
     due_rollouts,
     pause_rollout,
-    plan_rollout,
     resume_rollout,
     start_rollout,
 )
-from .rules import require_evidence, require_profiles, set_rules
+from .rules import require_approvals, require_evidence, require_profiles, set_rules
+from .settling import Line
+from .sheets import issue_missing, issue_sheet
 from .slots import bind_slot, create_slot
 from .spawn import SpawnRefused, spawn_instance
 from .succession import pass_on, set_successors
@@ -79,6 +89,7 @@ from .versions import (
     move_version,
     save_genome,
 )
+from .working_off import wake_stalled_bulk, work_off_bulk
 
 __all__ = [
     "BULK_ACTIONS",
@@ -91,17 +102,23 @@ __all__ = [
     "ImportedVersion",
     "Line",
     "ReadGenome",
+    "ReadPrompt",
     "SpawnRefused",
     "Tampered",
     "abort_rollout",
+    "activate_replacement",
     "advance_rollout",
+    "allow_providers",
     "apply_bulk",
     "apply_files",
     "apply_table",
+    "approve_version",
+    "as_it_is",
     "assign_role",
     "begin_sweep",
     "bind_slot",
     "cancel_table",
+    "close_provider",
     "confirm_step",
     "create_environment",
     "create_project",
@@ -115,13 +132,17 @@ __all__ = [
     "drain_left",
     "drained_after",
     "due_rollouts",
+    "empty_slot",
     "end_assignment",
     "end_card_keys",
+    "end_drain_round",
     "ensure_tenant_defaults",
+    "export_files",
     "export_pack",
     "export_version",
     "grant_exception",
     "heartbeat",
+    "hold_for_rollback",
     "import_agent_card",
     "import_bom",
     "import_genome",
@@ -130,7 +151,10 @@ __all__ = [
     "issue_card",
     "issue_dossier",
     "issue_ingest_key",
+    "issue_missing",
+    "issue_sheet",
     "issue_workload_token",
+    "move_agents",
     "move_instance",
     "move_version",
     "name_parents",
@@ -144,11 +168,16 @@ __all__ = [
     "provision_instances",
     "publish_a2a_card",
     "read_genome",
+    "read_prompt",
+    "read_version",
     "recheck_candidates",
     "refuse_many",
     "register_template",
     "register_templates",
+    "reopen_provider",
+    "replacements_waiting",
     "request_instance_release",
+    "require_approvals",
     "require_evidence",
     "require_profiles",
     "restrict_instance",
@@ -163,6 +192,7 @@ __all__ = [
     "set_rules",
     "set_successors",
     "settle_slot",
+    "sign_bom",
     "slots_handing_over",
     "slots_of",
     "spawn_instance",
@@ -170,18 +200,23 @@ __all__ = [
     "store_prompt",
     "supersede",
     "sweep_on",
+    "take_drain_round",
     "take_genome",
+    "take_prompt",
     "take_table_step",
     "tell_lacking",
     "tell_overdue",
     "tell_past",
+    "touch_drain_round",
     "trust_card_keys",
     "update_environment",
     "update_project",
+    "update_provider",
     "update_role",
     "update_template",
     "wake_stalled_bulk",
     "wake_stalled_tables",
+    "withdraw_approval",
     "withdraw_exception",
     "work_off_bulk",
 ]

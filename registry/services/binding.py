@@ -1,6 +1,6 @@
 """How a slot comes to a version: the one way that binding, rollouts and rollbacks share. Callers have asked the right."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 from uuid import UUID
@@ -39,6 +39,11 @@ def whole_version(version_id: UUID) -> AgentVersion:
 def locked_version(version_id: UUID) -> AgentVersion:
     """After the slots: nobody deprecates it while it is being bound."""
     return locked(AgentVersion.objects.select_related("template", "genome"), version_id)
+
+
+def locked_versions(version_ids: Iterable[UUID]) -> dict[UUID, AgentVersion]:
+    """Several at once, as `locked_version`, always in the same order."""
+    return {pk: locked_version(pk) for pk in sorted(set(version_ids))}
 
 
 def refuse_if_held(slot: DeploymentSlot) -> None:
@@ -90,6 +95,40 @@ def ask_gates_and(
         raise
 
 
+def ask_gates_of_all(
+    verdict: gates.Verdict, slots: Sequence[DeploymentSlot], version: AgentVersion, actor: User, what: str
+) -> list[ReleaseException]:
+    """The gates of several slots; a refusal names what each of them lacks, and the drift."""
+    spent: list[ReleaseException] = []
+    refused = []
+    for slot in slots:
+        try:
+            spent += ask_gates(slot, version, actor)
+        except gates.GateRefused as one:
+            refused.append((slot, one))
+    refuse_together(refused, verdict, what)
+    return spent
+
+
+def refuse_together(
+    refused: Sequence[tuple[DeploymentSlot, gates.GateRefused]], verdict: gates.Verdict | None, what: str
+) -> None:
+    """One GateRefused for all of these slots: each of its `gates` has the slot that it is about, and its name."""
+    if not refused:
+        gates.refuse_unless_passed([verdict] if verdict else [], what)
+        return
+    found = [
+        {**gate, "slot": slot.typeid, "slot_name": str(slot)}
+        for slot, one in refused
+        for gate in one.extra["gates"]  # type: ignore[attr-defined]
+    ]
+    said = [str(one) for _, one in refused]
+    if verdict is not None and not verdict.passed:
+        found.append(asdict(verdict))
+        said.append(verdict.reason)
+    raise gates.GateRefused(f"{what}: {' '.join(said)}" if len(said) > 1 else said[0], gates=found)
+
+
 def _who_wants_it(actor: User | None, rollout: Rollout | None) -> set[UUID]:
     """Whose own exceptions do not count: who acts, or, where a rollout goes on by itself, who let it go on."""
     if actor is not None:
@@ -120,10 +159,14 @@ def rebind(
     *,
     previous: AgentVersion | None,
     rollout: Rollout | None = None,
+    returned: bool = False,
+    again: bool = False,
 ) -> dict[str, Any]:
-    """The locked slot bound to the version, with its history. Returns what it was; `tell_bound` records it."""
+    """The locked slot bound to the version, with its history. Returns what it was; `tell_bound` records it.
+
+    `returned`: the slot goes back to it, which proves nothing new. `again`: it may be what the slot has."""
     left = slot.current_version
-    if left == version:
+    if left == version and not again:
         raise Duplicate(f"{slot} is bound to {version} already.", slot)
     now = clock.now()
     keep_on(slot, version)
@@ -143,6 +186,7 @@ def rebind(
         actor_label=str(actor or "ARM")[:200],
         reason=reason,
         rollout=rollout,
+        returned=returned,
     )
     return before
 

@@ -1,7 +1,6 @@
 """Many templates or instances at once: judged row by row, rights asked once per scope, stored together or not at all."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
@@ -10,46 +9,33 @@ from django.db.models import Model, Prefetch, QuerySet
 
 from arm import changes, clock, ids
 from arm.changes import Change
-from arm.errors import Invalid, NotAllowed, Problem, TooLarge
+from arm.errors import Invalid, NotAllowed, TooLarge
 from arm.models import Membership, Tenant, User
 from arm.permissions import allowed, note, visible
 from arm.rights import Right, Risk
 
-from ..gates.placed import why_not_in
+from ..gates.open_places import why_not_at
+from ..gates.placed import open_to_adopt, why_not_in
 from ..models import (
     AgentInstance,
     AgentTemplate,
     AgentVersion,
     Environment,
     Ownership,
+    Project,
     Provider,
     RoleDefinition,
 )
-from ..protocol.rows import MOST, MOST_PROBLEMS, InstanceRow, TemplateRow, Version
+from ..protocol.rows import MOST, InstanceRow, TemplateRow, Version
 from .asking import require_reason
+from .judging import UNKNOWN, Judged
+from .known_rows import judge_known
 from .moving import tell_all
 from .row_slots import slot_of, slots_named
 from .templates import clean_tags, set_owners, update_template
 
 BATCH = 2_000
 MATTER = ("description", "intended_use", "out_of_scope", "risk", "tags", "cost_center")
-
-
-@dataclass(slots=True)
-class Judged:
-    """What the rows come to: for each good one what would happen, for the others why not."""
-
-    create: list[Any] = field(default_factory=list)
-    update: list[tuple[AgentTemplate, dict[str, Any], list[User]]] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    bad: int = 0
-    outcomes: dict[int, str] = field(default_factory=dict)
-    """Place of a good row → create, update or same."""
-
-    def wrong(self, at: int, member: str, code: str, message: str) -> None:
-        if len(self.problems) < MOST_PROBLEMS:
-            where = f"/rows/{at}/{member}" if member else f"/rows/{at}"
-            self.problems.append(Problem(pointer=where, code=code, message=message))
 
 
 def refuse_many(count: int) -> None:
@@ -90,7 +76,11 @@ def provision_instances(
 
 
 def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) -> Judged:
-    """What each row would make, by rows that the actor may see and rights that the actor holds, in a few queries."""
+    """What each row would make, by rows that the actor may see and rights that the actor holds, in a few queries. A row
+    with the `id` of an instance says what that is: nothing is made of it, and it is wrong where it says otherwise."""
+    judged = Judged()
+    judge_known(judged, tenant, [row for row in rows if row.id is not None], actor)
+    rows = [row for row in rows if row.id is None]
     versions = _versions(tenant, [row.version for row in rows], actor)
     places = _by_slug(Environment, tenant, {row.environment for row in rows}, actor)
     providers = _by_slug(Provider, tenant, {row.provider for row in rows}, actor)
@@ -102,7 +92,8 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
         for scopes in (found, places.values(), providers.values())
         for held in _held(list(scopes), actor, Right.PROVISION_INSTANCE)
     }
-    now, judged = clock.now(), Judged()
+    now = clock.now()
+    shut = {slug: said for slug, one in providers.items() if (said := why_not_at(one))}
     for row in rows:
         before = len(judged.problems)
         version, place = versions.get(row.version), places.get(row.environment)
@@ -120,9 +111,13 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
             continue
         if message := version.why_nothing_new(slot):
             judged.wrong(row.at, "version", "conflict", message)
+        if message := shut.get(row.provider, ""):
+            judged.wrong(row.at, "provider", "conflict", message)
         if slot is not None and (slot.environment_id, slot.provider_id) != (place.pk, provider.pk):
             message = f"{slot} is in another environment or at another provider."
             judged.wrong(row.at, "slot", "place", message)
+        elif slot is not None and (message := slot.why_closed):
+            judged.wrong(row.at, "slot", "closed", message)
         elif slot is not None and slot.current_version and (message := why_not_in(version, slot)):
             judged.wrong(row.at, "slot", "version", message)
         if not may & {version.template_id, place.pk, provider.pk}:
@@ -164,11 +159,18 @@ SELECT given.id, made.tenant_id, made.id, made.state, made.version_id, made.stat
 FROM unnest(%s::uuid[], %s::uuid[]) AS given (id, instance_id)
 JOIN registry_agentinstance made ON made.id = given.instance_id
 """
-UNKNOWN = "There is no such row, or it is not yours to use."
 
 
 def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> None:
-    """Write what `judge_instances` made, with a change record each. For services that have judged, in a transaction."""
+    """Write what `judge_instances` made, with a change record each. For services that have judged, in a transaction.
+
+    A fleet that was there before ARM is taken over as it runs, and each of it is marked (ADR 59)."""
+    if not made:
+        return
+    beside = [row for row in made if row.environment.production and row.slot is None]
+    open_here = open_to_adopt(beside)
+    for row in beside:
+        row.adopted = (row.template_id, row.environment_id, row.version_id) in open_here
     AgentInstance.objects.bulk_create(made, batch_size=BATCH)
     keys = [row.pk for row in made]
     with (
@@ -185,6 +187,7 @@ def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> 
                 "provider": row.provider.slug,
                 "slot": row.slot.typeid if row.slot else "",
                 "state": row.state,
+                **({"adopted": True} if row.adopted else {}),
             },
         )
         for row in made
@@ -261,9 +264,10 @@ def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *,
     taken = {
         held.slug: held
         for held in AgentTemplate.objects.filter(tenant=tenant, slug__in={row.slug for row in rows})
-        .select_related("tenant")
+        .select_related("tenant", "project")
         .prefetch_related(now)
     }
+    projects = _by_slug(Project, tenant, {row.project for row in rows if row.project}, actor)
     may_create = allowed(actor, Right.CREATE_VERSION, tenant)
     may = {
         right: {held.pk for held in _held(list(taken.values()), actor, right)}
@@ -272,25 +276,40 @@ def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *,
     for row in rows:
         before = len(judged.problems)
         held = taken.get(row.slug)
+        owned = {own.user.username for own in held.owned} if held else set()
         for name in row.owners or ():
-            if name not in people:
+            if name not in people and name not in owned:  # who left, and is named as the owner still
                 judged.wrong(row.at, "owners", "unknown", f"There is no such member: {name[:80]}.")
         owners = [people[name] for name in dict.fromkeys(row.owners or ()) if name in people]
         values: dict[str, Any] = {}
+        project = projects.get(row.project or "")
+        if (
+            update
+            and held
+            and held.pk in may[Right.READ_DIRECTORY]
+            and held.project
+            and held.project.slug == row.project
+        ):
+            project = held.project  # stays, whoever may see it
+        if row.project and project is None:
+            judged.wrong(row.at, "project", "unknown", UNKNOWN)
         if held is None:
             if not may_create:
                 judged.wrong(row.at, "", "not_allowed", f"You may not create version: {tenant}.")
         elif not update or held.pk not in may[Right.READ_DIRECTORY]:
             judged.wrong(row.at, "slug", "duplicate", f"There is already an agent “{row.slug}”.")
         else:
-            values = _changes(row, held)
-            if row.owners is None or {person.pk for person in owners} == {own.user_id for own in held.owned}:
+            values = _changes(row, held, project)
+            if row.owners is None or set(row.owners) == owned:
                 owners = []
+            for name in dict.fromkeys(row.owners or ()) if owners else ():
+                if name not in people:
+                    judged.wrong(row.at, "owners", "unknown", f"{name[:80]} is no member any more.")
             _require_change(judged, row, held, values, owners, may)
         if len(judged.problems) > before:
             judged.bad += 1
         elif held is None:
-            judged.create.append((_new(tenant, row), owners or [actor]))
+            judged.create.append((_new(tenant, row, project), owners or [actor]))
             judged.outcomes[row.at] = "create"
         elif values or owners:
             judged.update.append((held, values, owners))
@@ -300,7 +319,7 @@ def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *,
     return judged
 
 
-def _new(tenant: Tenant, row: TemplateRow) -> AgentTemplate:
+def _new(tenant: Tenant, row: TemplateRow, project: Project | None) -> AgentTemplate:
     return AgentTemplate(
         tenant=tenant,
         slug=row.slug,
@@ -310,17 +329,24 @@ def _new(tenant: Tenant, row: TemplateRow) -> AgentTemplate:
         out_of_scope=row.out_of_scope or "",
         risk=row.risk or Risk.MEDIUM,
         tags=clean_tags(row.tags or ()),
-        cost_center=row.cost_center or tenant.cost_center,
+        project=project,
+        cost_center=row.cost_center or (project.cost_center if project else "") or tenant.cost_center,
     )
 
 
-def _changes(row: TemplateRow, held: AgentTemplate) -> dict[str, Any]:
-    """What the row says otherwise than the agent is; what it does not say stays."""
+def _changes(row: TemplateRow, held: AgentTemplate, project: Project | None) -> dict[str, Any]:
+    """What the row says otherwise than the agent is; what it does not say stays, and so do blanks around a text."""
     said: dict[str, Any] = {"name": row.name}
     for name in MATTER:
         if (value := getattr(row, name)) is not None:
             said[name] = clean_tags(value) if name == "tags" else value
-    return {name: value for name, value in said.items() if getattr(held, name) != value}
+    if row.project is not None:
+        said["project"] = project
+    return {name: value for name, value in said.items() if _bare(getattr(held, name)) != value}
+
+
+def _bare(value: Any) -> Any:
+    return value.strip() if isinstance(value, str) else value
 
 
 def _require_change(

@@ -1,6 +1,6 @@
 """Changes of an environment: what it is called, what it takes, and its place in the order that versions climb."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Final
 
 from django.db import transaction
@@ -10,10 +10,11 @@ from arm.errors import Conflict, Invalid, Problem
 from arm.models import Tenant, User
 from arm.permissions import require
 from arm.rights import Right, Risk
+from arm.words import counted
 
 from ..engine import moved_to, other_rules
-from ..models import Environment, Rollout
-from ..queries import channels_of, held_in
+from ..models import Environment
+from ..queries import channels_of, seen_among, seen_rollouts, slugs_for
 from .asking import refuse, require_reason
 
 MEMBERS: Final = frozenset(
@@ -24,6 +25,12 @@ STRICT: Final = frozenset(["production", "risk_default"])
 DAYS: Final = 3650
 
 
+class ChangedMeanwhile(Conflict):
+    """What is there is not what the editor opened. `changed` in the answer names the members."""
+
+    code = "edited_meanwhile"
+
+
 @transaction.atomic
 def update_environment(
     *,
@@ -31,6 +38,7 @@ def update_environment(
     actor: User,
     reason: str,
     order: Sequence[str] = (),
+    opened: Mapping[str, Any] | None = None,
     **values: Any,
 ) -> Environment:
     """Change an environment; its slug stays. `position` is its place in the channel order from 1, and the others close up:
@@ -38,6 +46,8 @@ def update_environment(
 
     `order`: the slugs in the order that a preview was of. Conflict where it is another one by now, and, by name, where
     a rollout runs or is paused that asks the rule which would change. Slots keep what they are bound to.
+
+    `opened`: what the editor saw when they began (`as_it_is`). ChangedMeanwhile says what is another by now.
     """
     require(actor, Right.MANAGE_DIRECTORY, environment)
     require_reason(reason)
@@ -52,8 +62,11 @@ def update_environment(
     places = channels_of(environment.tenant_id)
     slugs = [one.slug for one in places]
     place = places.index(environment) + 1
-    if order and list(order) != slugs:
-        raise Conflict(f"The channels are in another order by now: {', '.join(slugs)}. Look again.")
+    if opened is not None:
+        _refuse_changed(opened, as_it_is(environment, place))
+    shown = slugs_for(places, seen_among(places, actor)) if order else ()
+    if order and tuple(order) != shown:
+        raise Conflict(f"The channels are in another order by now: {', '.join(shown)}. Look again.")
     moved = values.get("position", place) != place
     then, touched = places, set()
     if moved:
@@ -69,7 +82,7 @@ def update_environment(
         touched.add(environment)
     if not changed and not moved:
         return environment
-    _refuse_running(held_in(touched))
+    _refuse_running(touched, actor)
     before = {name: getattr(environment, name) for name in changed}
     for name, value in changed.items():
         setattr(environment, name, value)
@@ -107,11 +120,35 @@ def _moved(places: list[Environment], environment: Environment, place: int) -> l
         raise  # `refuse` always raises; this line is for the type checker
 
 
-def _refuse_running(rollouts: Sequence[Rollout]) -> None:
-    if rollouts:
-        names = ", ".join(f"{one} ({one.get_state_display().lower()})" for one in rollouts)
+def as_it_is(environment: Environment, place: int) -> dict[str, Any]:
+    """What an editor sees of an environment, as JSON values."""
+    values = {name: getattr(environment, name) for name in sorted(MEMBERS - {"position"})}
+    return {**values, "risk_default": str(values["risk_default"]), "position": place}
+
+
+def _refuse_changed(opened: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+    other = [name for name in now if name in opened and opened[name] != now[name]]
+    if other:
+        said = "; ".join(f"{name.replace('_', ' ')} is {_word(now[name])} by now" for name in other)
+        raise ChangedMeanwhile(f"Somebody else has changed it meanwhile: {said}.", changed=other)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}={text}" for name, text in value.items()) or "empty"
+    return f"“{value}”"
+
+
+def _refuse_running(environments: Collection[Environment], actor: User) -> None:
+    """Conflict while a rollout asks the rule; it is named to whoever may see it."""
+    rollouts, hidden = seen_rollouts(environments, actor)
+    if rollouts or hidden:
+        names = [f"{one} ({one.get_state_display().lower()})" for one in rollouts]
+        names += [f"{counted(hidden, 'rollout')} that you may not see"] if hidden else []
         raise Conflict(
-            f"A rollout is under way that asks this rule again: {names}. Let it end, or abort it.",
+            f"A rollout is under way that asks this rule again: {', '.join(names)}. Let it end, or abort it.",
             rollouts=[one.typeid for one in rollouts],
         )
 

@@ -5,13 +5,15 @@ from datetime import datetime, timedelta
 from django.db import transaction
 
 from arm import changes, clock, tasks
-from arm.errors import Conflict
+from arm.errors import Conflict, NotAllowed
 from arm.models import User
 from arm.permissions import require
+from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates
-from ..models import AgentVersion, DeploymentSlot, ReleaseException
+from ..gates.placed import relied_on
+from ..models import AgentInstance, AgentVersion, DeploymentSlot, ReleaseException
 from .asking import refuse, require_in_person, require_reason, require_same_tenant
 from .locking import locked
 
@@ -67,11 +69,13 @@ def grant_exception(
 
 @transaction.atomic
 def withdraw_exception(*, exception: ReleaseException, actor: User, reason: str) -> ReleaseException:
-    """End an exception before anybody uses it. Whoever may grant one there may; a token, too: nothing is let through by it.
+    """End an exception before anybody uses it. Whoever may grant one there may, and who granted it, as long as they see the
+    place; a token, too: nothing is let through by it.
 
     Conflict where it was used, or has ended, already.
     """
-    require(actor, Right.APPROVE_RELEASE, exception)
+    mine = actor.pk == exception.granted_by_id
+    require(actor, Right.READ_DIRECTORY if mine else Right.APPROVE_RELEASE, exception)
     require_reason(reason)
     row = locked(ReleaseException.objects.select_related("slot", "version__template"), exception.pk)
     if row.used_at is not None:
@@ -96,3 +100,16 @@ def withdraw_exception(*, exception: ReleaseException, actor: User, reason: str)
     )
     tasks.announce(record.verb, tenant_id=row.tenant_id, exception_id=str(row.pk), change_id=str(record.pk))
     return row
+
+
+def others_word(instance: AgentInstance, actor: User) -> list[str]:
+    """The exceptions that let the instance work beside the slots, which the gates have asked for: their identifiers, for
+    the record of its activation. NotAllowed where all of them are the actor's own: that takes two people, as a binding."""
+    held = relied_on(instance)
+    mine = bool(held) and all(one.granted_by_id == actor.pk for one in held)
+    if mine and not single_handed(instance.tenant_id):
+        raise NotAllowed(
+            f"You granted the exception that lets {instance.version} into {instance.environment};"
+            " another person activates it."
+        )
+    return [one.typeid for one in held]

@@ -1,6 +1,6 @@
 """Versions as files of other formats, and such files as Drafts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from django.db import transaction
@@ -18,7 +18,8 @@ from ..protocol import common, cyclonedx, mcp, oasf
 from ..protocol.common import Draft, Subject
 from ..queries.cards import measured_of
 from .asking import refuse
-from .genomes import ReadGenome, read_genome
+from .envelopes import unsigned_bom
+from .genomes import ReadGenome, read_genome, read_version
 from .versions import ImportedVersion, create_version, required_here, template_called
 
 
@@ -53,7 +54,7 @@ def take_genome(*, genome: Genome, actor: User, held: str = "") -> Exported:
     """The exact stored bytes, with a line in the security log unless the asker has them already (`held` is their
     digest). Tampered where they do not match their digest; the incident about that stays."""
     require(actor, Right.READ_DIRECTORY, genome)
-    _intact(genome)
+    intact(read_genome(genome=genome))
     name = f"{genome.digest.removeprefix('sha256:')}.genome.json"
     file = Exported(bytes(genome.content), "application/json", name, genome.digest)
     if held != file.digest:
@@ -67,13 +68,11 @@ def take_genome(*, genome: Genome, actor: User, held: str = "") -> Exported:
     return file
 
 
-def _intact(genome: Genome) -> ReadGenome:
-    """What is stored, read just now; Tampered where it is not what its digest says."""
-    read = read_genome(genome=genome)
+def intact(read: ReadGenome) -> ReadGenome:
+    """What was read; Tampered where it is not what was sealed."""
     if not read.intact:
-        raise Tampered(
-            "The stored genome does not match its digest.", digest=genome.digest, computed=read.computed
-        )
+        said = "The stored genome is not the one that was sealed."
+        raise Tampered(said, digest=read.sealed, computed=read.computed)
     return read
 
 
@@ -87,7 +86,7 @@ def export_version(
     does not match its digest; Invalid where the format must say what the version does not.
     """
     require(actor, Right.READ_DIRECTORY, version)
-    read = _intact(version.genome)
+    read = intact(read_version(version))
     content, media_type, ending = _content(version, read.document, format, server)
     stem = version.genome.digest.removeprefix("sha256:")[:16]
     file = Exported(
@@ -122,13 +121,13 @@ def _content(
             return common.yaml_of(document), "application/yaml", ".genome.yaml"
         case Format.CYCLONEDX_16 | Format.CYCLONEDX_17:
             spec = format.removeprefix("cyclonedx-")
-            bom = cyclonedx.bom(_subject(version), document, spec)
+            bom = cyclonedx.bom(subject_of(version), document, spec)
             return bom, f"application/vnd.cyclonedx+json; version={spec}", ".cdx.json"
         case Format.MCP:
             name = _server(document, server)
-            return mcp.server_json(_subject(version), document, name), "application/json", ".server.json"
+            return mcp.server_json(subject_of(version), document, name), "application/json", ".server.json"
         case Format.OASF:
-            return oasf.record(_subject(version), document), "application/json", ".oasf.json"
+            return oasf.record(subject_of(version), document), "application/json", ".oasf.json"
 
 
 def _server(document: dict[str, Json], asked: str) -> str:
@@ -141,7 +140,8 @@ def _server(document: dict[str, Json], asked: str) -> str:
     raise Invalid(message, [Problem(pointer="/server", code="choice", message=message)], servers=named)
 
 
-def _subject(version: AgentVersion) -> Subject:
+def subject_of(version: AgentVersion) -> Subject:
+    """What files say of a version beside its genome."""
     template = version.template
     return Subject(
         name=template.name,
@@ -164,8 +164,14 @@ def import_bom(
     *, tenant: Tenant, data: bytes, actor: User, reason: str, template: AgentTemplate | None = None
 ) -> ImportedVersion:
     """A Draft out of a CycloneDX ML-BOM: for `template`, for the agent that a BOM of ours names, or for one of the
-    file's name. Invalid names every wrong member of the file."""
-    return _bring_in(tenant, cyclonedx.read_bom(data), "The BOM is not imported.", template, actor, reason)
+    file's name. Invalid names every wrong member of the file.
+
+    A BOM signed as an in-toto statement (DSSE) is held against this tenant's own keys: what one of them has not signed
+    though it says so is refused; a signature of somebody else is noted as not verified."""
+    bom, notes = unsigned_bom(tenant, data)
+    draft = cyclonedx.read_bom(bom)
+    draft = replace(draft, notes=(*notes, *draft.notes))
+    return _bring_in(tenant, draft, "The BOM is not imported.", template, actor, reason)
 
 
 @transaction.atomic
@@ -193,12 +199,7 @@ def import_server(
         raise Invalid("The server.json is not imported.", server.problems)
     if base is not None:
         template = base.template
-        read = read_genome(genome=base.genome)
-        if not read.intact:
-            raise Tampered(
-                "The stored genome of that version does not match its digest.", digest=base.genome.digest
-            )
-        before = read.document
+        before = intact(read_version(base)).document
     elif template is not None:
         before = {"schema": "arm.genome/v1"}
     else:
@@ -210,6 +211,9 @@ def import_server(
         for n, tool in enumerate(document["tools"])
         if tool["name"] in places
     }
+    for n, one in enumerate(document.get("servers", ())):
+        if one["name"] == server.name:
+            placed |= {f"/servers/{n}/{name}": f"/{name}" for name in ("version", "packages", "remotes")}
     if problems := common.judged(document, placed):
         raise Invalid("The server.json is not imported.", problems)
     version = create_version(
@@ -229,7 +233,8 @@ def _bring_in(
     if template is None and named:
         template = _template_named(str(named), actor)
     if template is None:
-        template, made = template_called(tenant, draft.name, draft.description, actor, reason)
+        template, made, said = template_called(tenant, draft.name, draft.description, actor, reason)
+        notes += said
     if named and named != template.typeid:
         notes.append("The genome belongs to another agent here than in the file, so its digest is another.")
     version = create_version(

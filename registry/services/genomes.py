@@ -17,29 +17,46 @@ from ..genome import Json
 from ..genome.leaks import secret_in
 from ..models import MAX_PROMPT_BYTES, AgentTemplate, AgentVersion, Dependency, DirectoryRules, Genome, Prompt
 from .asking import Duplicate, refuse
-from .integrity import note_tampered
+from .integrity import note_another, note_tampered
 
 
 @dataclass(frozen=True, slots=True)
 class ReadGenome:
-    """A genome as read just now. Without `intact`, what is stored is not what its digest says."""
+    """A genome as read just now. Without `intact`, what is stored is not what its digest says, or not the genome that
+    was `recorded` when it was chosen for its version (None: nothing was, or no version was asked about)."""
 
     genome: Genome
     document: dict[str, Json]
     computed: str
+    recorded: str | None = None
+
+    @property
+    def sealed(self) -> str:
+        """The digest that it should have."""
+        return self.recorded or self.genome.digest
 
     @property
     def intact(self) -> bool:
-        return self.computed == self.genome.digest
+        return self.computed == self.genome.digest == self.sealed
 
 
-def read_genome(*, genome: Genome) -> ReadGenome:
-    """Recompute the digest over the stored bytes. A mismatch opens a tamper incident, is marked and shown."""
+def read_genome(*, genome: Genome, version: AgentVersion | None = None) -> ReadGenome:
+    """Recompute the digest over the stored bytes; of a version's, hold it against the record that chose it as well.
+    A mismatch opens a tamper incident, is marked and shown."""
     content = bytes(genome.content)
     computed = crypto.digest(content)
     if computed != genome.digest:
         note_tampered(genome, computed)
-    return ReadGenome(genome, _document(content), computed)
+    read = ReadGenome(genome, _document(content), computed, version.recorded_genome if version else None)
+    if version is not None and computed == genome.digest and not read.intact:
+        assert read.recorded is not None
+        note_another(version, read.recorded)
+    return read
+
+
+def read_version(version: AgentVersion) -> ReadGenome:
+    """`read_genome` of a version, which is held against its records."""
+    return read_genome(genome=version.genome, version=version)
 
 
 def _document(content: bytes) -> dict[str, Json]:

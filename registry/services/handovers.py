@@ -146,11 +146,15 @@ def drain_at_once(*, slot: DeploymentSlot, actor: User, reason: str) -> int:
         require(actor, Right.PROMOTE_RELEASE, slot)
     require_reason(reason)
     slot = locked(SLOTS, slot.pk)
-    held = list(Handover.objects.open().filter(slot=slot).select_related("version").order_by("pk"))
-    if not held:
+    if not Handover.objects.open().filter(slot=slot).exists():
         raise Conflict(f"Nothing in {slot} works on until it is replaced.")
+    return end_all(slot, actor, reason)
+
+
+def end_all(slot: DeploymentSlot, actor: User | None, reason: str) -> int:
+    """The locked slot gives everything up: what works on until it is replaced drains now. Returns how many drained."""
     drained = 0
-    for handover in held:
+    for handover in Handover.objects.open().filter(slot=slot).select_related("version").order_by("pk"):
         rows = list(_at_work(slot, handover.version_id).select_for_update().order_by("pk"))
         move_all(rows, InstanceState.DRAINING, RESTRICTED, actor, reason)
         handover.drained += len(rows)

@@ -17,6 +17,7 @@ from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates
+from ..gates.open_places import why_not_at
 from ..gates.placed import why_not_in
 from ..lifecycle import ALLOWS, InstanceState, Move, Release, instance_move, release_needs
 from ..models import (
@@ -31,6 +32,7 @@ from ..models import (
     RoleDefinition,
 )
 from .asking import refuse, require_in_person, require_on_any, require_reason, require_same_tenant
+from .exceptions import others_word
 from .history import note_late
 from .locking import locked
 from .placing import open_interval, place_instance, tell_of, tell_placed
@@ -61,16 +63,18 @@ def provision_instance(
     labels: Mapping[str, str] | None = None,
 ) -> AgentInstance:
     """A new instance in Provisioning: it may do nothing until `move_instance` finds nothing missing. Conflict where its
-    version ends, unless the slot still binds it; Invalid where the slot has another version. An empty slot may be filled
-    before it is bound."""
+    version ends, unless the slot still binds it, and where the slot is closed; Invalid where the slot has another version.
+    An empty slot may be filled before it is bound."""
     require_on_any(actor, Right.PROVISION_INSTANCE, version.template, environment, provider)
     require_reason(reason)
     require_same_tenant(version=version, environment=environment, provider=provider, slot=slot, role=role)
     if slot is not None:  # as it is bound now
         rows = DeploymentSlot.objects.select_related("environment", "role", "current_version__template")
         slot = rows.get(pk=slot.pk)
-    if refused := version.why_nothing_new(slot):
+    if refused := version.why_nothing_new(slot) or why_not_at(provider):
         raise Conflict(refused)
+    if slot is not None and (closed := slot.why_closed):
+        raise Conflict(closed)
     if slot is not None and (slot.environment_id, slot.provider_id) != (environment.pk, provider.pk):
         refuse("/slot", "place", f"{slot} is in another environment or at another provider.")
     if slot is not None and slot.current_version_id is not None and (said := why_not_in(version, slot)):
@@ -120,8 +124,10 @@ def restrict_instance(
     actor: User | None,
     reason: str,
     links: Sequence[str] = (),
+    leaving: bool = False,
 ) -> AgentInstance:
-    """Restrict at once, by one person with the right, or by a rule of ARM (`actor` None).
+    """Restrict at once, by one person with the right, or by a rule of ARM (`actor` None). `leaving`: it drains since its
+    slot has left its version, and ARM may retire it by itself then; what anybody drains for another reason stays.
 
     Approvals of its calls end with it (settings.RESTRICTION_EFFECTS). An instance that is already in `to` stays as it
     is and nothing is recorded; Conflict where the move would let it do more, or does not exist.
@@ -138,7 +144,7 @@ def restrict_instance(
     if kind is not Move.RESTRICTION:
         raise Conflict(f"{instance} is {instance.get_state_display()}; {to.label} would not restrict it.")
     instance.restricted_by_id = actor.pk if actor else None
-    _set_state(instance, to, actor, RESTRICTED, reason, links=links)
+    set_state(instance, to, actor, RESTRICTED, reason, links=links, leaving=leaving)
     return instance
 
 
@@ -209,7 +215,8 @@ def _activate(instance: AgentInstance, actor: User, reason: str) -> AgentInstanc
     require_reason(reason)
     instance = _locked(instance)
     gates.refuse_unless_passed(gates.for_activation(instance), f"{instance} stays in Provisioning")
-    _set_state(instance, InstanceState.ACTIVE, actor, "registry.instance.activated", reason)
+    links = others_word(instance, actor)
+    set_state(instance, InstanceState.ACTIVE, actor, "registry.instance.activated", reason, links=links)
     return instance
 
 
@@ -228,8 +235,9 @@ def _release(instance: AgentInstance, to: InstanceState, actor: User, reason: st
         gates.refuse_unless_passed(
             gates.for_activation(instance), f"{instance} stays {instance.get_state_display()}"
         )
+    links = others_word(instance, actor) if to is InstanceState.ACTIVE else []
     instance.restricted_by_id = None
-    _set_state(instance, to, actor, "registry.instance.released", reason, **after)
+    set_state(instance, to, actor, "registry.instance.released", reason, links=links, **after)
     return instance
 
 
@@ -321,18 +329,22 @@ def end_instance(instance: AgentInstance, actor: User | None, reason: str, **aft
     """Write that the locked instance is retired, when everything has been asked: its keys end with it."""
     for scope in KeyScope.objects.filter(instance=instance).select_related("key"):
         core.revoke_key(key=scope.key, actor=None, reason=f"{instance} was retired.")
-    _set_state(instance, InstanceState.RETIRED, actor, "registry.instance.retired", reason, **after)
+    set_state(instance, InstanceState.RETIRED, actor, "registry.instance.retired", reason, **after)
 
 
 def _locked(instance: AgentInstance) -> AgentInstance:
+    return whole_locked(instance.pk)
+
+
+def whole_locked(instance_id: UUID) -> AgentInstance:
     """The row as it is now, for this transaction alone."""
     rows = AgentInstance.objects.select_related(
         "version__template", "environment", "provider", "template", "status"
     )
-    return locked(rows, instance.pk)
+    return locked(rows, instance_id)
 
 
-def _set_state(
+def set_state(
     instance: AgentInstance,
     to: InstanceState,
     actor: User | None,
@@ -340,13 +352,16 @@ def _set_state(
     reason: str,
     *,
     links: Sequence[str] = (),
+    leaving: bool = False,
     **facts: Any,
 ) -> None:
+    """The locked instance in another state, with its interval, its record and the news. Callers have asked."""
     before = {"state": instance.state, "generation": instance.generation}
     now = clock.now()
     instance.state, instance.state_since = to, now
     instance.generation += 1
-    instance.save(update_fields=["state", "state_since", "generation", "restricted_by_id"])
+    instance.leaving = leaving
+    instance.save(update_fields=["state", "state_since", "generation", "restricted_by_id", "leaving"])
     InstanceInterval.objects.filter(instance=instance, until=None).update(until=now)
     open_interval(instance, now)
     after = {"state": to, "generation": instance.generation, **facts}

@@ -6,14 +6,21 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import BinaryField, CharField, F, Func, IntegerField, OuterRef, Q, Subquery, Value
-from django.db.models.fields.json import KeyTextTransform
+from django.db.models import BinaryField, CharField, F, Func, IntegerField, Q, Value
 from django.db.models.functions import Concat
 
 from arm import changes, clock, ports
-from arm.models import ChangeRecord, Tenant
+from arm.models import Tenant
 
-from ..models import AgentVersion, Dependency, Genome, IntegrityFinding, IntegritySweep, Prompt
+from ..models import (
+    AgentVersion,
+    Dependency,
+    Genome,
+    IntegrityFinding,
+    IntegritySweep,
+    Prompt,
+    recorded_genome,
+)
 
 ROWS: Final = 5000
 OCTETS: Final = 64 * 1024 * 1024
@@ -176,28 +183,19 @@ def note_tampered(
 
 
 def _versions_on(sweep: IntegritySweep) -> bool:
-    """Hold the genomes of the next versions against what was recorded of them last. A version without a record that
-    names a genome is passed over: there is nothing to hold it against."""
+    """Hold the genomes of the next versions against the records that chose them. A version without such a record is
+    passed over: there is nothing to hold it against."""
     rows = AgentVersion.objects.filter(tenant=sweep.tenant_id, pk__gt=sweep.reached or _BEFORE_ALL)
     keys = list(rows.order_by("pk").values_list("pk", flat=True)[:ROWS])
-    about = ChangeRecord.objects.filter(
-        target_kind=AgentVersion._meta.label_lower,
-        target_id=OuterRef("pk"),
-        verb__startswith="registry.version.",
-        after__has_key="genome",
-    )
-    newest = (
-        about.order_by("-at", "-pk").annotate(named=KeyTextTransform("genome", "after")).values("named")[:1]
-    )
     looked = AgentVersion.objects.filter(pk__in=keys).select_related("genome").defer("genome__content")
     wrong = (
-        looked.annotate(recorded=Subquery(newest))
+        looked.annotate(recorded=recorded_genome())
         .exclude(recorded=None)
         .exclude(recorded=F("genome__digest"))
     )
     found = {version.pk: version for version in wrong}
     for version in found.values():
-        _note_another(version, version.recorded, sweep)  # type: ignore[attr-defined]
+        note_another(version, version.recorded, sweep=sweep)  # type: ignore[attr-defined]
     marked = IntegrityFinding.objects.filter(version__in=set(keys) - set(found), restored_at=None)
     for finding in marked.select_related("version"):
         assert finding.version is not None
@@ -214,7 +212,8 @@ def _versions_on(sweep: IntegritySweep) -> bool:
     return sweep.finished_at is None
 
 
-def _note_another(version: AgentVersion, recorded: str, sweep: IntegritySweep) -> None:
+@transaction.atomic
+def note_another(version: AgentVersion, recorded: str, *, sweep: IntegritySweep | None = None) -> None:
     """Mark a version whose genome is not the one that its sealed records name, once, and open an incident."""
     facts = {"version": version.typeid, "recorded_digest": recorded, "stored_digest": version.genome.digest}
     incident = ports.incidents().open(

@@ -4,28 +4,34 @@ Told by an incident, the one way in which people hear of what no person did; wha
 """
 
 from datetime import datetime, timedelta
+from functools import reduce
+from operator import or_
 from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import Q
 
 from arm import clock
 from arm.ports import incidents
 
+from ..facts import role_facts
 from ..models import AgentTemplate, RoleDefinition
 from ..queries import ownerless, role_coverage
 
 NEW: Final = timedelta(days=1)
 """So long after it was registered an agent may be without an owner: naming one is the next step."""
+KEPT: Final = ("budget_per_day", "budget_per_month", "success_rate", "latency_ms")
+"""Members of a role that somebody measures (settings.ROLE_FACTS)."""
 LASTS: Final = timedelta(hours=1)
 """So long a role must have lacked somebody: a restart is no gap."""
 
 
 @transaction.atomic
 def tell_lacking(*, tenant_id: UUID) -> int:
-    """Look at every agent and every role with a rule of coverage. Returns how many incidents were opened. May be repeated;
-    two at once tell nothing twice."""
-    return _tell_ownerless(tenant_id) + _tell_gaps(tenant_id)
+    """Look at every agent, every role with a rule of coverage, and every role with a budget or an objective. Returns how many
+    incidents were opened. May be repeated; two at once tell nothing twice."""
+    return _tell_ownerless(tenant_id) + _tell_gaps(tenant_id) + _tell_unkept(tenant_id)
 
 
 def _tell_ownerless(tenant_id: UUID) -> int:
@@ -74,6 +80,36 @@ def _tell_gaps(tenant_id: UUID) -> int:
                 subject_kind=role._meta.label_lower,
                 subject_id=role.pk,
                 facts={"role": role.typeid, **{row["environment"]: gaps[row["environment"]] for row in due}},
+            )
+            told += 1
+    return told
+
+
+def _tell_unkept(tenant_id: UUID) -> int:
+    """A budget that is passed, or an objective that is missed over its window; one that is kept again is told anew."""
+    rows = RoleDefinition.objects.select_for_update().filter(tenant=tenant_id).order_by("pk")
+    asked = [~Q(**{name: None}) for name in KEPT]
+    told = 0
+    for role in rows.filter(reduce(or_, asked) | ~Q(unkept_told=[])):
+        missed = {fact.name: fact for fact in role_facts(role) if fact.ok is False}
+        fresh = [fact for name, fact in missed.items() if name not in role.unkept_told]
+        if sorted(missed) != role.unkept_told:
+            role.unkept_told = sorted(missed)
+            role.save(update_fields=["unkept_told"])
+        for costs in (True, False):
+            said = [fact for fact in fresh if fact.costs is costs]
+            if not said:
+                continue
+            words = "has spent more than its budget" if costs else "misses an objective"
+            incidents().open(
+                tenant_id=tenant_id,
+                kind="cost_overrun" if costs else "quality_regression",
+                severity="s3",
+                title=f"{role} {words}"[:200],
+                subject_kind=role._meta.label_lower,
+                subject_id=role.pk,
+                facts={"role": role.typeid, **{fact.name: fact.sentence for fact in said}},
+                again=True,
             )
             told += 1
     return told

@@ -55,6 +55,9 @@ def carry_out(
     if to is VersionState.TESTING and before["state"] == VersionState.DRAFT:
         version.submitted_by = actor
         fields.append("submitted_by")
+    if to is VersionState.CANDIDATE:
+        version.candidate_round += 1  # what was approved before counts no more
+        fields.append("candidate_round")
     if to is VersionState.DEPRECATED:
         fields += set_due(version, version.state_since, facts)
     version.save(update_fields=fields)
@@ -75,6 +78,29 @@ def set_due(version: AgentVersion, since: datetime, facts: dict[str, Any]) -> li
     version.rebind_by = since + REBIND_WITHIN
     facts["rebind_by"] = clock.exactly(version.rebind_by)
     return ["rebind_by"]
+
+
+def give_time(version: AgentVersion, reason: str, links: Sequence[str]) -> AgentVersion:
+    """A version that ends is bound again, by an abort: its slots have a due date from now on, where there was none or it
+    has passed, since nothing of it could begin to work otherwise. The due date is told as any."""
+    version = _locked(version.pk)
+    now = clock.now()
+    if version.rebind_by is not None and version.rebind_by > now:
+        return version
+    before = {"rebind_by": clock.exactly(version.rebind_by) if version.rebind_by else ""}
+    after: dict[str, Any] = {}
+    version.overdue_told_at = None
+    version.save(update_fields=["overdue_told_at", *set_due(version, now, after)])
+    changes.record(
+        None,
+        "registry.version.rebind_date_set",
+        version,
+        before=before,
+        after=after,
+        reason=reason,
+        links=links,
+    )
+    return version
 
 
 @transaction.atomic
@@ -108,7 +134,8 @@ def recheck_candidates(*, tenant_id: UUID, template_id: UUID | None = None) -> l
         rows = rows.filter(template=template_id)
     sent = []
     for key in rows.order_by("pk").values_list("pk", flat=True):
-        version = _locked(key)
+        # Every gate of every candidate is asked under these locks: events of the versions are stored meanwhile.
+        version = _locked(key, referable=True)
         if version.state != VersionState.CANDIDATE:
             continue  # somebody has moved it meanwhile
         missing = [one for one in gates.for_promotion(version, VersionState.CANDIDATE) if not one.passed]
@@ -172,6 +199,7 @@ def drain_left(*, slots: QuerySet[DeploymentSlot]) -> int:
             instance=instance,
             to=InstanceState.DRAINING,
             actor=None,
+            leaving=True,
             reason=f"{instance.version} is {instance.version.why_ending.lower()}, and {instance.slot} has been rebound away from it.",
         )
         drained += 1
@@ -211,8 +239,8 @@ def _bound(version: AgentVersion) -> QuerySet[DeploymentSlot]:
     return DeploymentSlot.objects.filter(current_version=version)
 
 
-def _locked(key: UUID) -> AgentVersion:
-    return locked(AgentVersion.objects.select_related("template", "genome"), key)
+def _locked(key: UUID, *, referable: bool = False) -> AgentVersion:
+    return locked(AgentVersion.objects.select_related("template", "genome"), key, referable=referable)
 
 
 def slots_of(version: AgentVersion) -> QuerySet[DeploymentSlot]:

@@ -4,17 +4,17 @@ The preview carries each row's service out and takes it back, so that what it fo
 every right and gate. Applying compares each row with what was previewed: what has changed since is left alone.
 """
 
-import time
+import logging
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db import transaction
-from django.db.models import Model
+from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db.models import Model, QuerySet
 
-from arm import changes, clock, db, tasks
+from arm import changes, clock, crypto, logs, tasks
 from arm.conflicts import whole
 from arm.errors import Conflict, DomainError, Invalid, NotAllowed, NotFound
 from arm.models import Tenant, User
@@ -35,12 +35,10 @@ STOPPED_AT_ONCE = 50
 """Instances that one act restricts: who must stop more stops a scope, and that counts people (ADR 11)."""
 AT_ONCE = 50
 """Rows that are previewed or applied while the person waits; more go to the worker."""
-STEP = 20
-"""Rows of one transaction of the worker."""
-TURN = 120.0
-"""Seconds after which the worker puts the rest to the end of the queue, well within what that allows a task."""
-STALLED = timedelta(seconds=60)
-"""A run under way that nobody has touched for longer has lost its worker."""
+AGAIN = timedelta(seconds=5)
+"""A second click comes within so long."""
+FAILED = "It failed, and nothing of it was done; whoever keeps ARM running finds the cause in the log, at {request}."
+log = logging.getLogger(__name__)
 TASK = "registry.tasks.work_off_bulk"
 Params = dict[str, Any]
 Facts = dict[str, Any]
@@ -173,7 +171,8 @@ def preview_bulk(
     *, tenant: Tenant, action: str, targets: Sequence[UUID], actor: User, params: Params | None = None
 ) -> BulkRun:
     """Foresee what the act would do to each row, or why not. Nothing is changed. Invalid for none or too many rows, and
-    NotFound where one is not the actor's to see."""
+    NotFound where one is not the actor's to see. The same act on the same rows, asked for again within seconds and not
+    applied yet, is the one that is there."""
     act = _action(action)
     given = _params(act, params or {})
     chosen = list(dict.fromkeys(targets))
@@ -188,8 +187,12 @@ def preview_bulk(
     found = list(rows.order_by("pk"))
     if len(found) != len(chosen):
         raise NotFound("Some of these rows are no more, or not yours to see.")
+    asked = crypto.digest(crypto.canonical([act.name, given, sorted(str(row.pk) for row in found)]))
+    if held := _just_previewed(tenant, actor, asked):
+        return held
     run = BulkRun.objects.create(
         tenant=tenant,
+        asked=asked,
         actor=actor,
         credential=changes.credential.get(),
         action=act.name,
@@ -210,6 +213,15 @@ def preview_bulk(
     return run
 
 
+def _just_previewed(tenant: Tenant, actor: User, asked: str) -> BulkRun | None:
+    """The act that a second click asks for again. Of two at once, the second waits for the first."""
+    with connection.cursor() as cursor:
+        lock = f"registry.bulk {tenant.pk} {actor.pk}"
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock])
+    rows = BulkRun.objects.filter(tenant=tenant, actor=actor, asked=asked, created_at__gt=clock.now() - AGAIN)
+    return rows.filter(state__in=[BulkRun.State.PREVIEWING, BulkRun.State.PREVIEWED]).order_by("-pk").first()
+
+
 @transaction.atomic
 def apply_bulk(*, run: BulkRun, actor: User, reason: str) -> BulkRun:
     """Do what was previewed, with every row's own service. A run is applied once: asked again, it is what it is."""
@@ -224,6 +236,7 @@ def apply_bulk(*, run: BulkRun, actor: User, reason: str) -> BulkRun:
     run.state, run.applied_at, run.reason = BulkRun.State.APPLYING, clock.now(), reason
     run.credential, run.touched_at = changes.credential.get(), clock.now()
     run.save(update_fields=["state", "applied_at", "reason", "credential", "touched_at"])
+    BulkRow.objects.filter(run=run).update(attempts=0)
     left = BulkRow.objects.filter(run=run).exclude(foreseen=BulkRow.Foreseen.WILL)
     left.update(outcome=BulkRow.Outcome.LEFT)
     facts = {
@@ -237,67 +250,38 @@ def apply_bulk(*, run: BulkRun, actor: User, reason: str) -> BulkRun:
     return run
 
 
-def work_off_bulk(*, tenant_id: UUID, run_id: UUID) -> None:
-    """What the worker does with a large run: some rows at a time, each time in a transaction of its own. Run again, it
-    goes on where it was."""
-    until = time.monotonic() + TURN
-    while True:
-        if time.monotonic() > until:
-            with db.tenants([tenant_id]):
-                tasks.enqueue(TASK, tenant_id=tenant_id, run_id=str(run_id))
-            return
-        with db.tenants([tenant_id]):
-            run = locked(BulkRun.objects.select_related("actor"), run_id)  # one worker's at a time
-            token = changes.credential.set(run.credential)
-            try:
-                if not _step(run, STEP):
-                    return
-            finally:
-                changes.credential.reset(token)
-
-
-def wake_stalled_bulk(*, tenant_id: UUID) -> int:
-    """Queue the runs whose worker was lost again. Returns how many.
-
-    Each once in a while: whoever finds the queue long finds each run in it a few times, not once a minute.
-    """
-    now = clock.now()
-    going = (BulkRun.State.PREVIEWING, BulkRun.State.APPLYING)
-    rows = BulkRun.objects.filter(tenant=tenant_id, state__in=going, touched_at__lt=now - STALLED)
-    with transaction.atomic():
-        lost = list(rows.select_for_update(skip_locked=True))  # one that is held has a worker
-        for run in lost:
-            tasks.enqueue(TASK, tenant_id=tenant_id, run_id=str(run.pk))
-        BulkRun.objects.filter(pk__in=[run.pk for run in lost]).update(touched_at=now)
-    return len(lost)
-
-
 def _go_on(run: BulkRun) -> None:
     if run.total > AT_ONCE:
         tasks.enqueue(TASK, tenant_id=run.tenant_id, run_id=str(run.pk))
     else:
-        _step(run, AT_ONCE)
+        step(run, AT_ONCE)
 
 
-def _step(run: BulkRun, most: int) -> bool:
+def waiting(run: BulkRun) -> QuerySet[BulkRow]:
+    """The rows that the preview or the apply under way has not come to yet."""
+    previewing = run.state == BulkRun.State.PREVIEWING
+    return BulkRow.objects.filter(run=run, **({"foreseen": ""} if previewing else {"outcome": ""}))
+
+
+def step(run: BulkRun, most: int) -> bool:
     """Some more rows of the run, and its next state when there are none left. Whether there is more to do."""
     previewing = run.state == BulkRun.State.PREVIEWING
     if not previewing and run.state != BulkRun.State.APPLYING:
         return False
-    waiting = BulkRow.objects.filter(run=run, **({"foreseen": ""} if previewing else {"outcome": ""}))
-    held = list(waiting.select_for_update().order_by("target_id")[:most])
+    left = waiting(run)
+    held = list(left.select_for_update().order_by("target_id")[:most])
     for row in held:
         if previewing:
             _foresee(run, row)
         else:
             _apply(run, row)
-    run.touched_at = clock.now()
-    more = waiting.exists()
+    run.touched_at, run.tries = clock.now(), 0
+    more = left.exists()
     if not more and previewing:
         run.state = BulkRun.State.PREVIEWED
     elif not more:
         run.state, run.ended_at = BulkRun.State.DONE, clock.now()
-    run.save(update_fields=["state", "ended_at", "touched_at"])
+    run.save(update_fields=["state", "ended_at", "touched_at", "tries"])
     return more
 
 
@@ -307,8 +291,8 @@ def _foresee(run: BulkRun, row: BulkRow) -> None:
     assert target is not None  # nothing of the directory is deleted
     row.seen = act.seen(target)
     kind, row.foreseen_says = _attempt(act, run, target, "Previewed.", keep=False)
-    row.foreseen = BulkRow.Foreseen(kind)
-    row.save(update_fields=["seen", "foreseen", "foreseen_says"])
+    row.foreseen, row.attempts = BulkRow.Foreseen(kind), max(row.attempts, 1)
+    row.save(update_fields=["seen", "foreseen", "foreseen_says", "attempts"])
 
 
 def _apply(run: BulkRun, row: BulkRow) -> None:
@@ -321,11 +305,13 @@ def _apply(run: BulkRun, row: BulkRow) -> None:
     else:
         kind, row.outcome_says = _attempt(act, run, target, run.reason, keep=True)
         row.outcome = {"will": BulkRow.Outcome.APPLIED}.get(kind) or BulkRow.Outcome(kind)
-    row.save(update_fields=["outcome", "outcome_says"])
+    row.attempts = max(row.attempts, 1)
+    row.save(update_fields=["outcome", "outcome_says", "attempts"])
 
 
 def _attempt(act: BulkAction, run: BulkRun, target: Any, reason: str, *, keep: bool) -> tuple[str, str]:
-    """(`will`, `same` or `refused`, in words) of the row's own service; without `keep`, nothing of it stays."""
+    """(`will`, `same`, `refused` or `failed`, in words) of the row's own service; without `keep`, nothing of it stays.
+    One that fails otherwise than by a refusal is taken back like one that is refused, and keeps no other row waiting."""
     before = act.seen(target)
     after = before
     try:
@@ -343,6 +329,11 @@ def _attempt(act: BulkAction, run: BulkRun, target: Any, reason: str, *, keep: b
             *(error["message"] for error in errors if error["message"] != refusal.message),
         ]
         return "refused", " ".join(said)
+    except (OperationalError, InterfaceError):
+        raise  # the database gave up, not the row: whoever works on it tries again
+    except Exception:
+        log.exception("A row of an act failed.", extra={"run": run.typeid, "target": str(target.pk)})
+        return "failed", FAILED.format(request=logs.request_id.get() or run.typeid)
     return ("same", "It is so already.") if after == before else ("will", _words(before, after))
 
 

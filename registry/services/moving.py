@@ -18,7 +18,8 @@ BATCH = 2_000
 def move_all(
     rows: Sequence[AgentInstance], to: InstanceState, verb: str, actor: User | None, reason: str
 ) -> None:
-    """The locked instances in another state, with an interval and a record for each."""
+    """The locked instances in another state, with an interval and a record for each. What drains here was replaced, or its
+    slot left its version: it leaves."""
     if not rows:
         return
     now, ids = clock.now(), [row.pk for row in rows]
@@ -26,6 +27,7 @@ def move_all(
         state=to,
         state_since=now,
         generation=F("generation") + 1,
+        leaving=to == InstanceState.DRAINING,
         restricted_by_id=actor.pk if actor else None,
     )
     InstanceInterval.objects.filter(instance__in=ids, until=None).update(until=now)
@@ -33,6 +35,7 @@ def move_all(
     for row in rows:
         before: dict[str, Any] = {"state": row.state, "generation": row.generation}
         row.state, row.state_since, row.generation = to, now, row.generation + 1
+        row.leaving = to == InstanceState.DRAINING
         changed.append(changes.Change(row, before, {"state": to.value, "generation": row.generation}))
     open_intervals(rows)
     tell_all(verb, changed, rows, actor, reason)

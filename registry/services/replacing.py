@@ -5,6 +5,7 @@ Set-based: a slot may have a thousand instances. Callers have asked the right to
 """
 
 import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +14,7 @@ from arm import changes, clock
 from arm import services as core
 from arm.models import User
 
+from ..facts import Carry, carried_over, carry_over
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, InstanceStatus, KeyScope
 from .handovers import Keep, open_handover, settle
@@ -33,6 +35,8 @@ class Replaced:
     provisioned: int = 0
     working_on: int = 0
     until: str = ""
+    carried: tuple[Carry, ...] = ()
+    """The rules of single instances that those in their place took over."""
 
     def facts(self) -> dict[str, Any]:
         counts = {
@@ -41,7 +45,12 @@ class Replaced:
             "left": self.left,
             "provisioned": self.provisioned,
         }
-        return counts | ({"working_on": self.working_on, "until": self.until} if self.working_on else {})
+        more: dict[str, Any] = {}
+        if self.carried:
+            more["carried"] = dict(Counter(one.kind for one in self.carried))
+        if self.working_on:
+            more |= {"working_on": self.working_on, "until": self.until}
+        return counts | more
 
 
 def replace(
@@ -70,23 +79,53 @@ def replace(
     if onto is None:
         move_all(at_work, InstanceState.DRAINING, RESTRICTED, actor, reason)
         return Replaced(len(at_work), len(waiting), left)
-    like = (at_work + waiting)[_there(slot, onto) :]
+    like, carried = _stood_in_for(slot, onto, at_work + waiting, actor, reason)
     if keep is None or not at_work:
         move_all(at_work, InstanceState.DRAINING, RESTRICTED, actor, reason)
-        provision_like(slot, onto, like, actor, reason)
-        return Replaced(len(at_work), len(waiting), left, len(like))
-    provision_like(slot, onto, like, actor, reason)
+        carried += provision_like(slot, onto, like, actor, reason)
+        return Replaced(len(at_work), len(waiting), left, len(like), carried=tuple(carried))
+    carried += provision_like(slot, onto, like, actor, reason)
     handover = open_handover(slot, leaving, len(at_work), keep, actor, reason)
     drained = settle(slot)  # as many as others do the work of already
-    return Replaced(
-        drained, len(waiting), left, len(like), len(at_work) - drained, clock.exactly(handover.until)
-    )
+    working_on, until = len(at_work) - drained, clock.exactly(handover.until)
+    return Replaced(drained, len(waiting), left, len(like), working_on, until, tuple(carried))
 
 
-def _there(slot: DeploymentSlot, version: AgentVersion) -> int:
-    """How many the slot has that work on this version, or will: a canary's, and what had not drained yet."""
+def _stood_in_for(
+    slot: DeploymentSlot,
+    onto: AgentVersion,
+    rows: Sequence[AgentInstance],
+    actor: User | None,
+    reason: str,
+) -> tuple[list[AgentInstance], list[Carry]]:
+    """Those of `rows` that need a replacement, and what those in the others' place took over.
+
+    What the slot has that works on the version, or will (canaries, and what had not drained yet), stands in for its
+    namesake, else for whom nothing holds alone: else a rule would end with its instance. One that was there before the
+    instance it stands in for keeps the rules it has: a canary's own are not those of what it was tried beside."""
     able = [InstanceState.ACTIVE, InstanceState.PROVISIONING]
-    return AgentInstance.objects.filter(slot=slot, version=version, state__in=able).count()
+    there = AgentInstance.objects.filter(slot=slot, version=onto, state__in=able).order_by("pk")
+    named: dict[str, list[AgentInstance]] = defaultdict(list)
+    for one in there:
+        named[_stem(one)].append(one)
+    pairs, others = [], []
+    for row in rows:
+        if held := named[_stem(row)]:
+            pairs.append((row, held.pop(0)))
+        else:
+            others.append(row)
+    spare = [one for held in named.values() for one in held]
+    if spare and others:
+        bound = {key for port in carried_over() for key in port.own([row.pk for row in others])}
+        others.sort(key=lambda row: row.pk in bound)
+    pairs += zip(others, spare, strict=False)
+    younger = [(row, other) for row, other in pairs if other.created_at > row.created_at]
+    return others[len(spare) :], carry_over(younger, actor, reason)
+
+
+def _stem(instance: AgentInstance) -> str:
+    """What an instance and its replacements are called, without the generation."""
+    return _SUFFIX.sub("", instance.name)[:150]
 
 
 def provision_like(
@@ -95,8 +134,9 @@ def provision_like(
     like: Sequence[AgentInstance],
     actor: User | None,
     reason: str,
-) -> list[AgentInstance]:
-    """One instance of the version for each of these, in Provisioning, with its name, labels and cost centre."""
+) -> list[Carry]:
+    """One instance of the version for each of these, in Provisioning, with its name, labels and cost centre, and under what
+    holds for it alone: a cap, a policy. Returns what was taken over."""
     now = clock.now()
     made = [
         AgentInstance(
@@ -107,9 +147,10 @@ def provision_like(
             provider_id=slot.provider_id,
             slot=slot,
             role_id=one.role_id or slot.role_id,
-            name=f"{_SUFFIX.sub('', one.name)[:150]}-g{slot.generation}",
+            name=f"{_stem(one)}-g{slot.generation}",
             cost_center=one.cost_center,
             labels=one.labels,
+            replacement=True,
             state_since=now,
             created_at=now,
         )
@@ -129,7 +170,7 @@ def provision_like(
     }
     changed = [changes.Change(one, after=facts) for one in made]
     tell_all("registry.instance.provisioned", changed, made, actor, reason)
-    return made
+    return carry_over(list(zip(like, made, strict=True)), actor, reason)
 
 
 def _end_keys(rows: Sequence[AgentInstance], actor: User | None) -> None:

@@ -17,6 +17,7 @@ from .. import fitness, gates, staffing
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, Environment, RoleAssignment, RoleDefinition
 from .asking import Duplicate, refuse, require_reason, require_same_tenant
+from .binding import locked_version
 from .locking import locked
 
 DESCRIBING: Final = frozenset({"name", "purpose", "tier", "risk", "cost_center"})
@@ -115,7 +116,7 @@ def assign_role(
         refuse("/until", "order", "It ends after it has begun.")
     role = RoleDefinition.objects.select_for_update().get(pk=role.pk)  # what it asks stands still meanwhile
     assert version is not None
-    version = AgentVersion.objects.select_related("template", "genome").get(pk=version.pk)
+    version = locked_version(version.pk)
     verdicts = [*_may_run(version, environment), *fitness.for_role(role, environment, version)]
     gates.refuse_unless_passed(verdicts, f"{version} is not assigned to {role} in {environment}")
     made = RoleAssignment(

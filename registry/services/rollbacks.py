@@ -1,6 +1,7 @@
 """Rollback: a slot goes back to the version before, its instances follow, and one record says all of it."""
 
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -16,19 +17,19 @@ from arm.ports import incidents
 from arm.rights import Right
 
 from .. import gates
-from ..engine import Drain
+from ..engine import Drain, StepState
 from ..gates.returning import for_return, warned
 from ..lifecycle import VersionState
-from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlot
+from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlot, SlotBinding
 from .asking import require_reason
-from .binding import locked_slots, rebind, tell_bound, whole_version
+from .binding import locked_slots, locked_versions, rebind, refuse_together, tell_bound, whole_version
 from .dossiers import sign_dossier
 from .handovers import Keep, within_asked
 from .lifecycles import carry_out, set_due
 from .locking import locked
 from .news import tell
 from .replacing import replace
-from .steps import previous_of, take_back
+from .steps import take_back, told_of
 
 VERB = "registry.slot.rolled_back"
 
@@ -45,14 +46,15 @@ def roll_back_slot(
     drain: str = "",
     within: timedelta | None = None,
 ) -> Rollback:
-    """Bind the slot to its previous version again, which stays approved and is not approved anew.
+    """Bind the slot to its previous version again (`goes_back_to`), which stays approved and is not approved anew.
 
     The version left is deprecated as rolled back; as many instances as the slot had of it are provisioned on the target,
     and its own drain: with `drain` “replaced” as those come to work, `within` a time at most; with “at_once” now, which
     is the default where an `incident` says that harm is done. `also`: other slots that are bound to the version left and
     go back too; no other slot changes. A rollout that holds one of the slots is aborted. Without `incident` one is opened.
 
-    Conflict where there is nothing to go back to, or where a slot is not bound to `leaving` (any more); GateRefused
+    Invalid where there is no `incident` that the actor sees, Conflict where it is settled, where there is nothing to go
+    back to, or where a slot is not bound to `leaving` (any more); GateRefused
     where the target may not run there (any more), its genome was tampered with, or no policy would hold. Whatever else a
     binding asks and it lacks by now (a certification, a card) is a warning in the record and the dossier.
     """
@@ -61,21 +63,19 @@ def roll_back_slot(
         require(actor, Right.ROLL_BACK_RELEASE, one)
     require_reason(reason)
     chosen = within_asked(drain or (Drain.AT_ONCE if incident else Drain.REPLACED), within)
-    aborted = _take_rollouts(slots)
-    held = {
-        row.pk: row
-        for row in locked_slots([one.pk for one in slots] + [pk for _, pks in aborted for pk in pks])
-    }
+    aborted, held = _take([one.pk for one in slots])
     _refuse_news(slots, aborted)
     taken = [held[one.pk] for one in dict.fromkeys(slots)]
     first = taken[0]
     left = leaving or first.current_version
-    for one in taken:
-        if one.previous_version is None:
-            raise Conflict(f"{one} has no previous version to go back to.")
-        if left is None or one.current_version != left:
-            raise Conflict(f"{one} is bound to {one.current_version or 'nothing'} by now, not to {left}.")
-    assert left is not None
+    left = _agreed(taken, left)
+    rows = RolloutSlot.objects.filter(rollout__in=[rollout for rollout, _ in aborted])
+    brought = rows.exclude(from_version=None).values_list("from_version", flat=True)
+    targets = [one.goes_back_to.pk for one in taken if one.goes_back_to]
+    known = locked_versions([left.pk, *targets, *brought])  # at once, in one order
+    _agreed(taken, left)  # somebody else may just have left what these go back to
+    if news := [one for one in taken if one.goes_back_to and one.goes_back_to.pk not in known]:
+        raise Conflict(f"What {news[0]} goes back to has just been left elsewhere; look again.")
     for rollout, pks in aborted:
         names = {one.pk for one in taken}
         for pk in pks:
@@ -84,15 +84,59 @@ def roll_back_slot(
         keep = Keep(chosen, rollout=rollout) if chosen else None
         take_back(rollout, [held[pk] for pk in pks], actor, reason, without=names, keep=keep)
     left = _deprecated(left, actor, reason)
-    incident = incident or _incident(first, left, reason)
+    if incident:
+        incidents().named(tenant_id=first.tenant_id, incident_id=incident, actor=actor)
+    else:
+        incident = _incident(first, left, reason)
+    _refuse_unfit(taken)
     made = [
-        _roll_back(held[one.pk], left, actor, reason, incident, taken, [r.typeid for r, _ in aborted], chosen)
+        _roll_back(held[one.pk], left, actor, reason, incident, taken, [r for r, _ in aborted], chosen)
         for one in taken
     ]
     return made[0]
 
 
-def _take_rollouts(slots: Sequence[DeploymentSlot]) -> list[tuple[Rollout, list[UUID]]]:
+def _agreed(slots: Sequence[DeploymentSlot], left: AgentVersion | None) -> AgentVersion:
+    """The version that all of them leave. Conflict names each that has nothing to go back to, or another version by now."""
+    wrong = []
+    for one in slots:
+        if one.goes_back_to is None:
+            wrong.append(f"{one} has no previous version to go back to.")
+        elif left is None or one.current_version != left:
+            wrong.append(f"{one} is bound to {one.current_version or 'nothing'} by now, not to {left}.")
+    if wrong:
+        raise Conflict(" ".join(wrong))
+    assert left is not None
+    return left
+
+
+def _refuse_unfit(slots: Sequence[DeploymentSlot]) -> None:
+    """Before any of them is bound: what each of them lacks for what it goes back to, all at once."""
+    refused = []
+    for slot in slots:
+        assert slot.goes_back_to is not None
+        target = whole_version(slot.goes_back_to.pk)
+        try:
+            gates.refuse_unless_passed(for_return(slot, target)[0], f"{slot} is not bound to {target}")
+        except gates.GateRefused as one:
+            refused.append((slot, one))
+    refuse_together(refused, None, "Nothing is rolled back")
+
+
+def hold_for_rollback(slot_ids: Sequence[UUID]) -> None:
+    """For who compares a slot with what was read before it is rolled back: nobody changes it until this transaction ends.
+    Rollouts first, then slots, as everybody takes them."""
+    _take(slot_ids)
+
+
+def _take(slot_ids: Sequence[UUID]) -> tuple[list[tuple[Rollout, list[UUID]]], dict[UUID, DeploymentSlot]]:
+    """The rollouts that hold these slots, each with all that it has, and all these slots: locked."""
+    aborted = _take_rollouts(slot_ids)
+    rows = locked_slots([*slot_ids, *(pk for _, pks in aborted for pk in pks)])
+    return aborted, {row.pk: row for row in rows}
+
+
+def _take_rollouts(slots: Sequence[UUID]) -> list[tuple[Rollout, list[UUID]]]:
     """The rollouts that hold these slots, locked before any slot, each with all the slots it has."""
     held = RolloutSlot.objects.filter(slot__in=slots, held=True).values_list("rollout", flat=True)
     found = []
@@ -139,7 +183,36 @@ def _incident(slot: DeploymentSlot, left: AgentVersion, reason: str) -> UUID:
         subject_kind=left._meta.label_lower,
         subject_id=left.pk,
         facts={"slot": slot.typeid, "version": left.typeid, "reason": reason},
+        again=True,
     )
+
+
+def _rollouts(slot: DeploymentSlot, left: AgentVersion, aborted: Sequence[Rollout]) -> list[dict[str, Any]]:
+    """How the version left came into the slot, and what was aborted: each step that began, what it waited for, and how
+    it was judged. People are in the records of the steps, not here."""
+    brought = SlotBinding.objects.filter(slot=slot, version=left, until=None).exclude(rollout=None)
+    named = {rollout.pk for rollout in aborted} | set(brought.values_list("rollout", flat=True))
+    rows = Rollout.objects.filter(pk__in=named).prefetch_related("steps").order_by("pk")
+    return [
+        {
+            "rollout": rollout.typeid,
+            "strategy": rollout.strategy,
+            "state": rollout.state,
+            "steps": [
+                {
+                    **told_of(step),
+                    "percent": step.percent,
+                    "batch": step.batch,
+                    "state": step.state,
+                    "health": step.health,
+                    "confirmed": bool(step.confirmed_by),
+                }
+                for step in rollout.steps.all()
+                if step.state != StepState.WAITING
+            ],
+        }
+        for rollout in rows
+    ]
 
 
 def _roll_back(
@@ -149,18 +222,17 @@ def _roll_back(
     reason: str,
     incident: UUID,
     together: Sequence[DeploymentSlot],
-    aborted: Sequence[str],
+    aborted: Sequence[Rollout],
     within: timedelta | None,
 ) -> Rollback:
-    assert slot.previous_version is not None
-    target = whole_version(slot.previous_version.pk)
-    needed, others = for_return(slot, target)
-    gates.refuse_unless_passed(needed, f"{slot} is not bound to {target}")
-    warnings = warned(others)
+    back = slot.goes_back_to
+    assert back is not None
+    target = whole_version(back.pk)
+    warnings = warned(for_return(slot, target)[1])
     now = clock.now()
     own = ids.uuid7()
-    before_that = previous_of(slot, target)
-    before = rebind(slot, target, actor, reason, previous=before_that)
+    rollouts = _rollouts(slot, left, aborted)
+    before = rebind(slot, target, actor, reason, previous=slot.before(target), returned=True)
     keep = Keep(within, rollback=own) if within else None
     replaced = replace(slot, left, target, actor, reason, keep=keep)
     dossier: dict[str, Any] = {
@@ -180,7 +252,9 @@ def _roll_back(
         "drain": Drain.REPLACED if within else Drain.AT_ONCE,
         "instances": replaced.facts(),
         "together": [one.typeid for one in together],
-        "rollouts_aborted": list(aborted),
+        "rollouts_aborted": [rollout.typeid for rollout in aborted],
+        "rollouts": rollouts,
+        "carried": [asdict(one) for one in replaced.carried],
         "warnings": warnings,
     }
     facts = {

@@ -1,10 +1,10 @@
-"""Rollouts: planned, started, advanced step by step, paused, resumed, aborted.
+"""Rollouts: started, advanced step by step, paused, resumed, aborted; `planning` plans them.
 
 Rows are taken in one order everywhere: rollout, slots by their key, version, instances. Each step is one transaction:
 a worker that dies in it has done nothing.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -18,118 +18,16 @@ from arm.permissions import allowed, require
 from arm.ports import incidents
 from arm.rights import Right
 
-from .. import facts as health
-from .. import gates
-from ..engine import Drain, Health, RolloutState, StepState, Strategy, batches, may_move, plan
+from ..engine import Health, RolloutState, StepState, Strategy, goes_on, may_move
 from ..gates.compatibility import drift_of, drift_verdict
-from ..models import AgentVersion, DeploymentSlot, Environment, Rollout, RolloutSlot, RolloutStep
-from .asking import Duplicate, refuse, require_reason, require_same_tenant
-from .binding import ask_gates_and, locked_slots, locked_version, refuse_if_held, use
+from ..models import DeploymentSlot, Environment, Rollout, RolloutStep
+from .asking import Duplicate, require_in_person, require_reason
+from .binding import ask_gates_of_all, locked_slots, locked_version, refuse_if_held, use
 from .handovers import Keep, within_asked
 from .locking import locked
-from .steps import LIMITS, begin_step, current_step, judged, keep_of, react, take_back, tell
+from .steps import begin_step, current_step, judged, keep_of, react, take_back, tell, told_of
 
-BAKE_AT_MOST = timedelta(days=14)
 ROWS = Rollout.objects.select_related("environment", "role", "version__template", "version__genome")
-
-
-@transaction.atomic
-def plan_rollout(
-    *,
-    slots: Sequence[DeploymentSlot],
-    version: AgentVersion,
-    strategy: str,
-    actor: User,
-    reason: str,
-    percents: Sequence[int] = (),
-    batch_size: int = 1,
-    bake: timedelta = timedelta(minutes=10),
-    health_gates: Sequence[str] = (),
-    limits: Mapping[str, float] | None = None,
-    reaction: str = Rollout.Reaction.PAUSE,
-    acknowledged: str = "",
-    drain: str = Drain.REPLACED,
-    within: timedelta | None = None,
-) -> Rollout:
-    """A rollout in Planned: nothing is asked of the gates and nothing changes before it starts.
-
-    `slots` are of one role in one environment. `percents` are the steps of a canary, `batch_size` the slots of each
-    step of a phased one. `health_gates` name whose word each step needs; without any a person confirms each.
-    `drain` and `within`: whether, and how long at most, what a slot leaves works on until as many are at work.
-    """
-    if not slots:
-        refuse("/slots", "required", "Name at least one slot.")
-    slots = sorted({slot.pk: slot for slot in slots}.values(), key=lambda slot: slot.pk)
-    first = slots[0]
-    require(actor, Right.PROMOTE_RELEASE, first.environment)
-    require_reason(reason)
-    require_same_tenant(version=version, **{f"slots/{n}": slot for n, slot in enumerate(slots)})
-    if any((slot.environment_id, slot.role_id) != (first.environment_id, first.role_id) for slot in slots):
-        refuse("/slots", "place", "The slots of a rollout are of one role in one environment.")
-    if strategy not in Strategy.values:
-        refuse("/strategy", "enum", f"Must be one of {', '.join(Strategy.values)}.")
-    if reaction not in Rollout.Reaction.values:
-        refuse("/reaction", "enum", f"Must be one of {', '.join(Rollout.Reaction.values)}.")
-    if not timedelta() <= bake <= BAKE_AT_MOST:
-        refuse("/bake", "range", f"Between nothing and {BAKE_AT_MOST.days} days.")
-    handover = within_asked(drain, within)
-    known = health.health_gates()
-    if strange := [name for name in health_gates if name not in known]:
-        refuse(
-            "/health_gates", "enum", f"Nobody answers for {', '.join(strange)}; known: {', '.join(known)}."
-        )
-    held = {**LIMITS, **(limits or {})}
-    if any(name not in LIMITS or not 0 <= value < 1e6 for name, value in held.items()):
-        refuse("/limits", "range", f"A limit is a number of {', '.join(LIMITS)}, not below zero.")
-    try:
-        steps = plan(strategy, percents=percents, batch_size=batch_size, slots=len(slots))
-    except ValueError as wrong:
-        refuse("/percents" if strategy == Strategy.CANARY else "/batch_size", "plan", str(wrong))
-    made = Rollout.objects.create(
-        tenant_id=first.tenant_id,
-        environment=first.environment,
-        role=first.role,
-        version=version,
-        strategy=strategy,
-        gates=list(dict.fromkeys(health_gates)),
-        limits=held,
-        reaction=reaction,
-        handover_seconds=int(handover.total_seconds()) if handover else 0,
-        acknowledged=acknowledged.strip(),
-        reason=reason,
-        created_by=actor,
-    )
-    RolloutStep.objects.bulk_create(
-        RolloutStep(
-            tenant_id=first.tenant_id,
-            rollout=made,
-            number=number,
-            percent=step.percent,
-            batch=step.batch,
-            bake_seconds=int(bake.total_seconds()),
-        )
-        for number, step in enumerate(steps, 1)
-    )
-    size = batch_size if strategy == Strategy.PHASED else len(slots)
-    RolloutSlot.objects.bulk_create(
-        RolloutSlot(tenant_id=first.tenant_id, rollout=made, slot=slot, batch=number)
-        for number, batch in enumerate(batches(slots, size), 1)
-        for slot in batch
-    )
-    tell(
-        made,
-        "registry.rollout.planned",
-        actor,
-        reason,
-        {
-            "version": version.typeid,
-            "strategy": strategy,
-            "slots": [slot.typeid for slot in slots],
-            "steps": [asdict(step) for step in steps],
-            "gates": made.gates,
-        },
-    )
-    return made
 
 
 @transaction.atomic
@@ -154,8 +52,7 @@ def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: s
     rollout.acknowledged = acknowledged.strip() or rollout.acknowledged
     found = drift_of(slots, version)
     verdict = drift_verdict(found, rollout.acknowledged)
-    spent = [exception for slot in slots for exception in ask_gates_and(verdict, slot, version, actor)]
-    gates.refuse_unless_passed([verdict], f"{rollout} does not start")
+    spent = ask_gates_of_all(verdict, slots, version, actor, f"{rollout} does not start")
     links = use(spent, actor, rollout)
     for slot in slots:
         row = held[slot.pk]
@@ -175,10 +72,7 @@ def start_rollout(*, rollout: Rollout, actor: User, reason: str, acknowledged: s
 def pause_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
     """Stay where it is: no step follows until somebody resumes it."""
     rollout = _taken(rollout, actor, reason, RolloutState.PAUSED, stopping=True)
-    rollout.state, rollout.state_since, rollout.said = RolloutState.PAUSED, clock.now(), reason
-    rollout.waits_for_person = False
-    rollout.save(update_fields=["state", "state_since", "said", "waits_for_person"])
-    tell(rollout, "registry.rollout.paused", actor, reason)
+    _pause(rollout, actor, reason)
     return rollout
 
 
@@ -189,9 +83,7 @@ def resume_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
     rollout = _taken(rollout, actor, reason, RolloutState.RUNNING)
     if rollout.state != RolloutState.PAUSED:
         raise Conflict(f"{rollout} is {rollout.get_state_display()}; start it.")
-    if rollout.incident_id is not None and (
-        named := incidents().standing(tenant_id=rollout.tenant_id, incident_id=rollout.incident_id)
-    ):
+    if named := _standing(rollout, hold=True):
         raise Conflict(f"{rollout} was stopped with incident {named}; resolve that before it goes on.")
     step, now = current_step(rollout), clock.now()
     step.started_at, step.due_at = now, now + timedelta(seconds=step.bake_seconds)
@@ -199,16 +91,16 @@ def resume_rollout(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
     step.save(update_fields=["started_at", "due_at", "health", "facts", "judged_at"])
     rollout.state, rollout.state_since, rollout.said = RolloutState.RUNNING, now, ""
     rollout.save(update_fields=["state", "state_since", "said"])
-    tell(rollout, "registry.rollout.resumed", actor, reason, {"step": step.number})
+    tell(rollout, "registry.rollout.resumed", actor, reason, told_of(step))
     return rollout
 
 
 @transaction.atomic
 def abort_rollout(*, rollout: Rollout, actor: User, reason: str, drain: str = "") -> Rollout:
     """End it: every slot that it has changed returns to the version it had. `drain`: when the new version's instances
-    do; by default as the rollout does it, and at once where it was found unhealthy."""
+    do; by default as the rollout does it, and at once while the incident stands that it was found unhealthy with."""
     rollout = _taken(rollout, actor, reason, RolloutState.ABORTED, stopping=True)
-    keep = None if rollout.incident_id else keep_of(rollout)
+    keep = None if _standing(rollout) else keep_of(rollout)
     if drain:
         within = within_asked(drain, None)
         keep = (keep_of(rollout) or Keep(rollout=rollout)) if within else None
@@ -219,11 +111,14 @@ def abort_rollout(*, rollout: Rollout, actor: User, reason: str, drain: str = ""
 
 @transaction.atomic
 def confirm_step(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
-    """A person vouches for a step that has baked and for whose health nobody else does. Conflict before its time, and
-    where a fact speaks against it."""
+    """A person vouches for a step that has baked and for whose health nobody else does; no token does. Conflict before
+    its time, and where a fact speaks against it or the incident stands again that it was stopped with."""
     rollout = _taken(rollout, actor, reason, None)
+    require_in_person("confirm a step", "on the rollout's page")
     if rollout.state != RolloutState.RUNNING:
         raise Conflict(f"{rollout} is {rollout.get_state_display()}; no step waits for anybody.")
+    if named := _standing(rollout):
+        raise Conflict(f"{rollout} does not go on: {_reopened(named)}")
     step, now = current_step(rollout), clock.now()
     if step.due_at is None or step.due_at > now:
         raise Conflict(f"Step {step.number} bakes until {step.due_at:%Y-%m-%d %H:%M} UTC.")
@@ -238,13 +133,16 @@ def confirm_step(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
 
 @transaction.atomic
 def advance_rollout(*, rollout_id: Any) -> bool:
-    """Judge the step of a running rollout, and go on, wait for a person, or stop. Whether anything was written that
-    somebody should hear of. Somebody else at it: nothing; it is theirs. May be repeated."""
+    """Judge the step of a running rollout, and go on, wait for a person, or stop. It pauses, too, once the incident is
+    reopened that it had been stopped with. Whether anything was written that somebody should hear of. Somebody else at it: nothing; it is theirs. May be repeated."""
     if not Rollout.objects.select_for_update(skip_locked=True).only("pk").filter(pk=rollout_id).exists():
         return False
     rollout = ROWS.get(pk=rollout_id)
     if rollout.state != RolloutState.RUNNING:
         return False
+    if named := _standing(rollout):
+        _pause(rollout, None, _reopened(named))
+        return True
     step = current_step(rollout)
     slots = locked_slots([row.slot_id for row in rollout.slots.all()])
     verdict = judged(rollout, step, slots)
@@ -253,7 +151,7 @@ def advance_rollout(*, rollout_id: Any) -> bool:
         return True
     if step.due_at is None or step.due_at > clock.now():
         return False
-    if verdict is Health.HEALTHY:
+    if goes_on(verdict, step.gates):
         return _went_on(rollout, step, slots)
     if rollout.waits_for_person:
         return False
@@ -282,11 +180,26 @@ def _went_on(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot
             _go_on(rollout, step, slots, None, said)
     except Conflict as refused:
         rollout.refresh_from_db()
-        rollout.state, rollout.state_since = RolloutState.PAUSED, clock.now()
-        rollout.said = str(refused)
-        rollout.save(update_fields=["state", "state_since", "said"])
-        tell(rollout, "registry.rollout.paused", None, rollout.said)
+        _pause(rollout, None, str(refused))
     return True
+
+
+def _pause(rollout: Rollout, actor: User | None, said: str) -> None:
+    rollout.state, rollout.state_since, rollout.said = RolloutState.PAUSED, clock.now(), said
+    rollout.waits_for_person = False
+    rollout.save(update_fields=["state", "state_since", "said", "waits_for_person"])
+    tell(rollout, "registry.rollout.paused", actor, said)
+
+
+def _standing(rollout: Rollout, *, hold: bool = False) -> str:
+    """How the incident is named that the rollout was stopped with, while it stands (again)."""
+    if rollout.incident_id is None:
+        return ""
+    return incidents().standing(tenant_id=rollout.tenant_id, incident_id=rollout.incident_id, hold=hold)
+
+
+def _reopened(named: str) -> str:
+    return f"Incident {named}, with which it had been stopped, was reopened."
 
 
 def _go_on(
@@ -301,7 +214,7 @@ def _go_on(
     step.save(update_fields=["state", "ended_at", "confirmed_by"])
     rollout.waits_for_person = False
     following = rollout.steps.filter(number=step.number + 1).first()
-    facts = {"step": step.number, "health": step.health, "confirmed_by": step.confirmed_by}
+    facts = {**told_of(step), "health": step.health, "confirmed_by": step.confirmed_by}
     if following is None:
         rollout.state, rollout.state_since = RolloutState.COMPLETED, now
         rollout.save(update_fields=["state", "state_since", "waits_for_person"])

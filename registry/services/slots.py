@@ -6,12 +6,14 @@ from django.db import transaction
 from django.db.models import Max
 
 from arm import changes
+from arm.errors import Conflict
 from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
 
 from .. import gates
 from ..gates.compatibility import breaking, drift_of, drift_verdict
+from ..gates.open_places import why_not_at
 from ..models import AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
 from .binding import ask_gates_and, locked_slot, locked_version, rebind, refuse_if_held, tell_bound, use
@@ -31,6 +33,8 @@ def create_slot(
     require_on_any(actor, Right.PROMOTE_RELEASE, environment, provider)
     require_reason(reason)
     require_same_tenant(environment=environment, role=role, provider=provider)
+    if refused := why_not_at(provider):
+        raise Conflict(refused)
     Environment.objects.select_for_update().get(pk=environment.pk)  # ordinals are given one at a time
     held = DeploymentSlot.objects.filter(environment=environment, role=role, provider=provider)
     number = ordinal or (held.aggregate(last=Max("ordinal"))["last"] or 0) + 1
@@ -48,7 +52,8 @@ def create_slot(
 def bind_slot(
     *, slot: DeploymentSlot, version: AgentVersion, actor: User, reason: str, acknowledged: str = ""
 ) -> DeploymentSlot:
-    """Bind a slot to a version at once, or rebind it: what it was bound to becomes its previous version.
+    """Bind a slot to a version at once, or rebind it: what it was bound to becomes its previous version, if it could go back
+    to that. What a slot has from a rollout that was aborted may be bound again: then a person stands for it.
 
     GateRefused names everything that stands in the way and that no exception covers, and what would break for callers
     and tools of the version that is bound, unless `acknowledged` says why that is accepted; Duplicate where it is bound to
@@ -59,14 +64,16 @@ def bind_slot(
     require_same_tenant(slot=slot, version=version)
     slot, version = locked_slot(slot.pk), locked_version(version.pk)
     refuse_if_held(slot)
-    if slot.current_version == version:
+    kept = slot.bindings.kept().filter(version=version).exists()
+    if slot.current_version == version and not kept:
         raise Duplicate(f"{slot} is bound to {version} already.", slot)
     found = drift_of([slot], version)
     verdict = drift_verdict(found, acknowledged)
     needed = ask_gates_and(verdict, slot, version, actor)
     gates.refuse_unless_passed([verdict], f"{slot} is not bound to {version}")
     spent = use(needed, actor)
-    before = rebind(slot, version, actor, reason, previous=slot.current_version)
+    previous = slot.previous_version if kept else slot.left_for(version)
+    before = rebind(slot, version, actor, reason, previous=previous, again=kept)
     facts: dict[str, Any] = {"exceptions": spent} if spent else {}
     if broken := breaking(found):
         facts |= {"breaking": broken, "acknowledged": acknowledged.strip()}

@@ -11,6 +11,9 @@ from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
 
+from ..facts import Budget, allowances
+from ..gates.open_places import why_not_at
+from ..gates.placed import why_no_child
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, Environment, Provider, SpawnTerm
 from ..queries import line_above
@@ -40,11 +43,14 @@ def spawn_instance(
     provider: Provider | None = None,
     cost_center: str = "",
     labels: Mapping[str, str] | None = None,
+    budget: Budget | None = None,
 ) -> AgentInstance:
     """A child of `parent` in Provisioning, asked for by a person, or by the parent itself (`actor` None).
 
-    What is not given is inherited. Only a person grants a child another place or cost centre than its parent's.
-    SpawnRefused names at once all that the genomes above, the parent's state or the version leave no room for.
+    What is not given is inherited. Only a person grants a child another place or cost centre than its parent's, or a
+    `budget` of its own, which is at most what the parent has left today; without one it draws on its parent's.
+    SpawnRefused names at once all that the genomes above, the parent's state, the version or the channels leave no room
+    for: nobody brings a version to production by starting it (ADR 64).
     """
     if actor is not None:
         require(actor, Right.PROVISION_INSTANCE, parent)  # whose number of children it uses up
@@ -63,12 +69,23 @@ def spawn_instance(
     parent = locked(rows, parent.pk)
     problems = _in_the_way(parent, version)
     if actor is None:
-        granted = {"environment": environment, "provider": provider, "cost_center": cost_center}
+        granted = {
+            "environment": environment,
+            "provider": provider,
+            "cost_center": cost_center,
+            "budget": budget,
+        }
         problems += [
             _problem(f"/{word}", "granted", "An instance hands on what it has; a person grants another.")
             for word, value in granted.items()
             if value
         ]
+    elif budget is not None:
+        problems += allowances().refusals(parent, budget, actor)
+    if refused := why_no_child(parent, version, environment or parent.environment):
+        problems.append(_problem("/version", "released", refused))
+    if refused := why_not_at(provider or parent.provider):
+        problems.append(_problem("/provider", "closed", refused))
     if problems:
         said = " ".join(problem["message"] for problem in problems)
         raise SpawnRefused(f"{parent} starts no {version.template}: {said}", errors=problems)
@@ -82,9 +99,10 @@ def spawn_instance(
         labels=labels,
         parent=parent,
     )
-    terms = _terms(
-        parent, child, {"environment": environment, "provider": provider, "cost_center": cost_center}
-    )
+    if budget is not None and actor is not None:
+        allowances().grant(child, parent, budget, actor, reason)
+    given = {"environment": environment, "provider": provider, "cost_center": cost_center, "budget": budget}
+    terms = _terms(parent, child, given)
     SpawnTerm.objects.bulk_create(terms)
     after = {
         "parent": parent.typeid,
@@ -107,7 +125,7 @@ def _in_the_way(parent: AgentInstance, version: AgentVersion) -> list[Problem]:
     if version.ending:
         said = f"{version} is {version.why_ending}; nothing new is provisioned from it."
         found.append(_problem("/version", "version_state", said))
-    if not parent.version.genome.intact:
+    if not parent.version.intact:
         found.append(
             _problem("", "tampered", f"The stored genome of {parent.version} is not what was sealed.")
         )
@@ -165,15 +183,20 @@ def _terms(parent: AgentInstance, child: AgentInstance, given: Mapping[str, obje
     moved = bool(given["environment"] or given["provider"])
     other_agent = child.template_id != parent.template_id
     agent = child.version.template if other_agent else parent.template
+    spent = str(given["budget"] or "") or allowances().drawn_from(child)
     own = child.version.genome.document().get("limits", {}).get("budget")
     budget = own or parent.version.genome.document().get("limits", {}).get("budget")
     words = f"{budget['amount']} {budget['currency']} per {budget['per']}" if budget else ""
-    policy = f"What binds {agent} in {child.environment} at {child.provider}"
+    policy = f"What binds {agent} in {child.environment} at {child.provider}, and what binds {parent}"
     return [
         term(kinds.ENVIRONMENT, child.environment.slug, given["environment"]),
         term(kinds.PROVIDER, child.provider.slug, given["provider"]),
         term(kinds.COST_CENTER, child.cost_center, given["cost_center"]),
         term(kinds.ROLE, child.role.slug if child.role else "", False),
         term(kinds.POLICY, policy, moved or other_agent),
-        term(kinds.BUDGET, words or f"Caps of cost centre {child.cost_center or 'none'}", own),
+        term(
+            kinds.BUDGET,
+            "; ".join(filter(None, (spent, words))) or f"Caps of cost centre {child.cost_center or 'none'}",
+            given["budget"] or own,
+        ),
     ]

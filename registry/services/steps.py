@@ -1,10 +1,11 @@
 """What a step of a rollout does to its slots, how its health is judged, and how all of it is taken back."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from math import ceil
-from typing import Any, Final
+from typing import Any
 from uuid import UUID
 
 from arm import changes, clock, tasks
@@ -16,13 +17,10 @@ from ..engine import Health, RolloutState, StepState, judge
 from ..gates.returning import warnings_of
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
-from .binding import ask_gates, rebind, tell_bound, use, whole_version
+from .binding import ask_gates, locked_version, locked_versions, rebind, tell_bound, use, whole_version
 from .handovers import Keep, keep_on, was_leaving
+from .lifecycles import give_time
 from .replacing import provision_like, replace
-
-LIMITS: Final[dict[str, float]] = {"errors": 5.0, "cost": 150.0, "incidents": 0.0}
-"""Gate: its limit unless the rollout has its own. Percent of calls that fail; percent of what a call cost before; open
-incidents of the version."""
 
 
 def current_step(rollout: Rollout) -> RolloutStep:
@@ -38,7 +36,7 @@ def begin_step(
     step.state, step.started_at = StepState.BAKING, now
     step.due_at = now + timedelta(seconds=step.bake_seconds)
     step.save(update_fields=["state", "started_at", "due_at"])
-    version = whole_version(rollout.version_id)
+    version = locked_version(rollout.version_id)
     of_batch = {row.slot_id: row for row in rollout.slots.all() if row.batch == step.batch}
     for slot in slots:
         if slot.pk not in of_batch:
@@ -65,9 +63,12 @@ def _share(
             slot=slot, version=slot.current_version, state=InstanceState.ACTIVE
         ).order_by("pk")
     )
-    missing = ceil(len(stable) * step.percent / 100) - _canaries(slot, version)
-    made = provision_like(slot, version, stable[: max(0, missing)], actor, reason)
-    after = {"canary": version.typeid, "share": step.percent, "provisioned": len(made)}
+    there, wanted = _canaries(slot, version), ceil(len(stable) * step.percent / 100)
+    like = stable[there:wanted]  # the canaries that are there are like those before
+    carried = provision_like(slot, version, like, actor, reason)
+    after: dict[str, Any] = {"canary": version.typeid, "share": step.percent, "provisioned": len(like)}
+    if carried:
+        after["carried"] = dict(Counter(one.kind for one in carried))
     changes.record(
         actor,
         "registry.slot.canary_set",
@@ -95,12 +96,24 @@ def _bind(
     """The gates are asked again: what was fit when the rollout began may not be by now."""
     spent = use(ask_gates(slot, version, actor, rollout=rollout), actor, rollout)
     left, reason = slot.current_version, f"{rollout.reason} (step {step.number})"
+    previous = slot.left_for(version)
     row.bound_at = clock.now()
     row.save(update_fields=["bound_at"])
-    before = rebind(slot, version, actor, reason, previous=left, rollout=rollout)
+    before = rebind(slot, version, actor, reason, previous=previous, rollout=rollout)
     moved = replace(slot, left, version, actor, reason, keep=keep_of(rollout))
     facts = {"rollout": rollout.typeid, **moved.facts()}
     tell_bound("registry.slot.bound", slot, before, actor, reason, facts, links=[rollout.typeid, *spent])
+
+
+def told_of(step: RolloutStep) -> dict[str, Any]:
+    """What a step waits for, as records and dossiers say it: only the limits that its gates have."""
+    limits = {gate: step.limits[gate] for gate in step.gates if gate in step.limits}
+    return {
+        "step": step.number,
+        "bake_seconds": step.bake_seconds,
+        "gates": list(step.gates),
+        "limits": limits,
+    }
 
 
 def keep_of(rollout: Rollout) -> Keep | None:
@@ -110,7 +123,7 @@ def keep_of(rollout: Rollout) -> Keep | None:
 
 
 def judged(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) -> Health:
-    """What the health gates of the rollout say of the slots that have the version, kept with the step."""
+    """What the health gates of the step say of the slots that have the version, kept with the step."""
     concerned = [row for row in rollout.slots.all() if row.batch <= step.batch]
     reached = [slot for slot in slots if slot.pk in {row.slot_id for row in concerned}]
     against = next((row.from_version for row in concerned if row.from_version is not None), None)
@@ -119,10 +132,10 @@ def judged(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot])
         slots=reached,
         since=step.started_at or clock.now(),
         against=against,
-        limits=rollout.limits,
-        wanted=rollout.gates,
+        limits=step.limits,
+        wanted=step.gates,
     )
-    verdict = judge(found, rollout.gates)
+    verdict = judge(found, step.gates)
     step.health, step.facts, step.judged_at = verdict, [asdict(fact) for fact in found], clock.now()
     step.save(update_fields=["health", "facts", "judged_at"])
     return verdict
@@ -132,7 +145,7 @@ def react(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) 
     """The step is unhealthy: stop as the rollout was told to, and open an incident."""
     bad = [fact for fact in step.facts if fact["ok"] is False]
     said = f"Step {step.number} is unhealthy: " + " ".join(fact["sentence"] for fact in bad)
-    dear = any(fact["name"] == "cost" for fact in bad)
+    dear = all(fact["name"] == "cost" for fact in bad)  # nothing else speaks against it
     rollout.incident_id = incidents().open(
         tenant_id=rollout.tenant_id,
         kind="cost_overrun" if dear else "quality_regression",
@@ -142,6 +155,7 @@ def react(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) 
         subject_id=rollout.version_id,
         facts={"rollout": rollout.typeid, "step": step.number, "said": said},
         harm=not dear,
+        again=True,
     )
     if rollout.reaction == Rollout.Reaction.ABORT:
         rollout.save(update_fields=["incident_id"])
@@ -150,7 +164,13 @@ def react(rollout: Rollout, step: RolloutStep, slots: Sequence[DeploymentSlot]) 
     rollout.state, rollout.state_since, rollout.said = RolloutState.PAUSED, clock.now(), said
     rollout.waits_for_person = False
     rollout.save(update_fields=["incident_id", "state", "state_since", "said", "waits_for_person"])
-    tell(rollout, "registry.rollout.paused", None, said, {"incident": str(rollout.incident_id)})
+    tell(
+        rollout,
+        "registry.rollout.paused",
+        None,
+        said,
+        {**told_of(step), "incident": str(rollout.incident_id)},
+    )
 
 
 def take_back(
@@ -165,7 +185,9 @@ def take_back(
     """Abort: every slot returns to the version it had, and what ran the new one drains, with `keep` as it is replaced.
     `without`: slots that the caller rebinds itself in this transaction; only their canary ends here."""
     version = whole_version(rollout.version_id)
-    rows = {row.slot_id: row for row in rollout.slots.filter(held=True).select_related("from_version")}
+    rows = {row.slot_id: row for row in rollout.slots.filter(held=True)}
+    going = [row.from_version_id for row in rows.values() if row.slot_id not in without]
+    returning = locked_versions(pk for pk in going if pk is not None)
     returned, kept = [], []
     unfit: dict[AgentVersion, list[str]] = {}
     rollout.slots.update(held=False)
@@ -181,13 +203,17 @@ def take_back(
             ):  # it held the slot's work until it is replaced, and does again
                 current = whole_version(slot.current_version_id) if slot.current_version_id else None
                 replace(slot, version, current, actor, reason, keep=Keep(rollout=rollout))
+            elif keep is not None and slot.current_version_id:  # where the others are fewer, canaries work on
+                current = whole_version(slot.current_version_id)
+                replace(slot, version, current, actor, reason, keep=keep)
             else:
                 replace(slot, version, None, actor, reason)
             returned.append(slot.typeid)
-        elif slot.pk not in without and slot.current_version_id == version.pk and row.from_version:
-            had = whole_version(row.from_version.pk)
-            previous = previous_of(slot, had)
-            before = rebind(slot, had, actor, reason, previous=previous, rollout=rollout)
+        elif slot.pk not in without and slot.current_version_id == version.pk and row.from_version_id:
+            had = returning[row.from_version_id]
+            before = rebind(
+                slot, had, actor, reason, previous=slot.before(had), rollout=rollout, returned=True
+            )
             moved = replace(slot, version, had, actor, reason, keep=keep)
             facts = {"rollout": rollout.typeid, **moved.facts()}
             if warnings := warnings_of(slot, had):
@@ -198,10 +224,10 @@ def take_back(
                 unfit.setdefault(had, []).append(f"{slot}: {had} is {had.why_ending}")
         elif slot.pk not in without and slot.current_version_id == version.pk:
             kept.append(slot.typeid)  # it was empty before: a person decides what comes of it
-    for (
-        had,
-        places,
-    ) in unfit.items():  # about what the slots are back at; the version that was aborted is not judged
+    # about what the slots are back at; the version that was aborted is not judged
+    for had, places in sorted(unfit.items(), key=lambda one: one[0].pk):
+        why = f"The abort of {rollout} has brought it back."
+        give_time(had, why, [rollout.typeid])
         incidents().open(
             tenant_id=rollout.tenant_id,
             kind="quality_regression",
@@ -219,20 +245,6 @@ def take_back(
     unfit_said = [said for places in unfit.values() for said in places]
     more = {name: value for name, value in (("kept", kept), ("unfit", unfit_said)) if value}
     tell(rollout, "registry.rollout.aborted", actor, reason, {"returned": returned, **more})
-
-
-def previous_of(slot: DeploymentSlot, target: AgentVersion) -> AgentVersion | None:
-    """What a slot that goes back to `target` could go back to after that: what it was bound to before `target`, unless
-    it was rolled back. Never the version that is being left."""
-    bindings = slot.bindings.select_related("version__genome")
-    since = bindings.filter(version=target).order_by("-since", "-pk").first()
-    if since is None:
-        return None
-    earlier = bindings.filter(since__lt=since.since, version__rolled_back=False)
-    found = (
-        earlier.exclude(version__in=[target.pk, slot.current_version_id]).order_by("-since", "-pk").first()
-    )
-    return found.version if found else None
 
 
 def tell(

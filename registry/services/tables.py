@@ -4,11 +4,12 @@ Every step is a transaction that holds the import's row, does a part and notes h
 leaves whole parts, and whoever goes on begins after the last of them.
 """
 
+import logging
 from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import transaction
+from django.db import InterfaceError, OperationalError, transaction
 
 from arm import changes, clock, crypto, tasks
 from arm.errors import Conflict, DomainError, NotAllowed, Problem
@@ -21,13 +22,17 @@ from ..models import TableImport
 from ..protocol.rows import MOST_PROBLEMS, of_rows
 from ..protocol.sheet import Sheet, read_sheet
 from .asking import Duplicate, require_reason
-from .bulk import Judged, judge_instances, judge_templates, store_instances, store_templates
+from .bulk import judge_instances, judge_templates, store_instances, store_templates
+from .judging import Judged
 
 AT_ONCE = 500
 """Rows that are judged or applied in one transaction; a file of no more is judged while its sender waits."""
 STALLED = timedelta(seconds=60)
 TASK = "registry.tasks.work_off_table"
+UNENDED = "ARM could not work on these {count} rows, which begin here, and nothing of them is stored; its log says why."
 LETTERS = {"create": "c", "update": "u", "same": "s"}
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +63,7 @@ def send_table(
         digest=digest,
         content=data,
         total=sheet.total,
+        passed_over=list(sheet.passed_over),
         created_by=actor,
     )
     after = {"kind": kind, "file": table.file_name, "digest": digest, "rows": sheet.total}
@@ -140,15 +146,23 @@ def take_table_step(*, table_id: UUID, sheet: Sheet, step: Step) -> Step | None:
         return None
     count = min(AT_ONCE, table.total - table.done)
     applying = step.state is ImportState.APPLYING
-    judged = _judged(table, sheet, step.start, count)
+    judged = Judged()
     table.touched_at = clock.now()
-    if applying and not judged.problems:
-        try:
-            with transaction.atomic():
+    try:  # nobody would come to end a table that its own task can never finish
+        with transaction.atomic():
+            judged = _judged(table, sheet, step.start, count)
+            if applying and not judged.problems:
                 _store(table, judged)
-        except DomainError as refusal:  # nobody would come to end a table that its own task can never finish
-            judged.wrong(step.start, "", refusal.code, refusal.message)
-            judged.bad += 1
+    except DomainError as refusal:
+        judged.wrong(step.start, "", refusal.code, refusal.message)
+        judged.bad += 1
+    except (OperationalError, InterfaceError):
+        raise  # the connection's: the table is woken again in a while
+    except Exception:
+        log.exception("A part of a table was not ended.", extra={"table": str(table.pk)})
+        judged = Judged()
+        judged.wrong(step.start, "", "failed", UNENDED.format(count=f"{count:,}"))
+        judged.bad += 1
     if applying and judged.problems:
         table.state, table.finished_at = ImportState.FAILED, clock.now()
         table.problems, table.bad = list(judged.problems), judged.bad

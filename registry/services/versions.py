@@ -2,25 +2,27 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Any, Final
 
 from django.db import transaction
 from django.db.models import Max
 from django.utils.text import slugify
 
 from arm import changes, clock, crypto, ids
-from arm.errors import Conflict, Invalid, NotAllowed, Problem
+from arm.errors import Conflict, Invalid, Problem
 from arm.models import Tenant, User
 from arm.permissions import require
-from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates, parsing
 from .. import genome as genomes
+from ..gates.approving import as_counted
 from ..gates.compatibility import breaking, drift_from, standard_of
 from ..genome import Json
 from ..lifecycle import VersionState, version_moves
 from ..models import AgentTemplate, AgentVersion
+from .approving import give_last, separation
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
 from .card_keys import check_signatures
 from .genomes import list_dependencies, store_genome
@@ -29,6 +31,9 @@ from .lineage import link_parents
 from .locking import locked
 from .news import tell
 from .templates import register_template
+
+SLUG_STEM: Final = 72
+"""Characters of a short name before the number that tells it from another's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +140,7 @@ def import_genome(
     called `name`."""
     document = genomes.read(data, media_type=media_type).document
     made = False
+    named: tuple[str, ...] = ()
     if template is None and document.get("template"):
         template = _named_template(tenant, document["template"])
     if template is None:
@@ -148,11 +154,11 @@ def import_genome(
                 "The genome is not imported.",
                 [Problem(pointer="/name", code="required", message=message), *wrong],
             )
-        template, made = template_called(tenant, name.strip(), "", actor, reason)
+        template, made, named = template_called(tenant, name.strip(), "", actor, reason)
     version = create_version(template=template, genome=document, actor=actor, reason=reason, label=label)
     missing = version.genome.missing
     notes = (f"Still missing before it can be tested: {', '.join(missing)}.",) if missing else ()
-    return ImportedVersion(version, made, (*notes, *required_here(version)))
+    return ImportedVersion(version, made, (*named, *notes, *required_here(version)))
 
 
 def required_here(version: AgentVersion) -> tuple[str, ...]:
@@ -177,8 +183,9 @@ def import_agent_card(
     require_on_any(actor, Right.CREATE_VERSION, scope)  # before somebody else is called
     signed, said = check_signatures(tenant, data)
     made = False
+    named: tuple[str, ...] = ()
     if template is None:
-        template, made = template_called(tenant, card.name, card.description, actor, reason)
+        template, made, named = template_called(tenant, card.name, card.description, actor, reason)
     version = create_version(
         template=template,
         genome=card.genome_draft,
@@ -193,7 +200,7 @@ def import_agent_card(
             "card": crypto.digest(data),
         }
         changes.record(actor, "registry.version.card_verified", version, after=after, reason=reason)
-    return ImportedVersion(version, made, (*card.notes, *said, *required_here(version)))
+    return ImportedVersion(version, made, (*named, *card.notes, *said, *required_here(version)))
 
 
 @transaction.atomic
@@ -209,12 +216,16 @@ def move_version(
     if to not in moves:
         ways = ", ".join(state.label for state in moves) or "nothing else"
         raise Conflict(f"{version} is {version.get_state_display()}; from there it can become {ways}.")
-    facts = _separation(version, actor) if to is VersionState.APPROVED else {}
+    facts = separation(version, actor) if to is VersionState.APPROVED else {}
+    if to is VersionState.APPROVED:
+        give_last(version, actor, reason)
     if to is VersionState.CANDIDATE:
         facts |= _accepted(version, actor, acknowledged)
     verdicts = gates.for_promotion(version, to)
     gates.refuse_unless_passed(verdicts, f"{version} is not ready to be {to.label}")
     passed = [{"gate": verdict.gate, "reason": verdict.reason} for verdict in verdicts]
+    if to is VersionState.APPROVED:
+        facts |= as_counted(version)
     return carry_out(version, to, actor, reason, gates=passed, **facts)
 
 
@@ -233,16 +244,6 @@ def _accepted(version: AgentVersion, actor: User, acknowledged: str) -> dict[str
     }
     version.save(update_fields=["accepted"])
     return {"breaking": broken, "acknowledged": acknowledged.strip()}
-
-
-def _separation(version: AgentVersion, actor: User) -> dict[str, Any]:
-    """Nobody approves what they have built or submitted themselves."""
-    if actor.pk not in (version.created_by_id, version.submitted_by_id):
-        return {}
-    if single_handed(version.tenant_id):
-        return {"sod_mode": "reduced"}
-    part = "built" if actor.pk == version.created_by_id else "submitted"
-    raise NotAllowed(f"You {part} {version}; somebody else approves it.", right=Right.APPROVE_VERSION.value)
 
 
 def _locked(version: AgentVersion) -> AgentVersion:
@@ -264,19 +265,36 @@ def _named_template(tenant: Tenant, typeid: Json) -> AgentTemplate:
 
 def template_called(
     tenant: Tenant, name: str, description: str, actor: User, reason: str
-) -> tuple[AgentTemplate, bool]:
-    """The agent of this name, registered if it is not there yet: a file imported twice is one agent."""
+) -> tuple[AgentTemplate, bool, tuple[str, ...]]:
+    """The agent of this name, registered if it is not there yet: a file imported twice is one agent. Whether it was, and
+    a note where an agent of another name has the short name that it would have had."""
     held = _held(tenant, name)
     if held is not None:
-        return held, False
+        return held, False, ()
+    slug, free = _slug(name), _free_slug(tenant, name)
     made = register_template(
-        tenant=tenant, slug=_slug(name), name=name[:200], description=description, actor=actor, reason=reason
+        tenant=tenant, slug=free, name=name[:200], description=description, actor=actor, reason=reason
     )
-    return made, True
+    note = f"Another agent has the short name “{slug}”, so the new one has “{free}”."
+    return made, True, () if free == slug else (note,)
 
 
 def _held(tenant: Tenant, name: str) -> AgentTemplate | None:
-    return AgentTemplate.objects.filter(tenant=tenant, slug=_slug(name)).first()
+    """That of this very name: many names have one short name, and a version goes to no agent by that alone."""
+    slug = _slug(name)
+    ours = rf"^({slug}|{slug[:SLUG_STEM].strip('-')}-[0-9]+)$"
+    rows = AgentTemplate.objects.filter(tenant=tenant, name__in=[name[:200], name[:200].strip()])
+    return rows.filter(slug__regex=ours).order_by("pk").first()
+
+
+def _free_slug(tenant: Tenant, name: str) -> str:
+    slug = _slug(name)
+    stem = slug[:SLUG_STEM].strip("-")
+    rows = AgentTemplate.objects.filter(tenant=tenant, slug__startswith=stem)
+    taken = set(rows.values_list("slug", flat=True))
+    if slug not in taken:
+        return slug
+    return next(free for n in count(2) if (free := f"{stem}-{n}") not in taken)
 
 
 def _slug(name: str) -> str:

@@ -1,9 +1,11 @@
 """The console's pages of the directory."""
 
+from registry.views.approvals import ApprovalsRule, ApproveVersion, WithdrawApproval
 from registry.views.bulk import BulkChoose, BulkDetail, BulkList
 from registry.views.card_keys import CardKeyList, EndCardKeys, TrustCardKeys
 from registry.views.dossiers import IssueDossier
-from registry.views.environments import EnvironmentEdit
+from registry.views.draining import DrainingList
+from registry.views.environments import EnvironmentEdit, EnvironmentLacks
 from registry.views.evidence import (
     EvidenceDetail,
     EvidenceFile,
@@ -12,6 +14,7 @@ from registry.views.evidence import (
     IssueCard,
     PublishA2ACard,
     RetryEvidence,
+    SignBom,
     a2a_card,
     a2a_card_of_host,
     a2a_card_of_template,
@@ -42,6 +45,15 @@ from registry.views.places import (
     SlotDetail,
     SlotList,
 )
+from registry.views.projects import MoveAgents, ProjectCreate, ProjectDetail, ProjectEdit, ProjectList
+from registry.views.prompts import PromptPage
+from registry.views.providers import (
+    AllowedProviders,
+    CloseProvider,
+    EmptySlot,
+    ProviderEdit,
+    ReopenProvider,
+)
 from registry.views.releases import (
     AbortRollout,
     ChannelBoard,
@@ -67,6 +79,7 @@ from registry.views.roles import (
     RoleList,
 )
 from registry.views.rules import ProfileSettings
+from registry.views.sheets import IssueDocuments
 from registry.views.spawn import SpawnInstance, SpawnTree
 from registry.views.tables import (
     ApplyTable,
@@ -99,7 +112,10 @@ from registry.views.versions import (
 
 __all__ = [
     "AbortRollout",
+    "AllowedProviders",
     "ApplyTable",
+    "ApprovalsRule",
+    "ApproveVersion",
     "AssignRole",
     "AssignmentList",
     "BindSlot",
@@ -109,14 +125,18 @@ __all__ = [
     "CancelTable",
     "CardKeyList",
     "ChannelBoard",
+    "CloseProvider",
     "ConfirmStep",
     "DeprecationRule",
     "DrainAtOnce",
+    "DrainingList",
+    "EmptySlot",
     "EndAssignment",
     "EndCardKeys",
     "EnvironmentCreate",
     "EnvironmentDetail",
     "EnvironmentEdit",
+    "EnvironmentLacks",
     "EnvironmentList",
     "EvidenceDetail",
     "EvidenceFile",
@@ -134,19 +154,28 @@ __all__ = [
     "InstancePast",
     "Integrity",
     "IssueCard",
+    "IssueDocuments",
     "IssueDossier",
     "IssueWorkloadToken",
+    "MoveAgents",
     "MoveInstance",
     "MoveVersion",
     "NameParents",
     "PauseRollout",
     "PlanRollout",
     "ProfileSettings",
+    "ProjectCreate",
+    "ProjectDetail",
+    "ProjectEdit",
+    "ProjectList",
+    "PromptPage",
     "ProviderCreate",
     "ProviderDetail",
+    "ProviderEdit",
     "ProviderList",
     "ProvisionInstance",
     "PublishA2ACard",
+    "ReopenProvider",
     "RequestRelease",
     "ResumeRollout",
     "RetryEvidence",
@@ -162,6 +191,7 @@ __all__ = [
     "SaveGenome",
     "SendTable",
     "SetRebindDate",
+    "SignBom",
     "SlotCreate",
     "SlotDetail",
     "SlotList",
@@ -189,6 +219,7 @@ __all__ = [
     "VersionExport",
     "VersionLineage",
     "VersionList",
+    "WithdrawApproval",
     "WithdrawException",
     "a2a_card",
     "a2a_card_of_host",

@@ -43,8 +43,11 @@ class Command(Worded, CommandView):
 
     def setup(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().setup(request, *args, **kwargs)
-        if request.user.is_authenticated and not self.act_rights & held_on(request.user, self.object):
+        if request.user.is_authenticated and not self.may_act(request.user):
             raise PermissionDenied
+
+    def may_act(self, actor: User) -> bool:
+        return bool(self.act_rights & held_on(actor, self.object))
 
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "actor": actor_of(self.request)}

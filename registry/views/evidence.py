@@ -20,6 +20,7 @@ from arm.views import Scoped, current_tenant
 from evidence.models import ArtefactFile
 from registry import forms, queries, services
 from registry.filters import EvidenceFilter
+from registry.forms.exchange import BomForm
 from registry.lifecycle import VersionState
 from registry.models import AgentVersion, VersionEvidence
 from registry.views.commands import Command
@@ -122,6 +123,22 @@ class PublishA2ACard(_Make):
     def run(self, actor: User, cleaned: dict[str, Any]) -> VersionEvidence:
         return services.publish_a2a_card(
             version=self.object, interfaces=cleaned["interfaces"], actor=actor, reason=cleaned["reason"]
+        )
+
+
+class SignBom(_Make):
+    form_class = BomForm
+    act_rights = frozenset({Right.ISSUE_EVIDENCE})
+    heading, submit = "Sign a BOM", "Sign"
+    intro = (
+        "The version's CycloneDX BOM becomes an in-toto statement about its genome, signed by your organisation's key (DSSE),"
+        " entered in the log and verified in the background."
+    )
+    success_message = "The BOM is being signed."
+
+    def run(self, actor: User, cleaned: dict[str, Any]) -> VersionEvidence:
+        return services.sign_bom(
+            version=self.object, actor=actor, spec=cleaned["spec"], reason=cleaned["reason"]
         )
 
 

@@ -70,6 +70,10 @@ class WithdrawException(Command):
     intro = "Nobody can use it any more. What it has let in already is not touched."
     success_message = "The exception is withdrawn."
 
+    def may_act(self, actor: Any) -> bool:
+        """Who granted it takes it back, whatever right they have by now."""
+        return actor.pk == self.object.granted_by_id or super().may_act(actor)
+
     def run(self, actor: User, cleaned: dict[str, Any]) -> ReleaseException:
         return services.withdraw_exception(exception=self.object, actor=actor, reason=cleaned["reason"])
 

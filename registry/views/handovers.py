@@ -17,7 +17,7 @@ class DrainAtOnce(Command):
     heading, submit, tone = "Drain at once", "Drain them", "danger"
     intro = (
         "What works on until it is replaced drains now, whether anybody is at work in its place or not. It ends the work"
-        " that it has begun and takes no more."
+        " that it has begun and takes no more; then ARM retires it with its tokens, which cannot be undone."
     )
     success_message = "They drain."
 

@@ -74,10 +74,12 @@ class FleetChanged(FilteredList):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         first, second = (self._side(name) for name in ("from", "to"))
         asked = bool(self.request.GET.get("from")) and first.is_valid() and second.is_valid()
-        before, after = (first.everyone, second.everyone) if asked else (None, None)
+        before, after = (first.whatever_runs, second.whatever_runs) if asked else (None, None)
         changed = None
         if before is not None and after is not None:
-            changed = queries.difference((first.moment, before), (second.moment, after), shown=SHOWN)
+            changed = queries.difference(
+                (first.moment, before), (second.moment, after), first.runs, shown=SHOWN
+            )
         names = [((name, self.request.GET.get(name, "")), label) for name, label in ASKED]
         return super().get_context_data(
             sides=(first, second), changed=changed, asked=asked, names=names, limit=queries.COUNTED, **kwargs

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.db import transaction
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.urls import reverse_lazy
 from django.views.generic import DetailView
@@ -16,6 +17,7 @@ from registry import forms, queries, services
 from registry.filters import InstanceFilter
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance
+from registry.protocol.sheet import labels_cell
 from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 from registry.views.cursors import CursorList
@@ -36,19 +38,26 @@ class InstanceList(CursorList):
     view_right = Right.READ_DIRECTORY
     filterset_class = InstanceFilter
     template_name = "registry/instance_list.html"
-    columns = (
+    columns = (  # a table that can be sent back: see registry.protocol.sheet
         ("id", "typeid"),
         ("name", "name"),
         ("agent", "template.name"),
-        ("version", "version.number"),
+        ("version", lambda row: f"{row.template.slug}@{row.version.number}"),
         ("environment", "environment.slug"),
         ("provider", "provider.slug"),
+        ("role", "role.slug"),
+        ("slot", "slot.typeid"),
+        ("labels", lambda row: labels_cell(row.labels)),
         ("wanted", "state"),
         ("wanted since", "state_since"),
         ("reported", "status.state"),
         ("heartbeat", "status.heartbeat_at"),
         ("cost centre", "cost_center"),
     )
+
+    def get_queryset(self) -> QuerySet[Any]:
+        rows = super().get_queryset()
+        return rows.select_related("role", "slot") if self.exports else rows
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)

@@ -64,7 +64,8 @@ class EnvironmentDetail(Scoped, DetailView[Environment]):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         page = queries.place_page(self.object, actor_of(self.request))
         slots = visible(SLOTS.filter(environment=self.object), self.request.user, self.view_right)
-        return super().get_context_data(page=page, slots=slots[: queries.SHOWN], **kwargs)
+        shown = panels("ENVIRONMENT_PANELS", self.request, self.object)
+        return super().get_context_data(page=page, slots=slots[: queries.SHOWN], panels=shown, **kwargs)
 
 
 class EnvironmentCreate(Create):
@@ -166,10 +167,14 @@ class BindSlot(Command):
         "What is bound now becomes the previous version, which a rollback returns to. Binding moves no instance: those of"
         " the version left finish their runs and start none. A rollout replaces them as well."
     )
-    success_message = "The slot is bound."
 
     def get_initial(self) -> dict[str, Any]:
         return {**super().get_initial(), "version": self.request.GET.get("version", "")}
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> DeploymentSlot:
-        return services.bind_slot(slot=self.object, actor=actor, **cleaned)
+        bound = services.bind_slot(slot=self.object, actor=actor, **cleaned)
+        left = queries.left_behind(bound)
+        said = f"{left or 'No'} instance{' is' if left in (0, 1) else 's are'} left on another version"
+        more = ": they finish their runs and start none." if left else "."
+        self.success_message = f"The slot is bound. {said}{more}"
+        return bound

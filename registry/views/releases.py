@@ -11,7 +11,7 @@ from django.views.generic import DetailView
 from arm import clock, ids
 from arm.models import ChangeRecord, User
 from arm.panels import seen_by_visitor
-from arm.permissions import held_on
+from arm.permissions import allowed, held_on
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import queries, services
@@ -44,7 +44,8 @@ STOPS = frozenset({Right.PROMOTE_RELEASE, Right.ROLL_BACK_RELEASE})
 
 IRREVERSIBLE = (
     "The version left is deprecated: it can be bound nowhere again, and a new version must be approved instead."
-    " What drains does not come back by itself; what had not begun is retired with its tokens."
+    " What drains does not come back by itself, and once it has nothing left to do ARM retires it with its tokens; what"
+    " had not begun is retired at once."
 )
 
 
@@ -148,6 +149,10 @@ class PlanRollout(Command):
     intro = "Nothing changes before you start it; the next page says what it would meet."
     success_message = "The rollout is planned."
 
+    def may_act(self, actor: User) -> bool:
+        """As planning asks: of the environment. A right on the provider alone binds slots one by one."""
+        return allowed(actor, Right.PROMOTE_RELEASE, self.object.environment)
+
     def get_initial(self) -> dict[str, Any]:
         return {
             **super().get_initial(),
@@ -223,7 +228,8 @@ class AbortRollout(RolloutCommand):
     form_class = AbortForm
     heading, submit, tone = "Abort the rollout", "Abort", "danger"
     intro = (
-        "Every slot that it has changed returns to the version it had; instances of the new version drain."
+        "Every slot that it has changed returns to the version it had; instances of the new version drain,"
+        " and ARM retires them once they have nothing left to do."
         " The version itself stays as it is: an abort is no rollback."
     )
     success_message = "The rollout is aborted."
@@ -234,9 +240,16 @@ class AbortRollout(RolloutCommand):
 
 class ConfirmStep(RolloutCommand):
     act_rights = PROMOTES
+    template_name = "registry/rollout_confirm.html"
     heading, submit = "Confirm the step", "Confirm"
-    intro = "Nobody knows whether this step is healthy. You vouch for it, and the next step begins."
+    intro = (
+        "Nothing that is known lets this step go on by itself. You vouch for it, and the next step begins."
+    )
     success_message = "The step is confirmed."
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        page = queries.rollout_page(self.object, actor_of(self.request))
+        return super().get_context_data(step=page.current, **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
         return services.confirm_step(rollout=self.object, actor=actor, reason=cleaned["reason"])

@@ -9,6 +9,7 @@ from arm.permissions import held_on
 from arm.rights import Right
 from arm.views import Scoped
 from registry import forms, queries, services
+from registry.facts import allowances
 from registry.models import AgentInstance
 from registry.views.commands import Command, actor_of
 
@@ -34,6 +35,10 @@ class SpawnInstance(Command):
         " in Provisioning until nothing is missing for it to become active."
     )
     success_message = "The child is provisioned."
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        grants = allowances().may_grant(self.object, actor_of(self.request))
+        return {**super().get_form_kwargs(), "grants": grants}
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentInstance:
         return services.spawn_instance(parent=self.object, actor=actor, **cleaned)

@@ -7,13 +7,14 @@ from django.urls import reverse_lazy
 from django.views.generic import DetailView
 
 from arm.models import Membership, User
-from arm.panels import panels
+from arm.panels import panels, seen_by_visitor
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import forms, queries, services
 from registry.filters import TemplateFilter
 from registry.forms.roles import SuccessorsForm
-from registry.models import AgentTemplate, Ownership
+from registry.models import AgentTemplate, Ownership, Project
+from registry.protocol.sheet import list_cell
 from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 
@@ -26,13 +27,17 @@ class TemplateList(FilteredList):
     view_right = Right.READ_DIRECTORY
     filterset_class = TemplateFilter
     template_name = "registry/template_list.html"
-    columns = (
+    columns = (  # a table that can be sent back: see registry.protocol.sheet
         ("id", "typeid"),
         ("name", "name"),
         ("slug", "slug"),
+        ("description", "description"),
+        ("intended use", "intended_use"),
+        ("out of scope", "out_of_scope"),
         ("risk", "risk"),
-        ("tags", lambda row: " ".join(row.tags)),
-        ("owners", lambda row: " ".join(held.user.username for held in row.owned_now)),
+        ("tags", lambda row: list_cell(row.tags)),
+        ("owners", lambda row: list_cell([held.user.username for held in row.owned_now])),
+        ("project", "project_seen"),
         ("cost centre", "cost_center"),
         ("created", "created_at"),
     )
@@ -42,6 +47,7 @@ class TemplateList(FilteredList):
         if not self.exports:
             return rows  # the page asks for the owners of its own rows
         now = Ownership.objects.filter(until=None).select_related("user").order_by("since", "pk")
+        rows = queries.with_project(rows, actor_of(self.request))
         return rows.prefetch_related(Prefetch("ownerships", now, to_attr="owned_now"))
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
@@ -53,14 +59,16 @@ class TemplateList(FilteredList):
 
 
 class TemplateDetail(Scoped, DetailView[AgentTemplate]):
-    queryset = AgentTemplate.objects.select_related("project")
+    queryset = AgentTemplate.objects.all()
     view_right = Right.READ_DIRECTORY
     template_name = "registry/template_detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         page = queries.template_page(self.object, actor_of(self.request))
+        project = Project.objects.filter(pk__in=[self.object.project_id])
         return super().get_context_data(
             page=page,
+            project=seen_by_visitor(project, self.request, Right.READ_DIRECTORY).first(),
             panels=panels("TEMPLATE_PANELS", self.request, self.object),
             successors=queries.successors(self.object),
             ownerless=queries.is_ownerless(self.object),
@@ -81,7 +89,7 @@ class TemplateCreate(Create):
 
 
 class TemplateEdit(Command):
-    queryset = AgentTemplate.objects.all()
+    queryset = AgentTemplate.objects.select_related("project")
     form_class = forms.TemplateEditForm
     act_rights = EDITED
     heading, submit = "Describe the agent", "Save"
@@ -89,7 +97,11 @@ class TemplateEdit(Command):
     def get_initial(self) -> dict[str, Any]:
         names = ("name", "description", "intended_use", "out_of_scope", "cost_center")
         held = {name: getattr(self.object, name) for name in names}
-        return {**super().get_initial(), **held, "tags": ", ".join(self.object.tags)}
+        project = self.object.project.slug if self.object.project else ""
+        return {**super().get_initial(), **held, "tags": ", ".join(self.object.tags), "project": project}
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "held": self.object.project}
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
         return services.update_template(template=self.object, actor=actor, **cleaned)

@@ -46,8 +46,16 @@ class UsesList(FilteredList):
         shown = list(context["object_list"])
         held = scopes_of_visitor(self.request, self.view_right)
         counts = queries.counts_of(shown, actor_of(self.request), held)
+        names = queries.agent_names(shown, self._see(self.view_right))
         context["rows"] = [
-            (thing.get_kind_display(), thing.name, used.versions, used.live, thing.get_absolute_url())
+            (
+                thing.get_kind_display(),
+                thing.name,
+                used.versions,
+                used.live,
+                thing.get_absolute_url(),
+                names.get(thing.pk, ""),
+            )
             for thing in shown
             for used in [counts.get(thing.pk, queries.Used())]
         ]
@@ -73,4 +81,5 @@ class UsesDetail(CursorList):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         page = queries.uses_page(self.thing, self.see)
-        return super().get_context_data(thing=self.thing, page=page, **kwargs)
+        agent = queries.agent_names([self.thing], self.see).get(self.thing.pk, "")
+        return super().get_context_data(thing=self.thing, agent=agent, page=page, **kwargs)

@@ -20,8 +20,10 @@ from registry.filters import VersionFilter
 from registry.forms.lifecycles import RebindForm
 from registry.lifecycle import VERSION_MOVES
 from registry.models import AgentVersion
+from registry.protocol import carried
 from registry.queries.approving import approved_by
 from registry.queries.climbing import climbs_of
+from registry.queries.prompts import prompts_between
 from registry.views.bulk import acts_on
 from registry.views.commands import Command, Create, actor_of, may_anywhere
 from registry.views.cursors import CursorList
@@ -64,7 +66,7 @@ class VersionDetail(Scoped, DetailView[AgentVersion]):
     template_name = "registry/version_detail.html"
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        read = services.read_genome(genome=self.object.genome)
+        read = services.read_version(self.object)
         page = queries.version_page(self.object, read.document, actor_of(self.request))
         found = panels("VERSION_PANELS", self.request, self.object)
         forced = ids.encode("inc", self.object.forced_by) if self.object.forced_by else ""
@@ -116,6 +118,7 @@ class VersionDiff(Scoped, DetailView[AgentVersion]):
             comparison=compared,
             nearby=queries.comparable(self.object, text, actor_of(self.request)),
             text=text,
+            prompted=prompts_between(actor_of(self.request), self.object, other),
             **kwargs,
         )
 
@@ -184,6 +187,10 @@ class ImportVersion(Create):
     )
     cancel_url = reverse_lazy("registry:version_list")  # type: ignore[assignment]
     success_message = "The draft is stored."
+    template_name = "registry/version_import.html"
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        return super().get_context_data(lost=carried.by_kind(), **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> services.ImportedVersion:
         common = {"tenant": self.object, "actor": actor, "reason": cleaned["reason"]}

@@ -27,6 +27,7 @@ class OpenForm(forms.ModelForm[Incident]):
     """The add form: the subject is named by its identifier."""
 
     subject = forms.CharField(max_length=60, help_text="ins_…, ver_…, tpl_…, env_…, prov_… or ten_….")
+    harm = forms.BooleanField(required=False, label="The version does harm wherever it runs")
     note = Lines(rows=2, required=False, label="What you saw")
 
     class Meta:
@@ -105,6 +106,8 @@ class IncidentAdmin(ScopedAdmin):
         "opened_by",
         "detected",
         "owner",
+        "harm",
+        "vouched",
         "root_cause",
         "remediation",
         "lessons",
@@ -166,7 +169,7 @@ class IncidentAdmin(ScopedAdmin):
     )
 
     def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
-        return ("subject", "kind", "severity", "title", "note") if obj is None else self.fields
+        return ("subject", "kind", "severity", "title", "harm", "note") if obj is None else self.fields
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         return () if obj is None else self.fields
@@ -194,4 +197,5 @@ class IncidentAdmin(ScopedAdmin):
             actor=request.user,  # type: ignore[arg-type]
             detected=Detection.PERSON,
             note=cleaned["note"],
+            harm=cleaned["harm"] or None,  # an empty box leaves it to the kind
         )

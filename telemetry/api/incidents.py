@@ -51,6 +51,7 @@ class IncidentOut(serializers.ModelSerializer[Incident]):
             "kind",
             "severity",
             "harm",
+            "vouched",
             "state",
             "state_since",
             "title",
@@ -124,6 +125,11 @@ class OpenIn(StrictSerializer):
 class TriageIn(IncidentReasonIn):
     severity = serializers.ChoiceField(choices=Severity.choices)
     owner = OwnerField(required=False, allow_null=True, default=None)
+    harm = serializers.BooleanField(
+        default=None,
+        allow_null=True,
+        help_text="The version does harm wherever it runs, or does not after all; null leaves what was said.",
+    )
 
 
 class AssignIn(StrictSerializer):
@@ -180,7 +186,7 @@ class IncidentViewSet(AskedViewSet[Incident]):
         standing = Incident.objects.live().filter(
             kind=body["kind"], subject_kind=subject._meta.label_lower, subject_id=subject.pk
         )
-        known = standing.exists()
+        known = standing.values_list("pk", flat=True).first()
         incident = services.open_incident(
             kind=IncidentKind(body["kind"]),
             severity=Severity(body["severity"]),
@@ -192,7 +198,7 @@ class IncidentViewSet(AskedViewSet[Incident]):
             note=body["note"],
             harm=body["harm"],
         )
-        return self._answer(incident, status.HTTP_200_OK if known else status.HTTP_201_CREATED)
+        return self._answer(incident, status.HTTP_200_OK if incident.pk == known else status.HTTP_201_CREATED)
 
     @extend_schema(request=TriageIn, responses=IncidentDetailOut)
     @action(detail=True, methods=["post"])
@@ -206,6 +212,7 @@ class IncidentViewSet(AskedViewSet[Incident]):
                 owner=body["owner"],
                 actor=request.user,
                 reason=body["reason"],
+                harm=body["harm"],
             )
         )
 

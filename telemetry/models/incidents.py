@@ -12,10 +12,18 @@ from arm.models import TenantRow
 
 from ..lifecycle import LIVE, Detection, IncidentKind, IncidentState, Severity
 
+ONCE = "incident_open_once"
+"""The constraint that refuses a second live incident of a kind about a subject."""
+
 
 class IncidentQuerySet(models.QuerySet["Incident"]):
     def live(self) -> Self:
         return self.filter(state__in=LIVE)
+
+    def held(self) -> Self:
+        """For this transaction alone: after rollouts, slots and versions, before instances. Lines of the timeline only
+        refer to the row, and do not wait."""
+        return self.select_for_update(no_key=True, of=("self",))
 
     def for_list(self) -> Self:
         """The queue: worst first, then the one that has waited longest."""
@@ -59,6 +67,14 @@ class Incident(TenantRow):
         editable=False,
         help_text="What the version does is wrong wherever it runs: the tenant's rule may deprecate it.",
     )
+    vouched = models.CharField(
+        max_length=2,
+        choices=Severity,
+        blank=True,
+        editable=False,
+        help_text="How severe it is by the word of a rule or of somebody who may speak for the version; by this the tenant's"
+        " rule deprecates it. Empty: nobody of them has judged it.",
+    )
     recurrence_of = models.ForeignKey("self", models.PROTECT, null=True, related_name="recurrences")
     facts = models.JSONField(default=dict)
 
@@ -70,7 +86,7 @@ class Incident(TenantRow):
             models.UniqueConstraint(
                 fields=["tenant", "kind", "subject_kind", "subject_id"],
                 condition=Q(state__in=sorted(LIVE)),
-                name="incident_open_once",
+                name=ONCE,
             ),
             models.CheckConstraint(
                 condition=Q(state__in=[IncidentState.OPEN, IncidentState.TRIAGED, IncidentState.MITIGATED])

@@ -1,7 +1,8 @@
 """Reads of telemetry that cross models."""
 
 from .events import activity, quarantined_by_reason, told_by, trace_of, way_out
-from .health import Doing, doing
+from .harm import harm_may_be_said, harm_told, speaks_for
+from .health import FEWEST, Doing, Staff, doing, staff_doing
 from .incidents import (
     before_you_deprecate,
     before_you_roll_back,
@@ -14,16 +15,22 @@ from .incidents import (
 )
 
 __all__ = [
+    "FEWEST",
     "Doing",
+    "Staff",
     "activity",
     "before_you_deprecate",
     "before_you_roll_back",
     "before_you_stop",
     "doing",
+    "harm_may_be_said",
+    "harm_told",
     "hours_around",
     "open_by_severity",
     "quarantined_by_reason",
     "slot_to_roll_back",
+    "speaks_for",
+    "staff_doing",
     "timeline",
     "told_by",
     "trace_of",

@@ -9,7 +9,7 @@ from uuid import UUID
 from django.db.models import Count, Q
 
 from arm import clock
-from registry.models import AgentInstance, AgentVersion, DeploymentSlot
+from registry.models import AgentInstance, AgentVersion, DeploymentSlot, RoleDefinition
 
 from ..models import Event, Incident
 from ..parsing import EventType, Status
@@ -41,3 +41,35 @@ def doing(*, version: AgentVersion, slots: Iterable[DeploymentSlot], since: date
     standing = Incident.objects.live().filter(version=version)
     about = standing.filter(Q(instance__in=instances) | Q(instance=None))
     return Doing(counted["calls"], counted["errors"], about.count())
+
+
+ROLE_WINDOW = timedelta(days=1)
+"""The window of a role's objectives."""
+FEWEST = 20
+"""Fewer runs say nothing of a rate."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staff:
+    """What came of the runs of a role's staff within the window: how many, how many failed, and how long 95 % of them took at
+    most, in ms."""
+
+    runs: int
+    errors: int
+    p95_ms: int | None
+
+
+def staff_doing(role: RoleDefinition) -> Staff:
+    """Of the instances that were given the role; runs that have ended."""
+    crew = AgentInstance.objects.filter(tenant=role.tenant_id, role=role).values("pk")
+    now = clock.now()
+    runs = Event.objects.between(now - ROLE_WINDOW, now + timedelta(minutes=15)).filter(
+        instance__in=list(crew.values_list("pk", flat=True)), type=EventType.AGENT_RUN
+    )
+    counted: dict[str, Any] = runs.order_by().aggregate(
+        runs=Count("event_id"), errors=Count("event_id", filter=Q(status=Status.ERROR))
+    )
+    took = runs.exclude(duration_ms=None).order_by("duration_ms").values_list("duration_ms", flat=True)
+    rank = -(-took.count() * 95 // 100)  # of those sorted, this one from 1 on is slower than 95 %
+    p95 = took[rank - 1] if rank else None
+    return Staff(counted["runs"], counted["errors"], p95)

@@ -115,7 +115,7 @@ def slot_to_roll_back(incident: Incident, actor: User) -> DeploymentSlot | None:
     slot = DeploymentSlot.objects.select_related(
         "role", "environment", "current_version__template", "previous_version__template"
     ).get(pk=incident.instance.slot_id)
-    useful = slot.previous_version_id is not None and slot.current_version_id == incident.version_id
+    useful = slot.current_version_id == incident.version_id and slot.goes_back_to is not None
     return slot if useful and Right.ROLL_BACK_RELEASE in held_on(actor, slot) else None
 
 

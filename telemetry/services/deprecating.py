@@ -10,7 +10,8 @@ from arm.permissions import require
 from arm.rights import Right
 from registry import services as registry
 from registry.lifecycle import VersionState
-from registry.models import DirectoryRules
+from registry.models import AgentVersion, DirectoryRules
+from registry.services.locking import locked
 
 from ..models import Incident, IncidentEntry
 
@@ -35,25 +36,28 @@ def deprecate_version(*, incident: Incident, actor: User, reason: str) -> Incide
 
 @transaction.atomic
 def deprecate_by_rule(*, incident_id: UUID) -> bool:
-    """The same by the tenant's rule, where the incident says that the version does harm and is severe enough. Whether
-    anything was done: a version that is not approved (any more) stays as it is."""
+    """The same by the tenant's rule, where the incident says that the version does harm and is severe enough by the word
+    of who may say so (`queries.speaks_for`). Whether anything was done: a version that is not approved (any more) stays as it is."""
     incident = _locked(incident_id)
     version = incident.version
     if not incident.live or version is None or not incident.harm:
         return False
     if version.state != VersionState.APPROVED:
         return False
-    if not DirectoryRules.objects.deprecates(incident.tenant_id, incident.severity):
+    if not incident.vouched or not DirectoryRules.objects.deprecates(incident.tenant_id, incident.vouched):
         return False
-    said = f"By rule: {incident.get_severity_display()} incident, {incident.title}"
+    said = f"By rule: {incident.get_vouched_display()} incident, {incident.title}"
     registry.deprecate_for(version=version, incident=incident.pk, actor=None, reason=said)
     _write(incident, None, said)
     return True
 
 
 def _locked(pk: UUID) -> Incident:
-    rows = Incident.objects.select_for_update(of=("self",)).select_related("version__template")
-    return rows.get(pk=pk)
+    """With its version, which is locked first: whoever rolls it back holds that, and opens or names an incident then."""
+    version = Incident.objects.values_list("version", flat=True).get(pk=pk)
+    if version is not None:
+        locked(AgentVersion.objects.all(), version)
+    return Incident.objects.held().select_related("version__template").get(pk=pk)
 
 
 def _write(incident: Incident, actor: User | None, text: str) -> None:

@@ -19,7 +19,8 @@ from ..lifecycle import (
     incident_may_move,
 )
 from ..models import Incident, IncidentEntry
-from .timeline import Entry, at, say, set_severity, tell, write
+from .harm import may_say_harm, vouch
+from .timeline import Entry, at, kept, say, set_severity, tell, write
 
 MEASURES = (
     InstanceState.READ_ONLY,
@@ -28,24 +29,38 @@ MEASURES = (
     InstanceState.QUARANTINED,
 )
 """What a mitigation may do to the incident's instance, mildest first."""
+ROWS = Incident.objects.select_related("instance__slot", "version", "owner", "template")
 
 
 @transaction.atomic
 def triage(
-    *, incident: Incident, severity: Severity, owner: User | None, actor: User, reason: str
+    *,
+    incident: Incident,
+    severity: Severity,
+    owner: User | None,
+    actor: User,
+    reason: str,
+    harm: bool | None = None,
 ) -> Incident:
-    """Somebody has looked: how bad it really is, and who takes care."""
+    """Somebody has looked: how bad it really is, and who takes care. `harm`: that its version does harm wherever it runs,
+    or does not after all, by who speaks for the version (NotAllowed); None leaves what was said."""
     incident = _taken(incident, actor)
     _judge(incident, IncidentState.TRIAGED)
     if incident.state != IncidentState.OPEN:
         raise Conflict(f"It is {incident.get_state_display()}; reopen it if it came back.")
     say("/reason", reason, "Say what you found; it is kept on the timeline.")
-    before = {"state": incident.state, "severity": incident.severity, "owner": _name(incident.owner)}
+    before = _judged(incident)
     set_severity(incident, severity, actor, reason)
+    vouch(incident, severity, actor)
+    if harm is not None and harm != incident.harm:
+        may_say_harm(actor, incident.version)
+        incident.harm = harm
+        does = "The version does harm" if harm else "The version does no harm after all"
+        write(incident, Entry.NOTE, actor, f"{does}: {reason}")
     _set_owner(incident, owner, actor)
     _set_state(incident, IncidentState.TRIAGED, actor, reason)
-    incident.save(update_fields=["state", "state_since", "severity", "owner"])
-    after = {"state": incident.state, "severity": incident.severity, "owner": _name(owner)}
+    incident.save(update_fields=["state", "state_since", "severity", "vouched", "harm", "owner"])
+    after = _judged(incident)
     changes.record(actor, "telemetry.incident.triaged", incident, before=before, after=after, reason=reason)
     tell("telemetry.incident.triaged", incident)
     return incident
@@ -80,11 +95,14 @@ def mitigate(*, incident: Incident, measure: InstanceState | None, actor: User, 
 def roll_back(*, incident: Incident, actor: User, reason: str) -> Incident:
     """The slot of the incident's instance goes back to its previous version, with the right to roll back there.
     Conflict where the slot has moved on or has nothing to go back to."""
-    incident = _to_mitigate(incident, actor, reason)
-    if incident.instance is None or incident.instance.slot is None or incident.version is None:
+    require(actor, Right.MANAGE_INCIDENT, incident)
+    said = ROWS.get(pk=incident.pk)  # what it is about never changes; it is locked after slot and version
+    if said.instance is None or said.instance.slot is None or said.version is None:
         raise Conflict("This incident is about no instance in a slot; there is nothing to roll back.")
-    slot, left = incident.instance.slot, incident.version
-    made = registry.roll_back_slot(slot=slot, leaving=left, incident=incident.pk, actor=actor, reason=reason)
+    say("/reason", reason, "Say what was done, or why it is done.")
+    slot, left = said.instance.slot, said.version
+    made = registry.roll_back_slot(slot=slot, leaving=left, incident=said.pk, actor=actor, reason=reason)
+    incident = _to_mitigate(incident, actor, reason)
     facts = {"measure": "rolled_back", "slot": made.slot.typeid, "version": str(made.to_version)}
     done = f"{made.slot}: back to {made.to_version}"
     return _mitigated(incident, actor, reason, done, [made.slot.typeid, made.typeid], facts)
@@ -147,7 +165,8 @@ def reopen(*, incident: Incident, actor: User, reason: str) -> Incident:
         raise Conflict("A newer incident of this kind is open on the same subject.", id=other.typeid)
     before = {"state": incident.state}
     _set_state(incident, IncidentState.TRIAGED, actor, reason)
-    incident.save(update_fields=["state", "state_since"])
+    if not kept(incident, update_fields=["state", "state_since"]):
+        raise Conflict("Somebody has just opened one of this kind on the same subject.")
     after = {"state": incident.state}
     changes.record(actor, "telemetry.incident.reopened", incident, before=before, after=after, reason=reason)
     tell("telemetry.incident.reopened", incident)
@@ -184,13 +203,16 @@ def add_note(*, incident: Incident, text: str, actor: User, links: Sequence[str]
 # how it is done
 
 
+def _judged(incident: Incident) -> dict[str, Any]:
+    """What a triage changes, for its record."""
+    names = ("state", "severity", "vouched", "harm")
+    return {**{name: getattr(incident, name) for name in names}, "owner": _name(incident.owner)}
+
+
 def _taken(incident: Incident, actor: User) -> Incident:
     """The row as it is now, for this transaction alone, if the actor may manage it."""
     require(actor, Right.MANAGE_INCIDENT, incident)
-    rows = Incident.objects.select_for_update(of=("self",)).select_related(
-        "instance__slot", "version", "owner", "template"
-    )
-    return rows.get(pk=incident.pk)
+    return ROWS.held().get(pk=incident.pk)
 
 
 def _to_mitigate(incident: Incident, actor: User, reason: str) -> Incident:

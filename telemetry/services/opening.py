@@ -4,21 +4,26 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Model
 
 from arm import changes, clock
-from arm.errors import Invalid
+from arm.errors import Conflict
 from arm.models import Tenant, User
 from arm.permissions import require
 from arm.rights import Right
 from registry.models import AgentInstance, AgentTemplate, AgentVersion, Environment, Provider
+from registry.services.locking import referred
 
 from ..lifecycle import HARM, RECURS_WITHIN, Detection, IncidentKind, Severity, worse
 from ..models import Incident
-from .timeline import Entry, at, say, set_severity, tell, write
+from ..queries import speaks_for
+from .harm import may_say_harm
+from .timeline import Entry, kept, say, set_severity, tell, write
 
 _TYPEID = re.compile(r"[a-z]{2,5}_[0-9a-z]{26}")
+_TRIES = 3
+"""How often it is looked again when others open and settle the same in between."""
 
 
 @transaction.atomic
@@ -42,6 +47,7 @@ def open_incident(
 
     `harm`: that what the subject's version does is wrong wherever it runs, so that the tenant's rule may deprecate it.
     Rules say it or it is not said; of a person's incident, None takes it from a kind of HARM about the version itself.
+    Who says it speaks for the version (`queries.speaks_for`): NotAllowed for somebody with rights on one of its places only.
     `again`: this is a further occurrence; where an incident stands, its facts are a line on the timeline.
     """
     if actor is not None:
@@ -51,35 +57,36 @@ def open_incident(
     if harm is None:
         harm = actor is not None and kind in HARM and isinstance(subject, AgentVersion)
     places = _places(subject)
-    if harm and "version" not in places:
-        sentence = "Only what is about a version, or an instance of one, says that the version does harm."
-        raise Invalid(sentence, [at("/harm", "no_version", sentence)])
+    version = places.get("version")
+    if harm:
+        may_say_harm(actor, version)
     about = {"subject_kind": subject._meta.label_lower, "subject_id": subject.pk}
+    if version is not None:
+        referred(version)  # before the incident, as who deprecates it or rolls it back does
     same = Incident.objects.live().filter(tenant_id=tenant_id, kind=kind, **about)
-    if standing := same.first():
-        return _added(standing, severity, harm, actor, note or title, facts if again else None)
-    incident = Incident(
-        tenant_id=tenant_id,
-        kind=kind,
-        severity=severity,
-        title=title.strip()[:250],
-        subject_label=str(subject)[:250],
-        opened_at=clock.now(),
-        opened_by=actor,
-        detected=detected,
-        recurrence_of=_earlier(places.get("template"), kind),
-        facts=dict(facts or {}),
-        harm=harm,
-        **about,
-        **places,
-    )
-    try:
-        with transaction.atomic():
-            incident.save(force_insert=True)
-    except IntegrityError:
-        if standing := same.first():  # somebody opened it in the meantime
+    for _ in range(_TRIES):
+        if standing := same.held().first():  # as it is now that nobody else is at it
             return _added(standing, severity, harm, actor, note or title, facts if again else None)
-        raise
+        incident = Incident(
+            tenant_id=tenant_id,
+            kind=kind,
+            severity=severity,
+            title=title.strip()[:250],
+            subject_label=str(subject)[:250],
+            opened_at=clock.now(),
+            opened_by=actor,
+            detected=detected,
+            recurrence_of=_earlier(places.get("template"), kind),
+            facts=dict(facts or {}),
+            harm=harm,
+            vouched=severity if speaks_for(actor, version) else "",
+            **about,
+            **places,
+        )
+        if kept(incident, force_insert=True):
+            break
+    else:
+        raise Conflict("Others open and settle incidents of this kind about the same subject; try again.")
     write(incident, Entry.OPENED, actor, note, after=incident.get_severity_display())
     after = {
         "kind": kind,
@@ -101,7 +108,7 @@ def _added(
     why: str,
     facts: Mapping[str, Any] | None,
 ) -> Incident:
-    """The standing incident, as bad as the worst that was said of it, with what has happened again."""
+    """The standing incident (locked), as bad as the worst that was said of it, with what has happened again."""
     if facts:
         text = f"{why} ({', '.join(f'{name}: {value}' for name, value in facts.items())})"
         links = [value for value in facts.values() if isinstance(value, str) and _TYPEID.fullmatch(value)]
@@ -113,18 +120,19 @@ def _added(
             after={"text": text, "links": links},
             links=links,
         )
-    if not worse(severity, incident.severity) and incident.harm >= harm:
-        return incident
-    incident = Incident.objects.select_for_update(of=("self",)).get(pk=incident.pk)
     before: dict[str, Any] = {"severity": incident.severity, "harm": incident.harm}
+    vouched = incident.vouched
     if worse(severity, incident.severity):
         set_severity(incident, severity, actor, why)
+    if speaks_for(actor, incident.version) and (not vouched or worse(severity, vouched)):
+        incident.vouched = severity
     if harm and not incident.harm:
         incident.harm = True
         write(incident, Entry.NOTE, actor, f"The version does harm: {why}")
     after = {"severity": incident.severity, "harm": incident.harm}
-    if after != before:
-        incident.save(update_fields=["severity", "harm"])
+    if after != before or incident.vouched != vouched:
+        incident.save(update_fields=["severity", "harm", "vouched"])
+        before["vouched"], after["vouched"] = vouched, incident.vouched
         changes.record(actor, "telemetry.incident.raised", incident, before=before, after=after, reason=why)
         tell("telemetry.incident.raised", incident)
     return incident

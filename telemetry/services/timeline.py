@@ -1,6 +1,9 @@
 """What every step of an incident leaves: a line on the timeline, the news of it, and the refusal of what says nothing."""
 
 from collections.abc import Sequence
+from typing import Any
+
+from django.db import IntegrityError, transaction
 
 from arm import tasks
 from arm.errors import Invalid, Problem
@@ -8,6 +11,7 @@ from arm.models import User
 
 from ..lifecycle import Severity
 from ..models import Incident, IncidentEntry
+from ..models.incidents import ONCE
 
 Entry = IncidentEntry.Kind
 
@@ -38,6 +42,18 @@ def write(
         after=after[:120],
         links=list(links),
     )
+
+
+def kept(incident: Incident, **how: Any) -> bool:
+    """Whether it is stored as one that stands (`how` as of `save`); not where somebody has opened the same meanwhile."""
+    try:
+        with transaction.atomic():
+            incident.save(**how)
+    except IntegrityError as clash:
+        if ONCE not in str(clash):
+            raise
+        return False
+    return True
 
 
 def say(pointer: str, text: str, sentence: str) -> None:

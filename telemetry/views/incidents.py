@@ -35,6 +35,8 @@ from ..queries import (
     before_you_deprecate,
     before_you_roll_back,
     before_you_stop,
+    harm_may_be_said,
+    harm_told,
     hours_around,
     open_by_severity,
     slot_to_roll_back,
@@ -116,6 +118,7 @@ class IncidentDetail(Scoped, DetailView[Incident]):
             manages=manages,
             note_form=NoteForm() if manages else None,
             around=_around(incident),
+            harm=harm_told(incident),
             slot=slot_to_roll_back(incident, actor) if stops else None,
             to_deprecate=version_to_deprecate(incident, actor) if stops else None,
             **(_stopping(incident, actor) if stops and incident.instance else {}),
@@ -183,10 +186,12 @@ class TriageIncident(IncidentCommand):
 
     def get_initial(self) -> dict[str, Any]:
         owner = self.object.owner or self.request.user
-        return {"severity": self.object.severity, "owner": getattr(owner, "username", "")}
+        held = {"severity": self.object.severity, "harm": self.object.harm}
+        return {**held, "owner": getattr(owner, "username", "")}
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        return super().get_form_kwargs() | {"tenant": current_tenant(self.request)}
+        asks = harm_may_be_said(self.object, _person(self.request.user))
+        return super().get_form_kwargs() | {"tenant": current_tenant(self.request), "asks_harm": asks}
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Incident:
         return services.triage(
@@ -195,6 +200,7 @@ class TriageIncident(IncidentCommand):
             owner=cleaned["owner"],
             actor=actor,
             reason=cleaned["reason"],
+            harm=cleaned.get("harm"),
         )
 
 
@@ -351,6 +357,7 @@ class OpenIncident(CreateView):
             actor=actor,
             detected=Detection(cleaned["detected"]),
             note=cleaned["note"],
+            harm=cleaned["harm"] or None,  # an empty box leaves it to the kind
         )
 
 

@@ -304,6 +304,44 @@ ELSEWHERE = {"Heartbeat", "Simulate"}
 """What an instance says of itself with its own token comes again each minute; the simulator stores nothing."""
 
 
+def test_the_answer_about_a_view_is_not_given_again_to_who_may_no_longer_open_the_list(
+    client: Client, acme: Tenant
+) -> None:
+    bob = make.user("bob", member_of=acme)
+    held = make.grant(bob, make.template(tenant=acme), Right.READ_DIRECTORY)
+    client.force_login(bob)
+    body = {"list": "registry:template_list", "name": "Mine", "query": "risk=high"}
+    made = told(client, "post", "/api/v1/views/", body, Idempotency_Key="view-1")
+    again = told(client, "post", "/api/v1/views/", body, Idempotency_Key="view-1")
+    assert made.status_code == 201 and (again.status_code, again.content) == (201, made.content)
+    end(held, acme)
+    lost = told(client, "post", "/api/v1/views/", body, Idempotency_Key="view-1")
+    assert lost.status_code == 403 and "Mine" not in lost.content.decode()
+    make.grant(bob, make.template(tenant=acme), Right.READ_DIRECTORY)
+    back = told(client, "post", "/api/v1/views/", body, Idempotency_Key="view-1")
+    assert (back.status_code, back.content) == (201, made.content), (
+        "held elsewhere, it opens the list as well"
+    )
+
+
+def test_what_was_done_to_a_shared_view_of_another_is_not_told_again_after_the_list_is_closed(
+    client: Client, acme: Tenant
+) -> None:
+    vera = make.everything(make.user("vera", member_of=acme), acme)
+    view = make.view(vera, shared=True, name="Of all")
+    bob = make.user("bob", member_of=acme)
+    held = make.grant(bob, make.template(tenant=acme), Right.READ_DIRECTORY)
+    client.force_login(bob)
+    url = f"/api/v1/views/{view.typeid}/default/"
+    made = told(client, "post", url, {"default": True}, Idempotency_Key="view-2")
+    assert made.status_code == 200 and b"Of all" in made.content
+    end(held, acme)
+    assert told(client, "post", url, {"default": True}, Idempotency_Key="view-2").status_code == 404
+    services.delete_view(view=view, actor=vera, reason="over")
+    gone = told(client, "post", url, {"default": True}, Idempotency_Key="view-2")
+    assert gone.status_code == 403 and b"Of all" not in gone.content
+
+
 def test_every_endpoint_that_writes_takes_a_key() -> None:
     missing = set()
     for path, callback in routes():

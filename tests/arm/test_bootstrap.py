@@ -220,3 +220,19 @@ def test_a_python_that_is_too_old_is_refused_with_the_command(tmp_path: Path) ->
     )
     assert done.returncode == 1
     assert done.stderr == "ARM needs Python 3.11 or newer: sudo apt-get install python3 python3-venv\n"
+
+
+@pytest.mark.parametrize("said", [{}, {"PYTHONDONTWRITEBYTECODE": "1", "PYTHONPATH": "/elsewhere"}])
+def test_what_one_process_compiled_the_next_ones_read(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, said: dict[str, str]
+) -> None:
+    became: list[dict[str, str]] = []
+    monkeypatch.setattr(os, "chdir", lambda place: None)
+    monkeypatch.setattr(os, "execve", lambda program, command, environment: became.append(environment))
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX", "PYTHONPATH"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in said.items():
+        monkeypatch.setenv(name, value)
+    bootstrap.become("run", [])
+    assert became[0]["PYTHONPYCACHEPREFIX"] == str(checkout / ".venv" / "bytecode")
+    assert not {"PYTHONDONTWRITEBYTECODE", "PYTHONPATH"} & set(became[0])

@@ -15,9 +15,9 @@ from django.db.models import DateTimeField, Q
 from django.test import Client
 
 from arm import clock, db, ids
-from arm.models import Membership, SavedView, Tenant, User
-from costs.models import LedgerEntry
-from evaluation.models import Certification
+from arm.models import ChangeRecord, Membership, SavedView, Tenant, User
+from costs.models import Cap, LedgerEntry
+from evaluation.models import Baseline, Certification
 from evaluation.queries import standings
 from evaluation.scoring import Category
 from policy.engine import Effect
@@ -25,6 +25,7 @@ from policy.gateway.past import Past, keep
 from policy.lifecycle import ApprovalState
 from policy.models import ApprovalRequest, Decision
 from registry import fitness
+from registry.gates.approving import quorum
 from registry.models import (
     AgentInstance,
     AgentTemplate,
@@ -38,7 +39,9 @@ from registry.models import (
     RoleDefinition,
     Rollback,
     Rollout,
+    SpawnTerm,
     TableImport,
+    VersionEvidence,
 )
 from registry.queries import with_gaps
 from tests import make
@@ -211,6 +214,7 @@ def test_every_number_of_the_fleet_page_equals_the_rows_behind_its_link(name):
         "/approvals/waiting/": 1,
         "/evaluation/runs/": 2,
         "/registry/roles/": 1,  # that lack somebody
+        "/registry/draining/": 1,
         "/registry/templates/": 1,  # that nobody answers for
         "/registry/versions/": 2,  # in production, and without a verified card
     }
@@ -335,3 +339,94 @@ def test_a_role_lacks_somebody_and_another_is_assigned():
     assert lacking and roles
     page = signed_in("judy").get("/registry/roles/?gaps=true").content.decode()
     assert all((role.get_absolute_url() in page) == (role.pk in lacking) for role in roles)
+
+
+GOVERNED = {
+    "registry.approvals.required",
+    "registry.version.repointed",
+    "registry.project.created",
+    "registry.provider.closed",
+    "registry.providers.allowed",
+    "registry.slot.closed",
+}
+
+
+def test_its_people_govern_by_every_door_named_here():
+    assert set(ChangeRecord.objects.values_list("verb", flat=True)) >= GOVERNED
+    assert AgentTemplate.objects.filter(project__slug="quarter-close").exists()
+    bom = VersionEvidence.objects.get(kind="bom")
+    made = set(VersionEvidence.objects.filter(version=bom.version_id).values_list("kind", flat=True))
+    assert {"lineage", "evaluation", "bom"} <= made, made
+
+
+# --- what is rare -------------------------------------------------------------------------------------------
+
+
+def test_a_candidate_waits_for_the_second_of_two_approvals():
+    version = AgentVersion.objects.get(state="candidate", template__risk="critical")
+    held = quorum(version)
+    assert (held.needs, [row.person.username for row in held.given], held.left) == (2, ["erin"], 1)
+    frank = signed_in("frank")
+    assert version.get_absolute_url() in frank.get("/registry/versions/?approval=mine").content.decode()
+    page = frank.get(version.get_absolute_url()).content.decode()
+    assert "1 of 2 approved: Erin Approver" in unescape(re.sub(r"<[^>]+>", "", page))
+
+
+def test_a_baseline_is_pinned_and_the_candidate_is_held_against_it():
+    baseline = Baseline.objects.get(until=None)
+    assert (baseline.run.version.number, baseline.created_by.username) == (1, "carol")
+    (candidate,) = baseline.template.versions.filter(state="candidate")
+    (met,) = [one for one in standings(candidate) if one.suite == baseline.suite]
+    assert met.passed and met.run.version == candidate
+    page = signed_in("carol").get(baseline.run.get_absolute_url()).content.decode()
+    assert "No build may fall behind what was promised at first" in page
+
+
+def test_a_partners_agent_came_by_its_card_and_says_what_it_lacks():
+    version = AgentVersion.objects.select_related("genome", "created_by").get(template__slug="customs-desk")
+    assert (version.state, version.label, version.created_by.username) == ("draft", "4.2.0", "bob")
+    document = version.genome.document()
+    assert {skill["id"] for skill in document["skills"]} == {"declare", "classify"}
+    assert document["security"] and "models" not in document, "a card names no models"
+    page = signed_in("bob").get(version.get_absolute_url()).content.decode()
+    assert "The genome lacks models, prompts, tools, provenance." in page
+
+
+def test_a_child_was_granted_a_budget_below_its_parents():
+    term = SpawnTerm.objects.get(kind="budget", origin="granted", value__startswith="5 USD a day")
+    child = AgentInstance.objects.get(pk=term.instance_id)
+    own, above = (Cap.objects.get(instance=one, until=None) for one in (child, child.parent))
+    assert (own.per_day, own.currency) == (5, above.currency) and own.per_day < above.per_day
+    page = signed_in("dan").get(f"{child.parent.get_absolute_url()}spawn-tree/")
+    assert page.status_code == 200 and child.name in page.content.decode()
+
+
+def test_a_rollout_was_aborted_and_the_slots_went_on_by_another_one():
+    (aborted,) = Rollout.objects.filter(state="aborted")
+    assert (aborted.strategy, aborted.role.slug) == ("canary", "engineer")
+    after = Rollout.objects.get(role=aborted.role, version=aborted.version, state="running")
+    assert after.strategy == "phased" and after.created_at > aborted.state_since
+    assert set(after.slots.values_list("slot", flat=True)) == set(
+        aborted.slots.values_list("slot", flat=True)
+    )
+
+
+def test_a_rollout_was_paused_and_resumed_and_baked_again_from_then_on():
+    rollout = Rollout.objects.get(role__slug="first-line", state="running")
+    told = ChangeRecord.objects.filter(target_id=rollout.pk).order_by("at")
+    verbs = [verb.removeprefix("registry.rollout.") for verb in told.values_list("verb", flat=True)]
+    assert verbs == ["planned", "started", "paused", "resumed", "advanced"]
+    first, second = rollout.steps.order_by("number")[:2]
+    resumed = told.get(verb="registry.rollout.resumed")
+    assert abs(first.started_at - resumed.at) < timedelta(seconds=1)
+    assert (first.state, second.state) == ("passed", "baking")
+
+
+def test_what_was_only_tried_had_drained_and_was_retired_by_hand():
+    retired = ChangeRecord.objects.get(reason="It has nothing left to do")
+    assert retired.actor_label == "Dan Oncall", "no rule"
+    spells = InstanceInterval.objects.filter(instance=retired.target_id).order_by("since")
+    assert list(spells.values_list("state", flat=True)) == ["provisioning", "active", "draining", "retired"]
+    instance = AgentInstance.objects.select_related("status").get(pk=retired.target_id)
+    drained = spells.get(state="draining")
+    assert instance.status.telemetry_at < drained.since < clock.now() - timedelta(hours=1)

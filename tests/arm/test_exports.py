@@ -12,7 +12,7 @@ from django.urls import get_resolver, reverse
 from arm.admin import ScopedAdmin
 from arm.models import SecurityEvent
 from arm.rights import Right
-from arm.views import FilteredList
+from arm.views import FilteredList, base
 from costs.models import CapBreach
 from costs.views import SpendPage
 from federation.models import InstanceReport
@@ -100,6 +100,7 @@ def test_a_list_that_offers_a_file_gives_it_and_notes_who_took_how_much(path, cl
 def test_the_admin_exports_for_who_may_and_for_nobody_else(name, client, acme, alice, vera):
     rows = make.one_of_each(acme)
     make.workload_token(rows["ins"])
+    make.version_approval("frank", rows["ver"])
     DirectoryRules.objects.create(tenant=acme)
     Project.objects.create(tenant=acme, slug="growth", name="Growth")
     make.job(acme, "ticket-4711", rows["ins"])
@@ -150,3 +151,44 @@ def test_who_reads_the_audit_stream_finds_the_exports_of_their_tenant_and_no_sig
     log = client.get(reverse("admin:arm_securityevent_changelist"))
     assert [row.label for row in log.context["cl"].result_list] == ["templatelist"]
     assert client.get(reverse("admin:arm_securityevent_change", args=[hidden.pk])).status_code in {302, 403}
+
+
+def test_a_list_of_more_rows_than_a_file_takes_is_refused_in_words_and_not_cut(
+    client, acme, alice, monkeypatch
+):
+    monkeypatch.setattr(base, "CSV_ROWS", 2)
+    for slug in ("one", "two", "three"):
+        make.template(slug, name=slug)
+    client.force_login(alice)
+    refused = client.get("/registry/templates/?format=csv&risk=medium")
+    assert refused.status_code == 422 and refused["Content-Type"].startswith("text/html")
+    page = refused.content.decode()
+    assert "at most 2 rows at once. Narrow the filter." in page
+    assert 'href="/registry/templates/?risk=medium"' in page and not taken().exists()
+
+    narrowed = client.get("/registry/templates/?format=csv&q=two").content.decode()
+    assert len(narrowed.splitlines()) == 2 and taken().get().detail["rows"] == 1
+
+
+def test_a_list_that_fills_a_file_to_the_last_row_has_one(client, acme, alice, monkeypatch):
+    monkeypatch.setattr(base, "CSV_ROWS", 2)
+    for slug in ("one", "two"):
+        make.template(slug)
+    client.force_login(alice)
+    text = client.get("/registry/templates/?format=csv").content.decode()
+    assert len(text.splitlines()) == 3 and taken().get().detail["rows"] == 2
+
+
+def test_the_admin_refuses_a_file_of_too_many_rows_and_says_so(client, acme, alice, monkeypatch):
+    monkeypatch.setattr(base, "CSV_ROWS", 2)
+    rows = [make.template(slug) for slug in ("one", "two", "three")]
+    client.force_login(alice)
+    url = reverse("admin:registry_agenttemplate_changelist")
+
+    def chosen(count):
+        form = {"action": "export_csv", "_selected_action": [str(row.pk) for row in rows[:count]]}
+        return client.post(url, form, follow=True)
+
+    assert "at most 2 rows at once. Narrow the filter." in chosen(3).content.decode()
+    assert not taken().exists()
+    assert len(chosen(2).content.decode().splitlines()) == 3 and taken().get().detail["rows"] == 2

@@ -7,7 +7,7 @@ import django_filters
 import pytest
 from django.apps import apps
 
-from arm.forms import MomentInput
+from arm.moments import MomentInput
 
 for app in apps.get_app_configs():
     if app.label in {"arm", "evidence", "registry", "policy", "telemetry", "costs"}:

@@ -15,7 +15,7 @@ import psycopg
 import pytest
 
 from arm import pg
-from arm.pg import place
+from arm.pg import place, server
 
 
 @pytest.fixture(scope="module")
@@ -141,6 +141,20 @@ def test_a_first_start_that_was_killed_half_way_is_begun_again(data: Path) -> No
         assert value(pg.ensure(half).owner, "SELECT 1") == 1
     finally:
         pg.stop(half)
+
+
+def test_a_cluster_that_is_made_anew_and_killed_half_way_gets_its_owner_at_the_next_start(data, monkeypatch):
+    pg.ensure(data)
+    pg.stop(data)
+    shutil.rmtree(data / "postgres")  # the secrets of the cluster that is gone are still there
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(server, "_create_owner", killed)
+        pg.ensure(data)
+    assert value(pg.ensure(data).owner, "SELECT 1") == 1
 
 
 @pytest.mark.parametrize("name", ["long-" * 20, "one, two"])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 from django.contrib.auth.hashers import make_password
-from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect, sync_playwright
 from pytest_django.live_server_helper import LiveServer
 
 from arm import db, services
@@ -75,11 +75,11 @@ class Visitor:
         expect(heading.filter(has_not_text="Sign in").or_(refused).first).to_be_visible(timeout=20_000)
         return self.page
 
-    def shoot(self, name: str) -> None:
-        """A picture for the documentation, only where ARM_SCREENSHOTS asks for it."""
+    def shoot(self, name: str, of: Locator | None = None) -> None:
+        """A picture for the documentation (`of`: of this part only), only where ARM_SCREENSHOTS asks for it."""
         if SCREENSHOTS:
             IMAGES.mkdir(parents=True, exist_ok=True)
-            self.page.screenshot(path=IMAGES / f"{name}.png")
+            (of or self.page).screenshot(path=IMAGES / f"{name}.png")
 
 
 Open = Callable[..., Visitor]

@@ -74,13 +74,16 @@ def test_the_palette_is_used_by_keyboard_alone(window: Open, house: House) -> No
     page.keyboard.press("ArrowUp")
     page.keyboard.press("Enter")
     expect(page.get_by_role("heading", level=1)).to_contain_text("Support triage")
+    page.wait_for_load_state()  # keys that are pressed before the page hears them are lost
     page.keyboard.press("Control+k")
+    expect(text).to_be_focused()
     page.keyboard.press("Escape")
     expect(text).not_to_be_visible()
 
     page.keyboard.press("g")
     page.keyboard.press("i")
     expect(page.get_by_role("heading", level=1)).to_have_text("Instances")
+    page.wait_for_load_state()
     page.keyboard.press("j")
     page.keyboard.press("x")
     expect(page.get_by_label(re.compile("^Choose support-triage-1"))).to_be_checked()

@@ -325,5 +325,6 @@ def test_from_an_imported_file_to_the_rollback_and_the_answer_in_three_clicks(
     assert clicks.done <= 3
     expect(page.get_by_role("heading", level=1)).to_contain_text("Refunds v2")
     changes = page.locator("#changes li")
-    expect(changes.filter(has_text="Read and agreed")).to_contain_text("Erin")
+    expect(page.locator("#version-approvals")).to_contain_text("Erin")
+    expect(changes.filter(has_text="moved to Approved")).to_contain_text("Read and agreed")
     expect(changes.filter(has_text="The runs were read")).to_contain_text("Rita")

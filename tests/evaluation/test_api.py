@@ -13,11 +13,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
 def alice(tenant):
     person = make.user("alice", member_of=tenant)
     rights = Right.READ_DIRECTORY, Right.EDIT_SUITE, Right.RUN_EVALUATION, Right.MANAGE_TENANT

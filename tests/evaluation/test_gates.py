@@ -19,21 +19,6 @@ TESTING, CANDIDATE, APPROVED = VersionState.TESTING, VersionState.CANDIDATE, Ver
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def alice(tenant):
-    return make.everything(make.user("alice", member_of=tenant), tenant)
-
-
-@pytest.fixture
-def erin(tenant):
-    return make.everything(make.user("erin", member_of=tenant), tenant)
-
-
-@pytest.fixture
 def template(tenant):
     return make.template("refund-desk")
 

@@ -75,4 +75,4 @@ def test_jobs_that_an_instance_named_and_did_not_end_are_in_flight(acme):
     make.job(acme, "ticket-1", instance)
     make.job(acme, "ticket-2", instance, outcome="resolved")
     make.job(acme, "ticket-3", other)
-    assert JobsInFlight().of(instance) == {"jobs without an outcome": 1}
+    assert JobsInFlight().of([instance]) == {instance.pk: {"jobs without an outcome": 1}}

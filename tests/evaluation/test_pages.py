@@ -15,16 +15,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def alice(tenant):
-    return make.everything(make.user("alice", member_of=tenant), tenant)
-
-
-@pytest.fixture
 def version(tenant):
     return make.version(template=make.template("refund-desk", name="Refund desk"), state=VersionState.TESTING)
 

@@ -33,16 +33,6 @@ def agent():
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def alice(tenant):
-    return make.everything(make.user("alice", member_of=tenant), tenant)
-
-
-@pytest.fixture
 def version(tenant):
     make.tenant("globex")  # a neighbour, whose rows are in sight of this test's connection
     return make.version(template=make.template("refund-desk", tenant=tenant), state=VersionState.TESTING)

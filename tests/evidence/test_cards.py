@@ -90,7 +90,7 @@ def test_an_incomplete_or_tampered_genome_gets_no_card() -> None:
         content=bytes(genome.content),
         digest="sha256:" + "0" * 64,
     )
-    with pytest.raises(Conflict, match="does not match its digest"):
+    with pytest.raises(Conflict, match="is not the one that was sealed"):
         issuing.card(make.approved(template=version.template, genome=wrong), alice)
     assert not Artefact.objects.exists()
 

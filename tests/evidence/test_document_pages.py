@@ -62,7 +62,7 @@ def test_an_author_of_one_agent_issues_its_card_from_its_page_and_sees_no_other(
         version, "bob", Right.READ_DIRECTORY, Right.READ_EVIDENCE, Right.ISSUE_EVIDENCE, on="template"
     )
     page = bob.get(f"/registry/versions/{version.typeid}/").content.decode()
-    assert page.count("none yet") == 3
+    assert page.count("none yet") == 6
     assert f"/registry/versions/{version.typeid}/card/" in page
     assert f"/registry/versions/{version.typeid}/pack/" not in page  # he may not take packs away
     answer = bob.post(f"/registry/versions/{version.typeid}/card/", {"reason": "first card"})

@@ -12,7 +12,7 @@ from federation.protocol.refusals import Refused
 from federation.services.orders import hold
 from registry.models import AgentInstance
 from tests import make
-from tests.policy.test_approvals import at_once
+from tests.at_once import at_once
 
 from .provider import Adapter, newest, settled
 

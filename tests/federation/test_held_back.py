@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from arm import clock
+from arm.models import Tenant
 from federation import services
 from federation.models import Command
 from policy import services as policy
@@ -14,7 +15,6 @@ from registry import services as registry
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, InstanceStatus
 from telemetry.models import Incident
-from tests import make
 
 from .provider import CAPABILITIES, Adapter, newest, settled
 
@@ -90,7 +90,7 @@ def test_a_quarantine_below_a_stop_that_was_proven_is_shown_at_once(cloud):
 
 def overdue() -> int:
     with clock.at(clock.now() + timedelta(seconds=61)):
-        return sum(services.sweep_overdue(tenant_id=row.pk) for row in make.Tenant.objects.all())
+        return sum(services.sweep_overdue(tenant_id=row.pk) for row in Tenant.objects.all())
 
 
 def test_a_quarantine_that_is_given_again_is_a_restriction_still(cloud):

@@ -10,7 +10,7 @@ from registry.lifecycle import InstanceState
 from registry.models import AgentInstance
 from registry.services import restrict_instance
 from tests import make
-from tests.policy.test_approvals import at_once
+from tests.at_once import at_once
 
 from .provider import HOST, Adapter, newest
 

@@ -1,14 +1,13 @@
 """Approvals: who counts, how many, until when, for exactly what, and only once."""
 
 from datetime import timedelta
-from threading import Barrier, Thread
 from uuid import uuid4
 
 import pytest
-from django.db import DatabaseError, connection, connections, transaction
+from django.db import DatabaseError, connection, transaction
 
 from arm import clock, db, ids
-from arm.errors import Conflict, DomainError, NotAllowed
+from arm.errors import Conflict, NotAllowed
 from arm.models import ChangeRecord
 from arm.rights import Right
 from policy import services
@@ -220,83 +219,6 @@ def test_the_database_keeps_requests_and_decisions_as_they_were(instance, bob):
     ):
         with pytest.raises(DatabaseError), transaction.atomic():
             attempt()
-
-
-def at_once(tenant, *acts):
-    """Run each act in a thread and a transaction of its own, all at the same moment; what each gave or raised."""
-    gate, results = Barrier(len(acts)), [None] * len(acts)
-
-    def run(number, act):
-        try:
-            gate.wait()
-            with db.tenants([tenant.pk]):
-                results[number] = act()
-        except DomainError as refusal:
-            results[number] = refusal
-        finally:
-            connections.close_all()
-
-    threads = [Thread(target=run, args=each) for each in enumerate(acts)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(20)
-    return results
-
-
-@pytest.mark.django_db(transaction=True)
-class TestRaces:
-    """Real threads, real transactions. What they commit stays in the test database, so nobody has a name."""
-
-    @pytest.fixture
-    def acme(self):
-        return make.tenant()
-
-    @pytest.fixture
-    def bob(self, acme):
-        return approver(acme, "")
-
-    @pytest.fixture
-    def carol(self, acme):
-        return approver(acme, "")
-
-    def test_of_two_uses_at_once_exactly_one_counts(self, acme, instance, bob):
-        request = decide(requested(instance), bob)
-
-        def use():
-            return services.consume_approval(request_id=request.pk, digest=request.digest, used_by=uuid4())
-
-        assert sorted(at_once(acme, use, use, use, use)) == [False, False, False, True]
-
-    def test_two_approvers_at_once_make_one_quorum_of_two(self, acme, instance, bob, carol):
-        request = requested(instance, approvals=[{"match": {"risk": "red"}, "quorum": 2}])
-        at_once(acme, lambda: decide(request, bob), lambda: decide(request, carol))
-        request.refresh_from_db()
-        assert (request.state, request.decisions.count()) == (ApprovalState.APPROVED, 2)
-        assert ChangeRecord.objects.filter(verb="policy.approval.approved").count() == 1
-
-    def test_a_yes_and_a_no_at_once_end_in_one_answer(self, acme, instance, bob, carol):
-        request = requested(instance)
-        results = at_once(acme, lambda: decide(request, bob), lambda: decide(request, carol, approve=False))
-        request.refresh_from_db()
-        assert request.state in (ApprovalState.APPROVED, ApprovalState.DENIED)
-        assert sum(isinstance(result, Conflict) for result in results) == 1
-
-    def test_two_askers_at_once_make_one_request(self, acme, instance):
-        results = at_once(acme, lambda: requested(instance), lambda: requested(instance))
-        assert results[0] == results[1]
-        assert ApprovalRequest.objects.count() == 1
-
-    def test_a_stop_and_a_use_at_once_leave_nothing_usable(self, acme, instance, bob):
-        request = decide(requested(instance), bob)
-        make.grant(bob, acme, Right.RESTRICT_INSTANCE)
-        used, _ = at_once(
-            acme,
-            lambda: services.consume_approval(request_id=request.pk, digest=request.digest, used_by=uuid4()),
-            lambda: services.void_approvals(instances=[instance.pk], actor=bob, reason="stopped"),
-        )
-        request.refresh_from_db()
-        assert request.state == (ApprovalState.CONSUMED if used else ApprovalState.VOIDED)
 
 
 def test_the_application_connection_sees_one_tenant(instance):

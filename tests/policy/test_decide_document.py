@@ -11,7 +11,7 @@ from registry.models import AgentInstance
 from tests import make
 from tests.policy.asking import Answer, send
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 PATH = "/api/v1/policy/decide"
 ASKED = {"tool": "search", "args": {"q": "x"}, "job": "job-1", "outcome": "answer"}
 
@@ -43,7 +43,7 @@ def token(instance: AgentInstance) -> Any:
 
 
 @pytest.fixture
-def document(db: None) -> dict[str, Any]:
+def document() -> dict[str, Any]:
     found: dict[str, Any] = Client().get("/api/schema", headers={"accept": "application/json"}).json()
     return found
 

@@ -23,7 +23,7 @@ from telemetry.models import Incident
 from tests import make
 from tests.policy.asking import decide, send, until
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 PATH = "/api/v1/policy/decide"
 
 
@@ -47,7 +47,7 @@ def leave():
 
 
 @pytest.fixture(autouse=True, scope="module")
-def own_process(django_db_setup, django_db_blocker):
+def own_process(_own_database, django_db_blocker):
     """One process for all of these; each test has a tenant of its own, so what is remembered does not matter."""
     lane._process = None
     yield

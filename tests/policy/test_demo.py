@@ -34,7 +34,7 @@ def test_a_fleet_of_one_agent_has_its_requests_too():
 
 
 def test_the_demo_has_policies_stops_and_requests_of_every_outcome():
-    demo = built(scale=0.3)
+    demo = built(scale=0.15)
     assert {binding.target_kind for binding in Binding.objects.in_force()} >= {
         "tenant",
         "environment",
@@ -70,6 +70,6 @@ def test_the_same_seed_gives_the_same_fleet_and_another_seed_another():
     fleets = []
     for seed in (7, 7, 8):
         with transaction.atomic():
-            fleets.append(told(built(scale=0.08, seed=seed)))
+            fleets.append(told(built(scale=0.03, seed=seed)))
             transaction.set_rollback(True)
     assert fleets[0] == fleets[1] != fleets[2]

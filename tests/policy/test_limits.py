@@ -8,7 +8,6 @@ from policy import services
 from policy.engine import LimitKey, Per, Unit
 from policy.models import LimitLease, LimitUsage
 from tests import make
-from tests.policy.test_approvals import at_once
 
 pytestmark = pytest.mark.django_db
 CALLS = LimitKey(Per.DAY, Unit.CALLS)
@@ -70,9 +69,3 @@ def test_nobody_returns_more_than_they_had(instance):
     lease = reserve(instance, wanted=2)
     services.settle_limit(lease_id=lease.id, left=Decimal(5))
     assert LimitUsage.objects.get().used == 0
-
-
-@pytest.mark.django_db(transaction=True)
-def test_eight_at_once_share_five(instance):
-    results = at_once(instance.tenant, *[lambda: reserve(instance, most=5).amount] * 8)
-    assert sorted(results) == [0, 0, 0, 1, 1, 1, 1, 1]

@@ -12,8 +12,9 @@ from policy import services
 from policy.engine import Mode
 from policy.models import Policy, PolicyVersion, Posture
 from tests import make
+from tests.at_once import at_once
 from tests.policy.asking import until
-from tests.policy.test_approvals import at_once
+from tests.policy.test_limits import reserve
 
 pytestmark = pytest.mark.usefixtures("committed")
 
@@ -132,3 +133,9 @@ def test_the_same_stop_set_and_confirmed_at_once_stands_once(acme):
         lambda: services.set_posture(actor=dan, **asked),
     )
     assert Posture.objects.filter(template=template).count() == 1
+
+
+def test_eight_at_once_share_a_limit_of_five(acme):
+    instance = make.instance(version=make.approved(template=make.template(tenant=acme)))
+    results = at_once(acme, *[lambda: reserve(instance, most=5).amount] * 8)
+    assert sorted(results) == [0, 0, 0, 1, 1, 1, 1, 1]

@@ -10,7 +10,7 @@ from tests import make
 from tests.policy.asking import send, until
 from tests.registry.releasing import bound, running, started
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = pytest.mark.usefixtures("committed")
 
 
 @pytest.fixture(autouse=True)
@@ -60,7 +60,9 @@ def may_start(token):
 def at_work(slot, version):
     """The replacements that the release has provisioned, at work."""
     rows = list(version.instances.filter(slot=slot))
-    AgentInstance.objects.filter(pk__in=[row.pk for row in rows]).update(state=InstanceState.ACTIVE)
+    AgentInstance.objects.filter(pk__in=[row.pk for row in rows]).update(
+        state=InstanceState.ACTIVE, leaving=False
+    )
     return rows
 
 
@@ -72,7 +74,7 @@ def test_a_canary_may_work_and_may_not_once_it_is_taken_back(slot, rita, old, ne
     held = make.workload_token(canary)
     assert (may_start(held), may_start(incumbent)) == ("allow", "allow")
     services.abort_rollout(rollout=rollout, actor=rita, reason="Worse")
-    AgentInstance.objects.filter(pk=canary.pk).update(state=InstanceState.ACTIVE)
+    AgentInstance.objects.filter(pk=canary.pk).update(state=InstanceState.ACTIVE, leaving=False)
     until(lambda: may_start(held) == "slot_rebound")
     assert may_start(incumbent) == "allow"
 
@@ -88,7 +90,7 @@ def test_what_is_being_replaced_works_on_until_its_handover_ends(slot, rita, old
     at_work(slot, new)
     services.settle_slot(slot_id=slot.pk)
     assert not Handover.objects.open().exists()
-    AgentInstance.objects.filter(pk=before.pk).update(state=InstanceState.ACTIVE)
+    AgentInstance.objects.filter(pk=before.pk).update(state=InstanceState.ACTIVE, leaving=False)
     until(lambda: may_start(token) == "slot_rebound")
 
 

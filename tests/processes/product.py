@@ -22,6 +22,8 @@ import psycopg
 
 from arm import pg
 from arm.management.local import ROOT
+from arm.pg.place import locked
+from tests.conftest import TEMPLATE
 
 ADMIN_PASSWORD = "a password for the process tests"
 READY_SECONDS = 400
@@ -140,8 +142,11 @@ class Product:
 
 
 @contextmanager
-def product() -> Iterator[Product]:
-    """An installation in a new directory that the database's account may pass; gone afterwards."""
+def product(*, first_start: bool = False) -> Iterator[Product]:
+    """An installation in a new directory that the database's account may pass; gone afterwards.
+
+    Its database is migrated already, unless the `first_start` itself is what is looked at.
+    """
     parent = Path(tempfile.mkdtemp(prefix="arm-up-"))
     parent.chmod(0o711)
     kept = {
@@ -151,6 +156,8 @@ def product() -> Iterator[Product]:
     }
     environment = kept | {"ARM_PRODUCTION": "0", "ARM_ADMIN_PASSWORD": ADMIN_PASSWORD}
     running = Product(parent / "data", free_port_pair(), environment)
+    if not first_start:
+        _lay_out(running)
     try:
         yield running
     finally:
@@ -158,6 +165,26 @@ def product() -> Iterator[Product]:
             running.stop()
         pg.stop(running.data)
         shutil.rmtree(parent)
+
+
+def _lay_out(running: Product) -> None:
+    """A copy of what `prepare` makes of nothing: made once for these migrations, and kept for the runs to come."""
+    home = pg.default_data() / "installations"
+    kept = home / TEMPLATE
+    with locked(home):
+        if not kept.exists():
+            for stale in home.glob("*/"):
+                pg.stop(stale / "data")
+                shutil.rmtree(stale)
+            making = home / "making" / "data"
+            done = subprocess.run(
+                [sys.executable, "manage.py", "prepare"],
+                cwd=ROOT, env=running.environment | {"ARM_DATA": str(making)}, capture_output=True, text=True, check=False,
+            )  # fmt: skip
+            assert done.returncode == 0, done.stdout + done.stderr
+            pg.stop(making)
+            making.parent.rename(kept)
+        subprocess.run(["cp", "-a", str(kept / "data"), str(running.data)], check=True)
 
 
 def sign_in(url: str, name: str = "admin", password: str = ADMIN_PASSWORD) -> OpenerDirector:

@@ -12,7 +12,7 @@ from .product import product
 
 
 def test_what_prepare_has_made_is_found_by_the_next_command() -> None:
-    with product() as nothing:  # for a directory that is taken away again
+    with product(first_start=True) as nothing:  # for a directory that is taken away again
         kept = {
             name: value for name, value in os.environ.items() if not name.startswith(("ARM_", "DATABASE_"))
         }

@@ -91,7 +91,7 @@ def test_it_serves_mends_what_is_killed_and_stops_clean() -> None:
 
 
 def test_an_interrupted_first_start_is_finished_by_the_next() -> None:
-    with product() as running:
+    with product(first_start=True) as running:
         process = subprocess.Popen(
             running.command(), cwd=ROOT, env=running.environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             text=True,

@@ -130,6 +130,39 @@ def test_what_a_card_cannot_prove_or_say_is_noted():
     assert "names no skills" in " ".join(read({"name": "Bare"}).notes)
 
 
+def test_whatever_of_a_card_a_genome_has_no_member_for_is_named():
+    skill = SKILL | {"securityRequirements": [{"schemes": {"google": {"list": ["openid"]}}}]}
+    extensions = [
+        {"uri": "https://ext.example.com/pay", "required": True},
+        {"uri": "https://ext.example.com/log"},
+    ]
+    card = V1_0 | {
+        "skills": [skill, {"id": "bare", "name": "Bare"}],
+        "capabilities": {"extensions": extensions, "streaming": True},
+        "iconUrl": "https://geo.example.com/i.png",
+        "x-more": 1,
+    }
+    imported = read(card)
+    assert imported.problems == ()
+    notes = imported.notes
+    assert (
+        "Not taken over: the extension https://ext.example.com/pay, which callers of the agent must support."
+        in notes
+    )
+    (left,) = [note for note in notes if note.endswith("a genome has no member for it.")]
+    assert left == (
+        "Not taken over: capabilities/extensions, capabilities/streaming, provider, documentationUrl, iconUrl, x-more, "
+        "examples of the skill route-optimizer, securityRequirements of the skill route-optimizer; "
+        "a genome has no member for it."
+    )
+    assert "Not described: bare. A genome must describe each skill: its name stands there." in notes
+    assert not any("Not described" in note for note in read(V1_0).notes)
+    many = read(
+        V1_0 | {"skills": [{"id": f"s{n}", "name": "S", "description": "S.", "y": 1} for n in range(30)]}
+    )
+    assert "more members; a genome has no member for it." in " ".join(many.notes)
+
+
 def test_a_hostile_card_gets_every_problem_with_its_place():
     imported = read(
         {

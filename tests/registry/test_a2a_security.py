@@ -216,6 +216,20 @@ def test_a_card_before_1_0_says_it_in_the_terms_of_openapi() -> None:
     ]
 
 
+@pytest.mark.parametrize("security", [[{}], [{"k": []}, {}]])
+def test_a_card_before_1_0_may_leave_signing_in_to_its_callers_which_a_note_says(security: list[Any]) -> None:
+    schemes = {"k": {"type": "apiKey", "in": "header", "name": "X"}}
+    imported = read(
+        {"name": "Old", "protocolVersion": "0.3.0", "securitySchemes": schemes, "security": security}
+    )
+    assert imported.problems == ()
+    assert imported.genome_draft["security"].keys() == {"schemes"}  # a requirement would say that they must
+    assert "lets callers in who do not sign in" in " ".join(imported.notes)
+    assert "sign in" not in " ".join(
+        read({"name": "Old", "securitySchemes": schemes, "security": [{"k": []}]}).notes
+    )
+
+
 KEY = {"apiKeySecurityScheme": {"location": "header", "name": "X"}}
 
 

@@ -12,20 +12,10 @@ from arm.rights import Right
 from registry import services
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentInstance, BulkRow, BulkRun
-from registry.services import many
+from registry.services import many, working_off
 from tests import make
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def acme():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def alice(acme):
-    return make.everything(make.user("alice", member_of=acme), acme)
 
 
 def preview(actor, action, rows, **params):
@@ -144,10 +134,10 @@ def test_what_changed_since_the_preview_is_left_alone_and_the_others_are_done(al
     assert first.state == InstanceState.PAUSED
 
 
-def test_a_change_that_was_undone_again_is_a_change(alice, monkeypatch):
+def test_a_change_that_was_undone_again_is_a_change(alice, settings):
     (row,) = instances(1)
     run = preview(alice, "drain", [row])
-    monkeypatch.setattr("registry.gates.for_activation", lambda instance: [])
+    settings.ACTIVATION_GATES = []
     services.restrict_instance(instance=row, to=InstanceState.PAUSED, actor=alice, reason="a")
     services.move_instance(instance=row, to=InstanceState.ACTIVE, actor=alice, reason="b")
     services.apply_bulk(run=run, actor=alice, reason="winding down")
@@ -207,7 +197,7 @@ def test_versions_are_deprecated_and_a_draft_refuses(alice):
 
 def test_many_rows_go_to_the_worker_which_goes_on_where_it_was(alice, work_off, queued, monkeypatch):
     monkeypatch.setattr(many, "AT_ONCE", 2)
-    monkeypatch.setattr(many, "STEP", 2)
+    monkeypatch.setattr(working_off, "STEP", 2)
     rows = [make.template(f"agent-{n}") for n in range(5)]
     run = preview(alice, "add_tag", rows, tag="x")
     assert queued() == ["registry.tasks.work_off_bulk"] and set(foreseen(run).values()) == {""}

@@ -153,11 +153,12 @@ def test_a_broken_file_is_named_with_its_place_and_nothing_is_stored(
     assert not AgentTemplate.objects.exists() and not ChangeRecord.objects.exists()
 
 
-def test_what_nothing_can_change_is_said_and_stops_it(files: Path, alice: User) -> None:
+def test_an_environment_that_is_otherwise_is_changed(files: Path, alice: User) -> None:
     make.environment("dev", name="Sandbox")
-    with pytest.raises(CommandError, match=r"places\.yaml#/items/0/name: It is there with “Sandbox”"):
-        apply(files)
-    assert not AgentTemplate.objects.exists()
+    assert "name: Sandbox → Development" in run(files, "--plan")[1]
+    apply(files)
+    assert Environment.objects.get().name == "Development"
+    assert apply(files)[1] == "Nothing to do: all 5 are as the files say.\n"
 
 
 def test_an_apply_needs_a_reason_a_directory_an_account_and_its_rights(

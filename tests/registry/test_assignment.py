@@ -56,11 +56,6 @@ db = pytest.mark.django_db
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
 def alice(tenant, client):
     user = make.everything(make.user("alice", member_of=tenant), tenant)
     client.force_login(user)
@@ -110,6 +105,22 @@ def test_an_answer_may_be_kept_shortly_and_is_not_sent_twice(client, alice, slot
     assert (same.status_code, same.content) == (304, b"")
     bound(slot, make.approved(), actor=alice)
     assert ask(client, slot, "a", HTTP_IF_NONE_MATCH=first["ETag"]).status_code == 200
+
+
+@db
+def test_an_answer_of_another_rollout_is_another_answer(client, alice, slot):
+    new = make.approved()
+    first = started(slot, new, alice, strategy="canary", percents=[50, 100])
+    before = {key: ask(client, slot, key) for key in map(str, range(20))}
+    services.abort_rollout(rollout=first, actor=alice, reason="x")
+    second = started(slot, new, alice, strategy="canary", percents=[50, 100])
+    same = [
+        key for key in before if chosen(slot.pk, first.pk, key, 50) == chosen(slot.pk, second.pk, key, 50)
+    ]
+    assert same, "some keys get the same version of both"
+    for key in same:
+        answer = ask(client, slot, key, HTTP_IF_NONE_MATCH=before[key]["ETag"])
+        assert (answer.status_code, answer.json()["rollout"]) == (200, second.typeid)
 
 
 @db

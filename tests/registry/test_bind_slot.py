@@ -1,6 +1,7 @@
 """A slot is bound to what may run there; what it was bound to stays known."""
 
 import pytest
+from django.test import Client
 
 from arm.errors import Invalid, NotAllowed
 from arm.models import ChangeRecord
@@ -10,13 +11,9 @@ from registry.gates import GateRefused
 from registry.lifecycle import VersionState
 from registry.models import SlotBinding
 from tests import make
+from tests.registry.releasing import running
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
 
 
 @pytest.fixture
@@ -102,3 +99,22 @@ def test_a_role_is_defined_once(tenant, rita):
     with pytest.raises(services.Duplicate) as refused:
         services.create_role(tenant=tenant, slug="clerk", name="Clerk", actor=rita, reason="r")
     assert refused.value.existing == role
+
+
+def test_a_binding_moves_no_instance_and_page_and_api_say_how_many_are_left(slot, rita, tenant):
+    first, second = make.approved(), make.approved()
+    bind(slot, first, rita)
+    kept = running(slot, first, 2)
+    make.grant(rita, tenant, Right.READ_DIRECTORY)
+    client = Client()
+    client.force_login(rita)
+    sent = {"version": second.typeid, "reason": "go"}
+    page = client.post(f"{slot.get_absolute_url()}bind/", sent, follow=True).content.decode()
+    assert "2 instances are left on another version: they finish their runs and start none." in page
+    assert [one.state for one in type(kept[0]).objects.filter(slot=slot)] == ["active", "active"]
+    address = f"/api/v1/registry/slots/{slot.typeid}/bind/"
+    third = make.approved()
+    answer = client.post(address, {"version": third.typeid, "reason": "go"}, content_type="application/json")
+    assert answer.json()["instances_left"] == 2, answer.json()
+    back = client.post(address, {"version": first.typeid, "reason": "go"}, content_type="application/json")
+    assert back.json()["instances_left"] == 0, "they run what it is bound to again"

@@ -12,7 +12,15 @@ from arm.models import ChangeRecord, Tenant, User
 from arm.rights import Right, Risk
 from registry import services
 from registry.lifecycle import VersionState
-from registry.models import AgentInstance, AgentTemplate, AgentVersion, InstanceInterval, InstanceStatus
+from registry.models import (
+    AgentInstance,
+    AgentTemplate,
+    AgentVersion,
+    Environment,
+    InstanceInterval,
+    InstanceStatus,
+    Provider,
+)
 from registry.protocol import rows
 from tests import make
 
@@ -65,7 +73,7 @@ def test_each_row_becomes_what_one_at_a_time_makes_of_it(
 ) -> None:
     role = make.role("clerk", cost_center="CC-2")
     single = services.provision_instance(
-        version=version, environment=make.Environment.objects.get(), provider=make.Provider.objects.get(),
+        version=version, environment=Environment.objects.get(), provider=Provider.objects.get(),
         name="single", role=role, labels={"a": "b"}, actor=alice, reason="one",
     )  # fmt: skip
     (many,) = provision(
@@ -174,9 +182,9 @@ def test_a_version_that_is_retired_provisions_nothing(page: Client, version: Age
 @pytest.fixture
 def slot(version: AgentVersion) -> Any:
     return make.slot(
-        environment=make.Environment.objects.get(),
+        environment=Environment.objects.get(),
         role=make.role("clerk"),
-        provider=make.Provider.objects.get(),
+        provider=Provider.objects.get(),
     )
 
 
@@ -236,7 +244,7 @@ def test_rights_count_scope_by_scope(acme: Tenant, version: AgentVersion) -> Non
     with pytest.raises(NotAllowed):
         provision(acme, bob, [row()])
     make.environment("prod")
-    make.grant(bob, make.Environment.objects.get(slug="dev"), Right.PROVISION_INSTANCE)
+    make.grant(bob, Environment.objects.get(slug="dev"), Right.PROVISION_INSTANCE)
     assert len(provision(acme, bob, [row()])) == 1
     with pytest.raises(NotAllowed) as refused:
         provision(acme, bob, [row(), row(environment="prod")])

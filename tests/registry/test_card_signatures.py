@@ -245,7 +245,7 @@ def test_a_false_card_is_refused_on_the_page_and_by_the_api(
 
 
 def test_who_may_make_versions_of_that_one_agent_still_imports_its_card(acme: Tenant, alice: User) -> None:
-    template = make.template("geospatial-route-planner", name="Planner")
+    template = make.template("geospatial-route-planner", name="GeoSpatial Route Planner")
     bob = make.user("bob", member_of=acme)
     make.grant(bob, template, Right.CREATE_VERSION)
     assert bring_in(acme, bob, CARD).version.template == template

@@ -21,23 +21,13 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
+def erin(tenant):
+    return make.hired("erin", "approver", tenant)
 
 
 @pytest.fixture(autouse=True)
 def only_the_channels(settings):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
-
-
-@pytest.fixture
-def rita(tenant):
-    return make.hired("rita", "release_manager", tenant)
-
-
-@pytest.fixture
-def erin(tenant):
-    return make.hired("erin", "approver", tenant)
 
 
 @pytest.fixture

@@ -15,11 +15,6 @@ pytestmark = pytest.mark.django_db
 WHY = "Every caller was told in May"
 
 
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
 @pytest.fixture(autouse=True)
 def gates(settings):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound"]

@@ -38,6 +38,12 @@ def test_a_tool_that_was_added_does_not_change_those_behind_it():
 def test_true_and_one_are_two_things():
     older, newer = (example(models=[model(parameters={"stream": value})]) for value in (1, True))
     assert patch(older, newer) == [{"op": "replace", "path": "/models/0/parameters/stream", "value": True}]
+    assert [(one.pointer, one.words) for one in diff(older, newer)] == [
+        ("/models/0/parameters/stream", "Primary model, Parameters, Stream: 1 → yes")
+    ]
+    older, newer = (example(x_a=[{"n": value}]) for value in (0, False))
+    assert diff(older, newer) and patch(older, newer)
+    assert diff(example(x_a=[1]), example(x_a=[1.0])) == []  # one number in JSON, and one digest
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 import io
 import json
+import subprocess
 import zipfile
 from hashlib import sha256
 
@@ -25,20 +26,10 @@ from tests.registry.releasing import bound, running
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
 @pytest.fixture(autouse=True)
 def gates(settings):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound"]
     settings.KEY_ENCRYPTION_KEY = "of the signer alone"  # this process is the signer as well
-
-
-@pytest.fixture
-def alice(tenant):
-    return make.everything(make.user("alice", member_of=tenant), tenant)
 
 
 @pytest.fixture
@@ -68,7 +59,8 @@ def test_a_tenant_that_signs_has_each_rollback_signed_by_rule(slot, alice, key):
     artefact = issuing.finish(held.artefact)
     assert artefact.arrived, artefact.problem
     assert {file.kind for file in artefact.files.all()} == {"envelope", "pdf"}
-    assert all(check.ok for check in checks_of(artefact)), [c for c in checks_of(artefact) if not c.ok]
+    checks = {check.name: check.ok for check in checks_of(artefact)}
+    assert checks["payload"] and all(checks.values()), checks
     requested = ChangeRecord.objects.get(verb="evidence.artefact.requested", target_id=artefact.pk)
     assert requested.actor_id is None and requested.links == [made.typeid]
 
@@ -127,7 +119,8 @@ def test_an_audit_pack_carries_it_and_verifies(slot, alice, key, tenant):
     for wanted in (f"artefacts/{dossier.file_stem}.dsse.json", f"pdf/{dossier.file_stem}.pdf",
                    f"rollbacks/{made.typeid}.json", f"proofs/{dossier.typeid}.tlog-proof"):  # fmt: skip
         assert f"{stem}/data/{wanted}" in names, wanted
-    assert all(check.ok for check in checks_of(artefact))
+    checks = {check.name: check.ok for check in checks_of(artefact)}
+    assert checks and all(checks.values()), checks
 
 
 def test_a_dossier_whose_document_was_changed_is_refused(slot, alice, key):
@@ -209,3 +202,63 @@ def test_a_pack_holds_the_rollbacks_that_who_asked_for_it_sees(slot, alice, key,
     names = zipfile.ZipFile(io.BytesIO(content)).namelist()
     assert any(name.endswith("genome.json") for name in names)
     assert not [name for name in names if "rollback" in name or made.typeid in name or "dossier" in name]
+
+
+def packed(version, actor):
+    """The names in a pack of the version, and the document."""
+    held = services.export_pack(version=version, actor=actor, reason="audit")
+    artefact = issuing.finish(held.artefact)
+    assert artefact.arrived, artefact.problem
+    content = bytes(artefact.files.get(kind=ArtefactFile.Kind.PACK).content)
+    return zipfile.ZipFile(io.BytesIO(content)).namelist(), held
+
+
+def test_a_pack_with_rollbacks_is_not_for_who_has_rights_on_the_agent_alone(slot, alice, key, tenant, client):
+    made = roll_back(slot, alice)
+    issuing.finish(VersionEvidence.objects.get(rollback=made).artefact)
+    issuing.seal(tenant)
+    names, held = packed(made.from_version, alice)
+    assert any(f"rollbacks/{made.typeid}.json" in name for name in names)
+    bob = make.user("bob", member_of=tenant)
+    make.grant(bob, made.from_version.template, *Right)
+    where = f"/api/v1/registry/evidence/{held.typeid}/"
+    for person, status in ((alice, 200), (bob, 404)):
+        client.force_login(person)
+        page = client.get(made.from_version.get_absolute_url()).content.decode()
+        assert (held.typeid in page) == (status == 200), "no link to what is not shown"
+        assert {client.get(place).status_code for place in (where, f"{where}files/pack/")} == {status}
+
+
+def test_a_pack_of_who_sees_one_environment_tells_of_no_slot_and_is_theirs_to_take(
+    slot, alice, key, tenant, client
+):
+    made = roll_back(slot, alice)
+    issuing.finish(VersionEvidence.objects.get(rollback=made).artefact)
+    issuing.seal(tenant)
+    carol = make.user("carol", member_of=tenant)
+    for scope in (slot.environment, made.from_version.template):
+        make.grant(carol, scope, *Right)
+    names, held = packed(made.from_version, carol)
+    slots = ChangeRecord.objects.filter(target_id=slot.pk)
+    assert slots.exists() and not [n for n in names if made.typeid in n or any(r.typeid in n for r in slots)]
+    client.force_login(carol)
+    assert client.get(f"/api/v1/registry/evidence/{held.typeid}/files/pack/").status_code == 200
+
+
+def test_a_pack_of_a_version_that_was_never_rolled_back_is_its_agents_to_see(slot, alice, key, tenant):
+    version = slot.current_version
+    issuing.seal(tenant)
+    assert packed(version, alice)[1].template == version.template
+
+
+def test_the_pdf_says_what_the_target_lacked(slot, alice, key, settings):
+    settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.fitness.FitsItsRole"]
+    slot.role.certifications = ["pci"]
+    slot.role.save(update_fields=["certifications"])
+    artefact = issuing.finish(VersionEvidence.objects.get(rollback=roll_back(slot, alice)).artefact)
+    assert artefact.arrived, artefact.problem
+    pdf = bytes(artefact.files.get(kind="pdf").content)
+    text = subprocess.run(
+        ["pdftotext", "-layout", "-", "-"], input=pdf, capture_output=True, check=True
+    ).stdout
+    assert "What the target lacked" in text.decode() and "Certification pci is missing" in text.decode()

@@ -16,19 +16,9 @@ from tests.registry.releasing import bound, started
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
 @pytest.fixture(autouse=True)
 def gates(settings):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
-
-
-@pytest.fixture
-def alice(tenant):
-    return make.everything(make.user("alice", member_of=tenant), tenant)
 
 
 @pytest.fixture
@@ -109,10 +99,12 @@ def test_the_preview_names_whose_rule_changes_and_who_never_came_that_way(places
     ]
     assert order() == ["dev", "staging", "pilot", "prod"]
     nobody = make.user("nobody", member_of=places[0].tenant)
-    assert [(one.slots, one.hidden) for one in queries.order_preview(places[0], 2, nobody).changes][1] == (
-        0,
-        2,
-    )
+    make.grant(nobody, places[0], Right.READ_DIRECTORY)
+    mallory = queries.order_preview(places[0], 2, nobody)
+    assert [(one.environment, str(one.after), one.slots) for one in mallory.changes] == [
+        (places[0], "one that you may not see", 2)
+    ], "what she may not see has no name"
+    assert mallory.then == ("hidden", "dev", "hidden", "hidden") and mallory.hidden_rules == 2
     assert other.current_version
 
 
@@ -204,10 +196,11 @@ def test_the_api_previews_changes_and_heeds_if_match(client, places, alice):
 def test_the_page_shows_another_order_before_it_is_made(client, places, alice):
     client.force_login(alice)
     page = reverse("registry:environment_edit", args=[places[3].typeid])
+    places[3].refresh_from_db()
     assert page in client.get(places[3].get_absolute_url()).content.decode()
     body = {
         "reason": "go", "name": "Prod", "position": "2", "risk_default": "medium", "retention_days": 90,
-        "aggregate_days": 365, "cost_tags": "team=support\n", "seen": "",
+        "aggregate_days": 365, "cost_tags": "team=support\n", "seen": "", "production": "on",
     }  # fmt: skip
     shown = client.post(page, body).content.decode()
     assert "dev → prod → staging → pilot" in shown and "Nothing is changed yet" in shown

@@ -100,6 +100,20 @@ def test_another_installation_makes_an_agent_of_the_same_name_and_says_that_the_
     assert genome.seal(document).digest == of.genome.digest
 
 
+@pytest.mark.parametrize("format", WHOLE[2:])
+def test_a_file_goes_to_no_agent_of_another_name_that_has_its_short_name(
+    acme: Tenant, alice: User, format: Format
+) -> None:
+    data = export(version(alice), alice, format)
+    other = make.tenant("other")
+    bob = make.everything(make.user("bob", member_of=other), other)
+    held = make.template("invoices", name="Invoices?", tenant=other)
+    made = bring_in(format, tenant=other, data=data, actor=bob)
+    assert made.new_template and made.version.template.slug == "invoices-2"
+    assert not held.versions.exists()
+    assert "Another agent has the short name “invoices”" in " ".join(made.notes)
+
+
 def test_the_genome_leaves_as_the_exact_bytes_that_its_digest_is_of(alice: User) -> None:
     of = version(alice)
     file = services.export_version(version=of, format=Format.GENOME, actor=alice)

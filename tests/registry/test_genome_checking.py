@@ -162,9 +162,43 @@ def test_opaque_values_under_secret_names_are_refused():
         assert found(genome) == {f"/models/0/parameters/{name}": "secret"}
 
 
+def test_a_secret_is_refused_as_a_name_too():
+    token = "ghp_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI3kM5"
+    genome = example(models=[model(parameters={token: "on"})])
+    assert found(genome) == {"/models/0/parameters": "secret"}, "where it stands; it is not repeated"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("Authorization", "Bearer 8f14e45fceea167a5a36dedd4bea2543"),
+        ("proxy-authorization", "Basic Ym9iOmh1bnRlcjI="),
+        ("authorization", "8f14e45fceea167a"),
+        ("bearer", "8f14e45fceea"),
+        ("password", "S3cr3t!Passw0rd#2024"),
+        ("dbPassword", "hunter2hunter2"),
+        ("api_key", "0f9a8b7c6d5e"),
+    ],
+)
+def test_common_values_under_the_name_of_a_secret_are_refused(name, value):
+    assert found(example(x_db={name: value})) == {f"/x_db/{name}": "secret"}
+    assert found(example(x_db={name: [value]})) == {f"/x_db/{name}/0": "secret"}
+
+
 @pytest.mark.parametrize(
     "innocent",
     [
+        {
+            "Authorization": "Bearer ${TOKEN_2}",
+            "authorization": "Bearer <token1234>",
+            "bearer": "required",
+            "password": "Ask for it at desk 12.",
+            "secret": "/run/secrets/db1",
+            "api_key": "OPENAI_API_KEY_2",
+            "s3_secret_key": "env:S3_KEY_2",
+            "token": "$GITHUB_TOKEN_2",
+            "pad_token": "[PAD_0001]",
+        },
         {"max_tokens": 4096, "token": "short", "stop_token": "<|endoftext|>"},
         {
             "api_key": "env:OPENAI_API_KEY",

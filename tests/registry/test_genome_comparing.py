@@ -1,9 +1,10 @@
 """Two genomes differ where their digests do, field by field and in words."""
 
+import pytest
 from hypothesis import given
 
 from registry.genome import diff, seal, summary
-from tests.registry.genomes import example, genomes, model, prompt, tool
+from tests.registry.genomes import example, genomes, json_values, model, prompt, tool
 
 
 def words(before, after):
@@ -38,6 +39,65 @@ def test_a_changed_prompt_and_a_changed_guardrail_are_found():
     assert said["/behavior/guardrails/0"] == ("removed", "Behavior, Guardrails “a” removed")
     assert said["/behavior/guardrails/1"] == ("added", "Behavior, Guardrails “c” added")
     assert said["/prompts/0/digest"][1].startswith("System prompt, Digest: sha256:")
+
+
+def one_change(before, after):
+    (change,) = diff(example(x_a=before), example(x_a=after))
+    return change.pointer, change.words
+
+
+@pytest.mark.parametrize("length", [0, 41, 79, 80, 500])
+def test_the_words_show_where_two_long_texts_begin_to_differ(length):
+    _, said = one_change("a" * length + "old" + "z" * 200, "a" * length + "new" + "z" * 200)
+    before, after = said.removeprefix("x_a: ").split(" → ")
+    assert ("old" in before, "new" in after) == (True, True) and max(len(before), len(after)) <= 80
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("sha256:" + "0" * 64, "sha256:" + "0" * 63 + "1", "…" + "0" * 21 + " → …" + "0" * 20 + "1"),
+        ("b" * 100, "b" * 101, "…" + "b" * 20 + " → …" + "b" * 21),
+        (True, "yes", 'true → "yes"'),
+        ("1", 1, '"1" → 1'),
+        ([None], ["nothing"], '[null] → ["nothing"]'),
+        (["a", "b"], ["a, b"], '["a", "b"] → ["a, b"]'),
+        (["a", True], ["a", False], "a, yes → a, no"),
+    ],
+)
+def test_two_values_that_differ_never_read_the_same(before, after, said):
+    assert one_change(before, after)[1] == f"x_a: {said}"
+
+
+@given(json_values, json_values)
+def test_no_two_different_values_read_the_same(before, after):
+    for change in diff(example(x_a=before), example(x_a=after)):
+        if change.kind == "changed" and "more entr" not in change.words:
+            was, _, now = change.words.partition(": ")[2].partition(" → ")
+            assert was != now or " → " in was
+
+
+def test_lists_of_objects_are_compared_entry_by_entry():
+    assert one_change([{"n": 0, "m": 1}], [{"n": False, "m": 1}]) == ("/x_a/0/n", "x_a, entry 1, N: 0 → no")
+    assert one_change([{"n": 1}, {"n": 2}], [{"n": 3}, {"n": 1}, {"n": 2}]) == (
+        "/x_a/0",
+        "x_a, entry 1 added: n 3",
+    )
+    assert one_change([{"n": 1}, {"n": 2}], [{"n": 1}]) == ("/x_a/1", "x_a, entry 2 removed: n 2")
+    assert one_change([[1], [2, [3]]], [[1], [2, [4]]]) == ("/x_a/1/1", "x_a, entry 2, entry 2: 3 → 4")
+    assert one_change([{}], [{"n": [{}]}]) == ("/x_a/0/n", "x_a, entry 1, N added: 1 entry")
+
+
+def test_of_a_long_list_the_first_entries_are_named_and_the_others_counted():
+    older, newer = ([{"n": n + more} for n in range(50)] for more in (0, 100))
+    found = diff(example(x_a=older), example(x_a=newer))
+    assert len(found) == 21
+    assert (found[-1].pointer, found[-1].words) == ("/x_a", "x_a: 30 more entries differ")
+
+
+def test_of_an_object_that_was_added_the_words_say_that_there_is_more():
+    (change,) = diff(example(), example(x_a={name: 1 for name in "abcde"}))
+    assert change.words == "x_a added: a 1, b 1, c 1, d 1, …"
 
 
 def test_order_and_build_time_are_no_difference():

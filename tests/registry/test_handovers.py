@@ -20,24 +20,9 @@ from tests.registry.releasing import bound, planned, running, started, states
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
 @pytest.fixture(autouse=True)
 def gates(settings):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
-
-
-@pytest.fixture
-def rita(tenant):
-    return make.hired("rita", "release_manager", tenant)
-
-
-@pytest.fixture
-def dan(tenant):
-    return make.hired("dan", "fleet_operator", tenant)
 
 
 @pytest.fixture

@@ -21,16 +21,6 @@ def slot():
     return make.slot()
 
 
-@pytest.fixture
-def old():
-    return make.approved()
-
-
-@pytest.fixture
-def new(old):
-    return make.approved(template=old.template)
-
-
 def told(slot, new, name, against=None, since=timedelta(hours=1), **limits):
     (fact,) = health.health_facts(
         version=new, slots=[slot], since=clock.now() - since, against=against, limits=limits, wanted=[name]

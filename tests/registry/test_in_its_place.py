@@ -3,24 +3,22 @@
 from datetime import timedelta
 
 import pytest
+from django.urls import reverse
 
 from arm import clock
-from arm.errors import Conflict, Invalid
+from arm.errors import Conflict, Invalid, NotAllowed
+from arm.models import ChangeRecord
+from arm.rights import Right
 from registry import services
 from registry.gates import CHANNEL_ORDER, GateRefused
 from registry.lifecycle import InstanceState as S
 from registry.lifecycle import VersionState
-from registry.models import AgentVersion
+from registry.models import AgentInstance, AgentVersion
 from registry.protocol.rows import read_instances
 from tests import make
 from tests.registry.releasing import Told, bound, running, started
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
 
 
 @pytest.fixture(autouse=True)
@@ -29,26 +27,6 @@ def gates(settings, monkeypatch):
     settings.HEALTH_FACTS = ["tests.registry.releasing.Told"]
     monkeypatch.setattr(Told, "said", {"errors": True})
     settings.ACTIVATION_GATES = ["registry.gates.VersionMayRun", "registry.gates.placed.InItsPlace"]
-
-
-@pytest.fixture
-def rita(tenant):
-    return make.hired("rita", "release_manager", tenant)
-
-
-@pytest.fixture
-def dan(tenant):
-    return make.hired("dan", "fleet_operator", tenant)
-
-
-@pytest.fixture
-def old():
-    return make.approved()
-
-
-@pytest.fixture
-def new(old):
-    return make.approved(template=old.template)
 
 
 @pytest.fixture
@@ -174,9 +152,111 @@ def test_outside_production_nothing_of_this_is_asked(staging, dan, new):
     assert activate(provision(staging, new, dan, inside=False), dan).state == S.ACTIVE
 
 
-def test_a_fleet_that_was_there_before_the_slots_is_taken_over_as_it_is(prod, dan):
-    stranger = make.approved()
-    assert activate(provision(prod, stranger, dan, inside=False), dan).state == S.ACTIVE
+def test_an_exception_is_another_persons_word_here_too_and_stands_on_the_record(prod, tenant, dan, new):
+    erin = make.hired("erin", "approver", tenant)
+    make.grant(erin, tenant, *Right)
+    one = services.grant_exception(
+        slot=prod, version=new, gate=CHANNEL_ORDER, until=clock.now() + timedelta(days=1), actor=erin, reason="r"
+    )  # fmt: skip
+    aside = provision(prod, new, dan, inside=False)
+    with pytest.raises(NotAllowed, match="another person activates it"):
+        activate(aside, erin)
+    activate(aside, dan)
+    assert ChangeRecord.objects.get(verb="registry.instance.activated").links == [one.typeid]
+
+
+# an agent that no slot ever had
+
+
+@pytest.fixture
+def stranger(prod):
+    return make.approved()
+
+
+def taken_over(slot, version, actor, name="ran-already"):
+    row = {"version": version.typeid, "environment": slot.environment.slug, "provider": slot.provider.slug}
+    rows = read_instances([row | {"name": name}]).rows
+    (made,) = services.provision_instances(
+        tenant=slot.tenant, rows=rows, actor=actor, reason="It ran before ARM"
+    )
+    return made
+
+
+def test_an_agent_that_no_slot_ever_had_comes_to_production_through_the_channel_before(
+    prod, staging, dan, stranger
+):
+    aside = provision(prod, stranger, dan, inside=False)
+    with pytest.raises(GateRefused, match="has worked properly in staging, the channel before Production"):
+        activate(aside, dan)
+    activate(provision(staging, stranger, dan, inside=False), dan)
+    assert activate(aside, dan).state == S.ACTIVE
+
+
+def test_what_waits_or_was_taken_back_in_the_channel_before_proves_nothing(prod, staging, dan, stranger):
+    before = provision(staging, stranger, dan, inside=False)
+    aside = provision(prod, stranger, dan, inside=False)
+    with pytest.raises(GateRefused, match="has worked properly"):
+        activate(aside, dan)
+    services.restrict_instance(instance=activate(before, dan), to=S.QUARANTINED, actor=dan, reason="lies")
+    with pytest.raises(GateRefused, match="has worked properly"):
+        activate(aside, dan)
+
+
+def test_what_is_told_of_the_past_proves_nothing_either(prod, staging, tenant, dan, stranger):
+    judy = make.hired("judy", "tenant_admin", tenant)
+    with clock.at(clock.now() - timedelta(days=2)):
+        before = provision(staging, stranger, dan, inside=False)
+    services.tell_past(
+        instance=before, state=S.ACTIVE, since=clock.now() - timedelta(days=3), actor=judy, reason="said"
+    )
+    with pytest.raises(GateRefused, match="has worked properly"):
+        activate(provision(prod, stranger, dan, inside=False), dan)
+
+
+def test_where_production_is_the_first_channel_nothing_is_before_it(tenant, dan):
+    slot = make.slot(environment=make.environment("only", position=1))
+    assert activate(provision(slot, make.approved(), dan, inside=False), dan).state == S.ACTIVE
+
+
+def test_a_fleet_that_ran_before_arm_is_taken_over_by_rows_and_marked(prod, dan, stranger):
+    other = make.approved(template=stranger.template)
+    fleet = [taken_over(prod, stranger, dan), taken_over(prod, other, dan)]
+    assert [activate(one, dan).state for one in fleet] == [S.ACTIVE, S.ACTIVE]
+    assert list(AgentInstance.objects.filter(adopted=True).order_by("pk")) == fleet
+    told = ChangeRecord.objects.filter(verb="registry.instance.provisioned", target_id=fleet[0].pk).get()
+    assert told.after["adopted"] is True
+    with pytest.raises(GateRefused, match="has worked properly"):
+        activate(provision(prod, stranger, dan, inside=False), dan)
+
+
+def test_once_a_fleet_works_a_table_brings_no_other_version_around_the_channels(prod, dan, stranger):
+    activate(taken_over(prod, stranger, dan), dan)
+    late = taken_over(prod, make.approved(template=stranger.template), dan)
+    assert not late.adopted and taken_over(prod, stranger, dan, "one-more").adopted
+    with pytest.raises(GateRefused, match="has worked properly"):
+        activate(late, dan)
+
+
+def test_what_slots_know_is_not_taken_over_by_a_table(prod, dan, new):
+    late = taken_over(prod, new, dan)
+    assert not late.adopted
+    with pytest.raises(GateRefused, match="bound in no slot"):
+        activate(late, dan)
+
+
+def test_what_has_worked_in_production_before_works_again_after_a_pause(prod, dan, stranger):
+    place = {"version": stranger, "environment": prod.environment, "provider": prod.provider}
+    assert activate(make.instance(**place, state=S.PAUSED), dan).state == S.ACTIVE
+
+
+def test_the_page_the_list_and_the_api_say_what_was_taken_over(client, prod, dan, stranger):
+    one, other = taken_over(prod, stranger, dan), make.instance(environment=prod.environment)
+    client.force_login(dan)
+    assert "taken over as it ran" in client.get(one.get_absolute_url()).content.decode()
+    rows = client.get("/api/v1/registry/instances/", {"adopted": "true"}).json()["results"]
+    assert [row["id"] for row in rows] == [one.typeid] and rows[0]["adopted"] is True
+    listed = client.get(reverse("registry:instance_list"), {"adopted": "true"}).content.decode()
+    assert one.name in listed and other.name not in listed
 
 
 # deprecated

@@ -3,32 +3,23 @@
 from datetime import timedelta
 
 import pytest
-from django.db import DatabaseError, transaction
+from django.db import DatabaseError, connection, transaction
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from arm import clock
 from arm.crypto import digest
 from arm.models import ChangeRecord
 from arm.rights import Right
-from registry import services, tasks
+from registry import queries, services, tasks
 from registry.gates import GateRefused
 from registry.lifecycle import InstanceState, VersionState
-from registry.models import Genome, IntegrityFinding, IntegritySweep, Prompt
+from registry.models import Dependency, Genome, IntegrityFinding, IntegritySweep, Prompt
 from registry.services import integrity
 from telemetry.models import Incident
 from tests import make
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture
-def acme():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def alice(acme):
-    return make.everything(make.user("alice", member_of=acme), acme)
 
 
 @pytest.fixture
@@ -129,7 +120,8 @@ def test_a_row_of_another_tenant_is_left_to_its_own_round(acme):
 
 
 def test_the_schedule_queues_a_round_for_every_tenant(acme, queued):
-    assert tasks.sweep_everywhere() >= 1 and "registry.tasks.sweep" in queued()
+    make.tenant("other")
+    assert tasks.sweep_everywhere() == 2 == list(queued()).count("registry.tasks.sweep")
 
 
 def test_the_worker_runs_a_round_in_steps_of_its_own(acme, small_steps):
@@ -183,9 +175,10 @@ def test_the_pages_show_what_was_found(client, acme, alice):
     sweep(acme)
     client.force_login(alice)
     page = client.get(reverse("registry:integrity")).content.decode()
-    assert "does not match its digest" in page and version.genome.digest in page
+    assert "is not the one that was sealed" in page and version.genome.digest in page
     listed = client.get(reverse("registry:version_list")).content.decode()
-    assert listed.count("Tampered</span>") == 1 or listed.count("Tampered") >= 1
+    marked = [row for row in listed.split("<tr")[1:] if "Tampered" in row]
+    assert len(marked) == 1 and version.get_absolute_url() in marked[0]
     only = client.get(f"{reverse('registry:version_list')}?tampered=true").content.decode()
     assert version.typeid in only and fine.typeid not in only
 
@@ -200,3 +193,32 @@ def test_who_reads_one_agent_sees_its_finding_and_no_round(client, acme):
     page = client.get(reverse("registry:integrity")).content.decode()
     assert digest(bytes(held.content)) in page and digest(bytes(hidden.content)) not in page
     assert "Nothing was swept yet" in page
+
+
+def test_of_a_prompt_that_everybody_uses_no_more_versions_are_fetched_than_are_named(
+    acme, alice, monkeypatch
+):
+    monkeypatch.setattr(queries.integrity, "MOST", 3)
+    prompt = make.prompt("Be kind.")
+    wrong = IntegrityFinding.objects.create(
+        tenant=acme, prompt=prompt, digest=prompt.digest, computed="sha256:0"
+    )
+    versions = [make.version() for _ in range(6)]
+    for version in versions:
+        Dependency.objects.create(tenant=acme, version=version, kind="prompt", name=prompt.digest)
+    other = wrong_genome(make.template())
+    torn = [make.version(template=other.template, number=n, genome=other) for n in range(10, 15)]
+    second = IntegrityFinding.objects.create(
+        tenant=acme, genome=other, digest=other.digest, computed="sha256:1"
+    )
+    with CaptureQueriesContext(connection) as asked:
+        found = queries.versions_found([wrong, second], alice)
+    assert found == {
+        wrong.pk: [version.pk for version in versions[:3]], second.pk: [version.pk for version in torn[:3]]
+    }  # fmt: skip
+    for query in asked.captured_queries:
+        if "ROW_NUMBER" in query["sql"]:
+            with connection.cursor() as cursor:
+                cursor.execute(query["sql"])
+                assert len(cursor.fetchall()) == 3
+    assert sum("ROW_NUMBER" in query["sql"] for query in asked.captured_queries) == 2

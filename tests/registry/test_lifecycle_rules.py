@@ -105,8 +105,11 @@ def test_where_evidence_is_asked_for_a_card_is_begun_before_approval(acme, agent
         services.move_version(version=candidate, to=V.APPROVED, actor=rita, reason="r")
     card = make.card(candidate)
     assert gate.check(candidate, V.APPROVED).passed, "asked for, and nothing has failed"
-    type(card.artefact).objects.filter(pk=card.artefact_id).update(problem="no key")
+    artefacts = type(card.artefact).objects.filter(pk=card.artefact_id)
+    artefacts.update(problem="no key")
     assert "has failed" in gate.check(candidate, V.APPROVED).reason
+    artefacts.update(problem="", abandoned_at=clock.now())
+    assert "has failed" in gate.check(candidate, V.APPROVED).reason, "given up, like sheets and reports"
     assert not gate.check(candidate, V.TESTING).applies
 
 
@@ -266,8 +269,8 @@ def test_the_due_date_is_moved_on_the_record_and_told_of_anew(client, acme, prod
 class Jobs:
     begun: dict = {}
 
-    def of(self, instance):
-        return self.begun
+    def of(self, instances):
+        return {instance.pk: self.begun for instance in instances}
 
 
 def test_work_in_flight_is_named_with_counts_and_holds_retirement(settings, monkeypatch, prod, rita):

@@ -1,9 +1,10 @@
 """Where versions come from: named, drawn, never a circle, never another tenant's."""
 
+import re
 from itertools import pairwise
 
 import pytest
-from django.db import DatabaseError, IntegrityError, transaction
+from django.db import DatabaseError, IntegrityError, connection, transaction
 from django.urls import reverse
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,8 +14,8 @@ from arm.models import ChangeRecord
 from arm.rights import Right
 from registry import queries, services
 from registry.lifecycle import VersionState
-from registry.models import VersionParent
-from registry.queries.drawing import HEIGHT, WIDTH, draw
+from registry.models import AgentVersion, VersionParent
+from registry.queries.drawing import HEIGHT, LETTERS, WIDTH, draw, shortened
 from tests import make
 
 API = "/api/v1/registry/versions"
@@ -48,6 +49,23 @@ def test_lines_that_need_not_cross_do_not():
     drawn = draw(["a", "b", "x", "y"], [("a", "y"), ("b", "x")])
     y = {box.key: box.y for box in drawn.boxes}
     assert (y["a"] < y["b"]) == (y["y"] < y["x"])
+
+
+def test_a_line_over_several_layers_passes_between_the_boxes_and_not_behind_one():
+    drawn = draw("abcd", [("a", "b"), ("b", "c"), ("a", "c"), ("c", "d"), ("a", "d")])
+    across = {
+        (line.start, line.end): [int(y) for y in re.findall(r"L\d+ (\d+)", line.path)] for line in drawn.lines
+    }
+    assert {edge: len(bends) for edge, bends in across.items() if bends} == {("a", "c"): 1, ("a", "d"): 2}
+    boxes = {box.key: box for box in drawn.boxes}
+    for name, y in zip("bbc", [*across["a", "c"], *across["a", "d"]], strict=True):
+        assert not boxes[name].y <= y <= boxes[name].y + HEIGHT, name
+
+
+def test_a_title_that_does_not_fit_keeps_its_end_which_tells_it_from_its_neighbours():
+    first, second = (shortened(f"support-triage-americas-prod-021-helper-{n}") for n in (1, 2))
+    assert first != second and first.startswith("support-") and len(first) <= LETTERS
+    assert shortened("Support triage EMEA v3") == "Support triage EMEA v3"
 
 
 def test_a_circle_is_not_drawn():
@@ -156,6 +174,60 @@ def test_of_hundreds_the_nearest_are_shown_and_the_rest_is_counted(client, alice
     assert {row.more for row in found.rows if row.version == base} == {5}
     page = client.get(reverse("registry:version_lineage", args=[base.typeid])).content.decode()
     assert "A part of it" in page and "5 more" in page
+
+
+def test_of_a_base_with_hundreds_of_forks_no_more_is_read_than_is_drawn(alice):
+    template = make.template("base")
+    base, *forks = (make.version(template=template) for _ in range(4))
+    other = make.template("other")
+    secret = make.version(template=make.template("secret"))
+    made = make.version(template=other)
+    copies = [
+        AgentVersion(
+            tenant=made.tenant, template=other, number=number, genome=made.genome, created_by=made.created_by
+        )
+        for number in range(2, 302)
+    ]
+    AgentVersion.objects.bulk_create(copies)
+    children = [*forks, *copies, secret]
+    VersionParent.objects.bulk_create(
+        VersionParent(tenant=base.tenant, version=child, parent=base, relation="forked") for child in children
+    )
+    fetched = []
+
+    def counting(execute, sql, params, many, context):
+        answer = execute(sql, params, many, context)
+        if "versionparent" in sql:
+            fetched.append(context["cursor"].cursor.rowcount)
+        return answer
+
+    with connection.execute_wrapper(counting):
+        found = queries.lineage_of(base, alice)
+    assert len(found.rows) == queries.lineage.MOST and found.cut
+    nearest = sorted((child.pk for child in children), reverse=True)[: queries.lineage.MOST - 1]
+    assert {row.version.pk for row in found.rows} == {base.pk, *nearest}
+    (of_base,) = [row for row in found.rows if row.version == base]
+    assert of_base.more == len(children) - len(nearest) and len(of_base.children) == len(nearest)
+    assert max(fetched) <= queries.lineage.MOST + 1, fetched
+
+    vera = make.user("vera", member_of=base.tenant)
+    make.grant(vera, base.template, Right.READ_DIRECTORY)
+    make.grant(vera, other, Right.READ_DIRECTORY)
+    seen = queries.lineage_of(base, vera)
+    (of_base,) = [row for row in seen.rows if row.version == base]
+    assert of_base.more + len(of_base.children) == len(children) - 1
+
+
+def test_a_generation_that_is_cut_leaves_the_same_window(alice, monkeypatch):
+    """A child that is a grandchild as well takes no place of another."""
+    monkeypatch.setattr(queries.lineage, "MOST", 6)
+    template = make.template("base")
+    base, *below = (make.version(template=template) for _ in range(12))
+    for child in below:
+        name(child, [base, *[one for one in below[:2] if one.pk < child.pk]], alice)
+    found = queries.lineage_of(base, alice)
+    wanted = sorted((one.pk for one in below), reverse=True)[:5]
+    assert {row.version.pk for row in found.rows} == {base.pk, *wanted} and found.cut
 
 
 def test_what_one_may_not_see_is_neither_drawn_nor_counted(client, acme, chain, alice):

@@ -3,6 +3,8 @@
 from typing import Any
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 from django.test import Client
 
 from registry.models import AgentVersion
@@ -36,24 +38,35 @@ def test_a_bom_and_a_record_say_what_was_measured_of_this_genome_and_the_same_by
     cards = [one.get("modelCard", {}) for one in bom.json()["components"]]
     (analysis,) = [card["quantitativeAnalysis"] for card in cards if "quantitativeAnalysis" in card]
     assert analysis["performanceMetrics"] == [
-        {"type": "refunds", "value": "75", "slice": "the whole agent, by “Refunds” v1"}
+        {
+            "type": "refunds",
+            "value": "75",
+            "slice": "the whole agent, by “Refunds” v1",
+            "confidenceInterval": {"lowerBound": "30.1", "upperBound": "95.4"},
+        }
     ]
     record = exported(of, by, "oasf").json()
-    assert {"capability": "refunds", "percent": "75", "by": "“Refunds” v1"} in record["modules"][1]["data"][
-        "capabilities"
-    ]
+    (told,) = [one["data"] for one in record["modules"] if "capabilities" in one["data"]]
+    assert {"capability": "refunds", "percent": "75", "by": "“Refunds” v1"} in told["capabilities"]
     genome = make.genome(template=of.template, members={"skills": SKILLS, "x_serial": "b"})
     other = make.approved(template=of.template, genome=genome)
     assert "quantitativeAnalysis" not in exported(other, by, "cyclonedx-1.7").content.decode()
+
+
+@pytest.mark.parametrize("spec", [SchemaVersion.V1_6, SchemaVersion.V1_7])
+def test_a_bom_with_what_was_measured_is_strictly_valid(spec: SchemaVersion) -> None:
+    of = version()
+    measured(of, 3)
+    data = exported(of, alice(of), f"cyclonedx-{spec.to_version()}").content.decode()
+    assert "confidenceInterval" in data and JsonStrictValidator(spec).validate_str(data) is None
 
 
 def test_where_no_app_measures_anything_exports_say_nothing_of_it(settings: Any) -> None:
     of = version()
     measured(of, 4)
     settings.CAPABILITIES = ""
-    assert [one["name"] for one in exported(of, alice(of), "oasf").json()["modules"]] == [
-        "arm.example/genome"
-    ]
+    names = [one["name"] for one in exported(of, alice(of), "oasf").json()["modules"]]
+    assert names == ["arm.example/genome", "core/language_model/model"]
 
 
 def test_a_published_card_says_what_was_measured_when_it_was_signed() -> None:

@@ -21,11 +21,6 @@ NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
 def alice(tenant):
     """A fleet operator."""
     return person("alice", tenant, Right.RESTRICT_INSTANCE, Right.RELEASE_INSTANCE, Right.PROVISION_INSTANCE)

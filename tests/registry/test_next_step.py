@@ -13,16 +13,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def rita(tenant):
-    return make.hired("rita", "release_manager", tenant)
-
-
-@pytest.fixture
 def bob(tenant):
     """Reads, and releases nothing."""
     user = make.user("bob", member_of=tenant)
@@ -115,3 +105,65 @@ def test_the_palette_finds_a_version_by_its_agent_and_number_or_label(client, bo
     client.force_login(bob)
     page = client.get("/search/", {"q": words}).content.decode()
     assert (version.get_absolute_url() in page) is there
+
+
+@pytest.fixture
+def paul(tenant, places):
+    """Releases at one provider, wherever its slots are."""
+    user = make.user("paul", member_of=tenant)
+    make.grant(user, tenant, Right.READ_DIRECTORY)
+    make.grant(user, places["staging"].provider, Right.PROMOTE_RELEASE)
+    return user
+
+
+def test_who_may_release_at_a_provider_only_is_offered_a_binding_and_no_rollout(client, rita, paul, places):
+    version, slot = make.approved(), places["staging"]
+    bound(places["dev"], version, actor=rita)
+    bound(slot, make.approved(), actor=rita)
+    plan, bind = f"/slots/{slot.typeid}/rollout/", f"/slots/{slot.typeid}/bind/"
+    for page in (version.get_absolute_url(), "/registry/channels/", slot.get_absolute_url()):
+        seen = text(client, paul, page)
+        assert bind in seen and plan not in seen, page
+        assert plan in text(client, rita, page), page
+    client.force_login(paul)
+    assert client.get(f"/registry{plan}").status_code == 403
+    assert client.get(f"/registry{bind}").status_code == 200
+
+
+def test_a_slot_that_was_closed_is_no_next_step(client, rita, places):
+    version, slot = make.approved(), places["staging"]
+    bound(places["dev"], version, actor=rita)
+    services.empty_slot(slot=slot, actor=rita, reason="moved", close=True)
+    for page in (version.get_absolute_url(), "/registry/channels/", slot.get_absolute_url()):
+        seen = text(client, rita, page)
+        assert f"/slots/{slot.typeid}/bind/" not in seen and f"/slots/{slot.typeid}/rollout/" not in seen, (
+            page
+        )
+
+
+def test_a_new_agents_first_version_is_led_to_the_empty_slots_of_the_first_channel(client, rita, bob, places):
+    version, slot = make.approved(template=make.template(name="Newcomer")), places["dev"]
+    page = text(client, rita, version.get_absolute_url())
+    assert f"/slots/{slot.typeid}/bind/?version={version.typeid}" in page
+    assert f"/slots/{slot.typeid}/rollout/" not in page, "a slot that is empty is bound"
+    assert places["staging"].typeid not in page and places["prod"].typeid not in page
+    assert "/bind/" not in text(client, bob, version.get_absolute_url())
+    form = text(client, rita, f"/registry/slots/{slot.typeid}/bind/?version={version.typeid}")
+    assert f'value="{version.typeid}"' in form, "filled in"
+
+
+def test_an_agent_that_has_a_slot_in_the_first_channel_is_led_there_and_to_no_empty_one(client, rita, places):
+    first = make.approved(template=make.template(name="Newcomer"))
+    empty = make.slot(environment=places["dev"].environment, role=make.role("other"))
+    bound(places["dev"], first, actor=rita)
+    second = make.approved(template=first.template)
+    page = text(client, rita, second.get_absolute_url())
+    assert f"/slots/{places['dev'].typeid}/rollout/?version={second.typeid}" in page
+    assert empty.typeid not in page
+    services.empty_slot(slot=places["dev"], actor=rita, reason="a pause")
+    assert empty.typeid not in text(client, rita, first.get_absolute_url()), (
+        "it has begun: it climbs from there"
+    )
+    assert empty.typeid in text(client, rita, second.get_absolute_url()), (
+        "it has not, and its agent has none there"
+    )

@@ -20,11 +20,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
 def alice(tenant, client):
     """Holds every right, without being a superuser; she is signed in."""
     user = make.everything(make.user("alice", member_of=tenant), tenant)
@@ -187,7 +182,7 @@ def test_a_tampered_genome_is_shown_as_one(client, alice, fleet, settings):
     version = make.version(template=fleet["tpl"], genome=tampered, number=9)
     page = client.get(url("version_detail", version)).content.decode()
     assert (
-        "does not match its digest" in page
+        "is not the one that was sealed" in page
         and "Tampered" in page
         and "just now" not in page.split("Digest")[0]
     )

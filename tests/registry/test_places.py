@@ -17,11 +17,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
 def alice(tenant):
     user = make.user("alice", member_of=tenant)
     make.grant(user, tenant, Right.MANAGE_DIRECTORY, Right.MANAGE_KEYS)

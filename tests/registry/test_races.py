@@ -18,7 +18,7 @@ from arm.models import ChangeRecord
 from registry import services
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentInstance, AgentVersion, BulkRow, InstanceInterval, SlotBinding
-from registry.services import many
+from registry.services import many, working_off
 from registry.tasks import wake_stalled_bulk, work_off_bulk
 from tests import make
 from tests.registry.genomes import example, tool
@@ -38,26 +38,26 @@ def alice(tenant):
 
 
 def at_once(tenant: Any, *calls: Callable[[], Any]) -> list[Any]:
-    """Every call in a thread and a transaction of its own, let go together: results, or the refusals."""
-    barrier, results = Barrier(len(calls)), []
+    """Every call in a thread and a transaction of its own, let go together: their results, or the refusals, in this order."""
+    barrier, results = Barrier(len(calls)), {}
 
-    def run(call: Callable[[], Any]) -> None:
+    def run(number: int, call: Callable[[], Any]) -> None:
         try:
             with db.tenants([tenant.pk]):
                 barrier.wait(10)
-                results.append(call())
+                results[number] = call()
         except Conflict as refusal:
-            results.append(refusal)
+            results[number] = refusal
         finally:
             connections.close_all()
 
-    threads = [Thread(target=run, args=(call,)) for call in calls]
+    threads = [Thread(target=run, args=numbered) for numbered in enumerate(calls)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join(30)
     assert len(results) == len(calls)
-    return results
+    return [results[number] for number in range(len(calls))]
 
 
 def create(template, actor, **changes):
@@ -128,7 +128,7 @@ def test_a_pause_and_a_release_at_once_leave_a_state_that_its_history_explains(t
 
 def test_a_large_act_whose_workers_connection_is_cut_is_woken_and_done_once(tenant, alice, monkeypatch):
     monkeypatch.setattr(many, "AT_ONCE", 0)
-    monkeypatch.setattr(many, "STEP", 2)
+    monkeypatch.setattr(working_off, "STEP", 2)
     with db.tenants([tenant.pk]):
         rows = [make.template(tenant=tenant) for _ in range(5)]
         run = services.preview_bulk(
@@ -181,7 +181,7 @@ def test_a_large_act_whose_workers_connection_is_cut_is_woken_and_done_once(tena
     before = OrmQ.objects.count()
     with db.tenants([tenant.pk]):
         assert wake_stalled_bulk(tenant_id=tenant.pk) == 0  # it may be on its way
-        monkeypatch.setattr(many, "STALLED", timedelta(0))
+        monkeypatch.setattr(working_off, "STALLED", timedelta(0))
         assert wake_stalled_bulk(tenant_id=tenant.pk) == 1
     assert OrmQ.objects.count() == before + 1
     assert OrmQ.objects.latest("pk").task["kwargs"]["path"] == "registry.tasks.work_off_bulk"
@@ -193,3 +193,27 @@ def test_a_large_act_whose_workers_connection_is_cut_is_woken_and_done_once(tena
         )
         assert told_of.count() == 5
         assert wake_stalled_bulk(tenant_id=tenant.pk) == 0
+
+
+def test_events_of_candidates_are_stored_while_these_are_asked_anew(tenant):
+    with db.tenants([tenant.pk]):
+        version = make.version(state=VersionState.CANDIDATE)
+    stored: list[Any] = []
+
+    def refer() -> None:  # as the foreign key of an event does at its commit
+        try:
+            with db.tenants([tenant.pk]), connection.cursor() as cursor:
+                cursor.execute("SET LOCAL lock_timeout = '3s'")
+                cursor.execute("SELECT FROM registry_agentversion WHERE id = %s FOR KEY SHARE", [version.pk])
+                stored.append(cursor.rowcount)
+        except OperationalError as refusal:
+            stored.append(refusal)
+        finally:
+            connections.close_all()
+
+    with db.tenants([tenant.pk]):
+        services.recheck_candidates(tenant_id=tenant.pk)
+        event = Thread(target=refer)
+        event.start()
+        event.join(30)
+    assert stored == [1]

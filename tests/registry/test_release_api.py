@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from arm import clock
+from arm.models import ApiKey
 from registry.gates import CHANNEL_ORDER
 from registry.models import Rollback, Rollout
 from tests import make
@@ -26,30 +27,10 @@ class Caller:
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def rita(tenant):
-    return make.hired("rita", "release_manager", tenant)
-
-
-@pytest.fixture
 def api(client, rita, settings):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
     client.force_login(rita)
     return Caller(client)
-
-
-@pytest.fixture
-def old():
-    return make.approved()
-
-
-@pytest.fixture
-def new(old):
-    return make.approved(template=old.template)
 
 
 @pytest.fixture
@@ -76,6 +57,25 @@ def test_a_rollout_lives_its_whole_life_there(api, slot, old, new):
     assert api.post(f"{where}abort/").status_code == 409
 
 
+def test_a_list_of_rollouts_counts_steps_and_slots_and_leaves_them_to_each(api, slot, old, new):
+    plan = {"slots": [slot.typeid], "version": new.typeid, "strategy": "canary", "percents": [10, 50, 100]}
+    made = api.post("rollouts/", **plan, bake_seconds=0).json()
+
+    def listed():
+        (row,) = api.get("rollouts/").json()["results"]
+        assert not {"steps", "slots"} & row.keys() and row.keys() > {"state", "said", "gates", "drift"}
+        return row["step"], row["step_count"], row["slot_count"]
+
+    assert listed() == (None, 3, 1)
+    where = f"rollouts/{made['id']}/"
+    api.post(f"{where}start/")
+    assert listed() == (1, 3, 1)
+    api.post(f"{where}confirm/")
+    assert listed() == (2, 3, 1)
+    whole = api.get(where).json()
+    assert (len(whole["steps"]), len(whole["slots"])) == (3, 1) and "step_count" not in whole
+
+
 def test_an_abort_returns_the_slot(api, slot, old, new):
     row = api.post("rollouts/", slots=[slot.typeid], version=new.typeid, strategy="all").json()
     api.post(f"rollouts/{row['id']}/start/")
@@ -93,6 +93,7 @@ def test_an_abort_returns_the_slot(api, slot, old, new):
         ({"health_gates": ["luck"]}, "/health_gates"),
         ({"surprise": 1}, "/surprise"),
         ({"version": "ver_01h455vb4pex5vsknk084sn02q"}, "/version"),
+        ({"drain": "at_once", "within_seconds": 60}, "/within_seconds"),
     ],
 )
 def test_a_plan_that_is_wrong_is_answered_with_where(api, slot, new, wrong, pointer):
@@ -120,6 +121,10 @@ def test_a_rollback_is_previewed_and_done_with_the_version_that_was_shown(api, s
     )  # fmt: skip
     stale = api.post(f"slots/{slot.typeid}/roll-back/", leaving=old.typeid)
     assert stale.status_code == 409 and not Rollback.objects.exists()
+    unused = api.post(
+        f"slots/{slot.typeid}/roll-back/", leaving=new.typeid, drain="at_once", within_seconds=60
+    )
+    assert unused.status_code == 422 and unused.json()["errors"][0]["pointer"] == "/within_seconds"
     done = api.post(f"slots/{slot.typeid}/roll-back/", leaving=new.typeid, drain="at_once")
     assert done.status_code == 201, done.json()
     assert (done.json()["drained"], done.json()["to_version"]) == (2, old.typeid)
@@ -136,7 +141,7 @@ def test_an_exception_is_a_persons(api, slot, new, tenant, client):
     client.force_login(erin)
     made = api.post("exceptions/", **body)
     assert made.status_code == 201 and made.json()["used_at"] is None
-    key, token = make.key(make.ApiKey.Kind.SERVICE, tenant=tenant, user=erin)
+    key, token = make.key(ApiKey.Kind.SERVICE, tenant=tenant, user=erin)
     client.logout()
     refused = client.post(
         f"{API}exceptions/", {"reason": "x", **body}, content_type="application/json",

@@ -19,26 +19,11 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
 def rita(tenant, client, settings):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
     user = make.hired("rita", "release_manager", tenant)
     client.force_login(user)
     return user
-
-
-@pytest.fixture
-def old():
-    return make.approved()
-
-
-@pytest.fixture
-def new(old):
-    return make.approved(template=old.template)
 
 
 @pytest.fixture
@@ -175,6 +160,16 @@ def test_the_rollouts_part_renews_itself(client, rita, slot, new):
     rollout = started(slot, new, rita, strategy="canary", percents=[5, 100])
     part = client.get(rollout.get_absolute_url(), headers={"HX-Request": "true"}).content.decode()
     assert "Health of each step" in part and "<html" not in part
+
+
+def test_slots_of_a_rollout_that_differ_by_provider_alone_are_told_apart(client, rita, slot, old, new):
+    cloud = make.provider("cloud", name="Northwind Cloud")
+    other = make.slot(environment=slot.environment, role=slot.role, provider=cloud)
+    page = text(client, planned([slot, other], new, rita).get_absolute_url())
+    assert f'<td data-label="Provider">{slot.provider}</td>' in page
+    assert (
+        '<td data-label="Provider">Northwind Cloud</td>' in page and f"{other} at Northwind Cloud: " in page
+    )
 
 
 def test_a_rollout_that_stands_otherwise_than_its_page_says_is_fetched_whole(client, rita, slot, new):

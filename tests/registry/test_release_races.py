@@ -1,14 +1,18 @@
 """Rollouts and rollbacks at once: real threads, real transactions, a worker that dies, one truth afterwards."""
 
+import time
 from datetime import timedelta
 from threading import Event, Thread
 
 import pytest
 from django.db import OperationalError, connection, connections
+from django.test import Client
 
 from arm import clock, db
 from arm.errors import Conflict
+from arm.ids import uuid7
 from registry import services, tasks
+from registry.gates import GateRefused
 from registry.models import Rollback, Rollout, RolloutSlot, SlotBinding
 from tests import make
 from tests.registry.releasing import Told, bound, planned, running, started
@@ -159,3 +163,126 @@ def test_a_worker_that_is_killed_in_a_step_has_done_nothing_and_the_next_one_doe
     slot.refresh_from_db()
     assert slot.current_version == versions[2]
     assert SlotBinding.objects.filter(slot=slot, version=versions[2]).count() == 1
+
+
+def test_a_change_of_an_environment_and_a_start_at_once_never_wait_for_each_other(
+    tenant, alice, slot, versions
+):
+    for turn in range(4):
+        slot.environment.refresh_from_db()
+        rollout = planned(slot, versions[2 + turn % 2], alice)
+        risk = "high" if slot.environment.risk_default != "high" else "low"
+        changed, begun = at_once(
+            tenant,
+            lambda risk=risk: services.update_environment(
+                environment=slot.environment, actor=alice, reason="race", risk_default=risk
+            ),
+            lambda rollout=rollout: services.start_rollout(rollout=rollout, actor=alice, reason="race"),
+        )
+        assert isinstance(begun, Rollout), begun
+        slot.environment.refresh_from_db()
+        if isinstance(changed, Conflict):
+            assert rollout.typeid in changed.extra["rollouts"] and slot.environment.risk_default != risk
+        else:
+            assert slot.environment.risk_default == risk, changed
+        services.abort_rollout(rollout=Rollout.objects.get(pk=rollout.pk), actor=alice, reason="done")
+
+
+def after(tenant, first, second):
+    """`first` has written and not committed when `second` begins; it commits while that waits, or has not waited."""
+    written = Event()
+
+    def begins():
+        made = first()
+        written.set()
+        time.sleep(1)
+        return made
+
+    def follows():
+        assert written.wait(10)
+        return second()
+
+    return at_once(tenant, begins, follows)
+
+
+@pytest.fixture
+def gated(committed, settings, tenant):
+    settings.BINDING_GATES = ["registry.gates.VersionMayBeBound"]
+
+
+@pytest.mark.usefixtures("gated")
+@pytest.mark.parametrize("share", [25, 100])
+def test_no_step_takes_what_is_being_deprecated_meanwhile(tenant, alice, slot, versions, share):
+    harmful = versions[2]
+    rollout = started(
+        slot, harmful, alice, strategy="canary", percents=sorted({5, share, 100}), health_gates=["errors"],
+        bake=timedelta(),
+    )  # fmt: skip
+    after(
+        tenant,
+        lambda: services.deprecate_for(version=harmful, incident=uuid7(), actor=None, reason="harm"),
+        lambda: services.advance_rollout(rollout_id=rollout.pk),
+    )
+    slot.refresh_from_db()
+    harmful.refresh_from_db()
+    assert harmful.state == "deprecated"
+    assert slot.current_version == versions[1] and slot.canary_share == 5, "the step found it deprecated"
+
+
+@pytest.mark.usefixtures("gated")
+def test_a_rollback_does_not_end_on_what_another_one_has_just_left(tenant, alice, slot, versions):
+    other = bound(make.slot(environment=slot.environment), versions[2], versions[0], actor=alice)
+    left = versions[1]
+    assert slot.current_version == left and slot.goes_back_to == versions[0]
+    _, back = after(
+        tenant,
+        lambda: services.roll_back_slot(slot=other, leaving=versions[0], actor=alice, reason="It lies"),
+        lambda: services.roll_back_slot(slot=slot, leaving=left, actor=alice, reason="It lies, too"),
+    )
+    slot.refresh_from_db()
+    assert isinstance(back, Conflict) and slot.current_version == left
+
+
+@pytest.mark.usefixtures("gated")
+def test_no_role_is_given_to_what_is_being_deprecated_meanwhile(tenant, alice, slot, versions):
+    _, given = after(
+        tenant,
+        lambda: services.deprecate_for(version=versions[3], incident=uuid7(), actor=None, reason="harm"),
+        lambda: services.assign_role(
+            role=slot.role, environment=slot.environment, version=versions[3], actor=alice, reason="race"
+        ),
+    )
+    assert isinstance(given, GateRefused) and not versions[3].role_assignments.exists()
+
+
+def test_an_advance_and_a_rollback_that_compares_what_was_read_never_wait_for_each_other(
+    tenant, alice, slot, versions
+):
+    """The one takes the rollout and then its slot; so does the other, before it compares."""
+    rollout = started(
+        slot, versions[2], alice, strategy="canary", percents=[50, 100], health_gates=["errors"], bake=timedelta()
+    )  # fmt: skip
+    address = f"/api/v1/registry/slots/{slot.typeid}/"
+    client, asked = Client(), {"leaving": versions[1].typeid, "reason": "It lies"}
+    client.force_login(alice)
+    read = client.get(address)
+    locking = Event()
+
+    def advance():
+        with connection.execute_wrapper(slowly):
+            return services.advance_rollout(rollout_id=rollout.pk)
+
+    def slowly(execute, sql, params, many, context):
+        if "registry_deploymentslot" in sql and "FOR UPDATE" in sql and not locking.is_set():
+            locking.set()  # it has the rollout, and is about to take the slot
+            time.sleep(1)
+        return execute(sql, params, many, context)
+
+    def roll_back():
+        assert locking.wait(10)
+        return client.post(
+            f"{address}roll-back/", asked, content_type="application/json", headers={"If-Match": read["ETag"]}
+        )
+
+    advanced, answer = at_once(tenant, advance, roll_back)
+    assert advanced is True and answer.status_code in {201, 412}, answer.content

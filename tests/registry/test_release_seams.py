@@ -44,11 +44,6 @@ def old(acme):
 
 
 @pytest.fixture
-def new(old):
-    return make.approved(template=old.template)
-
-
-@pytest.fixture
 def slot(rita, old):
     place = make.environment("prod", name="Production")
     return bound(make.slot(environment=place, role=make.role("clerk")), old, actor=rita)

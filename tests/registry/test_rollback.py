@@ -8,7 +8,7 @@ from arm.errors import Conflict, NotAllowed
 from arm.models import ChangeRecord
 from arm.rights import Right
 from registry import queries, services
-from registry.gates import GateRefused
+from registry.gates import GateRefused, for_activation
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import (
     AgentInstance,
@@ -26,24 +26,9 @@ from tests.registry.releasing import bound, running, started, states
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
 @pytest.fixture(autouse=True)
 def gates(settings):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
-
-
-@pytest.fixture
-def rita(tenant):
-    return make.hired("rita", "release_manager", tenant)
-
-
-@pytest.fixture
-def dan(tenant):
-    return make.hired("dan", "fleet_operator", tenant)
 
 
 @pytest.fixture
@@ -87,6 +72,7 @@ def test_its_instances_drain_and_as_many_are_provisioned(slot, dan, first, secon
     elsewhere = make.instance(version=second)
     made = roll_back(slot, dan)
     assert states(slot, second) == ["draining", "draining", "draining", "quarantined", "retired"]
+    assert set(AgentInstance.objects.filter(leaving=True)) == set(at_work), "ARM retires these by itself"
     assert states(slot, first) == ["provisioning"] * 4
     assert (made.drained, made.provisioned) == (3, 4)
     elsewhere.refresh_from_db()
@@ -251,6 +237,31 @@ def test_a_certification_that_ran_out_warns_and_holds_no_rollback_up(lapsed, dan
     assert "pci is missing" in warned["fit for the role"]
     record = ChangeRecord.objects.get(verb="registry.slot.rolled_back")
     assert record.after["warnings"] == made.dossier["warnings"]
+
+
+def test_what_it_lacks_holds_no_replacement_up_either(lapsed, dan, first, settings):
+    settings.ACTIVATION_GATES = ["registry.fitness.InstanceFitsItsRole"]
+    at_work = make.instance(
+        version=lapsed.current_version,
+        slot=lapsed,
+        role=lapsed.role,
+        environment=lapsed.environment,
+        provider=lapsed.provider,
+    )
+    roll_back(lapsed, dan)
+    replacement = AgentInstance.objects.get(slot=lapsed, version=first, state="provisioning")
+    assert replacement.role == at_work.role
+    (verdict,) = for_activation(replacement)
+    assert verdict.passed and verdict.warning and "pci is missing" in verdict.reason
+    apart = make.instance(
+        version=first,
+        role=lapsed.role,
+        environment=lapsed.environment,
+        provider=lapsed.provider,
+        state="provisioning",
+    )
+    (verdict,) = for_activation(apart)
+    assert not verdict.passed  # nothing brought the slot back for this one
 
 
 def test_the_preview_says_what_warns_and_what_refuses(lapsed, dan, first):

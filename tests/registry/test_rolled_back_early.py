@@ -19,11 +19,6 @@ pytestmark = pytest.mark.django_db
 
 
 @pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
-@pytest.fixture
 def rita(tenant):
     return make.everything(make.user("rita", member_of=tenant), tenant)
 
@@ -31,7 +26,10 @@ def rita(tenant):
 @pytest.fixture(autouse=True)
 def gates(settings):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
-    settings.PROMOTION_GATES = ["registry.gates.standing.NotRolledBack", "registry.gates.NoLiveInstance"]
+    settings.PROMOTION_GATES = [
+        "registry.gates.standing.NotRolledBack",
+        "registry.gates.retirement.NoLiveInstance",
+    ]
 
 
 @pytest.fixture
@@ -121,6 +119,7 @@ def test_what_another_slot_leaves_of_it_is_drained(dev, old, rita):
     bound(other, old, actor=rita)
     assert services.drain_left(slots=type(other).objects.filter(pk=other.pk)) == 1
     assert states(other, version) == ["draining"]
+    assert other.instances.get(version=version).leaving, "ARM retires it by itself"
 
 
 def test_it_can_only_be_withdrawn(dev, old, rita):

@@ -22,31 +22,11 @@ pytestmark = pytest.mark.django_db
 LATER = timedelta(minutes=11)
 
 
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
 @pytest.fixture(autouse=True)
 def plugged(settings, monkeypatch):
     settings.BINDING_GATES = ["registry.gates.VersionMayBeBound", "registry.plugins.ChannelOrder"]
     settings.HEALTH_FACTS = ["tests.registry.releasing.Told"]
     monkeypatch.setattr(Told, "said", {"errors": True, "incidents": True, "cost": True})
-
-
-@pytest.fixture
-def rita(tenant):
-    return make.hired("rita", "release_manager", tenant)
-
-
-@pytest.fixture
-def old():
-    return make.approved()
-
-
-@pytest.fixture
-def new(old):
-    return make.approved(template=old.template)
 
 
 @pytest.fixture

@@ -86,3 +86,15 @@ def test_agents_are_found_by_purpose_tag_and_owner_too():
     for text in ("letters", "payments", "alice", "alice payments", triage.typeid, "tri"):
         assert agents(text) == {"triage"}, text
     assert agents("alice other") == set()
+
+
+def test_of_several_words_the_one_that_few_have_is_looked_up_however_short_it_is(monkeypatch):
+    monkeypatch.setattr(words, "FEW", 2)
+    for number in (1, 2, 3, 77):
+        make.instance(name=f"instance {number}")
+    found = InstanceFilter(MultiValueDict({"q": ["instance 77"]}), queryset=AgentInstance.objects.all()).qs
+    assert "= ANY(" in str(found.query)
+    assert [row.name for row in found] == ["instance 77"]
+    assert "= ANY(" not in str(
+        InstanceFilter(MultiValueDict({"q": ["instance"]}), queryset=AgentInstance.objects.all()).qs.query
+    )

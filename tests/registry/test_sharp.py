@@ -48,6 +48,7 @@ def breaking(before, after):
             {"sign-in removed", "sign-in required"},
         ),
         (None, security(KEY, ways=[{"key": ()}]), {"sign-in required"}),
+        (security(KEY, ways=[{"key": ()}]), security(KEY, ways=[]), {"sign-in dropped"}),
         (security(KEY, ways=[{"key": ()}]), security(KEY, CARD, ways=[{"key": ()}, {"card": ()}]), set()),
         (
             security(KEY, ways=[{"key": ()}]),

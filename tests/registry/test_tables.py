@@ -1,9 +1,7 @@
 """A table that somebody sends is judged row by row, stores nothing before it is applied, and applies each row once."""
 
 import csv
-import gzip
 import io
-import zipfile
 from datetime import timedelta
 from typing import Any
 
@@ -13,7 +11,7 @@ from django.db import DatabaseError, transaction
 from django.test import Client
 
 from arm import changes
-from arm.errors import Conflict, DomainError, Invalid, NotAllowed
+from arm.errors import Conflict, NotAllowed
 from arm.models import ChangeRecord, Membership, Tenant, User
 from arm.rights import Right
 from registry import services
@@ -22,20 +20,9 @@ from registry.models import AgentInstance, AgentTemplate, TableImport
 from registry.protocol.sheet import read_sheet
 from registry.tasks import wake_stalled_tables, work_off_table
 from tests import make
+from tests.registry.sending_tables import AGENTS, INSTANCES, apply, long_table, send
 
 pytestmark = pytest.mark.django_db
-TEMPLATES, INSTANCES = TableImport.Kind.TEMPLATES, TableImport.Kind.INSTANCES
-AGENTS = "slug,name,risk,tags,owners\na,A,high,x y,alice\nb,B,,,\n"
-
-
-@pytest.fixture
-def acme() -> Tenant:
-    return make.tenant("acme")
-
-
-@pytest.fixture
-def alice(acme: Tenant) -> User:
-    return make.everything(make.user("alice", member_of=acme), acme)
 
 
 @pytest.fixture
@@ -43,94 +30,6 @@ def page(alice: User) -> Client:
     client = Client()
     client.force_login(alice)
     return client
-
-
-def send(tenant: Tenant, actor: User, text: str | bytes, kind: TableImport.Kind = TEMPLATES) -> TableImport:
-    data = text.encode() if isinstance(text, str) else text
-    return services.send_table(tenant=tenant, kind=kind, file_name="t.csv", data=data, actor=actor)
-
-
-def apply(table: TableImport, actor: User) -> TableImport:
-    return services.apply_table(table=table, actor=actor, reason="the new agents")
-
-
-# --- reading -------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        b"slug,name,description\na,A,two\r\n",
-        b"\xef\xbb\xbfslug;name;description\r\na;A;two\r\n",
-        b"slug\tname\tdescription\na\tA\ttwo",
-        b'"Slug","Name","Description"\n"a","A","two"\n\n',
-        b"name,SLUG,description,id,Created\nA,a,two,tpl_x,2026",
-    ],
-)
-def test_a_table_is_read_as_spreadsheets_write_it(data: bytes) -> None:
-    sheet = read_sheet(data, "templates")
-    (row,) = sheet.read.rows
-    assert (row.slug, row.name, row.description, row.tags, sheet.lines) == ("a", "A", "two", None, [2])
-
-
-def test_line_breaks_in_quotes_and_blank_lines_do_not_confuse_the_lines() -> None:
-    sheet = read_sheet(b'slug,name,description\na,A,"one\ntwo; three"\n\n,,\nb,B,\nc,,\n', "templates")
-    assert [row.description for row in sheet.read.rows] == ["one\ntwo; three", None]
-    assert sheet.lines == [2, 6, 7]
-    assert [problem["pointer"] for problem in sheet.read.problems] == ["/rows/2/name"]
-
-
-def test_what_our_own_files_escape_is_read_as_it_was() -> None:
-    (row,) = read_sheet(b"slug,name,tags\na,'=cmd|x,p q\n", "templates").read.rows
-    assert (row.name, row.tags) == ("=cmd|x", ["p", "q"])
-
-
-def zipped() -> bytes:
-    held = io.BytesIO()
-    with zipfile.ZipFile(held, "w", zipfile.ZIP_DEFLATED) as archive:
-        archive.writestr("sheet.xml", b"0" * 1_000_000)
-    return held.getvalue()
-
-
-BAD = {
-    "zip": (zipped(), "packed (ZIP"),
-    "gzip": (gzip.compress(b"slug,name\na,A\n"), "packed (gzip)"),
-    "utf-16": ("slug,name\na,A\n".encode("utf-16"), "UTF-16"),
-    "latin-1": ("slug,name\na,Ä\n".encode("latin-1"), "Line 2 is not UTF-8"),
-    "NUL": (b"slug,name\na,\0\n", "bytes that are no text"),
-    "open quote": (b'slug,name\na,"A\n', "no closing quote"),
-    "after quote": (b'slug,name\na,"A"x\n', "after its closing quote"),
-    "huge cell": (b"slug,name\na," + b"x" * 200_000 + b"\n", "131,072 characters"),
-    "no rows": (b"slug,name\n", "no rows"),
-    "nothing": (b"", "“slug” is missing"),
-    "unknown column": (b"slug,name,colour\na,A,red\n", "no column “colour”"),
-    "column twice": (b"slug,name,name\na,A,A\n", "comes twice"),
-    "no name": (b"slug\na\n", "“name” is missing"),
-    "JSON": (b'[{"slug": "a"}]', "There is no column"),
-}
-
-
-def said(refusal: DomainError) -> str:
-    errors: Any = refusal.extra.get("errors", ())
-    return " ".join([refusal.message, *(problem["message"] for problem in errors)])
-
-
-@pytest.mark.parametrize("case", BAD)
-def test_what_is_no_such_table_is_named_by_service_api_and_page_and_not_kept(
-    case: str, acme: Tenant, alice: User, page: Client
-) -> None:
-    data, words = BAD[case]
-    with pytest.raises(Invalid) as refused:
-        send(acme, alice, data)
-    assert words in said(refused.value)
-    if data:
-        form = {"kind": "templates", "file": SimpleUploadedFile("t.csv", data)}
-        answer = page.post("/registry/imports/new/", form)
-        assert answer.status_code == 422 and words in answer.content.decode()
-        form = {"kind": "templates", "file": SimpleUploadedFile("t.csv", data)}
-        api = page.post("/api/v1/registry/table-imports/", form)
-        assert api.status_code == 422 and words in " ".join(p["message"] for p in api.json()["errors"])
-    assert not TableImport.objects.exists()
 
 
 # --- judging and applying ------------------------------------------------------------------------------------
@@ -209,10 +108,6 @@ def test_every_mistake_is_named_with_its_row_and_column_and_nothing_can_be_appli
         ("3", "name"), ("3", "risk"), ("4", "owners"), ("5", ""), ("6", "slug"),
     ]  # fmt: skip
     assert not AgentTemplate.objects.exists()
-
-
-def long_table(rows: int) -> str:
-    return "slug,name\n" + "".join(f"agent-{n},Agent {n}\n" for n in range(rows))
 
 
 def test_a_long_table_is_judged_and_applied_in_the_background_and_each_row_once(
@@ -302,6 +197,82 @@ def test_what_a_service_refuses_stops_the_table_instead_of_being_tried_for_ever(
     assert apply(stopped, alice).state == ImportState.APPLIED
 
 
+BAD_LABELS = (
+    '{"team":"red","team":"blue"}', '{"a":"\\u0000"}', '{"a":"\\ud800"}', "team=red, team=blue, =x", "=x",
+    '{"":"x"}', '{"a":1}', '{"a":"b"', "{]", "no pair",
+)  # fmt: skip
+BAD_WORDS = (r'["\u0000"]', r'["\ud800"]', '["a", ""]', "[1]", '[{"a":1,"a":2}]', '["a"')
+
+
+def one_row(**cells: str) -> bytes:
+    held = io.StringIO(newline="")
+    csv.writer(held).writerows([list(cells), list(cells.values())])
+    return held.getvalue().encode()
+
+
+@pytest.mark.parametrize(
+    ("kind", "column", "cell"),
+    [("instances", "labels", cell) for cell in BAD_LABELS]
+    + [("templates", column, cell) for column in ("tags", "owners") for cell in BAD_WORDS],
+)
+def test_a_cell_that_says_what_no_request_may_is_refused_at_its_place(
+    acme: Tenant, alice: User, page: Client, kind: str, column: str, cell: str
+) -> None:
+    if kind == "instances":
+        make.version(template=make.template("invoices")), make.environment("dev"), make.provider("local")
+        cells = {"version": "invoices@1", "environment": "dev", "provider": "local", "name": "i"}
+    else:
+        cells = {"slug": "a", "name": "A"}
+    data = one_row(**cells, **{column: cell})
+    api = "/api/v1/registry/table-imports/"
+    sent = page.post(api, {"kind": kind, "file": SimpleUploadedFile("t.csv", data)})
+    assert (sent.status_code, sent.json()["state"]) == (201, "refused")
+    table = TableImport.objects.get()
+    assert [problem["pointer"] for problem in table.problems] == [f"/rows/0/{column}"]
+    shown = page.get(table.get_absolute_url()).content.decode()
+    assert column in shown and "Apply" not in shown.partition("<main")[2]
+    by_page = page.post("/registry/imports/new/", {"kind": kind, "file": SimpleUploadedFile("t.csv", data)})
+    assert by_page.status_code == 302
+    assert [one.state for one in TableImport.objects.all()] == [ImportState.REFUSED] * 2
+    assert not AgentInstance.objects.exists() and not AgentTemplate.objects.filter(slug="a").exists()
+
+
+def test_an_empty_list_in_a_cell_is_no_tag() -> None:
+    (row,) = read_sheet(one_row(slug="a", name="A", tags="[]"), "templates").read.rows
+    assert row.tags == []
+
+
+@pytest.mark.parametrize("door", ["judge_templates", "store_templates"])
+def test_what_nobody_has_foreseen_ends_a_long_table_with_words(
+    acme: Tenant, alice: User, work_off: Any, monkeypatch: pytest.MonkeyPatch, door: str
+) -> None:
+    monkeypatch.setattr("registry.services.tables.AT_ONCE", 4)
+
+    def breaks(*args: Any, **kw: Any) -> None:
+        with transaction.atomic():
+            AgentTemplate.objects.create(tenant=acme, slug="half", name="\0")
+
+    table = send(acme, alice, long_table(6))
+    if door == "store_templates":
+        work_off()
+        table.refresh_from_db()
+        table = apply(table, alice)
+    with monkeypatch.context() as patch:
+        patch.setattr(f"registry.services.tables.{door}", breaks)
+        work_off()
+    table.refresh_from_db()
+    over = ImportState.REFUSED if door == "judge_templates" else ImportState.FAILED
+    assert table.state == over and table.problems[0]["pointer"] == "/rows/0"
+    assert "nothing of them is stored" in table.problems[0]["message"]
+    monkeypatch.setattr("registry.services.tables.STALLED", timedelta(0))
+    assert wake_stalled_tables(tenant_id=acme.pk) == 0 and not AgentTemplate.objects.exists()
+    if over == ImportState.FAILED:  # mended, it goes on where it has stopped
+        table = apply(table, alice)
+        work_off()
+        table.refresh_from_db()
+        assert table.state == ImportState.APPLIED
+
+
 def test_a_table_that_is_cancelled_on_its_way_goes_no_further(
     acme: Tenant, alice: User, work_off: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -362,50 +333,3 @@ def test_what_was_sent_cannot_be_exchanged_afterwards(acme: Tenant, alice: User)
     table = send(acme, alice, AGENTS)
     with pytest.raises(DatabaseError), transaction.atomic():
         TableImport.objects.filter(pk=table.pk).update(content=b"slug,name\nevil,Evil\n")
-
-
-def test_a_table_goes_its_way_by_the_pages(acme: Tenant, page: Client) -> None:
-    assert "No table was sent yet" in page.get("/registry/imports/").content.decode()
-    file = SimpleUploadedFile("agents.csv", AGENTS.encode())
-    sent = page.post("/registry/imports/new/", {"kind": "templates", "file": file})
-    table = TableImport.objects.get()
-    assert sent["Location"] == table.get_absolute_url()
-    text = page.get(table.get_absolute_url()).content.decode()
-    assert "Nothing is stored yet" in text and "create" in text
-    assert page.post(f"{table.get_absolute_url()}apply/", {"reason": "go"}).status_code == 302
-    assert "rows are applied." in page.get(table.get_absolute_url()).content.decode()
-    assert "Agents from agents.csv" in page.get("/registry/imports/").content.decode()
-    again = page.post(
-        "/registry/imports/new/", {"kind": "templates", "file": SimpleUploadedFile("x.csv", AGENTS.encode())}
-    )
-    assert again.status_code == 409 and "It is there already" in again.content.decode()
-
-
-def test_a_table_goes_its_way_by_the_api(acme: Tenant, page: Client) -> None:
-    url = "/api/v1/registry/table-imports/"
-    sent = page.post(url, {"kind": "templates", "file": SimpleUploadedFile("t.csv", AGENTS.encode())})
-    assert sent.status_code == 201 and sent.json()["counts"] == {
-        "create": 2,
-        "change": 0,
-        "same": 0,
-        "wrong": 0,
-    }
-    one = f"{url}{sent.json()['id']}/"
-    assert page.get(one).json()["state"] == "checked"
-    done = page.post(f"{one}apply/", {"reason": "go"}, content_type="application/json")
-    assert done.json()["state"] == "applied"
-    refused = page.post(f"{one}cancel/", {"reason": "late"}, content_type="application/json")
-    assert refused.status_code == 409
-
-
-def test_while_a_table_is_worked_on_its_part_renews_itself(
-    acme: Tenant, alice: User, page: Client, work_off: Any, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("registry.services.tables.AT_ONCE", 4)
-    table = send(acme, alice, long_table(10))
-    whole = page.get(table.get_absolute_url()).content.decode()
-    assert "Progress" in whole and "<html" in whole
-    part = page.get(table.get_absolute_url(), headers={"HX-Request": "true"})
-    assert "<html" not in part.content.decode() and "HX-Refresh" not in part
-    work_off()
-    assert page.get(table.get_absolute_url(), headers={"HX-Request": "true"})["HX-Refresh"] == "true"

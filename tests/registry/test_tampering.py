@@ -6,8 +6,11 @@ import pytest
 from django.db import connections, transaction
 
 from arm import clock, crypto, db
-from registry import services, tasks
+from arm.errors import Conflict
+from registry import gates, services, tasks
+from registry.lifecycle import VersionState
 from registry.models import AgentVersion, IntegrityFinding
+from registry.services.exchange import Format, Tampered
 from telemetry.models import Incident
 from tests import make
 from tests.registry.genomes import example
@@ -17,12 +20,7 @@ pytestmark = pytest.mark.usefixtures("committed")
 
 def test_a_row_changed_by_the_owner_is_found_and_its_repair_as_well(monkeypatch):
     acme = make.tenant()
-    alice = make.everything(make.user(member_of=acme), acme)
-    template = make.template(tenant=acme)
-    with db.tenants([acme.pk]):
-        version = services.create_version(
-            template=template, genome=example(template=template.typeid), actor=alice, reason="first"
-        )
+    version = made(acme)
     as_it_was = bytes(version.genome.content)
     behind_arm(acme, version.genome.pk, as_it_was.replace(b"GREEN", b"AMBER"))
     assert tasks.sweep(tenant_id=acme.pk) > 0
@@ -38,12 +36,7 @@ def test_a_row_changed_by_the_owner_is_found_and_its_repair_as_well(monkeypatch)
 
 def test_bytes_and_digest_changed_together_are_found_by_what_was_recorded(monkeypatch):
     acme = make.tenant()
-    alice = make.everything(make.user(member_of=acme), acme)
-    template = make.template(tenant=acme)
-    with db.tenants([acme.pk]):
-        version = services.create_version(
-            template=template, genome=example(template=template.typeid), actor=alice, reason="first"
-        )
+    version = made(acme)
     as_it_was, recorded = bytes(version.genome.content), version.genome.digest
     other = as_it_was.replace(b"GREEN", b"AMBER")
     behind_arm(acme, version.genome.pk, other, crypto.digest(other))
@@ -63,6 +56,29 @@ def test_bytes_and_digest_changed_together_are_found_by_what_was_recorded(monkey
     tasks.sweep(tenant_id=acme.pk)
     finding.refresh_from_db()
     assert finding.restored_at is not None
+
+
+def test_a_move_afterwards_makes_nothing_right_and_nothing_goes_on(monkeypatch):
+    acme = make.tenant()
+    version = made(acme)
+    other = bytes(version.genome.content).replace(b"GREEN", b"AMBER")
+    behind_arm(acme, version.genome.pk, other, crypto.digest(other))
+    alice = make.everything(make.user(member_of=acme), acme)
+    with db.tenants([acme.pk]):
+        version = AgentVersion.objects.get(pk=version.pk)
+        assert not version.intact
+        assert not gates.GenomeIntact().check(version, VersionState.TESTING).passed
+        with pytest.raises(Conflict, match="not the one that was sealed"):
+            services.issue_card(version=version, actor=alice, reason="for the auditor")
+        with pytest.raises(Tampered):
+            services.export_version(version=version, format=Format.GENOME, actor=alice)
+        services.move_version(version=version, to=VersionState.RETIRED, actor=alice, reason="away with it")
+    tasks.sweep(tenant_id=acme.pk)
+    now = clock.now()
+    monkeypatch.setattr(clock, "now", lambda: now + timedelta(days=1))
+    tasks.sweep(tenant_id=acme.pk)
+    with db.tenants([acme.pk]):
+        assert IntegrityFinding.objects.get(version=version).restored_at is None
 
 
 def test_a_version_pointed_at_another_genome_behind_arm_is_found(monkeypatch):
@@ -85,6 +101,16 @@ def test_a_version_pointed_at_another_genome_behind_arm_is_found(monkeypatch):
     tasks.sweep(tenant_id=acme.pk)
     with db.tenants([acme.pk]):
         assert IntegrityFinding.objects.get().version == first
+
+
+def made(tenant):
+    """A version as somebody creates it, with its record."""
+    alice = make.everything(make.user(member_of=tenant), tenant)
+    template = make.template(tenant=tenant)
+    with db.tenants([tenant.pk]):
+        return services.create_version(
+            template=template, genome=example(template=template.typeid), actor=alice, reason="first"
+        )
 
 
 def behind_arm(tenant, pk, content, digest=None):

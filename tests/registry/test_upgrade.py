@@ -47,7 +47,7 @@ def fleet(cursor: Any, ids: dict[str, UUID]) -> None:
     insert(cursor, "registry_environment", id=ids["place"], slug="prod", risk_default="medium", **tenant)
     insert(cursor, "registry_provider", id=ids["at"], slug="local", kind="local", **tenant)
     runs = {"version_id": ids["version"], "template_id": ids["agent"], "state": "active", "generation": 1}
-    there = {"environment_id": ids["place"], "provider_id": ids["at"], "labels": "{}"}
+    there = {"environment_id": ids["place"], "provider_id": ids["at"], "labels": '{"tier": "gold"}'}
     insert(
         cursor, "registry_agentinstance", id=ids["instance"], name="desk-prod-7", **runs, **there, **tenant
     )
@@ -70,15 +70,62 @@ def excepted(cursor: Any, ids: dict[str, UUID]) -> None:
 
 
 def judged(cursor: Any, ids: dict[str, UUID]) -> None:
-    """A card of the version, and an incident about it that a person has opened and one of a rule."""
+    """A card of the version, packs of it from before and after its rollback, and incidents about it and an instance, of
+    a person and of a rule."""
     tenant, card = {"tenant_id": ids["tenant"]}, uuid7()
     subject = {"subject_kind": "registry.agentversion", "subject_id": ids["version"]}
     insert(cursor, "evidence_artefact", id=card, kind="agent_card", state="requested", **subject, **tenant)
     about = {"version_id": ids["version"], "artefact_id": card, "kind": "agent_card"}
     insert(cursor, "registry_versionevidence", id=card, **about, **tenant)
-    for kind, person in (("data_leak", ids["person"]), ("quality_regression", None)):
+    other, build = uuid7(), {"template_id": ids["agent"], "genome_id": ids["genome"], "number": 2}
+    insert(cursor, "registry_agentversion", id=other, **build, state="approved", **tenant)
+    went = {"slot_id": ids["slot"], "from_version_id": ids["version"], "to_version_id": other}
+    moment = {"at": "2026-01-02T00:00Z", "change_id": uuid7()}
+    insert(cursor, "registry_rollback", id=uuid7(), **went, **moment, **tenant)
+    for day, version in ((1, ids["version"]), (3, ids["version"]), (3, other)):
+        pack, done = uuid7(), {"state": "verified", "state_since": f"2026-01-0{day}T00:00Z"}
+        about = {"subject_kind": "registry.agentversion", "subject_id": version}
+        insert(cursor, "evidence_artefact", id=pack, kind="audit_pack", **done, **about, **tenant)
+        held = {"version_id": version, "artefact_id": pack, "kind": "audit_pack"}
+        insert(cursor, "registry_versionevidence", id=pack, **held, **tenant)
+    for kind, person in (
+        ("data_leak", ids["person"]),
+        ("quality_regression", None),
+        ("drift", ids["person"]),
+    ):
         said = {"kind": kind, "opened_by_id": person, "state": "open", "version_id": ids["version"]}
-        insert(cursor, "telemetry_incident", id=uuid7(), **said, **subject, **tenant)
+        of = subject if kind != "drift" else {"subject_kind": "registry.agentinstance", "subject_id": uuid7()}
+        insert(cursor, "telemetry_incident", id=uuid7(), severity="s1", **said, **of, **tenant)
+
+
+def went_back(cursor: Any, ids: dict[str, UUID]) -> None:
+    """A slot that was rolled back once, then returned by the abort of a rollout of one step, and is left with a version
+    that ends."""
+    tenant, reason, bad = {"tenant_id": ids["tenant"]}, "It lies", uuid7()
+    build = {"template_id": ids["agent"], "genome_id": ids["genome"], "number": 9, "state": "deprecated"}
+    insert(cursor, "registry_agentversion", id=bad, **build, **tenant)
+    where = {"environment_id": ids["place"], "role_id": ids["role"], "version_id": bad}
+    made = {"id": uuid7(), "created_by_id": ids["person"], "strategy": "all", "state": "aborted"}
+    asked = {"gates": '["errors"]', "limits": '{"errors": 3.5}'}
+    insert(cursor, "registry_rollout", **made, **where, **asked, **tenant)
+    step = {"rollout_id": made["id"], "number": 1, "percent": 100, "batch": 1, "bake_seconds": 60}
+    insert(cursor, "registry_rolloutstep", id=uuid7(), state="stopped", facts="[]", **step, **tenant)
+    back = {"from_version_id": bad, "to_version_id": ids["version"], "change_id": uuid7(), "reason": reason}
+    at = {"at": "2026-01-03T00:00Z", "slot_id": ids["slot"]}
+    insert(cursor, "registry_rollback", id=uuid7(), **back, **at, **tenant)
+    rows = [(ids["version"], None), (bad, None), (ids["version"], None)]
+    rows += [(bad, made["id"]), (ids["version"], made["id"]), (bad, None)]
+    for day, (version, rollout) in enumerate(rows, 1):
+        since, until = f"2026-01-0{day}T00:00:01Z", f"2026-01-0{day + 1}T00:00:01Z" if day < 6 else None
+        held = {
+            "version_id": version,
+            "rollout_id": rollout,
+            "since": since,
+            "until": until,
+            "reason": reason,
+        }
+        insert(cursor, "registry_slotbinding", id=uuid7(), slot_id=ids["slot"], **held, **tenant)
+    cursor.execute("UPDATE registry_deploymentslot SET current_version_id = %s", [bad])
 
 
 @pytest.fixture
@@ -113,6 +160,7 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
         cursor.execute("SELECT set_config('arm.tenants', %s, false)", [f"{{{ids['tenant']}}}"])
         excepted(cursor, ids)
         judged(cursor, ids)
+        went_back(cursor, ids)
         cursor.execute("SELECT set_config('arm.tenants', '', false)")
     call_command("migrate", database="owner", verbosity=0)
     with connections["owner"].cursor() as cursor:
@@ -120,10 +168,16 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
             "registry_dependency",
             "registry_thing",
             "registry_instanceword",
+            "registry_instancelabel",
             "registry_agentinstance",
             "registry_releaseexception",
             "registry_versionevidence",
             "registry_agentversion",
+            "registry_slotbinding",
+            "registry_deploymentslot",
+            "registry_rollback",
+            "registry_rollout",
+            "registry_rolloutstep",
             "telemetry_incident",
         ):
             cursor.execute("SELECT relforcerowsecurity FROM pg_class WHERE oid = %s::regclass", [table])
@@ -139,13 +193,27 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
             "SELECT used_at IS NULL, withdrawn_at IS NULL FROM registry_releaseexception ORDER BY 1"
         )
         assert cursor.fetchall() == [(False, True), (True, False)], "what nobody has used ends"
-        cursor.execute("SELECT template_id FROM registry_versionevidence")
-        assert cursor.fetchall() == [(ids["agent"],)], "a card keeps the scope of its agent"
-        cursor.execute("SELECT kind, harm FROM telemetry_incident ORDER BY kind")
-        assert cursor.fetchall() == [("data_leak", True), ("quality_regression", False)]
+        cursor.execute("SELECT kind, template_id FROM registry_versionevidence ORDER BY id")
+        scopes = [("agent_card", ids["agent"]), ("audit_pack", ids["agent"]), *[("audit_pack", None)] * 2]
+        assert cursor.fetchall() == scopes, "of the agent, unless a pack tells of a rollback"
+        cursor.execute("SELECT gates, limits, bake_seconds FROM registry_rolloutstep")
+        assert cursor.fetchall() == [('["errors"]', '{"errors": 3.5}', 60)], (
+            "what its rollout was planned with"
+        )
+        cursor.execute("SELECT kind, harm, vouched FROM telemetry_incident ORDER BY kind")
+        heard = [("data_leak", True, "s1"), ("drift", False, ""), ("quality_regression", False, "s1")]
+        assert cursor.fetchall() == heard, "of one instance a person does not speak for the version"
         cursor.execute(
             "SELECT tgenabled FROM pg_trigger WHERE tgrelid = 'registry_versionevidence'::regclass AND tgname = 'append_only'"
         )
         assert cursor.fetchone() == ("O",), "append-only again"
+        cursor.execute("SELECT returned FROM registry_slotbinding ORDER BY since")
+        assert [row[0] for row in cursor.fetchall()] == [False, False, True, False, True, False]
+        cursor.execute(
+            "SELECT rebind_by > now() + interval '13 days' FROM registry_agentversion WHERE number IN (1, 9) ORDER BY number"
+        )
+        assert cursor.fetchall() == [(None,), (True,)], "what a slot still binds has a due date"
         cursor.execute("SELECT word FROM registry_instanceword ORDER BY word")
         assert cursor.fetchall() == [("7",), ("desk",), ("prod",)]
+        cursor.execute("SELECT label, instance_id FROM registry_instancelabel")
+        assert cursor.fetchall() == [("tier=gold", ids["instance"])]

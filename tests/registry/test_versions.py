@@ -22,11 +22,6 @@ pytestmark = pytest.mark.django_db
 V = VersionState
 
 
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
 def person(name, tenant, *rights):
     user = make.user(name, member_of=tenant)
     make.grant(user, tenant, *rights)
@@ -445,6 +440,46 @@ def test_an_agent_card_becomes_an_agent_with_a_draft_and_a_second_import_finds_i
     with pytest.raises(services.Duplicate) as refused:
         bring_in()
     assert refused.value.existing == made.version
+
+
+@pytest.mark.parametrize(
+    ("names", "slugs"),
+    [
+        (("契約レビュー", "請求書処理", "Обработка счетов"), ["agent", "agent-2", "agent-3"]),
+        (("C helper", "C++ helper"), ["c-helper", "c-helper-2"]),
+        (("x" * 90 + "!", "x" * 90 + "?"), ["x" * 80, "x" * 72 + "-2"]),
+    ],
+)
+def test_names_that_share_a_short_name_are_agents_of_their_own(tenant, alice, names, slugs):
+    def cards(label):
+        return [
+            services.import_agent_card(
+                tenant=tenant, data=json.dumps({"name": name, "version": label, "skills": [{"id": label, "name": label, "description": label, "tags": ["t"]}]}).encode(),
+                actor=alice, reason="found it",
+            )
+            for name in names
+        ]  # fmt: skip
+
+    made = cards("1")
+    assert [one.version.template.slug for one in made] == slugs
+    assert [one.version.template.name for one in made] == list(names)
+    assert [one.new_template for one in made] == [True] * len(names)
+    for one, slug in zip(made[1:], slugs[1:], strict=True):
+        note = f"Another agent has the short name “{slugs[0]}”, so the new one has “{slug}”."
+        assert note in one.notes
+    again = cards("2")
+    assert [one.version.template for one in again] == [one.version.template for one in made]
+    assert [(one.new_template, one.version.number) for one in again] == [(False, 2)] * len(names)
+
+
+def test_a_genome_for_a_new_agent_goes_to_no_agent_of_another_name(tenant, alice):
+    held = make.template("c-helper", name="C helper")
+    made = services.import_genome(
+        tenant=tenant, data=json.dumps(example(template=None)).encode(), media_type="application/json",
+        name="C++ helper", actor=alice, reason="new",
+    )  # fmt: skip
+    assert made.new_template and made.version.template.slug == "c-helper-2" and not held.versions.exists()
+    assert made.notes == ("Another agent has the short name “c-helper”, so the new one has “c-helper-2”.",)
 
 
 def test_a_hostile_card_leaves_nothing_behind(tenant, alice):

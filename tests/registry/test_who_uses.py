@@ -7,6 +7,7 @@ from django.urls import reverse
 
 from arm.rights import Right
 from registry import queries
+from registry.filters import DependencyFilter
 from registry.lifecycle import VersionState
 from registry.models import Dependency, Thing
 from registry.queries import uses
@@ -124,3 +125,63 @@ def test_a_page_about_a_thing_asks_at_most_fifteen_times(client, vera, fleet):
         with CaptureQueriesContext(connection) as asked:
             assert client.get(address).status_code == 200
         assert len(asked) <= 15, "\n".join(query["sql"][:160] for query in asked)
+
+
+# sub-agents, which things name by identifier
+
+
+@pytest.fixture
+def helper(acme, client):
+    """An agent that three versions spawn, one of them of an agent that bob does not see."""
+    helper = make.template("clerk-helper", name="Ledger helper")
+    for _ in range(3):
+        uses_tool(make.version(), name=helper.typeid, kind="agent")
+    return helper
+
+
+def test_a_sub_agent_is_found_by_its_name_and_shown_by_it(client, vera, helper, fleet):
+    for asked in ("ledger", "CLERK-help", helper.typeid):
+        page = client.get(reverse("registry:uses_list"), {"q": asked})
+        assert [row[1:3] + row[5:] for row in page.context["rows"]] == [
+            (helper.typeid, 3, "Ledger helper")
+        ], asked
+        (row,) = client.get(f"{API}/", {"q": asked}).json()["results"]
+        assert (row["name"], row["agent"]) == (helper.typeid, "Ledger helper")
+    text = page.content.decode()
+    assert "Ledger helper" in text and helper.typeid in text
+    one = thing(helper.typeid)
+    text = client.get(one.get_absolute_url()).content.decode()
+    assert "Who uses Ledger helper" in text and helper.get_absolute_url() in text
+    assert client.get(f"{API}/{one.typeid}/").json()["agent"] == "Ledger helper"
+    (tool,) = client.get(f"{API}/", {"q": "pay"}).json()["results"]
+    assert (tool["name"], tool["agent"]) == ("pay", None)
+
+
+def test_what_a_sub_agent_is_called_is_for_who_may_see_it(client, acme, helper):
+    spawning = uses_tool(make.version(), name=helper.typeid, kind="agent")
+    bob = make.user("bob", member_of=acme)
+    make.grant(bob, spawning.template, Right.READ_DIRECTORY)
+    client.force_login(bob)
+    url = reverse("registry:uses_list")
+    assert client.get(url, {"q": "ledger"}).context["rows"] == []
+    assert [row[1::4] for row in client.get(url).context["rows"]] == [(helper.typeid, "")]
+    assert client.get(f"{API}/").json()["results"][0]["agent"] is None
+    assert "Ledger" not in client.get(thing(helper.typeid).get_absolute_url()).content.decode()
+
+
+def test_many_agents_in_a_list_are_named_in_one_statement_and_what_is_searched_for_is_bounded(
+    client, vera, helper, monkeypatch
+):
+    def asked(**query):
+        with CaptureQueriesContext(connection) as said:
+            assert client.get(reverse("registry:uses_list"), query).status_code == 200
+        return len(said)
+
+    few = asked(q="helper")
+    newer = [make.template(f"helper-{n}", name=f"Helper {n}") for n in range(8)]
+    for one in newer:
+        uses_tool(make.version(), name=one.typeid, kind="agent")
+    assert asked(q="helper") == few <= 15 + 2  # BEGIN and COMMIT of the request are savepoints here
+    monkeypatch.setattr(DependencyFilter, "AGENTS", 2)
+    rows = client.get(reverse("registry:uses_list"), {"q": "helper"}).context["rows"]
+    assert {row[1] for row in rows} == {one.typeid for one in sorted(newer, key=lambda one: one.pk)[-2:]}

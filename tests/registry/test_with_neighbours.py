@@ -15,11 +15,6 @@ from tests.registry.genomes import sha
 pytestmark = pytest.mark.django_db
 
 
-@pytest.fixture
-def tenant():
-    return make.tenant("acme")
-
-
 def person(name, tenant, *rights):
     user = make.user(name, member_of=tenant)
     make.grant(user, tenant, *rights)

@@ -115,11 +115,22 @@ def test_an_incident_is_opened_through_the_service_and_never_edited(desk, prod, 
     desk.post(f"{LIST}add/", form)
     row = Incident.objects.get(kind="outage")
     assert (row.opened_by, row.instance) == (grace, instance)
+    assert not row.harm
     desk.post(f"{LIST}{row.pk}/change/", {"title": "Nothing happened"})
     row.refresh_from_db()
     assert row.title == "Silent"
     assert desk.post(f"{LIST}{row.pk}/delete/", {"post": "yes"}).status_code in (403, 302, 404)
     assert Incident.objects.filter(pk=row.pk).exists()
+
+
+def test_who_speaks_for_the_version_says_harm_there_too(desk, prod, grace):
+    instance = make.instance(environment=prod)
+    form = {"subject": instance.typeid, "kind": "drift", "severity": "s1", "title": "Lies", "harm": "on"}
+    assert "does harm wherever it runs" in desk.post(f"{LIST}add/", form).content.decode()
+    assert not Incident.objects.filter(title="Lies").exists(), "Grace handles production alone"
+    make.grant(grace, instance.template, Right.MANAGE_INCIDENT)
+    desk.post(f"{LIST}add/", form)
+    assert Incident.objects.get(title="Lies").harm
 
 
 def test_the_export_holds_her_rows_only(desk, incident, elsewhere):

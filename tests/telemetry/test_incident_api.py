@@ -102,6 +102,12 @@ def test_from_open_to_reviewed(ask, instance):
     assert note["author"] == "alice" and note["links"] == ["chg_1"]
 
 
+def test_what_an_incident_drains_is_drained_to_be_looked_at_and_not_to_be_retired(ask, instance):
+    ask("post", f"{opened(instance).typeid}/mitigate/", {"measure": "draining", "reason": "Look at it"})
+    instance.refresh_from_db()
+    assert (instance.state, instance.leaving) == (InstanceState.DRAINING, False)
+
+
 def test_every_wrong_member_is_named_at_once(ask, tenant):
     body = {"subject": "ins_1", "kind": "bad luck", "severity": "s9", "titel": "x"}
     problem = ask("post", body=body, status=422)

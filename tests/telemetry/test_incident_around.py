@@ -204,6 +204,7 @@ class TestRollBack:
         instance.refresh_from_db()
         assert (slot.current_version, slot.previous_version) == (previous, None)
         assert (incident.state, instance.state) == ("mitigated", "draining")
+        assert instance.leaving, "the rollback replaces it"
         made = slot.rollbacks.get()
         assert made.incident_id == incident.pk, "the incident that was there, and no other"
         assert incident.entries.get(kind="mitigation").links == [slot.typeid, made.typeid]

@@ -145,7 +145,7 @@ class TestThePage:
         client.force_login(rita)
         page = text_of(client.get(incident.get_absolute_url()))
         version = instance.version.get_absolute_url()
-        for anchor in ("#genome", "#policy", "#approvals"):
+        for anchor in ("#genome", "#policy", "#version-approvals"):
             assert f'href="{version}{anchor}"' in page
         assert instance.version.genome.digest in page
 

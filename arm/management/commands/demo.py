@@ -10,7 +10,7 @@ from django.core.management.base import CommandParser
 from django.utils.module_loading import import_string
 
 from arm import clock, db, statistics
-from arm.demo import Demo, already_there, hire
+from arm.demo import Demo, already_there, finish, finished, hire
 from arm.models import Tenant, User
 
 
@@ -36,7 +36,12 @@ class Command(BaseCommand):
         began = time.monotonic()
         with db.tenants([tenant.pk]):
             if already_there(tenant):
-                self.stderr.write("the demo fleet is already there")
+                self.stderr.write(
+                    "the demo fleet is already there"
+                    if finished(tenant)
+                    else "the demo fleet was begun and not finished: parts of it are missing; begin anew in an empty "
+                    "installation (--data names another directory)"
+                )
                 return
             demo = Demo(
                 tenant=tenant,
@@ -56,6 +61,8 @@ class Command(BaseCommand):
             self._inside(demo, path)
         for path in settings.DEMO_CONNECTIONS:
             import_string(path)(demo)
+        with db.tenants([tenant.pk]):
+            finish(demo)
         statistics.collect()  # thirty days have come at once
         self.stderr.write(f"demo fleet built in {time.monotonic() - began:.0f} s")
         self.stdout.write(f"demo people: {', '.join(demo.people)} sign in with the password {password}")

@@ -30,12 +30,22 @@ class ApprovalOut(Out):
     decision = TypeIDField("dec", source="decision_id", default=None)
     consumed_by = TypeIDField("dec", default=None)
     requested_by = serializers.CharField(source="requested_by.username", default=None)
+    team = serializers.CharField(source="team.name", default=None, allow_null=True)
 
     class Meta:
         model = ApprovalRequest
         fields: tuple[str, ...] = (
             *("id", "url", "kind", "title", "state", "instance", "action", "digest", "risk", "reasons"),
-            *("policy_digest", "decision", "requested_by", "roles", "quorum", "created_at", "expires_at"),
+            *(
+                "policy_digest",
+                "decision",
+                "requested_by",
+                "roles",
+                "team",
+                "quorum",
+                "created_at",
+                "expires_at",
+            ),
             *("escalates_at", "escalates_to", "decided_at", "closed_at", "consumed_by"),
         )
 

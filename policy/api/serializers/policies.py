@@ -136,17 +136,22 @@ class BindingIn(StrictSerializer):
 class ToolRiskOut(Out):
     noun = "tools"
     id = TypeIDField("trk", source="pk")
+    environment = serializers.CharField(source="environment.slug", default=None, allow_null=True)
     created_by = serializers.CharField(source="created_by.username", default=None)
 
     class Meta:
         model = ToolRisk
         fields: tuple[str, ...] = (
-            *("id", "url", "tool", "risk", "tool_class", "ceiling", "note", "created_by", "since", "until"),
+            *("id", "url", "tool", "environment", "risk", "tool_class", "ceiling", "note"),
+            *("created_by", "since", "until"),
         )
 
 
 class ToolRiskIn(StrictSerializer):
     tool = serializers.CharField(max_length=128)
+    environment = TypeIDField(
+        "env", default=None, allow_null=True, help_text="Where it counts; null: everywhere."
+    )
     risk = serializers.ChoiceField(["", *(value for value, _ in ToolRisk.RISKS)], default="")
     tool_class = serializers.ChoiceField(["", *(each.value for each in ToolClass)], default="")
     ceiling = serializers.IntegerField(min_value=0, max_value=5, default=None, allow_null=True)

@@ -22,6 +22,7 @@ from registry.models import (
     Provider,
     RoleDefinition,
 )
+from registry.queries import left_behind
 
 from .asked import (
     BindIn,
@@ -101,7 +102,12 @@ class Out(serializers.ModelSerializer[Any]):
 class TemplateOut(Out):
     noun = "templates"
     id = TypeIDField("tpl", source="pk")
-    project = serializers.CharField(source="project.slug", default=None, allow_null=True)
+    project = serializers.CharField(
+        source="project_seen",
+        default=None,
+        allow_null=True,
+        help_text="Short name; null without a project, and for who may not see it.",
+    )
     owners = serializers.SerializerMethodField()
 
     class Meta:
@@ -184,6 +190,9 @@ class DesiredOut(serializers.Serializer[Any]):
     state = serializers.ChoiceField(InstanceState.choices)
     since = serializers.DateTimeField(source="state_since")
     generation = serializers.IntegerField()
+    leaving = serializers.BooleanField(
+        help_text="It drains because it was replaced or its slot left its version: ARM retires it by itself."
+    )
     allows = serializers.SerializerMethodField()
 
     @extend_schema_field(serializers.DictField(child=serializers.BooleanField()))
@@ -230,7 +239,7 @@ class InstanceOut(Out):
                 "parent",
                 "depth",
             ),
-            *("desired", "observed", "cost_center", "labels", "created_at"),
+            *("desired", "observed", "adopted", "cost_center", "labels", "created_at"),
         )
 
 
@@ -248,8 +257,29 @@ class SlotOut(Out):
         model = DeploymentSlot
         fields = (
             *("id", "url", "environment", "role", "provider", "ordinal"),
-            *("current_version", "previous_version", "canary_version", "canary_share", "generation"),
+            *(
+                "current_version",
+                "previous_version",
+                "canary_version",
+                "canary_share",
+                "generation",
+                "closed_at",
+            ),
         )
+
+
+class BoundOut(SlotOut):
+    """A slot that was just bound."""
+
+    instances_left = serializers.SerializerMethodField(
+        help_text="Live instances of the slot on another version, which a binding moves not: a rollout replaces them."
+    )
+
+    class Meta(SlotOut.Meta):
+        fields = (*SlotOut.Meta.fields, "instances_left")  # type: ignore[assignment]
+
+    def get_instances_left(self, slot: DeploymentSlot) -> int:
+        return left_behind(slot)
 
 
 class EnvironmentOut(Out):
@@ -270,7 +300,10 @@ class ProviderOut(Out):
 
     class Meta:
         model = Provider
-        fields = ("id", "url", "slug", "name", "kind", "description", "heartbeat_seconds", "created_at")
+        fields = (
+            *("id", "url", "slug", "name", "kind", "description", "region", "terms", "heartbeat_seconds"),
+            *("closed_at", "created_at"),
+        )
 
 
 class RoleOut(Out):
@@ -282,7 +315,7 @@ class RoleOut(Out):
         fields = (
             *("id", "url", "slug", "name", "purpose", "tier", "risk", "cost_center", "capabilities"),
             *("certifications", "budget_per_day", "budget_per_month", "budget_per_outcome", "currency"),
-            *("success_rate", "latency_ms", "availability", "coverage", "failover", "revision"),
+            *("success_rate", "latency_ms", "availability", "coverage", "failover", "approvals", "revision"),
         )
 
 

@@ -1,4 +1,5 @@
-"""Make the registry hold what a directory of YAML and JSON files says: `registry apply DIR --plan`, then without it.
+"""Make the registry hold what a directory of YAML and JSON files says: `registry apply DIR --plan`, then without it; or
+write the files that say what it holds: `registry export DIR`, of which an apply finds nothing to do.
 
 A plan prints what would be made and changed and stores nothing. Exit codes: 0 there is nothing to do, or it is done; 2 a
 plan has changes; 1 something is wrong, and nothing is stored.
@@ -16,6 +17,7 @@ from arm import db
 from arm.errors import DomainError, Problem
 from arm.models import Tenant, User
 from arm.queries import account_named
+from arm.words import counted
 from registry import services
 from registry.genome.reading import MAX_BYTES
 from registry.management.commands.issue_token import tenant_id_of
@@ -41,7 +43,55 @@ class Command(BaseCommand):
         apply.add_argument("--as", dest="username", required=True, help="user name of who answers for it")
         apply.add_argument("--reason", default="", help="kept with every change; not needed for a plan")
 
+        export = verbs.add_parser("export", help="what stands, as files that apply takes")
+        export.add_argument("directory", type=Path, help="a new or empty one")
+        export.add_argument("--tenant", help="slug of the tenant; default: the only one")
+        export.add_argument("--as", dest="username", required=True, help="user name of who takes it away")
+        export.add_argument(
+            "--agent", action="append", default=[], help="short name of one to take; may be repeated"
+        )
+        export.add_argument(
+            "--replace", action="store_true", help="write over the files of an earlier export"
+        )
+
     def handle(self, *args: Any, **options: Any) -> None:
+        actor = account_named(options["username"])
+        if actor is None:
+            raise CommandError(f"There is no account “{options['username']}”.")
+        if options["verb"] == "export":
+            self._export(options, actor)
+        else:
+            self._apply(options, actor)
+
+    def _export(self, options: dict[str, Any], actor: User) -> None:
+        """All of it is put together before the first file is written."""
+        directory: Path = options["directory"]
+        if directory.exists() and not directory.is_dir():
+            raise CommandError(f"{directory} is no directory.")
+        held = {name for name in _contents(directory)} if directory.is_dir() else set[str]()
+        if held and not options["replace"]:
+            raise CommandError(
+                f"{directory} holds files already; --replace writes over those of the same names."
+            )
+        tenant_id = tenant_id_of(options["tenant"])
+        try:
+            with db.tenants([tenant_id]):
+                files = services.export_files(
+                    tenant=Tenant.objects.get(pk=tenant_id), actor=actor, agents=options["agent"]
+                )
+        except DomainError as refusal:
+            raise _error(refusal.message, refusal.extra.get("errors") or []) from refusal  # type: ignore[arg-type]
+        for name, data in files.items():
+            path = directory / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            if path.is_symlink():
+                raise CommandError(f"{name} is a link; it is not written through.")
+            path.write_bytes(data)
+        self.stdout.write(f"Written: {counted(len(files), 'file')} to {directory}.")
+        for name in sorted(held - files.keys()):
+            self.stdout.write(f"left    {name}  (not of this export)")
+
+    def _apply(self, options: dict[str, Any], actor: User) -> None:
         directory: Path = options["directory"]
         planning: bool = options["plan"]
         if not directory.is_dir():
@@ -53,9 +103,6 @@ class Command(BaseCommand):
             raise _error("The files cannot be applied; nothing is stored.", read.problems)
         if not read.items:
             raise CommandError(f"{directory} holds no file that names anything.")
-        actor = account_named(options["username"])
-        if actor is None:
-            raise CommandError(f"There is no account “{options['username']}”.")
         lines = self._applied(tenant_id_of(options["tenant"]), read.items, actor, options)
         changing = [line for line in lines if line.verb != "same"]
         for line in lines:

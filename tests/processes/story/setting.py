@@ -14,6 +14,7 @@ from evaluation import services as evaluation
 from evaluation.tasks import work_off
 from policy import services as policy
 from registry import services as registry
+from registry.demo.taking_over import take_over
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentInstance, AgentTemplate, AgentVersion, Environment, InstanceStatus, Provider
 from tests.hostile import hostile
@@ -91,14 +92,7 @@ def _ours(tenant: Tenant, admin: User) -> dict[str, Any]:
     rules = policy.activate_version(version=rules, actor=people["erin"], reason="read")
     policy.bind_policy(policy=rules.policy, target=tenant, actor=people["grace"], reason="everywhere")
     prod, local = Environment.objects.get(slug="prod"), Provider.objects.get(slug="local")
-    instance = registry.provision_instance(
-        version=version,
-        environment=prod,
-        provider=local,
-        name="refund-desk-1",
-        actor=people["dan"],
-        reason="the story",
-    )
+    instance = take_over(version, prod, local, name="refund-desk-1", actor=people["dan"])
     cloud, elsewhere = _federated(tenant, version, people)
     personal = {
         name: services.issue_key(

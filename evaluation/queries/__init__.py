@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from uuid import UUID
 
 from django.db.models import Count, Q, QuerySet
@@ -16,9 +18,10 @@ from registry.fitness import Held, Score
 from registry.models import AgentTemplate, AgentVersion
 from registry.staffing import Certified, score
 
-from .lifecycle import LIVE, RunState
-from .models import AllowedHost, Assignment, Certification, Endpoint, Result, Run, Suite, SuiteVersion
-from .scoring import Category, Outcome
+from ..lifecycle import LIVE, RunState
+from ..models import AllowedHost, Assignment, Certification, Endpoint, Result, Run, Suite, SuiteVersion
+from ..scoring import Category, Outcome
+from ..scoring.confidence import bounds
 
 NEVER, OUTDATED = "never_run", "outdated"
 CAME_OUT = frozenset({RunState.PASSED, RunState.FAILED, RunState.ERRORED})
@@ -232,44 +235,58 @@ def allowed_of(tenant_id: UUID) -> Allowed:
 def scores(version: AgentVersion) -> dict[str, Score]:
     """What was measured of each capability on this genome: the newest finished run of each suite that measures it
     counts, and of several suites the one that came out worst."""
-    rows = Run.objects.filter(
-        template=version.template_id,
-        genome_digest=version.genome.digest,
-        state__in=sorted(CAME_OUT),
-    ).exclude(suite__capability="")
+    return scores_of_all([version])[version.pk]
+
+
+def scores_of_all(versions: Sequence[AgentVersion]) -> dict[UUID, dict[str, Score]]:
+    """The same of many, by key, in one statement."""
+    rows = Run.objects.filter(_of_genomes(versions), state__in=sorted(CAME_OUT)).exclude(suite__capability="")
     rows = rows.select_related("suite", "suite_version__suite").defer("suite_version__content")
-    found: dict[str, Score] = {}
-    for run in rows.order_by("suite_id", "-pk").distinct("suite_id"):
+    found: dict[tuple[UUID, str], dict[str, Score]] = {_genome_of(version): {} for version in versions}
+    which = ("template_id", "genome_digest", "suite_id")
+    for run in rows.order_by(*which, "-pk").distinct(*which):
         measured = Score(
             percent=score(run.passed, run.suite_version.case_count),
             measured_by=f"“{run.suite}” v{run.suite_version.number}",
             at=run.finished_at or run.created_at,
             url=run.get_absolute_url(),
+            between=bounds(run.passed, run.suite_version.case_count),
         )
-        held = found.get(run.suite.capability)
+        of_genome = found[run.template_id, run.genome_digest]
+        held = of_genome.get(run.suite.capability)
         if held is None or measured.percent < held.percent:
-            found[run.suite.capability] = measured
-    return found
+            of_genome[run.suite.capability] = measured
+    return {version.pk: found[_genome_of(version)] for version in versions}
 
 
 def certifications_of(version: AgentVersion) -> list[Certification]:
     """Every certification of this genome, newest first."""
-    rows = Certification.objects.for_list().filter(
-        template=version.template_id, genome_digest=version.genome.digest
-    )
-    return list(rows)
+    return list(Certification.objects.for_list().filter(_of_genomes([version])))
 
 
 def held_certifications(version: AgentVersion) -> dict[str, Held]:
     """By the slug of its type how this genome stands: a valid certification before any other, else the newest."""
-    found: dict[str, Held] = {}
-    for row in certifications_of(version):
-        standing = row.standing
-        if row.type.slug not in found or (
-            standing is Certified.VALID and found[row.type.slug].standing is not Certified.VALID
-        ):
-            found[row.type.slug] = Held(standing, row.valid_until, row.get_absolute_url())
-    return found
+    return held_by_all([version])[version.pk]
+
+
+def held_by_all(versions: Sequence[AgentVersion]) -> dict[UUID, dict[str, Held]]:
+    """The same of many, by key, in one statement."""
+    found: dict[tuple[UUID, str], dict[str, Held]] = {_genome_of(version): {} for version in versions}
+    for row in Certification.objects.for_list().filter(_of_genomes(versions)):
+        held, slug, standing = found[row.template_id, row.genome_digest], row.type.slug, row.standing
+        if slug not in held or (standing is Certified.VALID and held[slug].standing is not Certified.VALID):
+            held[slug] = Held(standing, row.valid_until, row.get_absolute_url())
+    return {version.pk: found[_genome_of(version)] for version in versions}
+
+
+def _genome_of(version: AgentVersion) -> tuple[UUID, str]:
+    return version.template_id, version.genome.digest
+
+
+def _of_genomes(versions: Sequence[AgentVersion]) -> Q:
+    """Rows about the genomes of these versions."""
+    each = [Q(template=template, genome_digest=digest) for template, digest in map(_genome_of, versions)]
+    return reduce(or_, each, Q(pk__in=[]))
 
 
 @dataclass(frozen=True, slots=True)
