@@ -102,9 +102,9 @@ def test_a_hostile_file_is_refused_with_a_pointer_soon_and_nothing_is_stored(
     version = make.version(template=make.template("base"))
     before = (AgentVersion.objects.count(), Genome.objects.count(), AgentTemplate.objects.count())
     more = f"&version={version.typeid}" if kind == "mcp-server" else "&name=x" if kind == "genome" else ""
-    began = time.monotonic()
+    began = time.thread_time()
     answer = alice.post(f"/api/v1/registry/imports/{kind}/?reason=x{more}", data, content_type=media_type)
-    assert time.monotonic() - began < SECONDS
+    assert time.thread_time() - began < SECONDS
     assert answer.status_code in (413, 415, 422), (kind, data[:80], answer.status_code, answer.content[:500])
     if answer.status_code == 422:
         assert answer.json()["errors"] and all("pointer" in one for one in answer.json()["errors"])
@@ -133,10 +133,10 @@ TABLES = {
 
 @pytest.mark.parametrize("name", TABLES)
 def test_a_hostile_table_is_refused_or_its_rows_are_and_nothing_is_stored(alice: Client, name: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     file = SimpleUploadedFile("t.csv", TABLES[name])
     answer = alice.post("/api/v1/registry/table-imports/", {"kind": "templates", "file": file})
-    assert time.monotonic() - began < SECONDS
+    assert time.thread_time() - began < SECONDS
     if answer.status_code == 201:
         assert answer.json()["counts"]["wrong"] or answer.json()["state"] in ("refused", "wrong"), (
             answer.json()
