@@ -16,4 +16,4 @@ if settings.GATEWAY_OWN_CORE:
     cores.keep_to_one(f"gateway {os.getppid()} {socket.gethostname()}")  # in containers every parent is 1
 
 application = compose(get_wsgi_application(), settings.LANES)
-collector.keep_loaded()
+collector.keep_loaded(every=50_000)
