@@ -14,6 +14,7 @@ from uuid import UUID
 
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser
+from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
 from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, Value
 from django.db.models.fields import CharField
@@ -80,6 +81,18 @@ class Among(Func):
     def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         column, params = compiler.compile(self.source_expressions[0])
         return f"{column} = ANY(%s)", [*params, list(self.ids)]
+
+
+class AmongFound(Func):
+    """`column = ANY(ARRAY(question))`: the rows that the question names, which is asked first, whatever is joined to them.
+    Only where the order of joins is given, by their number: without statistics of its tables, PostgreSQL might begin with the
+    others' product."""
+
+    template = "%(expressions)s)"
+    arg_joiner = " = ANY("
+
+    def __init__(self, path: str, question: QuerySet[Any]) -> None:
+        super().__init__(F(path), ArraySubquery(question), output_field=BooleanField())
 
 
 def _among(path: str, ids: Collection[UUID]) -> Q:
