@@ -13,7 +13,7 @@ from arm.filters import MomentFilter
 from ..lifecycle import InstanceState
 from ..models import AgentInstance
 from ..queries import of_many
-from ..queries.history import Moment, Was, all_then, instances_at
+from ..queries.history import Count, Moment, Was, all_then, counts, instances_at
 from . import SearchSet, TypeIDFilter, among, by_words, environments, providers
 
 LIVE = [state for state in InstanceState if state is not InstanceState.RETIRED]
@@ -87,14 +87,18 @@ class PastFilter(SearchSet):
         return rows.filter(states if asked["state"] else of_many(states))
 
     @property
-    def everyone(self) -> list[Was] | None:
-        """The same instances for counting; None where there are too many. Of a valid question."""
-        found = self.whatever_runs
-        return None if found is None else [row for row in found if self.runs(row.version_id)]
+    def counts(self) -> tuple[Count, ...] | None:
+        """How many of the same instances by environment and state; None where there are too many. Of a valid question."""
+        asked = self.form.cleaned_data
+        try:
+            version = ids.decode("ver", wanted) if (wanted := asked["version"].strip()) else None
+        except ValueError:
+            return ()
+        return counts(self.moment, self.placed(self.queryset), asked["state"] or LIVE, version)
 
     @property
     def whatever_runs(self) -> list[Was] | None:
-        """The same whatever version they ran, for comparing: who left the version that is asked for is there still."""
+        """The same instances whatever version they ran, for comparing: who left the version that is asked for is there still."""
         found = all_then(self.moment, self.placed(self.queryset))
         states = self.form.cleaned_data["state"] or LIVE
         return None if found is None else [row for row in found if row.state in states]

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
 
+from django.core.exceptions import EmptyResultSet
+from django.db import connection
 from django.db.models import CharField, DateTimeField, OuterRef, Q, QuerySet, Subquery, UUIDField, Value
 
 from arm import clock
@@ -31,6 +33,13 @@ from ..sections import PastFact, PastSection
 
 COUNTED = 20_000
 """Instances up to which the page counts by state and compares two instants; beyond, it asks for a filter."""
+
+_COUNTS = """
+WITH told (instance, position, environment, state, version) AS MATERIALIZED ({found}),
+     meant AS (SELECT %s::uuid AS version)
+SELECT position, environment, state, meant.version IS NULL OR told.version = meant.version, count(*)
+FROM told, meant GROUP BY 1, 2, 3, 4
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +167,7 @@ def assigned_at(moment: Moment, then: "Then", actor: User) -> tuple[RoleAssignme
 
 
 class Was(NamedTuple):
-    """An instance at a moment, as little of it as counting and comparing take."""
+    """An instance at a moment, as little of it as comparing takes."""
 
     instance_id: UUID
     position: int
@@ -169,11 +178,16 @@ class Was(NamedTuple):
 
 def all_then(moment: Moment, rows: QuerySet[AgentInstance]) -> list[Was] | None:
     """Every one of `rows` that there was, retired or not, read in one pass; None where there are too many to do now."""
+    found = list(_latest(moment, rows))
+    return [Was(*row) for row in found] if len(found) <= COUNTED else None
+
+
+def _latest(moment: Moment, rows: QuerySet[AgentInstance]) -> QuerySet[Any, tuple[Any, ...]]:
+    """What `Was` says of each, COUNTED + 1 of them at most."""
     told = intervals_at(moment).filter(instance__in=rows.order_by().values("pk"))
     latest = told.order_by("instance_id", "-since", "-known_from", "-pk").distinct("instance_id")
     places = "instance__environment__position", "instance__environment__slug"
-    found = list(latest.values_list("instance_id", *places, "state", "version_id")[: COUNTED + 1])
-    return [Was(*row) for row in found] if len(found) <= COUNTED else None
+    return latest.values_list("instance_id", *places, "state", "version_id")[: COUNTED + 1]
 
 
 @dataclass(frozen=True, slots=True)
@@ -193,12 +207,29 @@ class Count:
         return tuple(self.states.get(state, 0) for state in InstanceState)
 
 
-def counts(rows: Iterable[Was]) -> tuple[Count, ...]:
-    """By environment and state, in channel order."""
+def counts(
+    moment: Moment,
+    rows: QuerySet[AgentInstance],
+    states: Iterable[str] = tuple(InstanceState),
+    version: UUID | None = None,
+) -> tuple[Count, ...] | None:
+    """Of `rows`, those in one of these states then, and of this version if one is named: by environment and state, in
+    channel order. None where there are too many to count now."""
+    try:
+        found, params = _latest(moment, rows).query.sql_with_params()
+    except EmptyResultSet:
+        return ()
     by_place: dict[tuple[int, str], Counter[str]] = {}
-    for row in rows:
-        by_place.setdefault((row.position, row.environment), Counter())[row.state] += 1
-    return tuple(Count(slug, states) for (_, slug), states in sorted(by_place.items()))
+    read = 0
+    with connection.cursor() as cursor:
+        cursor.execute(_COUNTS.format(found=found), [*params, version])
+        for position, environment, state, meant, n in cursor.fetchall():
+            read += n
+            if meant and state in states:
+                by_place.setdefault((position, environment), Counter())[state] += n
+    if read > COUNTED:
+        return None
+    return tuple(Count(slug, by_state) for (_, slug), by_state in sorted(by_place.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import Count, Exists, F, OuterRef, QuerySet, Subquery, Value
+from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from arm import ids
@@ -17,8 +18,8 @@ from arm.rights import Right
 from ..lifecycle import VersionState
 from ..models import AgentInstance, AgentTemplate, AgentVersion, Dependency, Thing
 
-USES_COUNTED = 1000
-"""A list says “1,000+” beyond this: nobody waits for a list to count a fleet."""
+USES_COUNTED = 200
+"""A list says “200+” beyond this: nobody waits for a list to count a fleet."""
 BROKEN_DOWN = 20_000
 """Versions of one thing beyond which its page no longer counts them by state and place."""
 
@@ -38,6 +39,17 @@ SELECT t.id,
     JOIN registry_agentinstance i ON i.version_id = d.version_id AND i.state <> 'retired'
     WHERE d.tenant_id = t.tenant_id AND d.kind = t.kind AND d.name = t.name {mine} LIMIT %(most)s) AS live)
 FROM registry_thing t WHERE t.id = ANY(%(things)s)
+"""
+
+_BROKEN_DOWN = """
+WITH found (version, state) AS MATERIALIZED ({found}),
+     few AS (SELECT version FROM found WHERE (SELECT count(*) FROM found) <= %s),
+     running AS (
+       SELECT i.environment_id, count(*) AS n FROM registry_agentinstance i
+       WHERE i.version_id IN (SELECT version FROM few) AND i.state <> 'retired' GROUP BY i.environment_id)
+SELECT NULL, state, NULL, count(*) FROM found GROUP BY state
+UNION ALL
+SELECT e.position, e.slug, e.name, running.n FROM running JOIN registry_environment e ON e.id = running.environment_id
 """
 
 
@@ -130,36 +142,28 @@ def _templates(actor: User, held: Scopes | None) -> list[UUID] | None:
 
 def uses_page(thing: Thing, see: See) -> UsesPage:
     """Versions by state and live instances by environment, in one query."""
-    few = see(users_of(thing).order_by()).values("pk")[: BROKEN_DOWN + 1]
-    states = AgentVersion.objects.filter(pk__in=few).order_by().annotate(
-        what=Value("state"), rank=Value(0), key=F("state"), word=F("state")
-    )  # fmt: skip
-    live = AgentInstance.objects.live().filter(version__in=few).order_by()
-    places = live.annotate(
-        what=Value("place"),
-        rank=F("environment__position"),
-        key=F("environment__slug"),
-        word=F("environment__name"),
-    )
-    columns = ("what", "rank", "key", "word")
+    using = see(users_of(thing).order_by()).values("pk", "state")[: BROKEN_DOWN + 1]
+    try:
+        found, params = using.query.sql_with_params()
+    except EmptyResultSet:
+        return UsesPage(0, (), (), 0, counted=True)
     by_state: dict[str, int] = {}
-    found: list[tuple[int, str, str, int]] = []
-    counted = states.values_list(*columns).annotate(n=Count("pk"))
-    for what, rank, key, word, n in counted.union(
-        places.values_list(*columns).annotate(n=Count("pk")), all=True
-    ):
-        if what == "state":
-            by_state[key] = n
-        else:
-            found.append((rank, key, word, n))
+    places: list[tuple[int, str, str, int]] = []
+    with connection.cursor() as cursor:
+        cursor.execute(_BROKEN_DOWN.format(found=found), [*params, BROKEN_DOWN])
+        for rank, key, word, n in cursor.fetchall():
+            if rank is None:
+                by_state[key] = n
+            else:
+                places.append((rank, key, word, n))
     versions = sum(by_state.values())
     if versions > BROKEN_DOWN:
         return UsesPage(versions, (), (), 0, counted=False)
     return UsesPage(
         versions=versions,
         states=tuple((s.value, s.label, by_state[s.value]) for s in VersionState if s.value in by_state),
-        places=tuple((key, word, n) for _, key, word, n in sorted(found)),
-        live=sum(n for *_, n in found),
+        places=tuple((key, word, n) for _, key, word, n in sorted(places)),
+        live=sum(n for *_, n in places),
         counted=True,
     )
 

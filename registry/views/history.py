@@ -52,8 +52,7 @@ class FleetAt(CursorList):
         moment = past.moment
         context["moment"] = moment
         context["rows"] = queries.seen_then(moment, context["object_list"])
-        everyone = past.everyone if past.is_valid() else []
-        context["counts"] = None if everyone is None else queries.counts(everyone)
+        context["counts"] = past.counts if past.is_valid() else ()
         context["limit"] = queries.COUNTED
         context["columns"] = [(state.value, state.label) for state in InstanceState]
         context["permalink"] = _with(self.request.GET, moment.query)

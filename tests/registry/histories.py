@@ -25,7 +25,7 @@ from policy.services import (
 from registry import queries, services
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, AgentVersion, RoleAssignment
-from registry.queries.history import Moment, all_then, bound_at, counts, past_page
+from registry.queries.history import Moment, bound_at, counts, past_page
 from tests import make
 
 NOON = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -226,6 +226,6 @@ def told(fleet: Fleet, moment: Moment, actor: User) -> None:
         rules = next(one for one in page.sections if one.title == "Policy then")
         said = [(line.label, "" if line.label.startswith("Stop") else line.text) for line in rules.lines]
         assert sorted(said) == expected.policy(row, of[1])
-    there = all_then(moment, AgentInstance.objects.filter(pk__in=[row.pk for row in fleet.rows]))
-    assert there is not None
-    assert [dict(count.states) for count in counts(there)] == ([dict(states)] if states else [])
+    counted = counts(moment, AgentInstance.objects.filter(pk__in=[row.pk for row in fleet.rows]))
+    assert counted is not None
+    assert [dict(count.states) for count in counted] == ([dict(states)] if states else [])

@@ -93,7 +93,9 @@ def told(fleet: Releases, moments: list[Moment]) -> None:
         there = all_then(now, rows)
         assert there is not None
         states = Counter(state for state, _ in every.values())
-        assert [dict(count.states) for count in counts(there)] == ([dict(states)] if states else [])
+        counted = counts(now, rows)
+        assert counted is not None
+        assert [dict(count.states) for count in counted] == ([dict(states)] if states else [])
         if before is not None:
             compared(before, (now, there, every))
         before = (now, there, every)
