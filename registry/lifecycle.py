@@ -196,4 +196,5 @@ class ImportState(TextChoices):
 
 GOING_ON = (ImportState.CHECKING, ImportState.APPLYING)
 MAY_APPLY = (ImportState.CHECKED, ImportState.FAILED)
-MAY_CANCEL = (*GOING_ON, *MAY_APPLY, ImportState.REFUSED)
+NOT_ENDED = (*GOING_ON, *MAY_APPLY)
+MAY_CANCEL = (*NOT_ENDED, ImportState.REFUSED)

@@ -235,6 +235,12 @@ class AgentVersion(TenantRow):
         editable=False,
         help_text="Breaking differences that were accepted on the way, by whom and why.",
     )
+    repeats = models.BooleanField(
+        default=False,
+        db_default=False,
+        editable=False,
+        help_text="An earlier version of its agent has the same genome: from before that was refused.",
+    )
     created_by = models.ForeignKey(settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True)
     submitted_by = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.PROTECT, related_name="+", null=True, editable=False
@@ -245,7 +251,12 @@ class AgentVersion(TenantRow):
 
     class Meta:
         ordering = ["-pk"]
-        constraints = [models.UniqueConstraint(fields=["template", "number"], name="version_number_unique")]
+        constraints = [
+            models.UniqueConstraint(fields=["template", "number"], name="version_number_unique"),
+            models.UniqueConstraint(
+                fields=["template", "genome"], condition=Q(repeats=False), name="version_genome_unique"
+            ),
+        ]
         indexes = [
             models.Index(fields=["tenant", "state", "-id"], name="version_by_state"),
             models.Index(fields=["tenant", "-id"], name="version_newest"),

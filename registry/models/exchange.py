@@ -8,7 +8,7 @@ from django.urls import reverse
 from arm import clock
 from arm.models import TenantRow
 
-from ..lifecycle import GOING_ON, MAY_APPLY, MAY_CANCEL, ImportState
+from ..lifecycle import GOING_ON, MAY_APPLY, MAY_CANCEL, NOT_ENDED, ImportState
 
 
 class CardKeySource(TenantRow):
@@ -83,7 +83,12 @@ class TableImport(TenantRow):
     class Meta:
         ordering = ["-pk"]
         constraints = [
-            models.CheckConstraint(condition=Q(done__lte=models.F("total")), name="import_done_of_total")
+            models.CheckConstraint(condition=Q(done__lte=models.F("total")), name="import_done_of_total"),
+            models.UniqueConstraint(
+                fields=["tenant", "kind", "digest"],
+                condition=Q(state__in=NOT_ENDED),
+                name="table_import_once",
+            ),
         ]
 
     def __str__(self) -> str:

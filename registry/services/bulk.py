@@ -276,27 +276,23 @@ def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *,
     for row in rows:
         before = len(judged.problems)
         held = taken.get(row.slug)
-        owned = {own.user.username for own in held.owned} if held else set()
+        seen = held is not None and held.pk in may[Right.READ_DIRECTORY]
+        owned = {own.user.username for own in held.owned} if held and seen else set()
         for name in row.owners or ():
             if name not in people and name not in owned:  # who left, and is named as the owner still
                 judged.wrong(row.at, "owners", "unknown", f"There is no such member: {name[:80]}.")
         owners = [people[name] for name in dict.fromkeys(row.owners or ()) if name in people]
         values: dict[str, Any] = {}
         project = projects.get(row.project or "")
-        if (
-            update
-            and held
-            and held.pk in may[Right.READ_DIRECTORY]
-            and held.project
-            and held.project.slug == row.project
-        ):
+        if update and held and seen and held.project and held.project.slug == row.project:
             project = held.project  # stays, whoever may see it
         if row.project and project is None:
             judged.wrong(row.at, "project", "unknown", UNKNOWN)
-        if held is None:
-            if not may_create:
-                judged.wrong(row.at, "", "not_allowed", f"You may not create version: {tenant}.")
-        elif not update or held.pk not in may[Right.READ_DIRECTORY]:
+        if not seen and not may_create:  # whether somebody else's agent has the name is not theirs to know
+            judged.wrong(row.at, "", "not_allowed", f"You may not create version: {tenant}.")
+        elif held is None:
+            pass
+        elif not update or not seen:
             judged.wrong(row.at, "slug", "duplicate", f"There is already an agent “{row.slug}”.")
         else:
             values = _changes(row, held, project)

@@ -5,11 +5,11 @@ from enum import StrEnum
 
 from django.db import transaction
 
-from arm import crypto, ids
+from arm import crypto
 from arm import services as core
 from arm.errors import Conflict, Invalid, Problem
 from arm.models import SecurityEvent, Tenant, User
-from arm.permissions import require, visible
+from arm.permissions import require
 from arm.rights import Right
 
 from ..genome import Json, pointer
@@ -20,7 +20,7 @@ from ..queries.cards import measured_of
 from .asking import refuse
 from .envelopes import unsigned_bom
 from .genomes import ReadGenome, read_genome, read_version
-from .versions import ImportedVersion, create_version, required_here, template_called
+from .versions import ImportedVersion, create_version, required_here, template_called, template_of
 
 
 class Format(StrEnum):
@@ -231,7 +231,7 @@ def _bring_in(
     named = document.pop("template", "")  # another installation's, perhaps
     notes, made = list(draft.notes), False
     if template is None and named:
-        template = _template_named(str(named), actor)
+        template = template_of(tenant, str(named), actor)
     if template is None:
         template, made, said = template_called(tenant, draft.name, draft.description, actor, reason)
         notes += said
@@ -246,12 +246,3 @@ def _bring_in(
         description=draft.description if draft.description != template.description else "",
     )
     return ImportedVersion(version, made, (*notes, *required_here(version)))
-
-
-def _template_named(typeid: str, actor: User) -> AgentTemplate | None:
-    """The agent of this identifier, where the actor may see it: a file of elsewhere names one that is not here."""
-    try:
-        pk = ids.decode("tpl", typeid)
-    except ValueError:
-        return None
-    return visible(AgentTemplate.objects.filter(pk=pk), actor, Right.READ_DIRECTORY).first()

@@ -29,7 +29,7 @@ def name_parents(
     require(actor, Right.CREATE_VERSION, version)
     require_reason(reason)
     require_same_tenant(version=version, **{f"parents/{n}": parent for n, parent in enumerate(parents)})
-    _one_at_a_time(version)  # before the row: an edge also takes its other end, which the other half may hold
+    one_at_a_time(version)  # before the row: an edge also takes its other end, which the other half may hold
     version = locked(AgentVersion.objects.select_related("template", "genome"), version.pk)
     if version.state != VersionState.DRAFT or version.submitted_by_id is not None:
         raise Conflict(f"{version} has left its first draft; what it comes from is history.")
@@ -59,7 +59,7 @@ def link_parents(
     """Write the edges to these parents. For services that have asked for the right and hold the version."""
     if not parents:
         return
-    _one_at_a_time(version)
+    one_at_a_time(version)
     problems = [
         Problem(
             pointer=f"/parents/{place}",
@@ -82,8 +82,8 @@ def link_parents(
             )
 
 
-def _one_at_a_time(version: AgentVersion) -> None:
-    """As the trigger does: of two halves of a circle, the second sees the first."""
+def one_at_a_time(version: AgentVersion) -> None:
+    """As the trigger does: of two halves of a circle, the second sees the first. Before the row of a version is held."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pg_advisory_xact_lock(hashtext('registry_lineage'), hashtext(%s))",

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from uuid import UUID
 
-from django.db import InterfaceError, OperationalError, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 from arm import changes, clock, crypto, tasks
 from arm.errors import Conflict, DomainError, NotAllowed, Problem
@@ -27,6 +27,7 @@ from .judging import Judged
 
 AT_ONCE = 500
 """Rows that are judged or applied in one transaction; a file of no more is judged while its sender waits."""
+ON_ITS_WAY = (ImportState.CHECKING, ImportState.CHECKED, ImportState.APPLYING)
 STALLED = timedelta(seconds=60)
 TASK = "registry.tasks.work_off_table"
 UNENDED = "ARM could not work on these {count} rows, which begin here, and nothing of them is stored; its log says why."
@@ -47,14 +48,15 @@ class Step:
 def send_table(
     *, tenant: Tenant, kind: TableImport.Kind, file_name: str, data: bytes, actor: User
 ) -> TableImport:
-    """Keep a table and judge what it would do; nothing of it is stored in the directory yet. Invalid where it is no such
-    table; Duplicate where the very file was applied or is on its way."""
+    """Keep a table and judge what it would do; nothing of it is stored in the directory yet. Sent again by the same person
+    while it is on its way, it is the same import. Invalid where it is no such table; Duplicate where the very file was
+    applied, has stopped, or is somebody else's."""
     require(actor, Right.READ_DIRECTORY, tenant)
     sheet = read_sheet(data, kind)
     digest = crypto.digest(data)
-    over = (ImportState.CANCELLED, ImportState.REFUSED)
-    rows = TableImport.objects.filter(tenant=tenant, kind=kind, digest=digest)
-    if held := rows.exclude(state__in=over).first():
+    if held := _sent_before(tenant, kind, digest):
+        if held.created_by_id == actor.pk and held.state in ON_ITS_WAY:
+            return held
         raise Duplicate(f"This very file was sent before: {held.get_state_display().lower()}.", held)
     table = TableImport.objects.create(
         tenant=tenant,
@@ -74,6 +76,16 @@ def send_table(
     else:
         _enqueue(table)
     return table
+
+
+def _sent_before(tenant: Tenant, kind: TableImport.Kind, digest: str) -> TableImport | None:
+    """The import of the very file that was not left undone. Of two at once, the second waits for the first."""
+    with connection.cursor() as cursor:
+        lock = f"registry.table {tenant.pk} {kind} {digest}"
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [lock])
+    over = (ImportState.CANCELLED, ImportState.REFUSED)
+    rows = TableImport.objects.filter(tenant=tenant, kind=kind, digest=digest)
+    return rows.exclude(state__in=over).first()
 
 
 @transaction.atomic

@@ -12,7 +12,7 @@ from django.utils.text import slugify
 from arm import changes, clock, crypto, ids
 from arm.errors import Conflict, Invalid, Problem
 from arm.models import Tenant, User
-from arm.permissions import require
+from arm.permissions import require, visible
 from arm.rights import Right
 
 from .. import gates, parsing
@@ -27,8 +27,8 @@ from .asking import Duplicate, require_on_any, require_reason, require_same_tena
 from .card_keys import check_signatures
 from .genomes import list_dependencies, store_genome
 from .lifecycles import carry_out
-from .lineage import link_parents
-from .locking import locked
+from .lineage import link_parents, one_at_a_time
+from .locking import hold_agent, hold_with_agent, locked
 from .news import tell
 from .templates import register_template
 
@@ -63,9 +63,7 @@ def create_version(
     require(actor, Right.CREATE_VERSION, template)
     require_reason(reason)
     require_same_tenant(template=template, **{f"parents/{n}": parent for n, parent in enumerate(parents)})
-    template = AgentTemplate.objects.select_for_update().get(
-        pk=template.pk
-    )  # numbers are given one at a time
+    template = hold_agent(template)
     stored = store_genome(template, genome, actor)
     if held := AgentVersion.objects.filter(template=template, genome=stored).order_by("number").first():
         raise Duplicate(f"{held} has exactly this genome.", held)
@@ -97,7 +95,9 @@ def save_genome(*, version: AgentVersion, genome: dict[str, Json], actor: User, 
     """Give a Draft another genome. A Draft that has been tested before keeps its genome: a new version is made."""
     require(actor, Right.CREATE_VERSION, version)
     require_reason(reason)
-    version = _locked(version)
+    if version.submitted_by_id is not None:
+        one_at_a_time(version)  # the new version comes from it
+    version = hold_with_agent(version)
     if version.state != VersionState.DRAFT:
         raise Conflict(
             f"{version} is {version.get_state_display()}; its genome is fixed. Create a version from it instead."
@@ -113,8 +113,8 @@ def save_genome(*, version: AgentVersion, genome: dict[str, Json], actor: User, 
     if held := others.order_by("number").first():
         raise Duplicate(f"{held} has exactly this genome.", held)
     before = {"genome": version.genome.digest, "missing": version.genome.missing}
-    version.genome = stored
-    version.save(update_fields=["genome"])
+    version.genome, version.repeats = stored, False
+    version.save(update_fields=["genome", "repeats"])
     list_dependencies(version)
     after = {"genome": stored.digest, "missing": stored.missing}
     record = changes.record(
@@ -142,7 +142,7 @@ def import_genome(
     made = False
     named: tuple[str, ...] = ()
     if template is None and document.get("template"):
-        template = _named_template(tenant, document["template"])
+        template = _named_template(tenant, document["template"], actor)
     if template is None:
         if not name.strip():
             message = "The file names no template: choose one, or name the new agent."
@@ -179,7 +179,7 @@ def import_agent_card(
     card = parsing.read_a2a_card(data)
     if card.problems:
         raise Invalid("The agent card is not imported.", card.problems)
-    scope = template or _held(tenant, card.name) or tenant
+    scope = template or _held(tenant, card.name, actor) or tenant
     require_on_any(actor, Right.CREATE_VERSION, scope)  # before somebody else is called
     signed, said = check_signatures(tenant, data)
     made = False
@@ -251,24 +251,33 @@ def _locked(version: AgentVersion) -> AgentVersion:
     return locked(AgentVersion.objects.select_related("template", "genome"), version.pk)
 
 
-def _named_template(tenant: Tenant, typeid: Json) -> AgentTemplate:
-    message = "There is no such template here; choose one, or take this member out of the file."
-    try:
-        pk = ids.decode("tpl", str(typeid))
-    except ValueError:
-        raise Invalid(message, [Problem(pointer="/template", code="template", message=message)]) from None
-    template = AgentTemplate.objects.filter(tenant=tenant, pk=pk).first()
+def _named_template(tenant: Tenant, typeid: Json, actor: User) -> AgentTemplate:
+    template = template_of(tenant, str(typeid), actor)
     if template is None:
+        message = "There is no such template here; choose one, or take this member out of the file."
         raise Invalid(message, [Problem(pointer="/template", code="template", message=message)])
     return template
+
+
+def template_of(tenant: Tenant, typeid: str, actor: User) -> AgentTemplate | None:
+    """The agent of this identifier; None where there is none, and alike where it is not the actor's to see."""
+    try:
+        pk = ids.decode("tpl", typeid)
+    except ValueError:
+        return None
+    return visible(AgentTemplate.objects.filter(tenant=tenant, pk=pk), actor, Right.READ_DIRECTORY).first()
 
 
 def template_called(
     tenant: Tenant, name: str, description: str, actor: User, reason: str
 ) -> tuple[AgentTemplate, bool, tuple[str, ...]]:
-    """The agent of this name, registered if it is not there yet: a file imported twice is one agent. Whether it was, and
-    a note where an agent of another name has the short name that it would have had."""
-    held = _held(tenant, name)
+    """The agent of this name, registered if it is not there yet: a file imported twice, or twice at once, is one agent.
+    Whether it was, and a note where another agent has the short name that it would have had."""
+    held = _held(tenant, name, actor)
+    if held is None:
+        require(actor, Right.CREATE_VERSION, tenant)
+        Tenant.objects.select_for_update().get(pk=tenant.pk)  # names are given one at a time
+        held = _held(tenant, name, actor)
     if held is not None:
         return held, False, ()
     slug, free = _slug(name), _free_slug(tenant, name)
@@ -279,12 +288,13 @@ def template_called(
     return made, True, () if free == slug else (note,)
 
 
-def _held(tenant: Tenant, name: str) -> AgentTemplate | None:
-    """That of this very name: many names have one short name, and a version goes to no agent by that alone."""
+def _held(tenant: Tenant, name: str, actor: User) -> AgentTemplate | None:
+    """That of this very name which the actor may see: many names have one short name, and a version goes to no agent by
+    that alone."""
     slug = _slug(name)
     ours = rf"^({slug}|{slug[:SLUG_STEM].strip('-')}-[0-9]+)$"
     rows = AgentTemplate.objects.filter(tenant=tenant, name__in=[name[:200], name[:200].strip()])
-    return rows.filter(slug__regex=ours).order_by("pk").first()
+    return visible(rows.filter(slug__regex=ours), actor, Right.READ_DIRECTORY).order_by("pk").first()
 
 
 def _free_slug(tenant: Tenant, name: str) -> str:

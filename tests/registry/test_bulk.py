@@ -323,7 +323,7 @@ def test_an_agent_that_one_may_not_see_is_not_shown_by_changing_it(acme: Tenant)
     other = make.template("other")
     make.grant(bob, other, Right.READ_DIRECTORY, Right.CREATE_VERSION)
     read = rows.read_templates([{"slug": "secret", "name": "Secret"}])
-    with pytest.raises(Invalid):
+    with pytest.raises(NotAllowed):
         services.register_templates(tenant=acme, rows=read.rows, actor=bob, reason="x", update=True)
 
 

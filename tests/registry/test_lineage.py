@@ -14,7 +14,7 @@ from arm.models import ChangeRecord
 from arm.rights import Right
 from registry import queries, services
 from registry.lifecycle import VersionState
-from registry.models import AgentVersion, VersionParent
+from registry.models import AgentVersion, Genome, VersionParent
 from registry.queries.drawing import HEIGHT, LETTERS, WIDTH, draw, shortened
 from tests import make
 
@@ -182,11 +182,15 @@ def test_of_a_base_with_hundreds_of_forks_no_more_is_read_than_is_drawn(alice):
     other = make.template("other")
     secret = make.version(template=make.template("secret"))
     made = make.version(template=other)
+    genomes = Genome.objects.bulk_create(
+        Genome(tenant=made.tenant, template=other, content=b"{}", digest=f"sha256:{number:064}")
+        for number in range(2, 302)
+    )
     copies = [
         AgentVersion(
-            tenant=made.tenant, template=other, number=number, genome=made.genome, created_by=made.created_by
+            tenant=made.tenant, template=other, number=number, genome=genome, created_by=made.created_by
         )
-        for number in range(2, 302)
+        for number, genome in enumerate(genomes, 2)
     ]
     AgentVersion.objects.bulk_create(copies)
     children = [*forks, *copies, secret]

@@ -128,6 +128,16 @@ def went_back(cursor: Any, ids: dict[str, UUID]) -> None:
     cursor.execute("UPDATE registry_deploymentslot SET current_version_id = %s", [bad])
 
 
+def sent(cursor: Any, ids: dict[str, UUID]) -> None:
+    """One file that was sent three times at once, and once more later on: it had been cancelled by then."""
+    file = {"tenant_id": ids["tenant"], "created_by_id": ids["person"], "kind": "templates", "digest": "x"}
+    for name, state, done in (("a", "checked", 0), ("b", "applying", 1), ("c", "checking", 2)):
+        now = {"file_name": name, "state": state, "done": done}
+        insert(cursor, "registry_tableimport", id=uuid7(), content=b"x", total=3, **now, **file)
+    over = {"file_name": "d", "state": "cancelled", "total": 3, "content": b"x"}
+    insert(cursor, "registry_tableimport", id=uuid7(), **over, **file)
+
+
 @pytest.fixture
 def empty(django_db_setup: None, django_db_blocker: pytest.FixtureRequest) -> Iterator[None]:
     """A database without a table, behind the owner's alias."""
@@ -161,6 +171,7 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
         excepted(cursor, ids)
         judged(cursor, ids)
         went_back(cursor, ids)
+        sent(cursor, ids)
         cursor.execute("SELECT set_config('arm.tenants', '', false)")
     call_command("migrate", database="owner", verbosity=0)
     with connections["owner"].cursor() as cursor:
@@ -178,6 +189,7 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
             "registry_rollback",
             "registry_rollout",
             "registry_rolloutstep",
+            "registry_tableimport",
             "telemetry_incident",
         ):
             cursor.execute("SELECT relforcerowsecurity FROM pg_class WHERE oid = %s::regclass", [table])
@@ -213,6 +225,13 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
             "SELECT rebind_by > now() + interval '13 days' FROM registry_agentversion WHERE number IN (1, 9) ORDER BY number"
         )
         assert cursor.fetchall() == [(None,), (True,)], "what a slot still binds has a due date"
+        cursor.execute("SELECT number, repeats FROM registry_agentversion ORDER BY number")
+        assert cursor.fetchall() == [(1, False), (2, True), (9, True)], "the first has the genome"
+        cursor.execute(
+            "SELECT file_name, state, finished_at IS NULL FROM registry_tableimport ORDER BY file_name"
+        )
+        over = [("a", "cancelled", False), ("b", "applying", True), ("c", "cancelled", False)]
+        assert cursor.fetchall() == [*over, ("d", "cancelled", True)], "one goes on: the farthest"
         cursor.execute("SELECT word FROM registry_instanceword ORDER BY word")
         assert cursor.fetchall() == [("7",), ("desk",), ("prod",)]
         cursor.execute("SELECT label, instance_id FROM registry_instancelabel")
