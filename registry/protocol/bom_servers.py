@@ -1,7 +1,7 @@
 """The servers of a genome's tools as `services` of a BOM, and the packages they come in as components. Pure.
 
 What a service has a member for stands there; how a package is spoken to, and the kind of a remote, stand in `arm:…`
-properties, since CycloneDX says neither.
+properties, since CycloneDX says neither. So do addresses that are no IRIs, which its members must be.
 """
 
 import re
@@ -12,6 +12,13 @@ from .common import Path, said
 from .purl import purl
 
 ADDRESS = re.compile(r"https?://[^\s]{1,2040}")
+_UCS = "\u00a0-\ud7ff\uf900-\ufdcf\ufdf0-\uffef"
+_CHAR = rf"(?:[A-Za-z0-9._~!$&'()*+,;=:@{_UCS}-]|%[0-9A-Fa-f]{{2}})"
+IRI = re.compile(
+    rf"https?://[A-Za-z0-9._~{_UCS}-]+(?::[0-9]{{1,5}})?(?:/{_CHAR}*)*(?:\?(?:{_CHAR}|[/?])*)?(?:#(?:{_CHAR}|[/?])*)?"
+)
+"""Addresses that RFC 3987 takes and its readers agree on. Those with places to be filled in (`https://{tenant}.example.com`),
+with an IPv6 address, a user, or characters beyond U+FFFF are not among them."""
 FLOWS = ("inbound", "outbound", "bi-directional", "unknown")
 CLASSES = ("public", "internal", "confidential", "restricted")
 
@@ -56,15 +63,20 @@ def _service(name: str, kind: str | None, known: dict[str, Json] | None) -> dict
     more: dict[str, Json] = {"kind": kind} if kind else {}
     if known is not None:
         more["known"] = True
-        more["remotes"] = [one.get("type") for one in known.get("remotes", ())]
+        more["remotes"] = [
+            one.get("type") if IRI.fullmatch(one["url"]) else one for one in known.get("remotes", ())
+        ]
         if "supplier" in known:
             supplier = known["supplier"]
-            urls = {"url": [supplier["url"]]} if "url" in supplier else {}
-            found["provider"] = {"name": supplier["name"], **urls}
+            found["provider"] = {"name": supplier["name"]}
+            if (url := supplier.get("url")) and IRI.fullmatch(url):
+                found["provider"]["url"] = [url]
+            elif url:
+                more["supplier_url"] = url
         if "version" in known:
             found["version"] = known["version"]
-        if "remotes" in known:
-            found["endpoints"] = [one["url"] for one in known["remotes"]]
+        if endpoints := [one["url"] for one in known.get("remotes", ()) if IRI.fullmatch(one["url"])]:
+            found["endpoints"] = endpoints
         for member, theirs in (("authenticated", "authenticated"), ("trust_boundary", "x-trust-boundary")):
             if member in known:
                 found[theirs] = known[member]
@@ -120,6 +132,8 @@ class Servers:
         provider = self.file.mapping("provider", one, at)
         if supplier := self.file.text(provider, "name", (*at, "provider"), most=256):
             urls = self._addresses(provider, "url", (*at, "provider"))
+            if self.file.ours and "supplier_url" in more:
+                urls.append(more["supplier_url"])
             found["supplier"] = {"name": supplier, **({"url": urls[0]} if urls else {})}
         if remotes := self._remotes(one, at, more):
             found["remotes"] = remotes
@@ -138,13 +152,16 @@ class Servers:
         urls = self._addresses(one, "endpoints", at)
         said = more.get("remotes")
         kinds: list[Json] = said if self.file.ours and isinstance(said, list) else [None] * len(urls)
-        if len(kinds) != len(urls) or (self.file.ours and said is None):
+        listed = sum(not isinstance(kind, dict) for kind in kinds)
+        if listed != len(urls) or (self.file.ours and said is None):
             self.file.wrong(
                 (*at, "endpoints"), "The endpoints were changed after the file was exported.", "tampered"
             )
             return []
+        left = iter(urls)
         return [
-            {"url": url, **({"type": kind} if kind else {})} for url, kind in zip(urls, kinds, strict=True)
+            kind if isinstance(kind, dict) else {"url": next(left), **({"type": kind} if kind else {})}
+            for kind in kinds
         ]
 
     def _addresses(self, within: dict[str, Json], name: str, at: Path) -> list[str]:

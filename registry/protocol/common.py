@@ -107,7 +107,8 @@ def judged(document: dict[str, Json], placed: dict[str, str]) -> list[Problem]:
 
 def lacking(document: dict[str, Json]) -> str:
     """A note naming the required members that the file does not say; '' where it says them all."""
-    absent = [p["pointer"][1:] for p in missing(document) if p["pointer"] != "/template"]
+    filled = ("/schema", "/template")  # when it is stored
+    absent = [p["pointer"][1:] for p in missing(document) if p["pointer"] not in filled]
     return f"The file does not say: {', '.join(absent)}. Add them before testing." if absent else ""
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from arm.errors import Invalid, Problem
 
-from ..genome import Json, normalise, pointer, read
+from ..genome import NAME, Json, normalise, pointer, read
 from ..genome.members import Members
 from ..genome.schema import MAX_TOOLS
 from .bom_servers import Servers, depends, hashes, packages, services
@@ -234,7 +234,8 @@ class _Bom(Members):
 
     @property
     def ours(self) -> bool:
-        return "schema" in self.members
+        """Every genome of ours names its agent; some were stored without their schema."""
+        return "schema" in self.members or "template" in self.members
 
     @property
     def placed(self) -> dict[str, str]:
@@ -258,7 +259,7 @@ class _Bom(Members):
         lists = {name: [one for one, _ in items] for name, items in self.items.items() if items}
         if servers := self.servers.servers():
             lists["servers"] = servers
-        return {"schema": "arm.genome/v1", **self.members, **lists}
+        return {**({} if self.ours else {"schema": NAME}), **self.members, **lists}
 
     def noted(self) -> list[str]:
         """The notes."""

@@ -117,8 +117,11 @@ def read_files(files: Mapping[str, bytes]) -> Files:
             ]
             for error in errors:
                 found.wrong(f"{name}#{error['pointer']}", error["code"], error["message"])
+    named = _genomes_named(documents)
     genomes = {
-        name for name, document in documents.items() if "kind" not in document and "schema" in document
+        name
+        for name, document in documents.items()
+        if "kind" not in document and ("schema" in document or (name in named and "items" not in document))
     }
     used: set[str] = set()
     for name, document in documents.items():
@@ -131,6 +134,22 @@ def read_files(files: Mapping[str, bytes]) -> Files:
         found.wrong(f"{name}#", "unused", "No version names this genome.")
     found.items.sort(key=lambda item: list(KINDS).index(item.kind))
     return found
+
+
+def _genomes_named(documents: Mapping[str, dict[str, Json]]) -> set[str]:
+    """The files that versions name, whatever stands in them: a genome need not say its schema."""
+    found = set()
+    for name, document in documents.items():
+        listed = document.get("items", [document])
+        for body in listed if isinstance(listed, list) else ():
+            if isinstance(body, dict) and isinstance(genome := body.get("genome"), str):
+                found.add(_beside(name, genome))
+    return found
+
+
+def _beside(name: str, other: str) -> str:
+    """The file that one names by its path from where it lies."""
+    return posixpath.normpath(posixpath.join(posixpath.dirname(name), other))
 
 
 def _things(name: str, document: dict[str, Json], found: Files) -> Iterator[tuple[str, dict[str, Json]]]:
@@ -171,7 +190,7 @@ def _item(
             found.wrong(f"{where}/{member}", "invalid", message)
     genome = said.get("genome")
     if isinstance(genome, str):
-        target = posixpath.normpath(posixpath.join(posixpath.dirname(name), genome))
+        target = _beside(name, genome)
         if target in genomes:
             used.add(target)
             said["genome"] = documents[target]

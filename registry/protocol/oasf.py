@@ -10,7 +10,7 @@ import re
 from arm.crypto import canonical
 from arm.errors import Invalid, Problem
 
-from ..genome import Json, normalise, pointer, read
+from ..genome import NAME, Json, normalise, pointer, read
 from ..genome.members import Members
 from .common import Draft, Path, Subject, changed_since, judged, lacking, written
 
@@ -92,7 +92,7 @@ def read_record(data: bytes) -> Draft:
         )
     notes: list[str] = []
     modelled: list[tuple[Path, dict[str, Json]]] = []
-    document: dict[str, Json] = {"schema": "arm.genome/v1"}
+    document: dict[str, Json] = {}
     placed: dict[str, str] = {}
     ours: Path = ()
     for at, module in file.objects(file.document, "modules"):
@@ -109,7 +109,7 @@ def read_record(data: bytes) -> Draft:
         place = f"/modules/{ours[-1]}/data"
         placed = {f"/{member}": f"{place}/{member}" for member in document}
     else:
-        document |= _foreign(file, modelled, notes)
+        document = {"schema": NAME, **_foreign(file, modelled, notes)}
     if file.document.get("domains"):
         notes.append("Not taken over: domains; a genome has no member for them.")
     if file.document.get("signature") or file.document.get("signatures"):

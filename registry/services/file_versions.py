@@ -9,9 +9,9 @@ from arm.models import Tenant, User
 from arm.permissions import visible
 from arm.rights import Right
 
-from ..genome import seal
 from ..models import AgentTemplate, AgentVersion, VersionParent
 from ..protocol.files import Item, Parent, parent_of
+from .genomes import digests_of
 from .lineage import name_parents
 from .settling import Line, named, tried
 from .versions import create_version
@@ -51,14 +51,13 @@ LACKS = "parent_unknown"
 
 def _version(tenant: Tenant, item: Item, actor: User, reason: str) -> Line:
     template: AgentTemplate = named(AgentTemplate, tenant, "template", item.body["template"], actor)
-    document = {**item.body["genome"], "template": item.body["genome"].get("template") or template.typeid}
     try:
-        digest = seal(document).digest
+        digests = digests_of(item.body["genome"], template)
     except (ValueError, TypeError):
-        digest = ""  # whatever is wrong with it is named by the service
+        digests = set()  # whatever is wrong with it is named by the service
     parents = _parents(tenant, template, item, actor)
     rows = AgentVersion.objects.select_related("template", "genome").filter(
-        template=template, genome__digest=digest
+        template=template, genome__digest__in=digests
     )
     held = rows.order_by("number").first()
     if held is not None:

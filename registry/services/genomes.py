@@ -69,11 +69,12 @@ def _document(content: bytes) -> dict[str, Json]:
 
 
 def store_genome(template: AgentTemplate, document: dict[str, Json], actor: User) -> Genome:
-    """The template's genome with this content, made if it is not there yet. Invalid names every wrong member.
+    """The template's genome with this content, made if it is not there yet. Where the document does not say its `schema`
+    and `template`, they are filled in before it is hashed. Invalid names every wrong member.
 
     For the services of versions, which have asked for the right and hold the template.
     """
-    document = {**document, "template": document.get("template") or template.typeid}
+    document = with_schema(document, template)
     if unwritable := genomes.unwritable(document):
         raise Invalid("The genome is not I-JSON (RFC 7493).", unwritable)
     problems = genomes.wrong(document)
@@ -99,6 +100,24 @@ def store_genome(template: AgentTemplate, document: dict[str, Json], actor: User
         build=sealed.unhashed,
         created_by_id=actor.pk,
     )
+
+
+def with_schema(document: dict[str, Json], template: AgentTemplate) -> dict[str, Json]:
+    """The document as it is stored: with the two members that say nothing of the author's, where it leaves them out."""
+    said = {
+        name: value
+        for name, value in document.items()
+        if name not in ("schema", "template") or value not in (None, "", [], {})
+    }
+    return {"schema": genomes.NAME, "template": template.typeid, **said}
+
+
+def digests_of(document: dict[str, Json], template: AgentTemplate) -> set[str]:
+    """The digest that the document is stored under, and that which it had while no schema was filled in. ValueError or
+    TypeError where it is no I-JSON."""
+    whole = with_schema(document, template)
+    bare = {name: value for name, value in whole.items() if name != "schema"}
+    return {genomes.seal(one).digest for one in ([whole] if document.get("schema") else [whole, bare])}
 
 
 def list_dependencies(version: AgentVersion) -> None:

@@ -25,7 +25,7 @@ from ..models import AgentTemplate, AgentVersion
 from .approving import give_last, separation
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
 from .card_keys import check_signatures
-from .genomes import list_dependencies, store_genome
+from .genomes import digests_of, list_dependencies, store_genome
 from .lifecycles import carry_out
 from .lineage import link_parents, one_at_a_time
 from .locking import hold_agent, hold_with_agent, locked
@@ -65,7 +65,8 @@ def create_version(
     require_same_tenant(template=template, **{f"parents/{n}": parent for n, parent in enumerate(parents)})
     template = hold_agent(template)
     stored = store_genome(template, genome, actor)
-    if held := AgentVersion.objects.filter(template=template, genome=stored).order_by("number").first():
+    same = AgentVersion.objects.filter(template=template, genome__digest__in=digests_of(genome, template))
+    if held := same.order_by("number").first():
         raise Duplicate(f"{held} has exactly this genome.", held)
     last = AgentVersion.objects.filter(template=template).aggregate(last=Max("number"))["last"] or 0
     version = AgentVersion.objects.create(

@@ -346,7 +346,9 @@ def test_the_list_names_exactly_what_is_lost_in_each_kind_of_file(format: str) -
 
 
 words = st.text(st.characters(exclude_categories=("Cs", "Cc")), min_size=1, max_size=8)
-addresses = st.from_regex(r"https://[a-z]{1,8}\.example\.com(/[a-z0-9._~-]{0,6}){0,2}", fullmatch=True)
+plain = st.from_regex(r"https://[a-z]{1,8}\.example\.com(/[a-z0-9._~-]{0,6}){0,2}", fullmatch=True)
+any_address = st.text("a.é\U00010348{}%[]@:/?#|", min_size=1, max_size=6).map("https://{}".format)
+addresses = plain | any_address
 package_s = st.fixed_dictionaries(
     {
         "registry_type": st.sampled_from(["npm", "pypi", "oci", "nuget", "mcpb"]),
@@ -381,6 +383,26 @@ def test_any_servers_survive_cyclonedx_and_oasf(servers: list[dict[str, Any]]) -
     assert (back.problems, genome.seal(back.document).digest) == ((), digest)
     record = oasf.read_record(oasf.record(about(document), document))
     assert (record.problems, genome.seal(record.document).digest) == ((), digest)
+
+
+@pytest.mark.parametrize("spec", SPECS)
+def test_addresses_that_are_no_iris_stand_in_properties_and_come_back(spec: str) -> None:
+    odd = ["https://{tenant}.example.com/mcp", "https://[::1/x", "https://e.com/100%", "http://e.com/a|b"]
+    fine = ["https://é.example.com/ü?a=b&c=d#e", "http://localhost:8080/mcp?x=%20"]
+    for url in (*odd, *fine):
+        remotes = [{"url": "https://a.com", "type": "sse"}, {"url": url, "type": "http"}, {"url": url}]
+        server = {"name": "docs", "supplier": {"name": "Acme", "url": url}, "remotes": remotes}
+        document = genome.normalise(example(servers=[server], tools=[tool("a", server="docs")]))
+        assert genome.wrong(document) == []
+        data = cyclonedx.bom(about(document), document, spec)
+        assert JsonStrictValidator(SPECS[spec]).validate_str(data.decode()) is None
+        (service,) = json.loads(data)["services"]
+        assert service["endpoints"] == (
+            ["https://a.com"] if url in odd else sorted(["https://a.com", url, url])
+        )
+        assert service["provider"].get("url") == (None if url in odd else [url])
+        back = cyclonedx.read_bom(data)
+        assert (back.problems, genome.seal(back.document).digest) == ((), genome.seal(document).digest)
 
 
 def words_of(servers: list[dict[str, Any]]) -> str:
