@@ -229,7 +229,7 @@ SPECTACULAR_SETTINGS = {
         "VersionStateEnum": "registry.lifecycle.VersionState",
         "InstanceStateEnum": "registry.lifecycle.InstanceState",
         "ProviderKindEnum": "registry.models.places.Provider.Kind",
-        "DependencyKindEnum": "registry.models.agents.Dependency.Kind",
+        "DependencyKindEnum": "registry.models.uses.Dependency.Kind",
         "TableKindEnum": "registry.models.exchange.TableImport.Kind",
         "RolloutStateEnum": "registry.engine.RolloutState",
         "RolloutStepStateEnum": "registry.engine.StepState",

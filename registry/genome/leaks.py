@@ -27,7 +27,7 @@ from detect_secrets.plugins.stripe import StripeDetector
 from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
-from registry.genome.schema import Json
+from registry.genome.schema import STORES, Json
 
 _DETECTORS: tuple[tuple[str, BasePlugin], ...] = (
     ("an AWS key", AWSKeyDetector()),
@@ -49,20 +49,34 @@ _DETECTORS: tuple[tuple[str, BasePlugin], ...] = (
 _KNOWN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (what, re.compile(pattern))
     for what, pattern in (
-        ("an AWS access key", r"\b(?:AKIA|ASIA)[0-9A-Z]{16}\b"),
+        ("an AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"),
         ("an Anthropic key", r"\bsk-ant-[A-Za-z0-9_-]{20,}"),
         ("an OpenAI key", r"\bsk-(?:proj-|svcacct-|admin-)?[A-Za-z0-9_-]{0,40}[A-Za-z0-9]{20,}"),
         ("a GitHub token", r"\b(?:gh[pousr]_[A-Za-z0-9]{36,}|github_pat_[A-Za-z0-9_]{36,})"),
         ("a GitLab token", r"\bglpat-[A-Za-z0-9_-]{20,}"),
+        ("a GitLab token", r"\bgl(?:dt|cbt|ptt|ft|imt|soat|agent)-[A-Za-z0-9_-]{20,}"),
         ("a Google key", r"\bAIza[0-9A-Za-z_-]{35}"),
+        ("a Google client secret", r"\bGOCSPX-[A-Za-z0-9_-]{24,}"),
+        ("a Google access token", r"\bya29\.[A-Za-z0-9_-]{20,}"),
+        ("a Groq key", r"\bgsk_[A-Za-z0-9]{40,}"),
+        ("a HashiCorp Vault token", r"\bhv[sbr]\.[A-Za-z0-9_-]{24,}"),
+        ("a Docker token", r"\bdckr_(?:pat|oat)_[A-Za-z0-9_-]{20,}"),
+        ("a Databricks token", r"\bdapi[0-9a-f]{32}\b"),
+        ("a DigitalOcean token", r"\bdo[opr]_v1_[0-9a-f]{64}\b"),
+        ("an Atlassian token", r"\bATATT3[A-Za-z0-9_=-]{40,}"),
+        ("a Shopify token", r"\bshp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}\b"),
+        ("an Azure client secret", r"\b[A-Za-z0-9_~.]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}"),
         ("a Hugging Face token", r"\bhf_[A-Za-z0-9]{30,}"),
         ("an npm token", r"\bnpm_[A-Za-z0-9]{36}\b"),
-        ("a Slack token", r"\bxox[abeoprs]-[A-Za-z0-9-]{10,}"),
-        ("a Stripe key", r"\b[rs]k_(?:live|test)_[0-9A-Za-z]{16,}"),
+        ("a Slack token", r"\b(?:xox[abeoprs]|xapp)-[A-Za-z0-9-]{10,}"),
+        ("a Stripe key", r"\b(?:[rs]k_(?:live|test)|whsec)_[0-9A-Za-z]{16,}"),
         ("an ARM token", r"\barm[iarpsw]_[0-9A-Za-z]{42}\b"),
-        ("a private key", r"-----BEGIN [A-Z ]{0,32}PRIVATE KEY"),
+        (
+            "a private key",
+            r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY|\bPuTTY-User-Key-File-[0-9]|\bAGE-SECRET-KEY-1[0-9A-Z]{50}",
+        ),
         ("a JSON web token", r"\beyJ[A-Za-z0-9_-]{10,200}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{16,}"),
-        ("a password in an address", r"\b[a-z][a-z0-9+.-]{1,20}://[^\s/:@]{1,64}:[^\s/@]{3,128}@"),
+        ("a password in an address", r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@]{0,64}:[^\s/@]{3,128}@"),
     )
 )
 _SECRET_NAME = re.compile(
@@ -70,7 +84,7 @@ _SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
-_REFERENCE = re.compile(r"[a-z][a-z0-9+.-]*:|\$\{|\{\{|<")
+_REFERENCE = re.compile(rf"(?:env|{'|'.join(STORES)}|https?|urn):|\$\{{|\{{\{{|<")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{16,}")
 _HEADER = re.compile(r"(?:bearer|basic|token|apikey)\s+(\S+)", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z_.-]+|[A-Z][A-Z0-9_]*|[^/]*/.*|\$[A-Z_]+.*")
@@ -90,6 +104,7 @@ def secrets_in(value: Json) -> Iterator[tuple[tuple[str | int, ...], str]]:
     whole = "\n".join(dict.fromkeys(text for _, _, text in held))
     detectors = [(what, detector) for what, detector in _DETECTORS if _speaks(detector, whole)]
     known = [(what, pattern) for what, pattern in _KNOWN if pattern.search(whole)]
+    yield from _private_keys(value, ())
     for path, named, text in held:
         if what := _looks_like(text, named, known, detectors):
             yield path, what
@@ -98,6 +113,19 @@ def secrets_in(value: Json) -> Iterator[tuple[tuple[str | int, ...], str]]:
 def secret_in(text: str) -> str | None:
     """What kind of secret stands somewhere in a text of its own, if one does."""
     return _looks_like(text, "", _KNOWN, _DETECTORS)
+
+
+def _private_keys(value: Json, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """JSON web keys (RFC 7517) with the member that only their owner has."""
+    if isinstance(value, dict):
+        for name in ("d", "k"):
+            if value.get("kty") in ("EC", "OKP", "RSA", "oct") and isinstance(value.get(name), str):
+                yield (*path, name), "a private key"
+        for member, inner in value.items():
+            yield from _private_keys(inner, (*path, member))
+    elif isinstance(value, list):
+        for index, inner in enumerate(value):
+            yield from _private_keys(inner, (*path, index))
 
 
 def _texts(

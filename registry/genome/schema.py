@@ -34,6 +34,8 @@ OPTIONAL = ("security", "servers")
 
 EXTENSION = "^x_[A-Za-z0-9_.-]{0,64}$"
 MAX_TOOLS = 1000
+STORES = ("vault", "file", "k8s", "aws-sm", "aws-ssm", "arn", "gcp-sm", "azure-kv", "op")
+"""Where a secret may lie, beside the environment (`env`): the schemes that references to it begin with."""
 
 
 def _text(longest: int, **more: Json) -> dict[str, Json]:
@@ -169,8 +171,8 @@ _SECRET = _object(
     {
         "name": _name(),
         "ref": _matching(
-            r"^[a-z][a-z0-9+.-]*:[^\s]{1,1024}$",
-            "a reference such as env:NAME or vault://path, never the secret itself",
+            rf"^(env:[A-Za-z_][A-Za-z0-9_]{{0,255}}|({'|'.join(STORES)}):[^\s]{{1,1024}})$",
+            f"a reference, never the secret itself: env:NAME, or a place in a store ({', '.join(STORES)}), like vault://path",
         ),
     },
 )

@@ -4,13 +4,11 @@ from .agents import (
     MAX_PROMPT_BYTES,
     AgentTemplate,
     AgentVersion,
-    Dependency,
     Genome,
     Ownership,
     Prompt,
     TemplateGroupGrant,
     TemplateUserGrant,
-    Thing,
     VersionParent,
 )
 from .approvals import ApprovalWithdrawal, VersionApproval
@@ -36,6 +34,7 @@ from .roles import RoleAssignment, RoleDefinition, Successor
 from .rules import DirectoryRules
 from .slots import DeploymentSlot, SlotBinding
 from .spawn import SpawnTerm
+from .uses import Dependency, Thing
 from .words import InstanceLabel, InstanceWord, begins, words_of
 
 __all__ = [

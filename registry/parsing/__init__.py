@@ -7,6 +7,7 @@ from arm.errors import Problem
 from registry import genome
 from registry.genome import Json
 from registry.genome.members import Members
+from registry.parsing.addresses import flaw_of
 from registry.parsing.security import Security
 
 MOST = 20
@@ -72,18 +73,26 @@ class _Card(Members):
     def interfaces(self) -> Iterator[Interface]:
         """1.0 lists them all; before, the card itself was the preferred one."""
         for at, entry in self.objects(self.document, "supportedInterfaces"):
-            yield Interface(
-                self.text(entry, "url", at, required=True),
-                self.text(entry, "protocolBinding", at, required=True, most=64),
-                self.text(entry, "protocolVersion", at, most=16) or "1.0",
-            )
+            binding = self.text(entry, "protocolBinding", at, required=True, most=64)
+            url = self.reached(entry, at, binding, required=True)
+            yield Interface(url, binding, self.text(entry, "protocolVersion", at, most=16) or "1.0")
         version = self.text(self.document, "protocolVersion", most=16) or "0.2"
-        if url := self.text(self.document, "url"):
-            transport = self.text(self.document, "preferredTransport", most=64) or "JSONRPC"
+        transport = self.text(self.document, "preferredTransport", most=64) or "JSONRPC"
+        if url := self.reached(self.document, (), transport):
             yield Interface(url, transport, version)
         for at, entry in self.objects(self.document, "additionalInterfaces"):
-            url = self.text(entry, "url", at, required=True)
-            yield Interface(url, self.text(entry, "transport", at, required=True, most=64), version)
+            transport = self.text(entry, "transport", at, required=True, most=64)
+            yield Interface(self.reached(entry, at, transport, required=True), transport, version)
+
+    def reached(
+        self, within: dict[str, Json], at: tuple[str | int, ...], binding: str, *, required: bool = False
+    ) -> str:
+        """Where callers reach the agent."""
+        url = self.text(within, "url", at, required=required)
+        if url and (flaw := flaw_of(url, bare=binding.upper() == "GRPC")):
+            self.wrong((*at, "url"), flaw, "address")
+            return ""
+        return url
 
     def skills(self) -> Iterator[dict[str, Json]]:
         inputs = self.texts(self.document, "defaultInputModes")

@@ -17,6 +17,7 @@ from ..genome.security import (
     SCHEMES,
     SCOPED,
 )
+from .addresses import flaw_of
 
 Path = tuple[str | int, ...]
 BEFORE_1_0 = {
@@ -74,12 +75,18 @@ class Security:
         for member, said in members.items():
             if value := self.file.text(held, said, where, required=member in must):
                 found[member] = value
+                self._reached(member, value, (*where, said))
         read = {*members.values(), *(("type",) if held is one else ())}
         if kind == "oauth2":
             found["flows"] = list(self._flows(held, where))
             read.add("flows")
         self._pass_over(held, read, where)
         return found
+
+    def _reached(self, member: str, value: str, at: Path) -> None:
+        """Callers send their secrets to these addresses."""
+        if member.endswith("_url") and (flaw := flaw_of(value)):
+            self.file.wrong(at, flaw, "address")
 
     def _kind(self, one: dict[str, Json], at: Path) -> tuple[str, dict[str, Json], Path]:
         """The kind, '' where it has none that is known; the object that its members stand in; where that is."""
@@ -113,6 +120,7 @@ class Security:
                 belongs = member in must or member in may
                 if belongs and (value := self.file.text(flow, said, where, required=member in must)):
                     found[member] = value
+                    self._reached(member, value, (*where, said))
             read = {ADDRESSES_IN_CARDS[m] for m in (*must, *may) if m in ADDRESSES_IN_CARDS} | {"scopes"}
             if "pkce_required" in may:
                 read.add("pkceRequired")

@@ -6,7 +6,7 @@ from itertools import count
 from typing import Any, Final
 
 from django.db import transaction
-from django.db.models import Max
+from django.db.models import Max, QuerySet
 from django.utils.text import slugify
 
 from arm import changes, clock, crypto, ids
@@ -266,7 +266,12 @@ def template_of(tenant: Tenant, typeid: str, actor: User) -> AgentTemplate | Non
         pk = ids.decode("tpl", typeid)
     except ValueError:
         return None
-    return visible(AgentTemplate.objects.filter(tenant=tenant, pk=pk), actor, Right.READ_DIRECTORY).first()
+    return _known(AgentTemplate.objects.filter(tenant=tenant, pk=pk), actor).first()
+
+
+def _known(rows: QuerySet[AgentTemplate], actor: User) -> QuerySet[AgentTemplate]:
+    """Those that the actor may see, or make versions of."""
+    return visible(rows, actor, Right.READ_DIRECTORY) | visible(rows, actor, Right.CREATE_VERSION)
 
 
 def template_called(
@@ -290,12 +295,12 @@ def template_called(
 
 
 def _held(tenant: Tenant, name: str, actor: User) -> AgentTemplate | None:
-    """That of this very name which the actor may see: many names have one short name, and a version goes to no agent by
-    that alone."""
+    """That of this very name which the actor knows: many names have one short name, and a version goes to no agent by that
+    alone."""
     slug = _slug(name)
     ours = rf"^({slug}|{slug[:SLUG_STEM].strip('-')}-[0-9]+)$"
     rows = AgentTemplate.objects.filter(tenant=tenant, name__in=[name[:200], name[:200].strip()])
-    return visible(rows.filter(slug__regex=ours), actor, Right.READ_DIRECTORY).order_by("pk").first()
+    return _known(rows.filter(slug__regex=ours), actor).order_by("pk").first()
 
 
 def _free_slug(tenant: Tenant, name: str) -> str:

@@ -122,6 +122,40 @@ def test_addresses_are_read_in_the_shape_of_each_version(card, interfaces):
     assert imported.interfaces == tuple(Interface(*held) for held in interfaces)
 
 
+@pytest.mark.parametrize(
+    ("change", "pointer"),
+    [
+        ({"supportedInterfaces": [{"url": "http://a.example.com", "protocolBinding": "JSONRPC"}]}, "/supportedInterfaces/0/url"),
+        ({"supportedInterfaces": [{"url": "https://bob:hunter2@a.example.com", "protocolBinding": "GRPC"}]}, "/supportedInterfaces/0/url"),
+        ({"supportedInterfaces": [{"url": "bob@a.example.com:443", "protocolBinding": "GRPC"}]}, "/supportedInterfaces/0/url"),
+        ({"supportedInterfaces": [{"url": "a.example.com:443", "protocolBinding": "JSONRPC"}]}, "/supportedInterfaces/0/url"),
+        ({"url": "file:///etc/passwd"}, "/url"),
+        ({"url": "https://token@a.example.com"}, "/url"),
+        ({"url": "javascript:alert(1)"}, "/url"),
+        ({"url": "https://a.example.com:99999"}, "/url"),
+        ({"url": "https://"}, "/url"),
+        ({"url": "https://a.example.com/\n"}, "/url"),
+        ({"additionalInterfaces": [{"url": "ftp://a.example.com", "transport": "JSONRPC"}]}, "/additionalInterfaces/0/url"),
+        ({"securitySchemes": {"sso": {"openIdConnectSecurityScheme": {"openIdConnectUrl": "http://sso.example.com"}}}},
+         "/securitySchemes/sso/openIdConnectSecurityScheme/openIdConnectUrl"),
+        ({"securitySchemes": {"o": {"oauth2SecurityScheme": {"flows": {"clientCredentials": {"tokenUrl": "https://bob@t.example.com", "scopes": {"a": "b"}}}}}}},
+         "/securitySchemes/o/oauth2SecurityScheme/flows/clientCredentials/tokenUrl"),
+    ],
+)  # fmt: skip
+def test_an_address_that_is_not_https_or_names_a_user_is_refused_at_its_place(change, pointer):
+    problems = read({"name": "Bad", "description": "x", "version": "1"} | change).problems
+    assert [(p["pointer"], p["code"]) for p in problems] == [(pointer, "address")]
+    assert "hunter2" not in problems[0]["message"]
+
+
+@pytest.mark.parametrize(
+    "address", ["a.example.com:443", "https://a.example.com", "localhost:50051", "http://[::1]:80"]
+)
+def test_grpc_may_be_reached_at_a_host_and_a_port_and_localhost_without_tls(address):
+    card = {"name": "Good", "supportedInterfaces": [{"url": address, "protocolBinding": "GRPC"}]}
+    assert read(card).problems == ()
+
+
 def test_what_a_card_cannot_prove_or_say_is_noted():
     notes = " ".join(read(V1_0).notes)
     assert "which models, prompts and tools" in notes
@@ -186,6 +220,7 @@ def test_a_hostile_card_gets_every_problem_with_its_place():
         "/supportedInterfaces/0/url",
         "/supportedInterfaces/0/protocolBinding",
         "/supportedInterfaces/1",
+        "/supportedInterfaces/2/url",
         "/additionalInterfaces",
         "/capabilities",
         "/defaultInputModes",

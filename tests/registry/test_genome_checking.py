@@ -219,7 +219,31 @@ def test_references_numbers_and_plain_words_are_no_secrets(innocent):
 
 def test_a_secret_is_named_by_a_reference():
     assert wrong(example(secrets=[{"name": "db", "ref": "vault://kv/agents/db"}])) == []
-    assert found(example(secrets=[{"name": "db", "ref": "hunter2"}])) == {"/secrets/0/ref": "pattern"}
+    for held in ("env:DB_KEY", "aws-sm:prod/db", "arn:aws:secretsmanager:eu:1:secret:db", "k8s:ns/db#key"):
+        assert wrong(example(secrets=[{"name": "db", "ref": held}])) == []
+
+
+@pytest.mark.parametrize(
+    "ref",
+    [
+        "hunter2",
+        "plain:hunter2",
+        "https://user@host/x",
+        "env:my-pass word",
+        "env:hun-ter2",
+        "vault:",
+        "Vault:x",
+    ],
+)
+def test_what_is_no_reference_to_a_known_place_is_refused(ref):
+    problems = wrong(example(secrets=[{"name": "db", "ref": ref}]))
+    assert [(p["pointer"], p["code"]) for p in problems] == [("/secrets/0/ref", "pattern")]
+    assert "env:NAME" in problems[0]["message"] and ref not in problems[0]["message"].replace("vault://", "")
+
+
+@pytest.mark.parametrize("value", ["x:S3cr3t!Passw0rd#2024", "b64:q8Zr2LmX0vT5bN7cK1wP"])
+def test_any_word_and_a_colon_do_not_make_a_secret_a_reference(value):
+    assert found(example(x_db={"password": value})) == {"/x_db/password": "secret"}
 
 
 def test_a_hundred_thousand_tools_are_one_problem_and_soon_said():

@@ -23,12 +23,44 @@ MIB = 1024 * 1024
         ("glrt-" + "aB3dE5gH7jK9mN1pQ3sT", "a GitLab token"),
         ("AccountKey=" + "aB3d" * 21 + "aA==", "an Azure storage key"),
         ("pypi-AgEIcHlwaS5vcmc" + "aB3dE5gH7j" * 8, "a PyPI token"),
+        ("ABIA" + "IOSFODNN7EXAMPLE", "an AWS access key"),
+        ("GOCSPX-" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9c", "a Google client secret"),
+        ("ya29." + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9c", "a Google access token"),
+        ("xapp-" + "1-A0123456789-0123456789012-aB3dE5gH7j", "a Slack token"),
+        ("whsec_" + "aB3dE5gH7jK9mN1pQ3sT5vX7", "a Stripe key"),
+        ("gldt-" + "aB3dE5gH7jK9mN1pQ3sT", "a GitLab token"),
+        ("hvs." + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9c", "a HashiCorp Vault token"),
+        ("dckr_pat_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9", "a Docker token"),
+        ("dapi" + "0123456789abcdef" * 2, "a Databricks token"),
+        ("dop_v1_" + "0123456789abcdef" * 4, "a DigitalOcean token"),
+        ("shpat_" + "0123456789abcdef" * 2, "a Shopify token"),
+        ("ATATT3" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9c" * 2, "an Atlassian token"),
+        ("aB3" + "8Q~" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI3k", "an Azure client secret"),
+        ("gsk_" + "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI3kaB3dE5gH7jK9mN", "a Groq key"),
+        ("-----BEGIN SSH2 ENCRYPTED " + "PRIVATE KEY-----", "a private key"),
+        ("PuTTY-User-Key-" + "File-3: ssh-ed25519", "a private key"),
+        ("redis://:" + "hunter2@cache.example.com/0", "a password in an address"),
+        ("HTTPS://bob:" + "hunter2@git.example.com", "a password in an address"),
     ],
 )
-def test_tokens_that_only_the_scanner_knows_are_refused(secret, what):
+def test_tokens_of_a_known_shape_are_refused_wherever_they_stand(secret, what):
     problems = wrong(example(x_={"note": f"use {secret} here"}))
     assert [(p["pointer"], p["code"]) for p in problems] == [("/x_/note", "secret")]
     assert what in problems[0]["message"] and secret not in problems[0]["message"]
+
+
+@pytest.mark.parametrize(
+    ("key", "member"),
+    [
+        ({"kty": "EC", "crv": "P-256", "x": "f83OJ3D2", "y": "x_FEzRu9", "d": "jpsQnnGQ"}, "d"),
+        ({"kty": "oct", "k": "AyM1SysPpbyDfgZl"}, "k"),
+    ],
+)
+def test_a_private_json_web_key_is_refused_and_the_public_one_is_not(key, member):
+    problems = wrong(example(x_={"keys": [key]}))
+    assert [(p["pointer"], p["code"]) for p in problems] == [(f"/x_/keys/0/{member}", "secret")]
+    del key[member]
+    assert wrong(example(x_={"keys": [key]})) == []
 
 
 @pytest.mark.parametrize(
