@@ -24,6 +24,7 @@ from registry.api.evidence import EvidenceOut
 from registry.api.serializers import Out, Reasoned
 from registry.api.serializers.rollouts import (
     AbortIn,
+    ConfirmIn,
     HandsOverIn,
     MoveRolloutIn,
     PlanIn,
@@ -217,12 +218,12 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
         rollout, body = self.get_object(), parsed(AbortIn, request)
         return self._moved(services.abort_rollout(rollout=rollout, actor=request.user, **body))
 
-    @extend_schema(request=MoveRolloutIn, responses=RolloutOut)
+    @extend_schema(request=ConfirmIn, responses=RolloutOut)
     @action(detail=True, methods=["post"])
     def confirm(self, request: Request, id: str) -> Response:
         """Vouch for a step that has baked and for whose health nobody else does: people do, signed in; a token is
-        refused."""
-        rollout, body = self.get_object(), parsed(MoveRolloutIn, request)
+        refused. `step` says for which one: 409 where another one waits by now."""
+        rollout, body = self.get_object(), parsed(ConfirmIn, request)
         return self._moved(services.confirm_step(rollout=rollout, actor=request.user, **body))
 
     def _moved(self, rollout: Rollout) -> Response:

@@ -64,9 +64,10 @@ def _begin(
 
 
 def _confirm(demo: Demo, rollout: Rollout, ago: timedelta) -> Rollout:
+    """Its first step."""
     with demo.at(demo.now - ago):
         return services.confirm_step(
-            rollout=rollout, actor=demo.people["carol"], reason="Answers were read and compared"
+            rollout=rollout, step=1, actor=demo.people["carol"], reason="Answers were read and compared"
         )
 
 

@@ -208,6 +208,15 @@ class AbortForm(ReasonForm):
     )  # fmt: skip
 
 
+class ConfirmForm(ReasonForm):
+    """`step`: the number of the step that the page has shown."""
+
+    step = forms.IntegerField(
+        min_value=1, max_value=MOST_STEPS, widget=forms.HiddenInput,
+        error_messages={"required": "No step was named; look at the rollout again."},
+    )  # fmt: skip
+
+
 class RollBackForm(DrainForm):
     """`also`: other slots that are bound to the version left."""
 

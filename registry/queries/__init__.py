@@ -60,6 +60,7 @@ from .releases import (
     rollback_preview,
     rollout_page,
     running_rollout,
+    waiting_step,
     with_counts,
 )
 from .roles import Cover, RolePage, RoleRow, kept_by, role_check, role_page, role_rows, with_gaps
@@ -249,6 +250,7 @@ __all__ = [
     "versions_doing",
     "versions_found",
     "waiting_for",
+    "waiting_step",
     "what_passes",
     "why_not_retired",
     "with_counts",

@@ -270,6 +270,11 @@ class RolloutPage:
         return next((step for step in self.steps if step.state == StepState.BAKING), None)
 
 
+def waiting_step(rollout: Rollout) -> RolloutStep | None:
+    """The step that bakes, or has baked and waits for a person's yes; None before the first and after the last."""
+    return rollout.steps.filter(state=StepState.BAKING).first()
+
+
 def rollout_page(rollout: Rollout, actor: User) -> RolloutPage:
     """Everything about a rollout that `actor`, who may see it, may see."""
     rights = held_on(actor, rollout)

@@ -110,24 +110,29 @@ def abort_rollout(*, rollout: Rollout, actor: User, reason: str, drain: str = ""
 
 
 @transaction.atomic
-def confirm_step(*, rollout: Rollout, actor: User, reason: str) -> Rollout:
-    """A person vouches for a step that has baked and for whose health nobody else does; no token does. Conflict before
-    its time, and where a fact speaks against it or the incident stands again that it was stopped with."""
+def confirm_step(*, rollout: Rollout, step: int, actor: User, reason: str) -> Rollout:
+    """A person vouches for a step that has baked and for whose health nobody else does; no token does. `step`: the number
+    of the step that she has looked at. Conflict where another one waits by now, before its time, and where a fact speaks
+    against it or the incident stands again that the rollout was stopped with."""
     rollout = _taken(rollout, actor, reason, None)
     require_in_person("confirm a step", "on the rollout's page")
     if rollout.state != RolloutState.RUNNING:
         raise Conflict(f"{rollout} is {rollout.get_state_display()}; no step waits for anybody.")
+    waiting, now = current_step(rollout), clock.now()
+    if step != waiting.number:
+        passed = "has passed already" if step < waiting.number else "has not begun"
+        said = f"Step {step} of {rollout} {passed}; nothing was confirmed. Step {waiting.number} is the one that waits now:"
+        raise Conflict(f"{said} look at that first.", step=waiting.number)
     if named := _standing(rollout):
         raise Conflict(f"{rollout} does not go on: {_reopened(named)}")
-    step, now = current_step(rollout), clock.now()
-    if step.due_at is None or step.due_at > now:
-        raise Conflict(f"Step {step.number} bakes until {step.due_at:%Y-%m-%d %H:%M} UTC.")
+    if waiting.due_at is None or waiting.due_at > now:
+        raise Conflict(f"Step {step} bakes until {waiting.due_at:%Y-%m-%d %H:%M} UTC.")
     slots = locked_slots([row.slot_id for row in rollout.slots.all()])
-    if judged(rollout, step, slots) is Health.UNHEALTHY:
-        bad = " ".join(fact["sentence"] for fact in step.facts if fact["ok"] is False)
-        raise Conflict(f"Step {step.number} is unhealthy: {bad}")
-    step.confirmed_by = str(actor)[:200]
-    _go_on(rollout, step, slots, actor, reason)
+    if judged(rollout, waiting, slots) is Health.UNHEALTHY:
+        bad = " ".join(fact["sentence"] for fact in waiting.facts if fact["ok"] is False)
+        raise Conflict(f"Step {step} is unhealthy: {bad}")
+    waiting.confirmed_by = str(actor)[:200]
+    _go_on(rollout, waiting, slots, actor, reason)
     return rollout
 
 

@@ -9,6 +9,7 @@ from django.urls import reverse
 from django.views.generic import DetailView
 
 from arm import clock, ids
+from arm.errors import DomainError
 from arm.models import ChangeRecord, User
 from arm.panels import seen_by_visitor
 from arm.permissions import allowed, held_on
@@ -21,11 +22,12 @@ from registry.forms import ReasonForm
 from registry.forms.releases import (
     WORDS,
     AbortForm,
+    ConfirmForm,
     PlanRolloutForm,
     RollBackForm,
     StartRolloutForm,
 )
-from registry.models import AgentVersion, RoleDefinition, Rollback, Rollout
+from registry.models import AgentVersion, RoleDefinition, Rollback, Rollout, RolloutStep
 from registry.views.commands import Command, actor_of, may_anywhere
 from registry.views.places import SLOTS
 
@@ -239,6 +241,9 @@ class AbortRollout(RolloutCommand):
 
 
 class ConfirmStep(RolloutCommand):
+    """A yes to the step that the page shows. Where another one waits by now the form comes back with that one."""
+
+    form_class = ConfirmForm
     act_rights = PROMOTES
     template_name = "registry/rollout_confirm.html"
     heading, submit = "Confirm the step", "Confirm"
@@ -247,12 +252,29 @@ class ConfirmStep(RolloutCommand):
     )
     success_message = "The step is confirmed."
 
+    def _waiting(self) -> RolloutStep | None:
+        if not hasattr(self, "_shown"):  # what is shown and what the form names is one step, looked up once
+            self._shown = queries.waiting_step(self.object)
+        return self._shown
+
+    def get_initial(self) -> dict[str, Any]:
+        step = self._waiting()
+        return {**super().get_initial(), "step": step.number if step else None}
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        page = queries.rollout_page(self.object, actor_of(self.request))
-        return super().get_context_data(step=page.current, **kwargs)
+        step = self._waiting()
+        named = f"Confirm step {step.number}" if step else self.heading
+        return super().get_context_data(**{"step": step, "heading": named, "submit": named, **kwargs})
+
+    def refused(self, form: Any, refusal: DomainError) -> HttpResponse:
+        """The next yes is to the step that is shown now: whoever gives it has read that it is another."""
+        self._shown = step = queries.waiting_step(self.object)
+        form.data = form.data.copy()
+        form.data["step"] = step.number if step else ""
+        return super().refused(form, refusal)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
-        return services.confirm_step(rollout=self.object, actor=actor, reason=cleaned["reason"])
+        return services.confirm_step(rollout=self.object, actor=actor, **cleaned)
 
 
 class RollBackSlot(Command):

@@ -130,9 +130,9 @@ def test_canaries_of_each_step_are_like_others_and_no_cap_is_lost_or_doubled(slo
         make.cap(one, str(number))
     third = make.approved(template=new.template)
     rollout = started(slot, third, rita, strategy="canary", percents=[25, 50, 100], bake=timedelta())
-    for _ in range(2):
+    for step in (1, 2):
         AgentInstance.objects.filter(version=third).update(state=S.ACTIVE)
-        services.confirm_step(rollout=rollout, actor=rita, reason="It does well")
+        services.confirm_step(rollout=rollout, step=step, actor=rita, reason="It does well")
     slot.refresh_from_db()
     assert slot.current_version == third
     assert sorted(cap(one).per_day for one in third.instances.all()) == [1, 2, 3, 4]
@@ -176,6 +176,6 @@ def test_a_rule_set_on_what_stands_in_stays(slot, dan, rita, new, settings):
     make.cap(one, "5")
     (canary,) = third.instances.all()
     make.bound(one, tier=0)
-    services.confirm_step(rollout=rollout, actor=rita, reason="It does well")
+    services.confirm_step(rollout=rollout, step=1, actor=rita, reason="It does well")
     assert cap(canary).per_day == 5 and tier(canary) == 0, "set after the canary was provisioned"
     assert third.instances.count() == 1

@@ -179,7 +179,8 @@ class Releases(Fleet):
         services.start_rollout(rollout=rollout, **self.said)
 
     def do_step(self, which: int, choice: int, minutes: int) -> None:
-        services.confirm_step(rollout=self.rollout(), **self.said)
+        rollout = self.rollout()
+        services.confirm_step(rollout=rollout, step=rollout.steps.get(state="baking").number, **self.said)
 
     def do_look(self, which: int, choice: int, minutes: int) -> None:
         """What the worker does in each round, with facts that speak for the rollout or against it."""

@@ -177,7 +177,7 @@ def test_a_canary_at_work_counts_as_a_replacement(slot, rita, first, second):
         slot, third, rita, strategy="canary", percents=[50, 100], drain="replaced", bake=timedelta()
     )
     come_to_work(slot, third, 2)
-    services.confirm_step(rollout=rollout, actor=rita, reason="good")
+    services.confirm_step(rollout=rollout, step=1, actor=rita, reason="good")
     assert states(slot, second) == ["active"] * 2 + ["draining"] * 2
     assert states(slot, third) == ["active"] * 2 + ["provisioning"] * 2
 
@@ -337,7 +337,7 @@ def test_the_page_says_what_works_on_and_drains_it(caller, slot, dan, first, sec
 
 
 def completed(rollout, actor):
-    return services.confirm_step(rollout=rollout, actor=actor, reason="good")
+    return services.confirm_step(rollout=rollout, step=1, actor=actor, reason="good")
 
 
 def test_a_rollback_while_something_is_still_being_replaced_goes_through(tenant, rita, slot, first, second):

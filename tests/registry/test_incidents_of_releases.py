@@ -155,7 +155,7 @@ def test_a_rollout_whose_incident_is_reopened_pauses_and_nobody_confirms_its_ste
     services.resume_rollout(rollout=rollout, actor=alice, reason="resolved")
     reopen(incident=incident, actor=alice, reason="It is back")
     with clock.at(clock.now() + LATER), pytest.raises(Conflict, match="was reopened"):
-        services.confirm_step(rollout=rollout, actor=alice, reason="looks good")
+        services.confirm_step(rollout=rollout, step=1, actor=alice, reason="looks good")
     assert sweep(rollout)
     slot.refresh_from_db()
     assert (rollout.state, slot.canary_share) == ("paused", 50)

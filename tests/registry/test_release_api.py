@@ -46,8 +46,10 @@ def test_a_rollout_lives_its_whole_life_there(api, slot, old, new):
     assert (row["state"], [step["percent"] for step in row["steps"]]) == ("planned", [10, 100])
     where = f"rollouts/{row['id']}/"
     states = []
-    for verb in ("start", "pause", "resume", "confirm", "confirm"):
-        answer = api.post(f"{where}{verb}/")
+    of = {"step": 1}, {"step": 2}
+    verbs = ("start", "pause", "resume", "confirm", "confirm")
+    for verb, said in zip(verbs, ({}, {}, {}, *of), strict=True):
+        answer = api.post(f"{where}{verb}/", **said)
         assert answer.status_code == 200, answer.json()
         states.append(answer.json()["state"])
     assert states == ["running", "paused", "running", "running", "completed"]
@@ -70,7 +72,7 @@ def test_a_list_of_rollouts_counts_steps_and_slots_and_leaves_them_to_each(api, 
     where = f"rollouts/{made['id']}/"
     api.post(f"{where}start/")
     assert listed() == (1, 3, 1)
-    api.post(f"{where}confirm/")
+    api.post(f"{where}confirm/", step=1)
     assert listed() == (2, 3, 1)
     whole = api.get(where).json()
     assert (len(whole["steps"]), len(whole["slots"])) == (3, 1) and "step_count" not in whole

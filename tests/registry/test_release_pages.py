@@ -72,8 +72,8 @@ def test_a_rollout_is_planned_from_its_slot_started_and_confirmed(client, rita, 
     page = text(client, rollout.get_absolute_url())
     assert url("rollout_confirm", rollout) in page and url("rollout_pause", rollout) in page
     assert url("slot_bind", slot) not in text(client, slot.get_absolute_url()), "the rollout holds it"
-    for _ in range(2):
-        assert post(client, "rollout_confirm", rollout).status_code == 302
+    for step in (1, 2):
+        assert post(client, "rollout_confirm", rollout, step=step).status_code == 302
     rollout.refresh_from_db()
     assert rollout.state == "completed"
     assert url("rollout_abort", rollout) not in text(client, rollout.get_absolute_url())

@@ -121,6 +121,26 @@ def test_what_two_workers_sweep_at_once_moves_one_step(tenant, alice, slot, vers
     ]  # fmt: skip
 
 
+def test_of_two_people_who_confirm_the_same_step_at_once_one_does_and_the_next_step_waits(
+    tenant, alice, slot, versions
+):
+    rollout = started(
+        slot, versions[2], alice, strategy="canary", percents=[5, 50, 100], health_gates=["manual"],
+        bake=timedelta(),
+    )  # fmt: skip
+
+    def confirm():
+        return services.confirm_step(rollout=rollout, step=1, actor=alice, reason="read the answers")
+
+    results = at_once(tenant, confirm, confirm, confirm)
+    assert sorted(type(result).__name__ for result in results) == ["Conflict", "Conflict", "Rollout"]
+    assert list(rollout.steps.order_by("number").values_list("state", flat=True)) == [
+        "passed", "baking", "waiting",
+    ]  # fmt: skip
+    slot.refresh_from_db()
+    assert slot.canary_share == 50
+
+
 def test_a_worker_that_is_killed_in_a_step_has_done_nothing_and_the_next_one_does_it_once(
     tenant, alice, slot, versions
 ):

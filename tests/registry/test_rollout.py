@@ -1,6 +1,7 @@
 """A rollout goes step by step, and only as far as somebody vouches for it."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 from django.db import IntegrityError, transaction
@@ -131,9 +132,9 @@ def test_unknown_is_not_healthy_a_person_confirms(slot, rita, old, new, gates, q
     assert sweep(rollout) and rollout.waits_for_person and look(slot) == (old, new, 10)
     assert not sweep(rollout), "it says so once"
     with pytest.raises(Conflict, match="bakes until"):
-        services.confirm_step(rollout=rollout, actor=rita, reason="looks good")
+        services.confirm_step(rollout=rollout, step=1, actor=rita, reason="looks good")
     with clock.at(clock.now() + LATER):
-        services.confirm_step(rollout=rollout, actor=rita, reason="looks good")
+        services.confirm_step(rollout=rollout, step=1, actor=rita, reason="looks good")
     rollout.refresh_from_db()
     assert look(slot) == (old, new, 50) and not rollout.waits_for_person
     assert rollout.steps.get(number=1).confirmed_by == str(rita)
@@ -143,7 +144,7 @@ def test_nobody_confirms_what_a_fact_speaks_against(slot, rita, new):
     rollout = canary(slot, new, rita)
     Told.said["errors"] = False
     with clock.at(clock.now() + LATER), pytest.raises(Conflict, match="unhealthy: errors"):
-        services.confirm_step(rollout=rollout, actor=rita, reason="looks good")
+        services.confirm_step(rollout=rollout, step=1, actor=rita, reason="looks good")
 
 
 def test_what_became_known_meanwhile_needs_nobody(slot, rita, new, old):
@@ -218,7 +219,8 @@ def test_a_stranger_to_the_environment_does_nothing(slot, tenant, rita, new):
     mallory = make.user("mallory", member_of=tenant)
     make.grant(mallory, make.environment("dev"), *Right)
     rollout = canary(slot, new, rita)
-    for verb in (services.pause_rollout, services.abort_rollout, services.confirm_step):
+    confirm = partial(services.confirm_step, step=1)
+    for verb in (services.pause_rollout, services.abort_rollout, confirm):
         with pytest.raises(NotAllowed):
             verb(rollout=rollout, actor=mallory, reason="x")
 

@@ -187,7 +187,7 @@ def test_a_healthy_step_that_asks_for_a_persons_yes_waits_for_it(slot, rita, new
     assert sweep(rollout, 11) and rollout.waits_for_person and at_work(rollout) == 1
     assert rollout.steps.get(number=1).health == "healthy"
     with clock.at(clock.now() + timedelta(minutes=12)):
-        rollout = services.confirm_step(rollout=rollout, actor=rita, reason="read the answers")
+        rollout = services.confirm_step(rollout=rollout, step=1, actor=rita, reason="read the answers")
     assert at_work(rollout) == 2 and rollout.steps.get(number=1).confirmed_by == str(rita)
     assert sweep(rollout, 30) and at_work(rollout) == 3, "the next one asks nobody"
 
@@ -195,7 +195,7 @@ def test_a_healthy_step_that_asks_for_a_persons_yes_waits_for_it(slot, rita, new
 def test_no_person_says_yes_to_what_the_steps_own_limit_speaks_against(slot, rita, new):
     rollout = canary(slot, new, rita, StepSays(health_gates=["errors", "manual"], limits={"errors": 2}))
     with clock.at(clock.now() + timedelta(minutes=12)), pytest.raises(Conflict, match="unhealthy: errors 3"):
-        services.confirm_step(rollout=rollout, actor=rita, reason="looks good")
+        services.confirm_step(rollout=rollout, step=1, actor=rita, reason="looks good")
 
 
 def test_batches_of_a_phased_rollout_wait_for_their_own_too(slot, rita, old, new):
@@ -265,7 +265,7 @@ def test_a_rollbacks_dossier_tells_how_what_it_left_had_come_in(slot, rita, old,
     running(slot, old, 2)
     rollout = canary(slot, new, rita, StepSays(60, ["errors", "manual"], {"errors": 4}), percents=[10, 100])
     with clock.at(clock.now() + timedelta(minutes=2)):
-        rollout = services.confirm_step(rollout=rollout, actor=rita, reason="read the answers")
+        rollout = services.confirm_step(rollout=rollout, step=1, actor=rita, reason="read the answers")
     assert sweep(rollout, 13) and rollout.state == "completed"
     slot.refresh_from_db()
     with clock.at(clock.now() + timedelta(minutes=20)):

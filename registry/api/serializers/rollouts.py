@@ -165,7 +165,15 @@ class StartIn(Reasoned):
 
 
 class MoveRolloutIn(Reasoned):
-    """Pause, resume, confirm: all it takes is why."""
+    """Pause, resume: all it takes is why."""
+
+
+class ConfirmIn(Reasoned):
+    """A yes to one step. 409 where another one waits by now, with its number as `step`."""
+
+    step = serializers.IntegerField(
+        min_value=1, max_value=500, help_text="The number of the step that was looked at."
+    )
 
 
 class AbortIn(Reasoned):
