@@ -80,9 +80,16 @@ def named(rows: QuerySet[Any], pointer: str, actor: User, **by: Any) -> Any:
     """The one row that a request names and the caller may see; Invalid with the pointer where there is none."""
     row = visible(rows.filter(**by), actor, Right.READ_DIRECTORY).first()
     if row is None:
-        message = "There is no such row, or it is not yours to use."
-        raise Invalid(message, [Problem(pointer=pointer, code="unknown", message=message)])
+        problem = unknown(pointer)
+        raise Invalid(problem["message"], [problem])
     return row
+
+
+def unknown(pointer: str) -> Problem:
+    """What is told of a row that is not there and of one that is not the caller's to see: the same."""
+    return Problem(
+        pointer=pointer, code="unknown", message="There is no such row, or it is not yours to use."
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,11 +16,12 @@ from arm import ids
 from arm.api import Request, tenant_of, validated
 from arm.errors import Invalid, Problem
 from arm.models import User
-from arm.rights import Risk
+from arm.permissions import visible
+from arm.rights import Right, Risk
 from registry import filters, queries, services
 from registry.api import serializers as words
 from registry.api.approvals import ApprovalActions
-from registry.api.base import DirectoryViewSet, created, named
+from registry.api.base import DirectoryViewSet, created, named, unknown
 from registry.api.exports import Exports, file_answer, held_by
 from registry.api.lineage import LineageActions
 from registry.lifecycle import VersionState
@@ -308,3 +309,18 @@ def decoded(prefix: str, text: str, pointer: str) -> UUID:
 def row_of(model: type[Model], pointer: str, request: Request, **by: Any) -> Any:
     """`named` over all rows of a model."""
     return named(model._default_manager.all(), pointer, request.user, **by)
+
+
+def rows_of(request: Request, *asked: tuple[type[Model], str, UUID]) -> list[Any]:
+    """The rows that a request names by (model, pointer, key), in order; Invalid names every pointer whose row the caller
+    does not see, or that is not there."""
+    keys: dict[type[Model], set[UUID]] = {}
+    for model, _, pk in asked:
+        keys.setdefault(model, set()).add(pk)
+    found = {
+        model: visible(model._default_manager.all(), request.user, Right.READ_DIRECTORY).in_bulk(list(pks))
+        for model, pks in keys.items()
+    }
+    if problems := [unknown(pointer) for model, pointer, pk in asked if pk not in found[model]]:
+        raise Invalid(problems[0]["message"], problems)
+    return [found[model][pk] for model, _, pk in asked]

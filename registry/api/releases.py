@@ -19,7 +19,7 @@ from arm.permissions import Actor, visible
 from arm.rights import Right
 from registry import gates, queries, services
 from registry.api.base import DirectoryViewSet, created
-from registry.api.directory import row_of
+from registry.api.directory import row_of, rows_of
 from registry.api.evidence import EvidenceOut
 from registry.api.serializers import Out, Reasoned
 from registry.api.serializers.rollouts import (
@@ -179,14 +179,12 @@ class RolloutViewSet(DirectoryViewSet[Rollout]):
     def create(self, request: Request) -> Response:
         """Plan a rollout. Nothing changes before it is started."""
         body = parsed(PlanIn, request)
-        rows = [
-            row_of(DeploymentSlot, f"/slots/{n}", request, pk=pk) for n, pk in enumerate(body.pop("slots"))
-        ]
+        slots = [(DeploymentSlot, f"/slots/{n}", pk) for n, pk in enumerate(body.pop("slots"))]
+        version, *rows = rows_of(request, (AgentVersion, "/version", body.pop("version")), *slots)
         for name in ("bake", "within"):
             if f"{name}_seconds" in body:
                 body[name] = timedelta(seconds=body.pop(f"{name}_seconds"))
         body["steps"] = [StepSays(**one) for one in body.get("steps", ())]
-        version = row_of(AgentVersion, "/version", request, pk=body.pop("version"))
         made = services.plan_rollout(slots=rows, version=version, actor=request.user, **body)
         return created(RolloutOut(made))
 
@@ -288,8 +286,16 @@ class SlotReleases:
         if self.action != "roll_back":  # type: ignore[attr-defined]
             super().hold(found)  # type: ignore[misc]
             return
-        body = parsed(RollBackIn, self.request)  # type: ignore[attr-defined]
-        services.hold_for_rollback([found.pk, *body.get("also", ())])
+        request: Request = self.request  # type: ignore[attr-defined]
+        _, also = self._rows(request, parsed(RollBackIn, request))
+        services.hold_for_rollback(slots=[found, *also], actor=request.user)
+
+    @staticmethod
+    def _rows(request: Request, body: Mapping[str, Any]) -> tuple[AgentVersion, list[DeploymentSlot]]:
+        """The version that is left, and the other slots; Invalid names every one that the caller does not see."""
+        slots = [(DeploymentSlot, f"/also/{n}", pk) for n, pk in enumerate(body.get("also", ()))]
+        leaving, *also = rows_of(request, (AgentVersion, "/leaving", body["leaving"]), *slots)
+        return leaving, also
 
     @extend_schema(request=RollBackIn, responses={201: RollbackOut})
     @action(detail=True, methods=["post"], url_path="roll-back")
@@ -297,10 +303,7 @@ class SlotReleases:
         """Bind to the previous version again; the version left is deprecated and its instances here drain."""
         slot = self.get_object()  # type: ignore[attr-defined]
         body = parsed(RollBackIn, request)
-        leaving = row_of(AgentVersion, "/leaving", request, pk=body["leaving"])
-        also = [
-            row_of(DeploymentSlot, f"/also/{n}", request, pk=pk) for n, pk in enumerate(body.get("also", ()))
-        ]
+        leaving, also = self._rows(request, body)
         made = services.roll_back_slot(
             slot=slot,
             leaving=leaving,

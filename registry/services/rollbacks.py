@@ -59,8 +59,7 @@ def roll_back_slot(
     binding asks and it lacks by now (a certification, a card) is a warning in the record and the dossier.
     """
     slots = [slot, *also]
-    for one in slots:
-        require(actor, Right.ROLL_BACK_RELEASE, one)
+    _require(slots, actor)
     require_reason(reason)
     chosen = within_asked(drain or (Drain.AT_ONCE if incident else Drain.REPLACED), within)
     aborted, held = _take([one.pk for one in slots])
@@ -123,10 +122,16 @@ def _refuse_unfit(slots: Sequence[DeploymentSlot]) -> None:
     refuse_together(refused, None, "Nothing is rolled back")
 
 
-def hold_for_rollback(slot_ids: Sequence[UUID]) -> None:
+def hold_for_rollback(*, slots: Sequence[DeploymentSlot], actor: User) -> None:
     """For who compares a slot with what was read before it is rolled back: nobody changes it until this transaction ends.
-    Rollouts first, then slots, as everybody takes them."""
-    _take(slot_ids)
+    Rollouts first, then slots, as everybody takes them. Who may not roll them back holds up nobody: NotAllowed."""
+    _require(slots, actor)
+    _take([one.pk for one in slots])
+
+
+def _require(slots: Sequence[DeploymentSlot], actor: User) -> None:
+    for one in slots:
+        require(actor, Right.ROLL_BACK_RELEASE, one)
 
 
 def _take(slot_ids: Sequence[UUID]) -> tuple[list[tuple[Rollout, list[UUID]]], dict[UUID, DeploymentSlot]]:

@@ -3,13 +3,16 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 
 from arm import clock
 from arm.models import ApiKey
+from arm.rights import Right
 from registry.gates import CHANNEL_ORDER
 from registry.models import Rollback, Rollout
 from tests import make
-from tests.registry.releasing import bound, running
+from tests.registry.releasing import bound, running, started
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/registry/"
@@ -160,3 +163,84 @@ def test_a_stranger_finds_none_of_it(api, slot, new, tenant, client):
     for path in (f"rollouts/{row['id']}/start/", f"slots/{slot.typeid}/roll-back/"):
         assert api.post(path).status_code == 404
     assert api.get("rollouts/").json()["results"] == []
+
+
+# a rollback that compares what was read (If-Match)
+
+NOBODYS = ("slt_01h455vb4pex5vsknk084sn02q", "slt_01h455vb4pex5vsknk084sn02r")
+
+
+@pytest.fixture
+def back(api, client, slot, rita, new, settings):
+    """Asks to roll the slot back if it is as it was read: the answer, and whether anything was locked for it."""
+    settings.BINDING_GATES = []
+    bound(slot, new, actor=rita)
+
+    def ask(**said):
+        address = f"{API}slots/{slot.typeid}/"
+        body = {"reason": "It lies", "leaving": new.typeid, **said}
+        headers = {"If-Match": client.get(address)["ETag"]}
+        with CaptureQueriesContext(connection) as seen:
+            answer = client.post(
+                f"{address}roll-back/", body, content_type="application/json", headers=headers
+            )
+        locks = [one["sql"] for one in seen if " FOR " in one["sql"] and "registry_" in one["sql"]]
+        return answer, bool(locks)
+
+    return ask
+
+
+def test_slots_of_a_rollback_that_nobody_knows_are_named_before_anything_is_locked(
+    back, slot, old, new, rita
+):
+    other = bound(make.slot(environment=slot.environment), old, new, actor=rita)
+    answer, locked = back(
+        also=[NOBODYS[0], other.typeid, NOBODYS[1]], leaving="ver_01h455vb4pex5vsknk084sn02q"
+    )
+    assert (answer.status_code, locked) == (422, False), answer.content
+    assert [(one["pointer"], one["code"]) for one in answer.json()["errors"]] == [
+        ("/leaving", "unknown"), ("/also/0", "unknown"), ("/also/2", "unknown"),
+    ]  # fmt: skip
+    answer, _ = back(also=[NOBODYS[0]])
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/also/0"]
+    assert not Rollback.objects.exists()
+    answer, locked = back(also=[other.typeid])
+    assert (answer.status_code, locked) == (201, True), answer.content
+    assert Rollback.objects.count() == 2
+
+
+def test_who_may_not_roll_back_a_slot_locks_neither_it_nor_a_rollout_that_holds_it(
+    back, client, slot, rita, old, new, tenant
+):
+    third = make.approved(template=old.template)
+    elsewhere = bound(make.slot(environment=make.environment("staging")), old, new, actor=rita)
+    started(elsewhere, third, rita, strategy="canary", percents=[5, 100])
+    client.force_login(make.hired("vera", "viewer", tenant))
+    answer, locked = back()
+    assert (answer.status_code, answer.json()["code"], locked) == (403, "not_allowed", False)
+    bob = make.user("bob", member_of=tenant)
+    make.grant(bob, tenant, Right.READ_DIRECTORY)
+    make.grant(bob, slot.environment, Right.ROLL_BACK_RELEASE)
+    client.force_login(bob)
+    answer, locked = back(also=[elsewhere.typeid])
+    assert (answer.status_code, locked) == (403, False) and str(elsewhere) in answer.json()["detail"]
+    assert back()[0].status_code == 201
+
+
+def test_a_slot_that_the_caller_does_not_see_is_told_as_one_that_is_not_there(
+    back, client, slot, tenant, old, new, rita
+):
+    hidden = bound(make.slot(environment=make.environment("vault")), old, new, actor=rita)
+    bob = make.user("bob", member_of=tenant)
+    make.grant(bob, slot.environment, Right.READ_DIRECTORY, Right.ROLL_BACK_RELEASE)
+    make.grant(bob, new.template, Right.READ_DIRECTORY)
+    client.force_login(bob)
+    (answer, locked), (other, _) = back(also=[hidden.typeid]), back(also=[NOBODYS[0]])
+    assert (answer.status_code, locked) == (422, False)
+    assert answer.json()["errors"] == other.json()["errors"]
+
+
+def test_a_plan_names_every_slot_that_nobody_knows(api, slot, new):
+    plan = {"slots": [NOBODYS[0], slot.typeid, NOBODYS[1]], "version": new.typeid, "strategy": "all"}
+    answer = api.post("rollouts/", **plan)
+    assert [one["pointer"] for one in answer.json()["errors"]] == ["/slots/0", "/slots/2"]
