@@ -10,7 +10,7 @@ from uuid import UUID
 from django.db.models import Count, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
-from arm import clock
+from arm import clock, ids
 from arm.models import ChangeRecord, User
 from arm.permissions import held_on, visible
 from arm.rights import Right
@@ -173,7 +173,10 @@ class Assignment:
 
 
 def assignment(slot_id: UUID, key: str) -> Assignment | None:
-    """The version for a key: two queries, however many instances the slot has."""
+    """The version for a key: three queries, and one more for an instance of the slot, however many it has.
+
+    While a canary runs, an instance that works on either version there is given its own: instances never change it.
+    """
     rows = DeploymentSlot.objects.select_related(
         "environment", "role", "provider", "current_version__genome", "canary_version__genome"
     ).defer("current_version__genome__content", "canary_version__genome__content")
@@ -185,11 +188,13 @@ def assignment(slot_id: UUID, key: str) -> Assignment | None:
     if held is not None:
         baking = RolloutStep.objects.filter(rollout=held.rollout_id, state=StepState.BAKING)
         step = baking.values_list("number", flat=True).first()
-    canary = (
-        held is not None
-        and slot.canary_version is not None
-        and chosen(slot.pk, held.rollout_id, key, slot.canary_share)
-    )
+    canary = False
+    if held is not None and slot.canary_version_id is not None:
+        own = _runs(slot, key)
+        if own in (slot.current_version_id, slot.canary_version_id):
+            canary = own == slot.canary_version_id
+        else:
+            canary = chosen(slot.pk, held.rollout_id, key, slot.canary_share)
     return Assignment(
         slot=slot,
         key=key,
@@ -200,6 +205,17 @@ def assignment(slot_id: UUID, key: str) -> Assignment | None:
         share=slot.canary_share,
         until=clock.now() + CACHED,
     )
+
+
+def _runs(slot: DeploymentSlot, key: str) -> UUID | None:
+    """The version that a key was provisioned with which is the identifier of an instance of the slot."""
+    if not key.startswith(f"{AgentInstance.prefix}_"):
+        return None
+    try:
+        pk = ids.decode(AgentInstance.prefix, key)
+    except ValueError:
+        return None
+    return AgentInstance.objects.filter(pk=pk, slot=slot).values_list("version_id", flat=True).first()
 
 
 Cells = tuple[tuple[Environment, tuple[DeploymentSlot, ...]], ...]

@@ -136,6 +136,56 @@ def test_an_instance_asks_for_itself_with_its_own_token(client, alice, slot):
 
 
 @db
+def test_an_instance_is_told_the_version_that_it_works_on_while_a_canary_runs(client, alice, slot):
+    old, new, left = slot.current_version, make.approved(), make.approved()
+    stable, (stray,) = running(slot, old, 8), running(slot, left, 1)
+    rollout = started(slot, new, alice, strategy="canary", percents=[50, 100])
+    canaries = list(new.instances.filter(slot=slot))
+    assert len(canaries) == 4
+    client.logout()
+    for instance in stable + canaries:
+        answer = ask(client, slot, token=make.workload_token(instance)).json()
+        assert (answer["key"], answer["version"]) == (instance.typeid, instance.version.typeid)
+        assert (answer["canary"], answer["rollout"]) == (instance.version == new, rollout.typeid)
+        assert answer["genome"] == instance.version.genome.digest
+    answer = ask(client, slot, token=make.workload_token(stray)).json()
+    assert answer["canary"] is chosen(slot.pk, rollout.pk, stray.typeid, 50), "of neither: as any key"
+    others = {
+        ask(client, slot, str(n), token=make.workload_token(stable[0])).json()["canary"] for n in range(40)
+    }
+    assert others == {True, False}, "what it hands out is assigned by its key"
+
+
+@db
+def test_whoever_asks_is_told_the_same_of_an_instance(client, alice, slot):
+    old, new = slot.current_version, make.approved()
+    stable = running(slot, old, 4)
+    started(slot, new, alice, strategy="canary", percents=[50, 100])
+    for instance in [*stable, *new.instances.filter(slot=slot)]:
+        mine = ask(client, slot, token=make.workload_token(instance))
+        named = ask(client, slot, instance.typeid)
+        assert (named.json()["version"], named["ETag"]) == (instance.version.typeid, mine["ETag"])
+
+
+@db
+def test_an_instance_that_a_slot_has_left_is_told_what_the_slot_is_bound_to(client, alice, slot):
+    (instance,) = running(slot, slot.current_version, 1)
+    slot = bound(slot, make.approved(), actor=alice)
+    told = ask(client, slot, token=make.workload_token(instance)).json()
+    assert (told["version"], told["canary"]) == (slot.current_version.typeid, False)
+
+
+@db
+@pytest.mark.parametrize(
+    "key", ["ins_1", "ins_", "ins_zzzzzzzzzzzzzzzzzzzzzzzzzz", "ins_01h455vb4pex5vsknk084sn02q"]
+)
+def test_what_only_looks_like_an_instance_is_a_key_like_any_other(client, alice, slot, key):
+    new = make.approved()
+    rollout = started(slot, new, alice, strategy="canary", percents=[50, 100])
+    assert ask(client, slot, key).json()["canary"] is chosen(slot.pk, rollout.pk, key, 50)
+
+
+@db
 def test_a_person_names_a_key_and_a_stranger_learns_nothing(client, alice, slot, tenant):
     assert ask(client, slot).status_code == 422
     client.force_login(make.user("mallory", member_of=tenant))
