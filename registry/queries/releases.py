@@ -1,13 +1,13 @@
 """Releases as their pages show them: what drifts, what a rollback would do, channels, who gets which version."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, OuterRef, QuerySet, Subquery
+from django.db.models import Count, F, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
 
 from arm import clock, ids
@@ -17,8 +17,9 @@ from arm.rights import Right
 
 from ..engine import RolloutState, StepState, Terms, chosen
 from ..facts import carried_over
-from ..gates import Verdict, for_binding
+from ..gates import EXCEPTED, Verdict
 from ..gates.compatibility import drift_of, drift_verdict
+from ..gates.many import for_bindings
 from ..gates.returning import for_return
 from ..lifecycle import InstanceState
 from ..models import (
@@ -95,6 +96,12 @@ def instances_of(slot: DeploymentSlot, version: AgentVersion) -> dict[str, int]:
     """How many instances of the version the slot has, by state; those that are retired do not count."""
     rows = AgentInstance.objects.live().filter(slot=slot, version=version).order_by()
     return dict(rows.values_list("state").annotate(n=Count("pk")))
+
+
+def instances_there(slots: Sequence[DeploymentSlot]) -> int:
+    """How many instances these slots have, together, of what each is bound to; those that are retired do not count."""
+    rows = AgentInstance.objects.live().filter(slot__in=slots, version=F("slot__current_version"))
+    return rows.count()
 
 
 def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | None:
@@ -304,18 +311,7 @@ def rollout_page(rollout: Rollout, actor: User) -> RolloutPage:
         differs = drift_of([row.slot for row in rows], rollout.version)
         found = tuple(asdict(one) for one in differs)
         verdicts.append((None, drift_verdict(differs, rollout.acknowledged)))
-        for row in rows:
-            excepted = set(
-                ReleaseException.objects.unused()
-                .filter(slot=row.slot, version=rollout.version_id)
-                .values_list("gate", flat=True)
-            )
-            for verdict in for_binding(row.slot, rollout.version):
-                if not verdict.passed and verdict.gate in excepted:
-                    verdict = replace(
-                        verdict, passed=True, reason=f"{verdict.reason} An exception covers it."
-                    )
-                verdicts.append((row.slot, verdict))
+        verdicts += _asked([row.slot for row in rows], rollout.version)
     return RolloutPage(
         rollout=rollout,
         steps=tuple(rollout.steps.order_by("number")),
@@ -326,6 +322,21 @@ def rollout_page(rollout: Rollout, actor: User) -> RolloutPage:
         rights=rights,
         usual_bake=_usual_bake(rollout),
     )
+
+
+def _asked(
+    slots: Sequence[DeploymentSlot], version: AgentVersion
+) -> Iterator[tuple[DeploymentSlot, Verdict]]:
+    """What the gates say of the version in each of these slots, with what an exception covers: asked of all at once."""
+    found = for_bindings([(slot, version) for slot in slots])
+    unused = ReleaseException.objects.unused().filter(slot__in=slots, version=version)
+    lacking = any(not one.passed and one.gate in EXCEPTED for verdicts in found for one in verdicts)
+    excepted = set(unused.values_list("slot", "gate") if lacking else ())
+    for slot, verdicts in zip(slots, found, strict=True):
+        for verdict in verdicts:
+            if not verdict.passed and (slot.pk, verdict.gate) in excepted:
+                verdict = replace(verdict, passed=True, reason=f"{verdict.reason} An exception covers it.")
+            yield slot, verdict
 
 
 def _usual_bake(rollout: Rollout) -> int | None:

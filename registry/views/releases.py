@@ -191,11 +191,7 @@ class StartRollout(RolloutCommand):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         page = queries.rollout_page(self.object, actor_of(self.request))
-        running = sum(
-            sum(queries.instances_of(row.slot, row.slot.current_version).values())
-            for row in page.slots
-            if row.slot.current_version
-        )
+        running = queries.instances_there([row.slot for row in page.slots])
         numbers = [
             {"label": "Slots", "value": len(page.slots)},
             {"label": "Steps", "value": len(page.steps)},

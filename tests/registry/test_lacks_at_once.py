@@ -1,15 +1,18 @@
 """What an environment would refuse is asked of all slots of a page at once, and says of each what its own gates say."""
 
+from datetime import timedelta
+
 import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
+from django.urls import reverse
 
 from arm import clock, plugged
 from registry import gates, queries, services
 from registry.gates.placed import why_not_around
 from registry.models import DeploymentSlot, Provider
 from tests import make
-from tests.registry.releasing import bound, started
+from tests.registry.releasing import bound, planned, running, started
 
 pytestmark = pytest.mark.django_db
 MOST = 15
@@ -150,3 +153,75 @@ def test_each_version_beside_the_slots_is_told_what_it_alone_is_told(alice, rita
         assert reasons == (why_not_around(version, prod),)
     assert why_not_around(came, prod) == ""
     assert queries.change_preview(prod, alice, production=False).none
+
+
+# the page of a planned rollout asks the same gates
+
+
+@pytest.fixture
+def fleet(channels, client, rita, old):
+    """Production has as many slots of a demanding role as are asked for, each bound to the version before."""
+    _, prod = channels
+    role = demanding("clerk")
+    client.force_login(rita)
+    return lambda number: [stands(prod, role, old) for _ in range(number)]
+
+
+def asked_for(client, page, rollout):
+    """What the page of a rollout says before it starts, and how many statements it took to say it."""
+    address = reverse(f"registry:rollout_{page}", args=[rollout.typeid])
+    took = statements(lambda: client.get(address))
+    return client.get(address).context["page"].verdicts, took
+
+
+@pytest.mark.parametrize("page", ["detail", "start"])
+def test_the_page_of_a_planned_rollout_asks_no_more_for_thirty_slots_than_for_three(
+    client, rita, new, fleet, asked, page
+):
+    slots = fleet(30)
+    few, many, ended = planned(slots[:3], new, rita), planned(slots, new, rita), planned(slots, new, rita)
+    services.abort_rollout(rollout=ended, actor=rita, reason="no")
+    asked()
+    verdicts, least = asked_for(client, page, few)
+    assert len(verdicts) == 1 + 3 * len(plugged.BINDING_GATES)
+    verdicts, most = asked_for(client, page, many)
+    assert len(verdicts) == 1 + 30 * len(plugged.BINDING_GATES)
+    assert most == least, (least, most)
+    nothing, rest = asked_for(client, page, ended)
+    assert not nothing and most - rest <= MOST, (most, rest)
+
+
+def test_each_slot_of_a_planned_rollout_is_told_what_its_own_gates_say(rita, old, new, fleet, asked, tenant):
+    slots = fleet(4)
+    *_, closed, excepted = slots
+    DeploymentSlot.objects.filter(pk=closed.pk).update(current_version=None, closed_at=clock.now())
+    services.grant_exception(
+        slot=excepted, version=new, gate=gates.CHANNEL_ORDER, until=clock.now() + timedelta(hours=1),
+        actor=make.hired("erin", "approver", tenant), reason="The channel before is being rebuilt",
+    )  # fmt: skip
+    rollout = planned(slots, new, rita)
+    asked()
+    found = queries.rollout_page(rollout, rita).verdicts
+    covered = " An exception covers it."
+    for slot in DeploymentSlot.objects.filter(pk__in=[one.pk for one in slots]):
+        told = {one.gate: one for about, one in found if about == slot}
+        alone = {one.gate: one for one in gates.for_binding(slot, new)}
+        assert told.keys() == alone.keys()
+        for gate, one in alone.items():
+            passes = slot == excepted and gate == gates.CHANNEL_ORDER
+            assert told[gate].reason == one.reason + (covered if passes else ""), (slot, gate)
+            assert told[gate].passed is (one.passed or passes)
+        assert not alone[gates.CHANNEL_ORDER].passed
+
+
+def test_before_it_starts_the_instances_of_what_each_slot_is_bound_to_are_counted(
+    client, rita, old, new, fleet
+):
+    one, two, empty = fleet(3)
+    DeploymentSlot.objects.filter(pk=empty.pk).update(current_version=None)
+    for slot, version, number in ((one, old, 2), (two, old, 3), (two, new, 4), (empty, old, 1)):
+        running(slot, version, number)
+    running(one, old, 1, state="retired")
+    page = client.get(reverse("registry:rollout_start", args=[planned([one, two, empty], new, rita).typeid]))
+    (shown,) = [one["value"] for one in page.context["numbers"] if one["label"] == "Instances there now"]
+    assert shown == 2 + 3
