@@ -1,17 +1,19 @@
 """Full inventories: open, page by page, commit. What is absent is missing; where too much is absent, a person looks."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from arm import changes, clock
 from arm.errors import Conflict, Invalid, NotFound, Problem
 from arm.models import User
 from arm.permissions import require
 from arm.rights import Right
-from registry.models import InstanceStatus
+from registry.models import AgentInstance, InstanceStatus
 from registry.services.asking import require_reason
 from registry.services.locking import locked
 
@@ -19,6 +21,7 @@ from ..models import AdapterSession, InstanceReport, ProviderClient, Snapshot, S
 from ..protocol.documents import fleet_digest
 from ..protocol.refusals import Refused, stale_session
 from .fencing import hold_session
+from .orders import hold
 from .reports import Said, take
 
 HELD_FROM = 5
@@ -72,8 +75,7 @@ def commit_snapshot(*, session: AdapterSession, snapshot: UUID, said: Mapping[st
         text = f"“{double}” stands in the inventory twice."
         raise Invalid(text, [Problem(pointer="/instances", code="twice", message=text)])
     row.count, row.digest, row.closed_at = count, digest, clock.now()
-    gone = _absent(session.client, items)
-    row.missing = gone.count()
+    row.missing = _absent(session.client, items, row.closed_at).count()
     known = InstanceReport.objects.filter(provider=session.client.provider_id).present().count()
     held = row.missing >= HELD_FROM and row.missing > HELD_SHARE * known
     row.state = State.HELD if held else State.COMMITTED
@@ -125,9 +127,12 @@ def _open(session: AdapterSession, pk: UUID) -> Snapshot:
     return row
 
 
-def _absent(client: ProviderClient, items: Sequence[Mapping[str, Any]]) -> Any:
-    """Known instances that the inventory leaves out. A name that now stands for another instance is not the one it was."""
-    here = InstanceReport.objects.filter(provider=client.provider_id).present()
+def _absent(
+    client: ProviderClient, items: Sequence[Mapping[str, Any]], by: datetime
+) -> QuerySet[InstanceReport]:
+    """Known instances that the inventory, which was whole at `by`, leaves out. A name that now stands for another instance
+    is not the one it was; of what was spoken of since, the inventory says nothing."""
+    here = InstanceReport.objects.filter(provider=client.provider_id, reported_at__lte=by).present()
     shown = {one["id"] for one in items if one.get("id")}
     nameless = {one["external_id"] for one in items if not one.get("id")}
     names = {one["external_id"] for one in items}
@@ -136,17 +141,18 @@ def _absent(client: ProviderClient, items: Sequence[Mapping[str, Any]]) -> Any:
         for row in here
         if row.shown_id not in shown and row.external_id not in (nameless if row.instance_id else names)
     ]
-    return InstanceReport.objects.filter(pk__in=gone)
+    return InstanceReport.objects.filter(pk__in=gone, reported_at__lte=by)
 
 
 def _apply(row: Snapshot, items: Sequence[Mapping[str, Any]], client: ProviderClient) -> list[Problem]:
     session, now = row.session, clock.now()
     said = [Said.of(one) for one in items]
-    gone = _absent(client, items)
-    InstanceStatus.objects.filter(instance__in=gone.exclude(instance=None).values("instance")).update(
-        state=""
-    )
-    gone.update(missing=True)
+    assert row.closed_at is not None
+    absent = _absent(client, items, row.closed_at)
+    hold(AgentInstance.objects.filter(pk__in=absent.exclude(instance=None).values("instance")))
+    gone = dict(absent.values_list("pk", "instance"))  # proofs that came meanwhile have been written
+    InstanceStatus.objects.filter(instance__in=[key for key in gone.values() if key]).update(state="")
+    InstanceReport.objects.filter(pk__in=gone).update(missing=True)
     problems = take(client=client, said=said, epoch=session.epoch, now=now)
     names = [one["external_id"] for one in items]
     present = InstanceReport.objects.filter(provider=client.provider_id, external_id__in=names).present()

@@ -14,7 +14,7 @@ from registry.models import AgentInstance
 from ..models import Desired, InstanceReport, ProviderClient
 from ..protocol.states import RunState
 from .orders import decide, hold
-from .showing import show
+from .showing import keep_late, show
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,8 @@ class Said:
 
 
 def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datetime) -> list[Problem]:
-    """Store what is newer than what was said before. Problems are of single items, by their place; the others count.
+    """Store what is newer than what was said before; what is older counts in the history alone, if it says when it was so.
+    Problems are of single items, by their place; the others count.
 
     A later word of an older generation, or of a milder state than was proven, is not old news: it opens an incident
     and the command is given again.
@@ -90,6 +91,9 @@ def take(*, client: ProviderClient, said: Sequence[Said], epoch: int, now: datet
             )
             by_name[one.external_id] = report
         elif (report.epoch, report.seq) >= (epoch, one.seq):
+            known = report.instance
+            if report.seq > one.seq and known is not None and instance in (None, known):
+                keep_late(known, one.state, one.generation, now, one.observed_at)
             continue
         elif instance is not None and report.instance_id not in (None, instance.pk):
             text = f"“{one.external_id}” was another instance of ARM before."

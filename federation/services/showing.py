@@ -8,6 +8,7 @@ from django.db.models import Case, DateTimeField, Exists, F, Value, When
 
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, InstanceStatus, Observation
+from registry.services.history import note_late
 
 from ..models import Desired, InstanceReport
 from ..protocol.states import TO_DIRECTORY, RunState, credible
@@ -42,6 +43,23 @@ def show(
     InstanceStatus.objects.filter(instance=instance).update(**told)
 
 
+def keep_late(
+    instance: AgentInstance, state: str, generation: int, now: datetime, observed_at: datetime | None
+) -> None:
+    """Keep in the history a word that comes after one that was said later, where it says a plausible moment and may be
+    believed; once, however often it is sent. What the instance is now stays as it is."""
+    if observed_at is None or not _plausible(instance, observed_at, now):
+        return
+    known = state in set(RunState)
+    if known and not credible(state, ""):
+        return
+    shown, number = TO_DIRECTORY[RunState(state)].value if known else "", min(generation, 2**31 - 1)
+    status = InstanceStatus.objects.select_for_update().get(instance=instance)
+    kept = Observation.objects.filter(instance=instance, state=shown, generation=number, at=observed_at)
+    if not kept.exists():
+        note_late(status, shown, number, observed_at, confirmed=status.reported_at)
+
+
 def _is(instance: AgentInstance, proven: str) -> str:
     """What an instance is that is as wanted, proven by this state of its provider's: what ARM wants of it, though a stop above
     it may make that something severer. But of what drains below a stop it was not said that it drains, on which its
@@ -56,7 +74,7 @@ def _since(
     """The provider's moment, where it is plausible; else None, which means ARM's. Plausible is what is neither to come, nor
     longer ago than `BACKDATED`, nor before the instance was, nor before the word that this one follows: its words are in
     order by their numbers, whatever its clock says. Repeating a state does not make it begin anew."""
-    if observed_at is None or not max(instance.created_at, now - BACKDATED) <= observed_at <= now:
+    if observed_at is None or not _plausible(instance, observed_at, now):
         return None
     later = Observation.objects.filter(instance=instance.pk, at__gte=observed_at)
     same = {name: told[name] for name in ("state", "generation") if name in told}
@@ -66,6 +84,10 @@ def _since(
         default=Value(observed_at),
         output_field=DateTimeField(null=True),
     )
+
+
+def _plausible(instance: AgentInstance, observed_at: datetime, now: datetime) -> bool:
+    return max(instance.created_at, now - BACKDATED) <= observed_at <= now
 
 
 def forget(instance: AgentInstance, report: InstanceReport | None) -> None:

@@ -11,7 +11,7 @@ from arm.permissions import require
 from arm.rights import Right
 
 from ..lifecycle import InstanceState
-from ..models import AgentInstance, AgentVersion, InstanceInterval, Observation
+from ..models import AgentInstance, AgentVersion, InstanceInterval, InstanceStatus, Observation
 from .asking import refuse, require_reason, require_same_tenant
 from .locking import locked
 
@@ -78,11 +78,28 @@ def tell_past(
     return told
 
 
-def note_late(instance: AgentInstance, state: str, generation: int | None, at: datetime) -> bool:
-    """Keep a report of what an instance was at `at`, if something later is known of it already. Whether it was late."""
-    if not Observation.objects.filter(instance=instance, at__gt=at).exists():
+def note_late(
+    status: InstanceStatus,
+    state: str,
+    generation: int | None,
+    at: datetime,
+    confirmed: datetime | None = None,
+) -> bool:
+    """Keep a report of what an instance was at `at`, if something later is known of it already. Whether it was late.
+    `confirmed`: the moment for which its present was last said, where that is not what its status says.
+
+    `status` is locked: of two reports at once the second is held against the first. What was said again since, without
+    a change, has no row yet; it gets one, so that the history ends with the present and not with the late word.
+    """
+    last = confirmed or status.observed_at or status.reported_at
+    rows = Observation.objects.filter(instance=status.instance_id)
+    changed_since = rows.filter(at__gt=at).exists()
+    said_since = last if last is not None and last > at else None
+    if not changed_since and said_since is None:
         return False
-    Observation.objects.create(
-        tenant_id=instance.tenant_id, instance=instance, state=state, generation=generation, at=at
-    )
+    of = {"tenant_id": status.tenant_id, "instance_id": status.instance_id}
+    Observation.objects.create(**of, state=state, generation=generation, at=at)
+    if not changed_since and said_since is not None:
+        now = {"state": status.state, "generation": status.generation}
+        Observation.objects.create(**of, **now, at=said_since, told_at=status.reported_at or said_since)
     return True

@@ -6,7 +6,8 @@ from typing import Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F
+from django.db.models import F, Value
+from django.db.models.functions import Greatest
 
 from arm import changes, clock
 from arm import services as core
@@ -185,7 +186,8 @@ def heartbeat(
     observed_at: datetime | None = None,
 ) -> AgentInstance:
     """The instance says that it lives, which state it is in (since `observed_at`, if it says so) and which generation of
-    its orders it follows. A report of what was before something that is known already counts in its history only.
+    its orders it follows. A report of what was before the last moment that is confirmed already counts in its history only,
+    also where both come at once.
 
     Telemetry, not governance: no change record, and what ARM wants of the instance is untouched. Conflict where a
     provider speaks for it: a state there counts when its adapter has proven it, not when the instance says so.
@@ -196,14 +198,18 @@ def heartbeat(
         )
     if state and state not in InstanceState.values:
         refuse("/state", "enum", f"Must be one of {', '.join(InstanceState.values)}.")
-    now = clock.now()
+    now = clock.now()  # when it came, before it waits for another report: who says no moment counts from here
     if observed_at is not None and observed_at > now + MAY_BE_AHEAD:
         refuse("/observed_at", "future", "That moment has not come yet; set the clock right.")
-    told: dict[str, Any] = {"heartbeat_at": now}
-    at = min(observed_at or now, now)
-    if state and not note_late(instance, state, generation, at):
-        told |= {"state": state, "generation": generation, "reported_at": now, "observed_at": at}
-    InstanceStatus.objects.filter(instance=instance).update(**told)
+    rows = InstanceStatus.objects.filter(instance=instance)
+    told: dict[str, Any] = {"heartbeat_at": Greatest("heartbeat_at", Value(now))}
+    if state:
+        status = rows.select_for_update().get()
+        at = min(observed_at or now, now)
+        if not note_late(status, state, generation, at):
+            heard = max(now, status.reported_at or now)
+            told |= {"state": state, "generation": generation, "reported_at": heard, "observed_at": at}
+    rows.update(**told)
     return AgentInstance.objects.select_related("status").get(pk=instance.pk)
 
 

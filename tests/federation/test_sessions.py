@@ -194,6 +194,22 @@ def test_where_a_fifth_and_five_would_vanish_a_person_looks_first(cloud):
     assert InstanceReport.objects.filter(missing=True).count() == 5
 
 
+def test_what_was_spoken_of_since_a_held_inventory_is_not_missing_by_its_release(cloud):
+    runs = [instance(cloud) for _ in range(10)]
+    for one in runs:
+        cloud.runs(one)
+    cloud.inventory()
+    for one in runs[:5]:
+        cloud.fleet.pop(one.typeid)
+    assert cloud.inventory().status_code == 202
+    cloud.runs(runs[0], generation=2)
+    cloud.heartbeat(runs[0])
+    release_snapshot(snapshot=Snapshot.objects.latest("pk"), actor=cloud.approver, reason="They were moved.")
+    gone = InstanceReport.objects.filter(missing=True)
+    assert set(gone.values_list("instance", flat=True)) == {one.pk for one in runs[1:5]}
+    assert InstanceStatus.objects.get(instance=runs[0]).state == "active"
+
+
 def test_four_or_a_fifth_may_vanish_without_anybody(cloud):
     assert shrunk(cloud, 5, 4).json()["missing"] == 4
     assert shrunk(cloud, 24, 5).json()["missing"] == 5

@@ -79,3 +79,32 @@ def test_a_state_that_is_said_again_has_not_begun_again(cloud):
     cloud.says("Unknown", 2, seen=15, heard=16)
     assert Observation.objects.count() == before
     assert InstanceStatus.objects.get(instance=cloud.one).observed_at == cloud.at(10)
+
+
+def test_a_word_that_comes_after_a_later_one_counts_in_the_history_alone_and_once(cloud):
+    cloud.says("Unknown", 1, seen=10, heard=11)
+    cloud.says("Active", 3, seen=20, heard=21)
+    for heard in (22, 23):
+        cloud.says("Unknown", 2, seen=15, heard=heard)
+    now = InstanceStatus.objects.get(instance=cloud.one)
+    assert (now.state, now.reported_at) == ("active", cloud.at(21))
+    late = Observation.objects.get(instance=cloud.one, at=cloud.at(15))
+    assert (late.state, late.told_at) == ("", cloud.at(22))
+
+
+def test_what_was_said_again_since_ends_the_late_word_in_the_history(cloud):
+    cloud.says("Active", 1, seen=10, heard=11)
+    cloud.says("Active", 3, seen=20, heard=21)  # no change, no row
+    cloud.says("Unknown", 2, seen=15, heard=22)
+
+    def reported(at: int) -> str:
+        return observed_at(Moment(cloud.at(at), cloud.at(30)), [cloud.one.pk])[cloud.one.pk].state
+
+    assert [reported(at) for at in (14, 16, 25)] == ["active", "", "active"]
+
+
+def test_a_late_word_that_it_was_held_back_is_not_kept_without_a_proof(cloud):
+    cloud.says("Active", 3, seen=20, heard=21)
+    before = Observation.objects.count()
+    cloud.says("Quarantined", 2, seen=15, heard=22)
+    assert Observation.objects.count() == before
