@@ -334,20 +334,28 @@ class FitsItsRole(many.OneOfMany):
 
 
 class InstanceFitsItsRole:
-    """Before Active (settings.ACTIVATION_GATES): the instance's version is fit for the role that it was given. In a slot
-    that came back to the version it warns, as the rollback itself did: what is gone back to is asked for nothing anew."""
+    """Before Active (settings.ACTIVATION_GATES): the instance's version is fit for the role of its slot, and for the one
+    that it was given. In a slot that came back to the version it warns, as the rollback itself did: what is gone back to is
+    asked for nothing anew."""
 
     name = "fit for the role"
 
     def check(self, instance: AgentInstance) -> Verdict:
-        if instance.role is None:
+        said = [instance.slot.role if instance.slot else None, instance.role]
+        roles = {role.pk: role for role in said if role is not None}
+        if not roles:
             return Verdict(self.name, True, "It was given no role.", applies=False)
-        missing = lacking(for_role(instance.role, instance.environment, instance.version))
-        if not missing:
-            return Verdict(self.name, True, f"It has what the role {instance.role} asks.")
-        said = " ".join(verdict.reason for verdict in missing)
-        page = instance.role.get_absolute_url()
+        asked = [(role, instance.environment, instance.version) for role in roles.values()]
+        missing = {
+            role.pk: lacking(found) for (role, _, _), found in zip(asked, for_roles(asked), strict=True)
+        }
+        lacks = [role for role in roles.values() if missing[role.pk]]
+        if not lacks:
+            names = " and ".join(str(role) for role in roles.values())
+            return Verdict(self.name, True, f"It has what the role {names} asks.")
+        reasons = " ".join(verdict.reason for role in lacks for verdict in missing[role.pk])
+        page = lacks[0].get_absolute_url()
         if instance.slot is not None and instance.slot.came_back_to(instance.version_id):
             back = "Its slot came back to this version, which none of this holds up."
-            return Verdict(self.name, True, f"{said} {back}", page, warning=True)
-        return Verdict(self.name, False, said, page)
+            return Verdict(self.name, True, f"{reasons} {back}", page, warning=True)
+        return Verdict(self.name, False, reasons, page)

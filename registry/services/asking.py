@@ -1,5 +1,8 @@
 """Rights on what does not exist yet, and the refusals that the services share."""
 
+from collections.abc import Sequence
+from typing import Final
+
 from django.db.models import Model
 
 from arm import changes
@@ -28,8 +31,12 @@ def require_on_any(actor: User, right: Right, *scopes: Model) -> None:
 
 def require_reason(reason: str) -> None:
     """Governance without a reason is not recorded, so it does not happen."""
-    if not reason.strip():
-        refuse("/reason", "required", "Say why; it is kept with the change.")
+    refuse_all(without_reason(reason))
+
+
+def without_reason(reason: str) -> list[Problem]:
+    """The problem that `require_reason` refuses; nothing where a reason is said."""
+    return [] if reason.strip() else [wrong("reason", "required", "Say why; it is kept with the change.")]
 
 
 def require_in_person(verb: str, where: str) -> None:
@@ -40,11 +47,37 @@ def require_in_person(verb: str, where: str) -> None:
 
 def require_same_tenant(**rows: TenantRow | None) -> None:
     """Row-level security hides other tenants' rows; this also refuses two of my own that do not belong together."""
+    refuse_all(strangers(**rows))
+
+
+def strangers(**rows: TenantRow | None) -> list[Problem]:
+    """The problems that `require_same_tenant` refuses: whatever is of another tenant than the first."""
     present = {name: row for name, row in rows.items() if row is not None}
-    home = next(iter(present.values())).tenant_id
-    for name, row in present.items():
-        if row.tenant_id != home:
-            refuse(f"/{name}", "tenant", "It belongs to another tenant.")
+    home = next(iter(present.values())).tenant_id if present else None
+    return [
+        wrong(name, "tenant", "It belongs to another tenant.")
+        for name, row in present.items()
+        if row.tenant_id != home
+    ]
+
+
+OF_STATE: Final = frozenset({"conflict", "closed"})
+"""Codes of what is well said, but not in this state."""
+
+
+def wrong(member: str, code: str, message: str) -> Problem:
+    """What is wrong with one member of a request."""
+    return Problem(pointer=f"/{member}", code=code, message=message)
+
+
+def refuse_all(problems: Sequence[Problem]) -> None:
+    """Every one of these problems at once, if there are any: Conflict where all of them are `OF_STATE`, else Invalid."""
+    if not problems:
+        return
+    said = " ".join(dict.fromkeys(problem["message"] for problem in problems))
+    if all(problem["code"] in OF_STATE for problem in problems):
+        raise Conflict(said, errors=list(problems))
+    raise Invalid(said, problems)
 
 
 def refuse(pointer: str, code: str, message: str) -> None:

@@ -15,7 +15,7 @@ from arm.permissions import allowed, note, visible
 from arm.rights import Right, Risk
 
 from ..gates.open_places import why_not_at
-from ..gates.placed import open_to_adopt, why_not_in
+from ..gates.placed import open_to_adopt
 from ..models import (
     AgentInstance,
     AgentTemplate,
@@ -31,6 +31,7 @@ from .asking import require_reason
 from .judging import UNKNOWN, Judged
 from .known_rows import judge_known
 from .moving import tell_all
+from .placing import why_not_placed
 from .row_slots import slot_of, slots_named
 from .templates import clean_tags, set_owners, update_template
 
@@ -109,17 +110,11 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
         if version is None or place is None or provider is None or (row.role and role is None):
             judged.bad += 1
             continue
-        if message := version.why_nothing_new(slot):
-            judged.wrong(row.at, "version", "conflict", message)
-        if message := shut.get(row.provider, ""):
-            judged.wrong(row.at, "provider", "conflict", message)
-        if slot is not None and (slot.environment_id, slot.provider_id) != (place.pk, provider.pk):
-            message = f"{slot} is in another environment or at another provider."
-            judged.wrong(row.at, "slot", "place", message)
-        elif slot is not None and (message := slot.why_closed):
-            judged.wrong(row.at, "slot", "closed", message)
-        elif slot is not None and slot.current_version and (message := why_not_in(version, slot)):
-            judged.wrong(row.at, "slot", "version", message)
+        shut_here = shut.get(row.provider, "")
+        for wrong in why_not_placed(
+            version=version, environment=place, provider=provider, slot=slot, role=role, shut=shut_here
+        ):
+            judged.wrong(row.at, *wrong)
         if not may & {version.template_id, place.pk, provider.pk}:
             message = f"You may not provision instance: {version.template} or {place} or {provider}."
             judged.wrong(row.at, "", "not_allowed", message)

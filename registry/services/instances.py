@@ -18,8 +18,6 @@ from arm.queries import single_handed
 from arm.rights import Right
 
 from .. import gates
-from ..gates.open_places import why_not_at
-from ..gates.placed import why_not_in
 from ..lifecycle import ALLOWS, InstanceState, Move, Release, instance_move, release_needs
 from ..models import (
     AgentInstance,
@@ -32,11 +30,19 @@ from ..models import (
     Provider,
     RoleDefinition,
 )
-from .asking import refuse, require_in_person, require_on_any, require_reason, require_same_tenant
+from .asking import (
+    refuse,
+    refuse_all,
+    require_in_person,
+    require_on_any,
+    require_reason,
+    strangers,
+    without_reason,
+)
 from .exceptions import others_word
 from .history import note_late
 from .locking import locked
-from .placing import open_interval, place_instance, tell_of, tell_placed
+from .placing import open_interval, place_instance, provisioning_problems, tell_of, tell_placed
 
 QUARANTINE_BEFORE_RETIREMENT = timedelta(hours=24)
 MAY_BE_AHEAD = timedelta(seconds=60)
@@ -63,23 +69,19 @@ def provision_instance(
     cost_center: str = "",
     labels: Mapping[str, str] | None = None,
 ) -> AgentInstance:
-    """A new instance in Provisioning: it may do nothing until `move_instance` finds nothing missing. Conflict where its
-    version ends, unless the slot still binds it, and where the slot is closed; Invalid where the slot has another version.
-    An empty slot may be filled before it is bound."""
+    """A new instance in Provisioning: it may do nothing until `move_instance` finds nothing missing. In a slot it does the
+    slot's role. An empty slot may be filled before it is bound.
+
+    All that is wrong is named at once, by its member: Conflict where its version ends, unless the slot still binds it, and
+    where the slot or its provider is closed; Invalid where anything else is wrong: the slot has another version, place or
+    role.
+    """
     require_on_any(actor, Right.PROVISION_INSTANCE, version.template, environment, provider)
-    require_reason(reason)
-    require_same_tenant(version=version, environment=environment, provider=provider, slot=slot, role=role)
-    if slot is not None:  # as it is bound now
-        rows = DeploymentSlot.objects.select_related("environment", "role", "current_version__template")
-        slot = rows.get(pk=slot.pk)
-    if refused := version.why_nothing_new(slot) or why_not_at(provider):
-        raise Conflict(refused)
-    if slot is not None and (closed := slot.why_closed):
-        raise Conflict(closed)
-    if slot is not None and (slot.environment_id, slot.provider_id) != (environment.pk, provider.pk):
-        refuse("/slot", "place", f"{slot} is in another environment or at another provider.")
-    if slot is not None and slot.current_version_id is not None and (said := why_not_in(version, slot)):
-        refuse("/slot", "version", said)
+    foreign = strangers(version=version, environment=environment, provider=provider, slot=slot, role=role)
+    problems = foreign or provisioning_problems(
+        version=version, environment=environment, provider=provider, slot=slot, role=role
+    )
+    refuse_all([*without_reason(reason), *problems])
     role = role or (slot.role if slot else None)
     instance = place_instance(
         version=version,

@@ -146,7 +146,7 @@ def provision_like(
             environment_id=slot.environment_id,
             provider_id=slot.provider_id,
             slot=slot,
-            role_id=one.role_id or slot.role_id,
+            role_id=slot.role_id,
             name=f"{_stem(one)}-g{slot.generation}",
             cost_center=one.cost_center,
             labels=one.labels,
