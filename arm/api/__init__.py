@@ -133,13 +133,17 @@ class StrictSerializer(serializers.Serializer[Any]):
     """For request bodies: a member that nobody reads is a mistake that the caller should hear of."""
 
     def to_internal_value(self, data: Any) -> Any:
-        if isinstance(data, Mapping):
-            unknown = sorted(set(map(str, data)) - set(self.fields))
-            if unknown:
-                raise serializers.ValidationError(
-                    {name: serializers.ErrorDetail("Unknown member.", code="unknown") for name in unknown}
-                )
-        return super().to_internal_value(data)
+        unknown = sorted(set(map(str, data)) - set(self.fields)) if isinstance(data, Mapping) else []
+        said = {name: serializers.ErrorDetail("Unknown member.", code="unknown") for name in unknown}
+        try:
+            read = super().to_internal_value(data)
+        except serializers.ValidationError as wrong:
+            if said and isinstance(wrong.detail, dict):
+                wrong.detail |= said
+            raise
+        if said:
+            raise serializers.ValidationError(said)
+        return read
 
 
 class TypeIDField(serializers.Field):  # type: ignore[type-arg]

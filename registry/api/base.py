@@ -1,6 +1,7 @@
 """What the directory's endpoints share: strict bodies, answers that show what is there already, workload tokens."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
@@ -10,10 +11,11 @@ from rest_framework import exceptions, parsers, status
 from rest_framework.authentication import BaseAuthentication
 from rest_framework.request import Request
 from rest_framework.response import Response
-from rest_framework.serializers import BaseSerializer
+from rest_framework.serializers import BaseSerializer, Serializer
 
 from arm import changes, crypto, db
-from arm.api import ScopedViewSet
+from arm.api import Request as SignedIn
+from arm.api import ScopedViewSet, flatten
 from arm.errors import Invalid, Problem
 from arm.models import ApiKey, User
 from arm.permissions import visible
@@ -90,6 +92,40 @@ def unknown(pointer: str) -> Problem:
     return Problem(
         pointer=pointer, code="unknown", message="There is no such row, or it is not yours to use."
     )
+
+
+def with_rows(
+    serializer: type[Serializer[Any]],
+    request: SignedIn,
+    rows: Mapping[str, tuple[type[Model], str]],
+    judge: Callable[..., Sequence[Problem]],
+) -> dict[str, Any]:
+    """The body with the rows that its members name: member → model and the column that it says. Invalid with all that is
+    wrong at once: how members are written, which rows there are not, and what `judge` says of those that were read."""
+    body = serializer(data=request.data)
+    problems = [] if body.is_valid() else flatten(body.errors)
+    read = _readable(body, request.data) if problems else dict(body.validated_data)
+    for name, (model, column) in rows.items():
+        if name not in read:
+            continue
+        try:
+            read[name] = named(model._default_manager.all(), f"/{name}", request.user, **{column: read[name]})
+        except Invalid as refused:
+            problems += refused.errors
+            del read[name]
+    if problems:
+        raise Invalid("The request has wrong members.", [*problems, *judge(**read)])
+    return read
+
+
+def _readable(body: Serializer[Any], said: Any) -> dict[str, Any]:
+    """The members of a wrong body that are right in themselves."""
+    read = {}
+    for name, field in body.fields.items() if isinstance(said, Mapping) else ():
+        if name in said:
+            with suppress(exceptions.ValidationError):
+                read[name] = field.run_validation(said[name])
+    return read
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django.db.models import Model
 from drf_spectacular.utils import extend_schema
 from rest_framework.decorators import action
 from rest_framework.response import Response
@@ -13,7 +14,7 @@ from arm.permissions import require
 from arm.rights import Right
 from registry import filters, gates, queries, services
 from registry.api import serializers as words
-from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created
+from registry.api.base import DirectoryViewSet, StrictJSON, Workload, WorkloadToken, created, with_rows
 from registry.api.directory import row_of, step_out
 from registry.api.handovers import SlotHandovers
 from registry.api.history import MOMENT, PastOut, TellPastIn, ToldOut, asked_moment, past_out
@@ -27,6 +28,15 @@ SLOTS = DeploymentSlot.objects.select_related(
     "environment", "role", "provider", "current_version__template", "previous_version__template"
 )
 
+PLACED: dict[str, tuple[type[Model], str]] = {
+    "version": (AgentVersion, "pk"),
+    "environment": (Environment, "slug"),
+    "provider": (Provider, "slug"),
+    "slot": (DeploymentSlot, "pk"),
+    "role": (RoleDefinition, "slug"),
+}
+"""The rows that a new instance is made of, and how they are named."""
+
 
 class InstanceViewSet(SpawnActions, DirectoryViewSet[AgentInstance]):
     """What runs: what ARM wants of it, and what was last reported."""
@@ -39,17 +49,8 @@ class InstanceViewSet(SpawnActions, DirectoryViewSet[AgentInstance]):
     @extend_schema(request=words.ProvisionIn, responses={201: words.InstanceOut})
     def create(self, request: Request) -> Response:
         """Provision an instance; it may do nothing until it is moved to `active`."""
-        body = validated(words.ProvisionIn, request)
-        rows: dict[str, Any] = {
-            "version": row_of(AgentVersion, "/version", request, pk=body.pop("version")),
-            "environment": row_of(Environment, "/environment", request, slug=body.pop("environment")),
-            "provider": row_of(Provider, "/provider", request, slug=body.pop("provider")),
-        }
-        if "slot" in body:
-            rows["slot"] = row_of(DeploymentSlot, "/slot", request, pk=body.pop("slot"))
-        if "role" in body:
-            rows["role"] = row_of(RoleDefinition, "/role", request, slug=body.pop("role"))
-        made = services.provision_instance(**rows, **body, actor=request.user)
+        body = with_rows(words.ProvisionIn, request, PLACED, services.provisioning_problems)
+        made = services.provision_instance(**body, actor=request.user)
         return created(words.InstanceOut(made))
 
     @extend_schema(request=words.MoveInstanceIn, responses=words.InstanceOut)

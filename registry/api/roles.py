@@ -1,18 +1,21 @@
 """Endpoints of roles and assignments."""
 
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
+from django.db.models import Model
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
 from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
+from arm.errors import Problem
 from arm.permissions import held_on
 from arm.rights import Risk
 from registry import queries, services
-from registry.api.base import DirectoryViewSet, created
+from registry.api.base import DirectoryViewSet, created, with_rows
 from registry.api.directory import decoded, row_of
 from registry.api.serializers import Out, Reasoned, RoleOut, also_shown
 from registry.filters.roles import AssignmentFilter, RoleFilter
@@ -124,6 +127,14 @@ class RoleFactOut(serializers.Serializer[Any]):
     sentence = serializers.CharField()
 
 
+STAFF: dict[str, tuple[type[Model], str]] = {
+    "environment": (Environment, "slug"),
+    "version": (AgentVersion, "pk"),
+    "instance": (AgentInstance, "pk"),
+}
+"""The rows that an assignment names, and how."""
+
+
 class RoleViewSet(DirectoryViewSet[RoleDefinition]):
     """Jobs, apart from who does them."""
 
@@ -181,11 +192,7 @@ class RoleViewSet(DirectoryViewSet[RoleDefinition]):
     def assign(self, request: Request, id: str) -> Response:
         """Assign somebody; 409 `gate_refused` names everything that the version lacks."""
         role = self.get_object()
-        body = validated(RoleAssignIn, request)
-        body["environment"] = row_of(Environment, "/environment", request, slug=body["environment"])
-        for name, model in (("version", AgentVersion), ("instance", AgentInstance)):
-            if name in body:
-                body[name] = row_of(model, f"/{name}", request, pk=body[name])
+        body = with_rows(RoleAssignIn, request, STAFF, partial(_assigning_problems, request))
         return created(RoleAssignmentOut(services.assign_role(role=role, actor=request.user, **body)))
 
 
@@ -205,6 +212,11 @@ class RoleAssignmentViewSet(DirectoryViewSet[RoleAssignment]):
         body = validated(Reasoned, request)
         done = services.end_assignment(assignment=assignment, actor=request.user, **body)
         return Response(RoleAssignmentOut(done).data)
+
+
+def _assigning_problems(request: Request, **read: Any) -> list[Problem]:
+    somebody = bool({"version", "instance"} & set(request.data))
+    return services.assigning_problems(**read, somebody=somebody)
 
 
 def _typed(body: dict[str, Any]) -> dict[str, Any]:

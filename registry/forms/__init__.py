@@ -8,6 +8,7 @@ from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
 
 from arm import crypto
+from arm.errors import Problem
 from arm.models import User
 from arm.moments import MomentField
 from arm.permissions import visible
@@ -27,7 +28,8 @@ from ..models import (
     RoleDefinition,
 )
 from ..protocol.a2a import BINDINGS, Interface
-from .base import Acknowledging, ReasonForm, TypeIDField
+from ..services.placing import provisioning_problems
+from .base import Acknowledging, Judging, ReasonForm, TypeIDField
 from .places import BindSlotForm, EnvironmentForm, ProviderForm, SlotForm
 
 __all__ = [
@@ -294,7 +296,7 @@ class TokenForm(ReasonForm):
     days = forms.IntegerField(min_value=1, max_value=365, initial=90, label="Valid for (days)")
 
 
-class ProvisionForm(ReasonForm):
+class ProvisionForm(Judging):
     version = TypeIDField(
         "ver",
         AgentVersion.objects.select_related("template", "genome"),
@@ -321,6 +323,9 @@ class ProvisionForm(ReasonForm):
         field: Any = self.fields["version"]
         found: AgentVersion = field.found(self.cleaned_data["version"], self.actor)
         return found
+
+    def judge(self, cleaned: dict[str, Any]) -> list[Problem]:
+        return provisioning_problems(**cleaned)
 
 
 class SpawnForm(ProvisionForm):

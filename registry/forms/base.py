@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 
 from arm import forms as core
 from arm import ids
+from arm.errors import Problem
 from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right
@@ -22,6 +23,22 @@ class ReasonForm(core.ReasonForm):
         self.actor = actor
         super().__init__(*args, **kwargs)
         self.order_fields([name for name in self.fields if name != "reason"] + ["reason"])
+
+
+class Judging(ReasonForm):
+    """One that names at once what cannot be read and what is wrong with the rest, as far as that was read. Where all could
+    be read, the service says it."""
+
+    def clean(self) -> dict[str, Any]:
+        cleaned = super().clean() or {}
+        for problem in self.judge(cleaned) if self.errors else ():
+            name = problem["pointer"].removeprefix("/")
+            self.add_error(name if name in self.fields else None, problem["message"])
+        return cleaned
+
+    def judge(self, cleaned: dict[str, Any]) -> list[Problem]:
+        """What the service would refuse of these."""
+        raise NotImplementedError
 
 
 class Acknowledging(ReasonForm):

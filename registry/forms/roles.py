@@ -6,14 +6,17 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 
+from arm.errors import Problem
 from arm.models import User
 from arm.moments import MomentField
 from arm.permissions import visible
 from arm.rights import Right, Risk
 
 from ..models import AgentInstance, AgentVersion, Environment, RoleDefinition
+from ..services.roles import assigning_problems
 from ..staffing import MOST_APPROVALS
 from . import ReasonForm, TypeIDField
+from .base import Judging
 
 _LINES = {"rows": 4, "spellcheck": "false"}
 MONEY: dict[str, Any] = {"max_digits": 18, "decimal_places": 6, "min_value": 0, "required": False}
@@ -118,7 +121,7 @@ def _rows(text: str, key: str) -> Iterable[dict[str, Any]]:
         yield {key: words[0].lower(), "least": int(words[1])}
 
 
-class AssignForm(ReasonForm):
+class AssignForm(Judging):
     """A version, or one instance of it, for a role in an environment."""
 
     environment = forms.ModelChoiceField(Environment.objects.none(), to_field_name="slug")
@@ -155,11 +158,10 @@ class AssignForm(ReasonForm):
         value, field = self.cleaned_data[name], self.fields[name]
         return field.found(value, self.actor) if value else None  # type: ignore[attr-defined]
 
-    def clean(self) -> dict[str, Any]:
-        cleaned = super().clean() or {}
-        if not self.errors and not cleaned["version"] and not cleaned["instance"]:
-            raise ValidationError("Name a version, or an instance.")
-        return cleaned
+    def judge(self, cleaned: dict[str, Any]) -> list[Problem]:
+        somebody = bool(self.data.get("version") or self.data.get("instance"))
+        given = {name: value for name, value in cleaned.items() if value}
+        return assigning_problems(**given, somebody=somebody)
 
 
 class EvidenceRuleForm(ReasonForm):

@@ -201,15 +201,15 @@ def role_page(role: RoleDefinition, actor: User) -> RolePage:
     rights = held_on(actor, role)
     rows = visible(RoleAssignment.objects.for_list().filter(role=role), actor, Right.READ_DIRECTORY)
     held = rows.open()  # type: ignore[attr-defined]
-    may_end = visible(held, actor, Right.PROMOTE_RELEASE)
-    enders = set(may_end.order_by().values_list("pk", flat=True)) if held.exists() else set()
+    places = Environment.objects.filter(pk__in=held.order_by().values("environment"))
+    may_end = set(visible(places, actor, Right.PROMOTE_RELEASE).order_by().values_list("pk", flat=True))
     slots = DeploymentSlot.objects.filter(role=role).select_related(
         "environment", "role", "provider", "current_version__template", "previous_version__template"
     )
     return RolePage(
         covers=coverage([role], actor).get(role.pk, ()),
         staffed=tuple(
-            Staffed(row, _lacks(role, row), row.pk in enders)
+            Staffed(row, _lacks(role, row), row.environment_id in may_end)
             for row in held.select_related("version__genome")[:SHOWN]
         ),
         assigned=held.count(),

@@ -50,11 +50,12 @@ from .places import (
     issue_workload_token,
     update_project,
 )
+from .placing import provisioning_problems
 from .planning import plan_rollout
 from .projects import move_agents
 from .prompts import ReadPrompt, read_prompt, take_prompt
 from .providers import allow_providers, close_provider, reopen_provider, update_provider
-from .roles import assign_role, create_role, end_assignment, update_role
+from .roles import assign_role, assigning_problems, create_role, end_assignment, update_role
 from .rollbacks import hold_for_rollback, roll_back_slot
 from .rollouts import (
     abort_rollout,
@@ -115,6 +116,7 @@ __all__ = [
     "approve_version",
     "as_it_is",
     "assign_role",
+    "assigning_problems",
     "begin_sweep",
     "bind_slot",
     "cancel_table",
@@ -166,6 +168,7 @@ __all__ = [
     "preview_bulk",
     "provision_instance",
     "provision_instances",
+    "provisioning_problems",
     "publish_a2a_card",
     "read_genome",
     "read_prompt",

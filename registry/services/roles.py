@@ -8,7 +8,7 @@ from django.db import IntegrityError, transaction
 from psycopg import errors
 
 from arm import changes, clock, tasks
-from arm.errors import Conflict, Invalid
+from arm.errors import Conflict, Invalid, Problem
 from arm.models import ChangeRecord, Tenant, User
 from arm.permissions import require
 from arm.rights import Right, Risk
@@ -16,13 +16,14 @@ from arm.rights import Right, Risk
 from .. import fitness, gates, staffing
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, Environment, RoleAssignment, RoleDefinition
-from .asking import Duplicate, refuse, require_reason, require_same_tenant
+from .asking import Duplicate, refuse_all, require_reason, strangers, without_reason, wrong
 from .binding import locked_version
 from .locking import locked
 
 DESCRIBING: Final = frozenset({"name", "purpose", "tier", "risk", "cost_center"})
 LATE: Final = timedelta(minutes=5)
 """How far back an assignment may begin: while its form was open, not in another past."""
+WHO: Final = "Name a version, or an instance."
 
 
 @transaction.atomic
@@ -99,21 +100,22 @@ def assign_role(
 ) -> RoleAssignment:
     """Give the job in an environment to a version, or to one instance of it, from `since` (now) until `until` (ended).
 
-    GateRefused names everything that the version lacks for the role; Duplicate where it is assigned in that time.
+    Invalid names every member that is wrong; GateRefused everything that the version lacks for the role; Duplicate where it
+    is assigned in that time.
     """
     require(actor, Right.PROMOTE_RELEASE, environment)
-    require_reason(reason)
-    require_same_tenant(role=role, environment=environment, version=version, instance=instance)
-    if instance is not None:
-        version = _of_instance(instance, environment, version)
-    if version is None:
-        refuse("/version", "required", "Name a version, or an instance.")
-    now = clock.now()
-    since = since or now
-    if since < now - LATE:
-        refuse("/since", "past", "An assignment begins now or later.")
-    if until is not None and until <= since:
-        refuse("/until", "order", "It ends after it has begun.")
+    since = since or clock.now()
+    foreign = strangers(role=role, environment=environment, version=version, instance=instance)
+    problems = assigning_problems(
+        environment=environment,
+        version=version,
+        instance=instance,
+        since=since,
+        until=until,
+        somebody=version is not None or instance is not None,
+    )
+    refuse_all([*without_reason(reason), *foreign, *([] if foreign else problems)])
+    version = version or (instance.version if instance else None)
     role = RoleDefinition.objects.select_for_update().get(pk=role.pk)  # what it asks stands still meanwhile
     assert version is not None
     version = locked_version(version.pk)
@@ -150,8 +152,11 @@ def assign_role(
 
 @transaction.atomic
 def end_assignment(*, assignment: RoleAssignment, actor: User, reason: str) -> RoleAssignment:
-    """It does the job no more, from now on; one that has not begun never does. What runs is not stopped by it."""
-    require(actor, Right.PROMOTE_RELEASE, assignment)
+    """It does the job no more, from now on; one that has not begun never does. What runs is not stopped by it.
+
+    As assigning, it takes the right in the environment: one on the agent alone reaches no other place's staff.
+    """
+    require(actor, Right.PROMOTE_RELEASE, assignment.environment)
     require_reason(reason)
     rows = RoleAssignment.objects.select_related("role", "environment", "version__template", "instance")
     assignment = locked(rows, assignment.pk)
@@ -201,16 +206,31 @@ def _shown(role: RoleDefinition) -> dict[str, Any]:
     return {name: value for name in names if (value := getattr(role, name)) not in (None, "", [], False)}
 
 
-def _of_instance(
-    instance: AgentInstance, environment: Environment, version: AgentVersion | None
-) -> AgentVersion:
-    if instance.environment_id != environment.pk:
-        refuse("/instance", "place", f"{instance} runs in another environment.")
-    if instance.state == InstanceState.RETIRED:
-        refuse("/instance", "retired", f"{instance} is retired.")
-    if version is not None and version.pk != instance.version_id:
-        refuse("/version", "instance", f"{instance} runs another version.")
-    return instance.version
+def assigning_problems(
+    *,
+    environment: Environment | None = None,
+    version: AgentVersion | None = None,
+    instance: AgentInstance | None = None,
+    since: datetime | None = None,
+    until: datetime | None = None,
+    somebody: bool = True,
+    **_: Any,
+) -> list[Problem]:
+    """What `assign_role` refuses of these, as far as they are given: for doors that name what is wrong with a request before
+    all of its rows are found. `somebody`: whether a version or an instance is named at all."""
+    found = [] if somebody else [wrong("version", "required", WHO)]
+    if instance is not None and environment is not None and instance.environment_id != environment.pk:
+        found.append(wrong("instance", "place", f"{instance} runs in another environment."))
+    if instance is not None and instance.state == InstanceState.RETIRED:
+        found.append(wrong("instance", "retired", f"{instance} is retired."))
+    if instance is not None and version is not None and version.pk != instance.version_id:
+        found.append(wrong("version", "instance", f"{instance} runs another version."))
+    now = clock.now()
+    if since is not None and since < now - LATE:
+        found.append(wrong("since", "past", "An assignment begins now or later."))
+    if until is not None and until <= (since or now):
+        found.append(wrong("until", "order", "It ends after it has begun."))
+    return found
 
 
 def _may_run(version: AgentVersion, environment: Environment) -> list[gates.Verdict]:

@@ -8,6 +8,7 @@ from django.views.generic import DetailView
 
 from arm.models import User
 from arm.panels import rights_of_visitor, scopes_of_visitor
+from arm.permissions import held_on
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
 from registry import queries, services
@@ -140,6 +141,9 @@ class EndAssignment(Command):
     heading, submit, tone = "End the assignment", "End it", "danger"
     intro = "It does the job no more. What runs is not stopped by it."
     success_message = "The assignment has ended."
+
+    def may_act(self, actor: User) -> bool:
+        return bool(self.act_rights & held_on(actor, self.object.environment))
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> RoleAssignment:
         return services.end_assignment(assignment=self.object, actor=actor, reason=cleaned["reason"])

@@ -296,7 +296,7 @@ def test_a_release_that_needs_another_person_says_how_many(alice, places, tenant
 def test_what_a_request_names_must_exist_and_be_mine_to_see(alice, stranger, places):
     theirs = make.approved(template=make.template(tenant=make.tenant("third")))
     answer = alice.post("instances/", version=theirs.typeid, environment="moon", provider="local", name="one")
-    assert answer.status_code == 422 and pointers(answer) == {"/version"}
+    assert answer.status_code == 422 and pointers(answer) == {"/version", "/environment"}
 
 
 def test_a_slot_is_opened_bound_and_rebound(alice, places):

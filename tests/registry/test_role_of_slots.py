@@ -1,12 +1,17 @@
 """What works in a slot does the slot's role: nobody says another one, and nobody leaves it out to be asked for less."""
 
+from datetime import timedelta
+
 import pytest
+from django.test import Client
+from django.urls import reverse
 
 from arm import clock
-from arm.errors import Conflict, Invalid
+from arm.errors import Conflict, Invalid, NotAllowed
+from arm.rights import Right
 from registry import fitness, services
 from registry.lifecycle import InstanceState, VersionState
-from registry.models import AgentInstance
+from registry.models import AgentInstance, RoleAssignment
 from registry.protocol.rows import read_instances
 from tests import make
 from tests.registry.calling import Caller, pointers
@@ -109,3 +114,121 @@ def test_what_is_only_not_possible_now_is_a_conflict_that_names_each(slot, alice
     with pytest.raises(Conflict) as refused:
         provision(slot, alice, version=make.version(state=VersionState.DEPRECATED))
     assert places(refused) == ["/version", "/provider", "/slot"]
+
+
+def test_the_api_names_what_is_mistyped_unknown_and_impossible_at_once(slot, alice):
+    body = {
+        "version": make.version(state=VersionState.RETIRED).typeid, "environment": "moon", "provider": "Not a slug",
+        "slot": slot.typeid, "role": make.role("cook").slug, "colour": "red", "reason": "",
+    }  # fmt: skip
+    answer = Caller(alice).post("instances/", **body)
+    assert answer.status_code == 422
+    assert pointers(answer) == {
+        *("/environment", "/provider", "/name", "/reason", "/colour"),  # as they are said
+        *("/version", "/role"),  # as far as those can be held against the rows
+    }
+    assert not AgentInstance.objects.exists()
+
+
+def signed_in(person) -> Client:
+    client = Client()
+    client.force_login(person)
+    return client
+
+
+def test_the_page_of_provisioning_has_words_at_each_field(alice, acme):
+    place, provider = make.environment("dev"), make.provider("cloud")
+    type(provider).objects.filter(pk=provider.pk).update(closed_at=clock.now())
+    answer = signed_in(alice).post(
+        reverse("registry:instance_provision"),
+        {
+            "version": "ver_nonsense",
+            "environment": place.slug,
+            "provider": "cloud",
+            "name": "",
+            "reason": "r",
+        },
+    )
+    assert answer.status_code == 422
+    assert {"version", "provider", "name"} <= set(answer.context["form"].errors)
+
+
+# assignments
+
+
+def test_assigning_names_all_that_is_wrong_at_once(slot, alice):
+    gone = make.instance(environment=make.environment("prod"), state=InstanceState.RETIRED)
+    now = clock.now()
+    with pytest.raises(Invalid) as refused:
+        services.assign_role(
+            role=slot.role, environment=slot.environment, instance=gone, version=make.approved(), actor=alice, reason="",
+            since=now - timedelta(days=1), until=now - timedelta(days=2),
+        )  # fmt: skip
+    assert places(refused) == ["/reason", "/instance", "/instance", "/version", "/since", "/until"]
+    with pytest.raises(Invalid) as refused:
+        services.assign_role(
+            role=slot.role,
+            environment=slot.environment,
+            actor=alice,
+            reason="r",
+            until=now - timedelta(days=2),
+        )
+    assert places(refused) == ["/version", "/until"]
+    assert not RoleAssignment.objects.exists()
+
+
+def test_the_api_of_assigning_names_what_is_unknown_and_what_is_wrong_at_once(slot, alice):
+    late = (clock.now() - timedelta(days=1)).isoformat()
+    path = f"roles/{slot.role.typeid}/assign/"
+    answer = Caller(alice).post(path, environment="moon", since=late, until="soon", reason="r")
+    assert answer.status_code == 422 and pointers(answer) == {"/environment", "/since", "/until", "/version"}
+
+
+def test_the_page_of_assigning_has_words_at_each_field(slot, alice):
+    said = {
+        "environment": "moon",
+        "version": "",
+        "since": "2020-01-01 00:00",
+        "until": "2019-01-01 00:00",
+        "reason": "r",
+    }
+    answer = signed_in(alice).post(reverse("registry:role_assign", args=[slot.role.typeid]), said)
+    assert answer.status_code == 422
+    assert set(answer.context["form"].errors) == {"environment", "version", "since", "until"}
+
+
+@pytest.fixture
+def hers(acme):
+    """An assignment in production of an agent on which Bob may release, though not there."""
+    prod, version = make.environment("prod", name="Production"), make.approved()
+    bob = make.user("bob", member_of=acme)
+    make.grant(bob, version.template, Right.PROMOTE_RELEASE, Right.READ_DIRECTORY)
+    make.grant(bob, prod, Right.READ_DIRECTORY)
+    make.grant(bob, acme, Right.READ_DIRECTORY)
+    return make.role_assignment(role=make.role(), environment=prod, version=version), bob
+
+
+def test_who_may_release_the_agent_alone_ends_no_assignment_in_production(hers):
+    made, bob = hers
+    with pytest.raises(NotAllowed):
+        services.end_assignment(assignment=made, actor=bob, reason="mine now")
+    assert Caller(bob).post(f"assignments/{made.typeid}/end/", reason="mine now").status_code == 403
+    end = reverse("registry:assignment_end", args=[made.typeid])
+    page = signed_in(bob)
+    assert page.get(end).status_code == 403
+    assert end not in page.get(made.role.get_absolute_url()).content.decode()
+    made.refresh_from_db()
+    assert made.until is None
+
+
+def test_who_may_release_in_the_environment_ends_what_holds_there(hers, acme):
+    made, _ = hers
+    carol = make.user("carol", member_of=acme)
+    make.grant(carol, made.environment, Right.PROMOTE_RELEASE)
+    make.grant(carol, acme, Right.READ_DIRECTORY)
+    end = reverse("registry:assignment_end", args=[made.typeid])
+    page = signed_in(carol)
+    assert end in page.get(made.role.get_absolute_url()).content.decode()
+    assert page.post(end, {"reason": "over"}).status_code == 302
+    made.refresh_from_db()
+    assert made.standing == "ended"
