@@ -20,7 +20,7 @@ from arm.rights import Right, Risk
 from evidence.lifecycle import ArtefactKind, ArtefactState
 
 from . import genome
-from .gates import Verdict, many
+from .gates import Verdict, many, version_fits
 from .gates.careful import asks_card
 from .lifecycle import VersionState
 from .models import (
@@ -32,7 +32,7 @@ from .models import (
     RoleDefinition,
     VersionEvidence,
 )
-from .staffing import Certified, shown
+from .staffing import HIGHEST_TIER, Certified, shown
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,6 +166,14 @@ def _known(port: Any, versions: Iterable[AgentVersion]) -> Mapping[UUID, Mapping
     return {key: port.of(version) for key, version in named.items()}
 
 
+def for_assignment(role: RoleDefinition, environment: Environment, version: AgentVersion) -> list[Verdict]:
+    """`for_role`, and before it whether a version in this state may run there at all: what an assignment asks, and what is
+    shown of one that was made. What is retired does no job, whatever else it has."""
+    fits, said = version_fits(version, environment)
+    may = Verdict("version may run", fits, said, "" if fits else version.get_absolute_url())
+    return [may, *for_role(role, environment, version)]
+
+
 def lacking(verdicts: Iterable[Verdict]) -> list[Verdict]:
     return [verdict for verdict in verdicts if not verdict.passed]
 
@@ -227,7 +235,8 @@ class CertificationsValid(OneOfMany):
 
 
 class WithinRole:
-    """The agent's risk class and the autonomy that its genome allows are not above the role's."""
+    """The agent's risk class and the autonomy that its genome allows are not above the role's. A genome that says nothing of
+    its autonomy is not known to stay below any tier: it is fit only where the role takes all."""
 
     def check(
         self, role: RoleDefinition, environment: Environment, version: AgentVersion
@@ -245,11 +254,15 @@ class WithinRole:
         ]
         tier = _tier(version)
         if tier is not None:
-            said = f"The genome allows autonomy tier {tier}; the role's is {role.tier}."
             fits = tier <= role.tier
-            found.append(
-                Verdict("autonomy tier", fits, said, "" if fits else version.get_absolute_url() + "#genome")
-            )
+            said = f"The genome allows autonomy tier {tier}; the role's is {role.tier}."
+        else:
+            fits = role.tier >= HIGHEST_TIER
+            takes = "takes any" if fits else f"takes {role.tier} at most"
+            said = f"The genome does not say which autonomy tier it allows at most; the role {takes}."
+        found.append(
+            Verdict("autonomy tier", fits, said, "" if fits else version.get_absolute_url() + "#genome")
+        )
         return found
 
 

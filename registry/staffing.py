@@ -13,6 +13,8 @@ MOST: Final = 50
 """Capabilities, certifications or environments of one role."""
 MOST_APPROVALS: Final = 9
 """People that a version may be made to need."""
+HIGHEST_TIER: Final = 5
+"""Of autonomy: a role of this tier takes any."""
 SLUG: Final = re.compile(r"[a-z0-9]+(?:[._-][a-z0-9]+)*\Z")
 BUDGETS: Final = ("budget_per_day", "budget_per_month", "budget_per_outcome")
 ASKS: Final = frozenset(
@@ -32,7 +34,7 @@ def problems(values: Mapping[str, Any], environments: Iterable[str]) -> list[Pro
     """
     found: list[Problem] = []
     if "tier" in values:
-        found += _whole(values["tier"], 0, 5, "/tier")
+        found += _whole(values["tier"], 0, HIGHEST_TIER, "/tier")
     if "approvals" in values:
         found += _whole(values["approvals"], 1, MOST_APPROVALS, "/approvals")
     found += _named(values.get("capabilities") or (), "/capabilities", "name", 0, 100)

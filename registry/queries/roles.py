@@ -227,11 +227,11 @@ def kept_by(role: RoleDefinition, rights: frozenset[Right]) -> tuple[RoleFact, .
 
 
 def _lacks(role: RoleDefinition, row: RoleAssignment) -> tuple[gates.Verdict, ...]:
-    return tuple(fitness.lacking(fitness.for_role(role, row.environment, row.version)))
+    return tuple(fitness.lacking(fitness.for_assignment(role, row.environment, row.version)))
 
 
 def role_check(
     role: RoleDefinition, environment: Environment, version: AgentVersion
 ) -> tuple[gates.Verdict, ...]:
     """Every answer to “is this version fit for the role there?”, without assigning anything."""
-    return tuple(fitness.for_role(role, environment, version))
+    return tuple(fitness.for_assignment(role, environment, version))

@@ -119,7 +119,7 @@ def assign_role(
     role = RoleDefinition.objects.select_for_update().get(pk=role.pk)  # what it asks stands still meanwhile
     assert version is not None
     version = locked_version(version.pk)
-    verdicts = [*_may_run(version, environment), *fitness.for_role(role, environment, version)]
+    verdicts = fitness.for_assignment(role, environment, version)
     gates.refuse_unless_passed(verdicts, f"{version} is not assigned to {role} in {environment}")
     made = RoleAssignment(
         tenant_id=role.tenant_id,
@@ -231,11 +231,6 @@ def assigning_problems(
     if until is not None and until <= (since or now):
         found.append(wrong("until", "order", "It ends after it has begun."))
     return found
-
-
-def _may_run(version: AgentVersion, environment: Environment) -> list[gates.Verdict]:
-    fits, said = gates.version_fits(version, environment)
-    return [gates.Verdict("version may run", fits, said, "" if fits else version.get_absolute_url())]
 
 
 def _stored(made: RoleAssignment) -> None:

@@ -86,6 +86,7 @@ def genome_document(template: AgentTemplate, **members: Any) -> dict[str, Any]:
             "builder": "ci",
             "materials": [],
         },
+        "behavior": {"autonomy_tier_max": 2},
     } | members
 
 

@@ -14,7 +14,7 @@ from arm.rights import Right, Risk
 from registry import fitness, queries, services
 from registry.gates import GateRefused
 from registry.lifecycle import InstanceState, VersionState
-from registry.models import InstanceStatus, RoleAssignment
+from registry.models import AgentVersion, InstanceStatus, RoleAssignment
 from registry.staffing import Certified
 from tests import make
 
@@ -183,6 +183,35 @@ def test_where_the_tenant_asks_for_evidence_production_takes_verified_cards_only
     type(card.artefact).objects.filter(pk=card.artefact_id).update(state="verified")
     assign(role, prod, rita, version)
     assert ChangeRecord.objects.get(verb="registry.evidence.required").after == {"verified_evidence": True}
+
+
+@pytest.mark.parametrize("tier", [0, 2, 4])
+def test_a_genome_that_says_no_tier_is_not_fit_where_the_role_takes_less_than_any(told, prod, rita, tier):
+    silent = make.template()
+    version = make.approved(template=silent, genome=make.genome(template=silent, members={"behavior": {}}))
+    with pytest.raises(GateRefused) as refused:
+        assign(make.role(tier=tier), prod, rita, version)
+    (gate,) = refused.value.extra["gates"]
+    assert gate["gate"] == "autonomy tier" and gate["mend"].endswith("#genome")
+    assert gate["reason"].startswith("The genome does not say which autonomy tier it allows at most")
+    slot = make.slot(environment=prod, role=make.role(tier=tier))
+    with pytest.raises(GateRefused, match="does not say which autonomy tier"):
+        services.bind_slot(slot=slot, version=version, actor=rita, reason="go")
+    assign(make.role(tier=5), prod, rita, version)
+
+
+@pytest.mark.parametrize("state", [VersionState.DRAFT, VersionState.DEPRECATED, VersionState.RETIRED])
+def test_who_does_not_run_any_more_or_yet_is_not_called_fit(client, told, acme, rita, state):
+    role, version, dev = make.role("clerk"), make.approved(), make.environment("dev")
+    assign(role, dev, rita, version)
+    AgentVersion.objects.filter(pk=version.pk).update(state=state)
+    client.force_login(rita)
+    page = client.get(role.get_absolute_url()).content.decode()
+    said = f"{version} is {state.label} and may not run."
+    assert "No longer fits" in page and said in page and ">Fits</span>" not in page
+    check = f"/api/v1/registry/roles/{role.typeid}/check/?environment=dev&version={version.typeid}"
+    answer = client.get(check).json()
+    assert [row["reason"] for row in answer if not row["passed"]] == [said]
 
 
 # time
