@@ -14,7 +14,7 @@ from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentInstance, RoleAssignment
 from registry.protocol.rows import read_instances
 from tests import make
-from tests.registry.calling import Caller, pointers
+from tests.registry.calling import API, Caller, pointers
 
 pytestmark = pytest.mark.django_db
 
@@ -182,6 +182,13 @@ def test_the_api_of_assigning_names_what_is_unknown_and_what_is_wrong_at_once(sl
     path = f"roles/{slot.role.typeid}/assign/"
     answer = Caller(alice).post(path, environment="moon", since=late, until="soon", reason="r")
     assert answer.status_code == 422 and pointers(answer) == {"/environment", "/since", "/until", "/version"}
+
+
+@pytest.mark.parametrize("body", ["[]", "[{}]", "3", "null", '"x"'])
+def test_a_body_that_is_no_object_is_refused(slot, alice, body):
+    for path in (f"roles/{slot.role.typeid}/assign/", "instances/"):
+        answer = Caller(alice).client.post(API + path, body, content_type="application/json")
+        assert answer.status_code == 422
 
 
 def test_the_page_of_assigning_has_words_at_each_field(slot, alice):
