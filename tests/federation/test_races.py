@@ -1,13 +1,17 @@
 """Two at once: no event is held by two pollers, no assertion counts twice, and of stops and proofs none is lost."""
 
+from datetime import timedelta
+from time import sleep
+
 import pytest
 
+from arm import clock
 from federation import services
 from federation.models import AccessToken, AdapterSession, Command, Desired, InstanceReport
 from federation.protocol.refusals import Refused
-from federation.services import delivery
+from federation.services import delivery, reports
 from registry.lifecycle import InstanceState
-from registry.models import AgentInstance
+from registry.models import AgentInstance, InstanceStatus, Observation
 from registry.services import restrict_instance
 from tests import make
 from tests.at_once import at_once
@@ -100,3 +104,23 @@ def test_an_acknowledgement_and_a_later_wish_leave_one_open_command(cloud):
     at_once(cloud.provider.tenant, stop, lambda: delivery.poll(session=opened, most=0, acks=list(sets)))
     assert Command.objects.open().filter(instance=one).count() == 1
     assert newest(one).to_state == "Paused"
+
+
+def test_of_reports_at_once_the_one_that_was_said_last_remains(cloud):
+    one = AgentInstance.objects.filter(provider=cloud.provider)[0]
+    start = clock.now()
+
+    def say(seq: int):
+        said = reports.Said(
+            external_id=one.typeid, id=one.typeid, state="Active" if seq % 2 else "Unknown", generation=1,
+            version_id=one.version.typeid, seq=seq, observed_at=start + timedelta(milliseconds=seq),
+        )  # fmt: skip
+        return lambda: reports.take(client=cloud.client, said=[said], epoch=1, now=clock.now())
+
+    sleep(0.01)  # what was seen has been seen
+    assert at_once(cloud.provider.tenant, *[say(seq) for seq in (2, 5, 1, 4, 3)]) == [[]] * 5
+    report = InstanceReport.objects.get(instance=one)
+    assert (report.state, report.seq) == ("Active", 5)
+    assert InstanceStatus.objects.get(instance=one).state == "active"
+    last = Observation.objects.filter(instance=one).order_by("-at", "-told_at", "-pk")[0]
+    assert last.state == "active"
