@@ -76,7 +76,10 @@ RESTRICTION_EFFECTS: list[str] = [
 DESIRED_EFFECTS: list[str] = [
     "federation.plugins.ProvidersTold"
 ]  # who hears that else is wanted of instances
-MEMBER_EFFECTS: list[str] = ["registry.plugins.OwnersSucceed"]  # what else ends when somebody leaves
+MEMBER_EFFECTS: list[str] = [
+    "registry.plugins.OwnersSucceed",
+    "registry.plugins.ExceptionsEnd",
+]  # what else ends when somebody leaves, or their account is closed
 CERTAINTIES: list[str] = ["federation.plugins.Certainty"]  # who knows how it is known what instances are
 APPROVALS = "policy.plugins.Approvals"  # who collects second persons' decisions (registry.gates.Approvals)
 ALLOWANCES = "costs.plugins.Allowances"  # who holds instances to what they may spend (registry.facts)

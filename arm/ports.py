@@ -81,6 +81,11 @@ class MemberEffect(Protocol):
         """Called in the transaction of the leaving, before it is visible to anybody."""
         ...
 
+    def closed(self, *, member: Any, actor: Any, reason: str) -> None:
+        """Called in the transaction that closes their account, once for each tenant that they are a member of. They stay
+        its members, and may come back."""
+        ...
+
 
 @cache
 def implementations(setting: str) -> tuple[Any, ...]:

@@ -5,7 +5,7 @@ that it works in.
 """
 
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from django.core.exceptions import ValidationError
@@ -14,6 +14,7 @@ from django.db import transaction
 from arm import changes, db
 from arm.errors import Conflict, Invalid, NotAllowed, Problem
 from arm.models import Membership, RoleBinding, SecurityEvent, User
+from arm.ports import MemberEffect, implementations
 from arm.roles import ROLES
 from arm.services.signs import note_security
 
@@ -62,8 +63,16 @@ def create_account(*, account: Account, actor: User, reason: str) -> tuple[User,
 
 @transaction.atomic
 def close_account(*, user: User, actor: User, reason: str) -> User:
-    """Nobody signs in or calls as this account any more, in any tenant, until it is reopened."""
-    return _change(user, actor, reason, "closed", _close)
+    """Nobody signs in or calls as this account any more, in any tenant, until it is reopened. What ends with that in each
+    of its tenants, settings.MEMBER_EFFECTS know."""
+    user = _change(user, actor, reason, "closed", _close)
+    effects: Sequence[MemberEffect] = implementations("MEMBER_EFFECTS")
+    for tenant_id in db.tenants_of(user.pk):
+        with db.tenants([tenant_id]):
+            member = Membership.objects.select_related("user", "tenant").get(user=user)
+            for effect in effects:
+                effect.closed(member=member, actor=actor, reason=reason)
+    return user
 
 
 @transaction.atomic

@@ -15,7 +15,6 @@ from rest_framework.views import APIView
 from arm import ids
 from arm.api import Request, tenant_of, validated
 from arm.errors import Invalid, Problem
-from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right, Risk
 from registry import filters, queries, services
@@ -29,22 +28,6 @@ from registry.models import AgentTemplate, AgentVersion, Genome, Ownership, Proj
 
 CURRENT_OWNERS = Prefetch("ownerships", Ownership.objects.filter(until=None).select_related("user"))
 EDGES = Prefetch("parents", VersionParent.objects.only("version_id", "parent_id").order_by("pk"))
-
-
-def people(names: list[str], request: Request, pointer: str = "/owners", who: str = "Owners") -> list[User]:
-    """The members of the tenant with these user names; Invalid names each that is none."""
-    held = User.objects.filter(
-        username__in=names, memberships__tenant=tenant_of(request), memberships__active=True
-    )
-    found = {user.username: user for user in held}
-    problems = [
-        Problem(pointer=f"{pointer}/{index}", code="unknown", message="There is no such member.")
-        for index, name in enumerate(names)
-        if name not in found
-    ]
-    if problems:
-        raise Invalid(f"{who} are members of the tenant.", problems)
-    return [found[name] for name in names]
 
 
 def spoken(body: dict[str, Any], request: Request) -> None:
@@ -79,7 +62,7 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
     def create(self, request: Request) -> Response:
         """Register an agent; who registers it owns it unless `owners` names others."""
         body = validated(words.TemplateIn, request)
-        body["owners"] = people(body.pop("owners", []), request)
+        body["owners"] = services.people_named(tenant_of(request).pk, body.pop("owners", []))
         spoken(body, request)
         made = services.register_template(tenant=tenant_of(request), actor=request.user, **body)
         named_so = made.project.slug if made.project else None
@@ -103,7 +86,7 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         body = validated(words.OwnersIn, request)
         services.set_owners(
             template=template,
-            owners=people(body["owners"], request),
+            owners=services.people_named(template.tenant_id, body["owners"]),
             actor=request.user,
             reason=body["reason"],
         )
@@ -117,7 +100,7 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         template = self.get_object()
         if request.method == "PUT":
             body = validated(words.SuccessorsIn, request)
-            wanted = people(body["successors"], request, "/successors", "Successors")
+            wanted = services.people_named(template.tenant_id, body["successors"], "successors")
             services.set_successors(
                 template=template, successors=wanted, actor=request.user, reason=body["reason"]
             )

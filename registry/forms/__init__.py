@@ -101,6 +101,7 @@ class TemplateRiskForm(ReasonForm):
 class OwnersForm(ReasonForm):
     owners = forms.ModelMultipleChoiceField(
         queryset=User.objects.none(),
+        to_field_name="username",
         widget=forms.CheckboxSelectMultiple,
         help_text="Who answers for this agent.",
     )

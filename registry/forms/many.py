@@ -26,6 +26,7 @@ class BulkTagForm(BulkForm):
 class BulkOwnersForm(BulkForm):
     owners = forms.ModelMultipleChoiceField(
         queryset=User.objects.none(),
+        to_field_name="username",
         widget=forms.CheckboxSelectMultiple,
         help_text="Exactly these people answer for each of the agents from then on.",
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
@@ -13,6 +14,7 @@ from arm.permissions import visible
 from arm.rights import Right, Risk
 
 from ..models import AgentInstance, AgentVersion, Environment, RoleDefinition
+from ..queries import who_answers
 from ..services.roles import assigning_problems
 from ..staffing import MOST_APPROVALS
 from . import ReasonForm, TypeIDField
@@ -187,9 +189,13 @@ class SuccessorsForm(ReasonForm):
         help_text="User names, one a line, the first to succeed first.",
     )
 
+    def __init__(self, *args: Any, tenant_id: UUID, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.tenant_id = tenant_id
+
     def clean_successors(self) -> list[User]:
         names = str(self.cleaned_data["successors"]).split()
-        found = {user.username: user for user in User.objects.filter(username__in=names)}
-        if unknown := [name for name in names if name not in found]:
-            raise ValidationError(f"There is nobody called {', '.join(unknown)[:200]} here.")
+        found, why = who_answers(self.tenant_id, names)
+        if why:
+            raise ValidationError([why[name] for name in dict.fromkeys(names) if name in why])
         return [found[name] for name in names]

@@ -8,13 +8,13 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
-from arm.models import Membership, Tenant, User
+from arm.models import Tenant, User
 from arm.panels import Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on
 from arm.rights import Right
 from evidence.lifecycle import ArtefactKind
 
-from .. import gates, queries, services
+from .. import gates, queries
 from ..gates.careful import asks_card_all
 from ..gates.channels import why_not_proven_all
 from ..gates.many import OneOfMany, Pairs
@@ -35,6 +35,8 @@ from ..protocol.mcp import servers
 from .approving import VersionApprovals as VersionApprovals
 from .approving import VersionsToApprove as VersionsToApprove
 from .draining import StillDraining as StillDraining
+from .leaving import ExceptionsEnd as ExceptionsEnd
+from .leaving import OwnersSucceed as OwnersSucceed
 from .navigation import Navigation as Navigation
 from .search import SearchAgents as SearchAgents
 from .search import SearchInstances as SearchInstances
@@ -77,20 +79,6 @@ class Staffing:
             "gaps_url": f"{reverse('registry:role_list')}?gaps=true",
         }
         return Panel("Staffing", "registry/_home_staffing.html", context, anchor="staffing")
-
-
-class OwnersSucceed:
-    """`arm.ports.MemberEffect`: what somebody owned passes to the successor when they leave."""
-
-    def ends(self, member: Membership) -> Iterable[str]:
-        for template, heir, answered in queries.what_passes(member):
-            if heir is not None:
-                yield f"Owner of {template}: {heir} succeeds"
-            else:
-                yield f"Owner of {template}" + ("" if answered else ": nobody answers for it then")
-
-    def left(self, *, member: Membership, actor: User, reason: str) -> None:
-        services.pass_on(member=member, actor=actor, reason=reason)
 
 
 class HeldBack:

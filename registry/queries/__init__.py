@@ -69,7 +69,7 @@ from .roles import coverage as role_coverage
 from .rules import Rules, rules_of
 from .sheets import EVALUATION_REPORT, LINEAGE_SHEET, SHEETS, sheet_statement
 from .spawn import SpawnTree, line_above, spawn_tree
-from .succession import is_ownerless, ownerless, successors, what_passes
+from .succession import is_ownerless, ownerless, successors, what_passes, who_answers
 from .tables import SHOWN as TABLE_LINES
 from .tables import TableLine, table_lines
 from .uses import (
@@ -254,6 +254,7 @@ __all__ = [
     "waiting_for",
     "waiting_step",
     "what_passes",
+    "who_answers",
     "why_not_retired",
     "with_counts",
     "with_gaps",

@@ -33,7 +33,7 @@ def runs_seen(actor: User, audited: QuerySet[BulkRun] | None = None) -> QuerySet
     return BulkRun.objects.filter(Q(actor=actor) | Q(pk__in=audited.values("pk")))
 
 
-def people_of(tenant: Tenant) -> QuerySet[User]:
+def people_of(tenant: Tenant | UUID) -> QuerySet[User]:
     """Members who can answer for an agent: people with an open account."""
     members = Membership.objects.filter(tenant=tenant, active=True).values("user")
     return User.objects.filter(pk__in=members, is_active=True, kind=User.Kind.PERSON).order_by("username")

@@ -1,6 +1,8 @@
 """Who answers for agents, who would after them, and for which nobody does."""
 
+from collections.abc import Iterable
 from typing import Any
+from uuid import UUID
 
 from django.db.models import Exists, OuterRef, QuerySet
 
@@ -16,6 +18,24 @@ def ownerless(rows: QuerySet[Any], *, wanted: bool = True) -> QuerySet[Any]:
     )
     owned = Ownership.objects.filter(Exists(here), template=OuterRef("pk"), until=None)
     return rows.filter(~Exists(owned) if wanted else Exists(owned))
+
+
+def who_answers(tenant_id: UUID, names: Iterable[str]) -> tuple[dict[str, User], dict[str, str]]:
+    """Of these user names: the people who can answer for an agent here, and of each other name why not, as a sentence.
+    They are members, and people, and their account is open; of who is no member, nothing else is told."""
+    wanted = set(names)
+    held = Membership.objects.filter(tenant=tenant_id, active=True, user__username__in=wanted)
+    members = {row.user.username: row.user for row in held.select_related("user")}
+    why = {name: said for name in wanted if (said := _why_not(name, members.get(name)))}
+    return {name: user for name, user in members.items() if name not in why}, why
+
+
+def _why_not(name: str, member: User | None) -> str:
+    if member is None:
+        return f"There is no such member: {name[:80]}."
+    if not member.is_active:
+        return f"The account of {name[:80]} is closed."
+    return "" if member.kind == User.Kind.PERSON else f"{name[:80]} is a machine; people answer for agents."
 
 
 def is_ownerless(template: AgentTemplate) -> bool:

@@ -1,6 +1,7 @@
 """Every write of the directory: one function per verb."""
 
 from .activating import activate_replacement, replacements_waiting
+from .answering import people_named
 from .applying import apply_files
 from .approving import approve_version, withdraw_approval
 from .asking import Duplicate
@@ -12,7 +13,7 @@ from .draining import drained_after, end_drain_round, retire_drained, take_drain
 from .emptying import empty_slot
 from .environments import as_it_is, update_environment
 from .evidence import export_pack, issue_card, publish_a2a_card, retry_evidence
-from .exceptions import grant_exception, withdraw_exception
+from .exceptions import grant_exception, withdraw_all_of, withdraw_exception
 from .exchange import (
     Exported,
     Format,
@@ -164,6 +165,7 @@ __all__ = [
     "note_tampered",
     "pass_on",
     "pause_rollout",
+    "people_named",
     "plan_rollout",
     "preview_bulk",
     "provision_instance",
@@ -219,6 +221,7 @@ __all__ = [
     "update_template",
     "wake_stalled_bulk",
     "wake_stalled_tables",
+    "withdraw_all_of",
     "withdraw_approval",
     "withdraw_exception",
     "work_off_bulk",

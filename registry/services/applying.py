@@ -14,7 +14,7 @@ from ..models import AgentTemplate, DeploymentSlot, Environment, Project, Provid
 from ..protocol.files import Item
 from ..protocol.rows import TemplateRow, of_rows, read_templates
 from .asking import require_reason
-from .bulk import judge_templates, store_templates
+from .bulk import in_turn, judge_templates, store_templates
 from .file_versions import settle_versions
 from .settling import Line, named, settle_environment, settle_order, settle_project, settle_role, shown, tried
 from .slots import create_slot
@@ -61,8 +61,8 @@ def _templates(
 ) -> list[Line]:
     if not items:
         return []
-    Tenant.objects.select_for_update().get(pk=tenant.pk)  # short names are given one at a time
     read = read_templates([item.body for item in items])
+    in_turn(tenant, read.rows, actor)
     judged = judge_templates(tenant, read.rows, actor, update=True)
     for at, member, problem in of_rows([*read.problems, *judged.problems]):
         where = f"{items[at].where}/{member}" if member else items[at].where

@@ -10,7 +10,7 @@ from django.db.models import Model, Prefetch, QuerySet
 from arm import changes, clock, ids
 from arm.changes import Change
 from arm.errors import Invalid, NotAllowed, TooLarge
-from arm.models import Membership, Tenant, User
+from arm.models import Tenant, User
 from arm.permissions import allowed, note, visible
 from arm.rights import Right, Risk
 
@@ -27,6 +27,8 @@ from ..models import (
     RoleDefinition,
 )
 from ..protocol.rows import MOST, InstanceRow, TemplateRow, Version
+from ..queries import who_answers
+from .answering import hold_people
 from .asking import require_reason
 from .judging import UNKNOWN, Judged
 from .known_rows import judge_known
@@ -237,7 +239,7 @@ def register_templates(
     """
     require_reason(reason)
     refuse_many(len(rows))
-    Tenant.objects.select_for_update().get(pk=tenant.pk)  # short names are given one at a time
+    in_turn(tenant, rows, actor)
     judged = judge_templates(tenant, rows, actor, update=update)
     refuse_wrong(judged, len(rows))
     if not dry_run:
@@ -245,16 +247,18 @@ def register_templates(
     return judged
 
 
+def in_turn(tenant: Tenant, rows: Sequence[TemplateRow], actor: User) -> None:
+    """Before rows are judged to be stored: nobody whom they name leaves meanwhile, and short names are given one at a time."""
+    people, _ = who_answers(tenant.pk, {name for row in rows for name in row.owners or ()})
+    hold_people(tenant, {actor, *people.values()})
+    Tenant.objects.select_for_update().get(pk=tenant.pk)
+
+
 def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *, update: bool) -> Judged:
     """What each row would make or change."""
     judged = Judged()
     names = {name for row in rows for name in row.owners or ()}
-    people = {
-        held.user.username: held.user
-        for held in Membership.objects.filter(
-            tenant=tenant, active=True, user__username__in=names
-        ).select_related("user")
-    }
+    people, why = who_answers(tenant.pk, {*names, actor.username})
     now = Prefetch("ownerships", Ownership.objects.filter(until=None).select_related("user"), to_attr="owned")
     taken = {
         held.slug: held
@@ -273,10 +277,15 @@ def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *,
         held = taken.get(row.slug)
         seen = held is not None and held.pk in may[Right.READ_DIRECTORY]
         owned = {own.user.username for own in held.owned} if held and seen else set()
+        named = list(dict.fromkeys(row.owners or ()))
+        if held is None and not named:
+            named = [actor.username]
+            if said := why.get(actor.username):
+                judged.wrong(row.at, "owners", "required", f"Name who answers for it. {said}")
         for name in row.owners or ():
-            if name not in people and name not in owned:  # who left, and is named as the owner still
-                judged.wrong(row.at, "owners", "unknown", f"There is no such member: {name[:80]}.")
-        owners = [people[name] for name in dict.fromkeys(row.owners or ()) if name in people]
+            if name in why and name not in owned:  # who left, and is named as the owner still
+                judged.wrong(row.at, "owners", "unknown", why[name])
+        owners = [people[name] for name in named if name in people]
         values: dict[str, Any] = {}
         project = projects.get(row.project or "")
         if update and held and seen and held.project and held.project.slug == row.project:
@@ -291,16 +300,16 @@ def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *,
             judged.wrong(row.at, "slug", "duplicate", f"There is already an agent “{row.slug}”.")
         else:
             values = _changes(row, held, project)
-            if row.owners is None or set(row.owners) == owned:
-                owners = []
-            for name in dict.fromkeys(row.owners or ()) if owners else ():
-                if name not in people:
-                    judged.wrong(row.at, "owners", "unknown", f"{name[:80]} is no member any more.")
+            others = bool(named) and set(named) != owned
+            owners = owners if others else []
+            for name in named if others else ():
+                if name in why and name in owned:
+                    judged.wrong(row.at, "owners", "unknown", why[name])
             _require_change(judged, row, held, values, owners, may)
         if len(judged.problems) > before:
             judged.bad += 1
         elif held is None:
-            judged.create.append((_new(tenant, row, project), owners or [actor]))
+            judged.create.append((_new(tenant, row, project), owners))
             judged.outcomes[row.at] = "create"
         elif values or owners:
             judged.update.append((held, values, owners))

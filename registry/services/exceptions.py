@@ -6,7 +6,7 @@ from django.db import transaction
 
 from arm import changes, clock, tasks
 from arm.errors import Conflict, NotAllowed
-from arm.models import User
+from arm.models import Membership, User
 from arm.permissions import require
 from arm.queries import single_handed
 from arm.rights import Right
@@ -84,17 +84,31 @@ def withdraw_exception(*, exception: ReleaseException, actor: User, reason: str)
         )
     if row.withdrawn_at is not None:
         raise Conflict("It is withdrawn already.")
-    now = clock.now()
-    if row.until <= now:
+    if row.until <= clock.now():
         raise Conflict(f"It ended by itself at {row.until:%Y-%m-%d %H:%M} UTC.")
-    row.withdrawn_at = now
+    return _withdraw(row, actor, reason)
+
+
+@transaction.atomic
+def withdraw_all_of(*, member: Membership, actor: User, reason: str) -> list[ReleaseException]:
+    """What somebody let through and nobody has used ends, since they answer for it no more: they leave the tenant, or their
+    account is closed. Called in the transaction of that, which was allowed already: it asks no right of its own."""
+    ours = ReleaseException.objects.unused().filter(tenant=member.tenant_id, granted_by=member.user_id)
+    keys = list(ours.order_by("pk").values_list("pk", flat=True))
+    rows = ReleaseException.objects.select_related("slot", "version__template")
+    held = [locked(rows, pk) for pk in keys]
+    return [_withdraw(row, actor, reason) for row in held if row.standing == "open"]
+
+
+def _withdraw(row: ReleaseException, actor: User, reason: str) -> ReleaseException:
+    row.withdrawn_at = clock.now()
     row.save(update_fields=["withdrawn_at"])
     record = changes.record(
         actor,
         "registry.exception.withdrawn",
         row,
         before={"until": row.until},
-        after={"withdrawn_at": now},
+        after={"withdrawn_at": row.withdrawn_at},
         reason=reason,
         links=[row.slot.typeid, row.version.typeid],
     )

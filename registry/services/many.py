@@ -23,6 +23,7 @@ from arm.rights import Right
 
 from ..lifecycle import InstanceState, VersionState
 from ..models import AgentInstance, AgentTemplate, AgentVersion, BulkRow, BulkRun, Ownership
+from .answering import hold_people, people_named
 from .asking import refuse, require_reason
 from .instances import move_instance, restrict_instance
 from .locking import locked
@@ -90,7 +91,7 @@ def _untag(row: AgentTemplate, params: Params, actor: User, reason: str) -> None
 
 
 def _owners(row: AgentTemplate, params: Params, actor: User, reason: str) -> None:
-    people = list(User.objects.filter(username__in=params["owners"]).order_by("username"))
+    people = people_named(row.tenant_id, params["owners"])
     set_owners(template=row, owners=people, actor=actor, reason=reason)
 
 
@@ -174,7 +175,7 @@ def preview_bulk(
     NotFound where one is not the actor's to see. The same act on the same rows, asked for again within seconds and not
     applied yet, is the one that is there."""
     act = _action(action)
-    given = _params(act, params or {})
+    given = _params(tenant, act, params or {})
     chosen = list(dict.fromkeys(targets))
     if not chosen:
         refuse("/rows", "required", "Choose rows first.")
@@ -297,6 +298,7 @@ def _foresee(run: BulkRun, row: BulkRow) -> None:
 
 def _apply(run: BulkRun, row: BulkRow) -> None:
     act = BULK_ACTIONS[run.action]
+    hold_people(run.tenant, User.objects.filter(username__in=run.params.get("owners", ())))
     target = locked(act.model._default_manager.all(), row.target_id)
     now = act.seen(target)
     if now != row.seen:
@@ -357,7 +359,7 @@ def _action(name: str) -> BulkAction:
     return BULK_ACTIONS[name]
 
 
-def _params(act: BulkAction, params: Params) -> Params:
+def _params(tenant: Tenant, act: BulkAction, params: Params) -> Params:
     if not act.param:
         return {}
     value = params.get(act.param)
@@ -368,7 +370,8 @@ def _params(act: BulkAction, params: Params) -> Params:
                 [{"pointer": "/tag", "code": "required", "message": "Name the tag."}],
             )
         return {"tag": value.strip().lower()}
-    names = sorted({str(name) for name in value}) if isinstance(value, list) else []
-    if not names or User.objects.filter(username__in=names).count() != len(names):
+    names = [str(name) for name in value] if isinstance(value, list) else []
+    if not names:
         refuse("/owners", "required", "Choose the owners among the people here.")
-    return {"owners": names}
+    people_named(tenant.pk, names)
+    return {"owners": sorted(set(names))}

@@ -7,12 +7,13 @@ from uuid import UUID
 from django.db import transaction
 
 from arm import changes, clock, tasks
-from arm.errors import Invalid, Problem
+from arm.errors import Problem
 from arm.models import Membership, User
 from arm.permissions import require
 from arm.rights import Right
 
 from ..models import AgentTemplate, Ownership, Successor
+from .answering import hold_people, refuse_others
 from .asking import require_reason
 
 MOST: Final = 20
@@ -24,13 +25,13 @@ def set_successors(
 ) -> AgentTemplate:
     """Exactly these people answer for the agent when one of its owners leaves, the first of them first; nobody, if empty.
 
-    Invalid with a pointer for each who is named twice, or is no member of the tenant.
+    Invalid with a pointer for each who is named twice, or is no person with an open account who is a member.
     """
     require(actor, Right.MANAGE_DIRECTORY, template)
     require_reason(reason)
-    template = AgentTemplate.objects.select_for_update().get(pk=template.pk)
-    if wrong := _problems(template, successors):
-        raise Invalid("These people cannot succeed.", wrong)
+    hold_people(template.tenant, successors)
+    template = AgentTemplate.objects.select_for_update(no_key=True).get(pk=template.pk)
+    refuse_others(template.tenant_id, successors, "successors", _problems(successors))
     held = list(Successor.objects.filter(template=template, until=None).select_related("user"))
     before = [row.user.username for row in held]
     after = [person.username for person in successors]
@@ -104,18 +105,13 @@ def _members(template: AgentTemplate, people: Any) -> list[UUID]:
     return list(rows.values_list("user", flat=True))
 
 
-def _problems(template: AgentTemplate, people: Sequence[User]) -> list[Problem]:
-    found = [_problem(MOST, "max_length", f"At most {MOST} successors.")] if len(people) > MOST else []
-    members = set(_members(template, [person.pk for person in people]))
+def _problems(people: Sequence[User]) -> list[Problem]:
+    found = [Problem(pointer=f"/successors/{MOST}", code="max_length", message=f"At most {MOST} successors.")]
+    found = found if len(people) > MOST else []
     seen: set[UUID] = set()
     for place, person in enumerate(people):
         if person.pk in seen:
-            found.append(_problem(place, "unique", f"{person} is named twice."))
-        elif person.pk not in members or person.kind != User.Kind.PERSON:
-            found.append(_problem(place, "member", f"{person} is no person who works here."))
+            message = f"{person} is named twice."
+            found.append(Problem(pointer=f"/successors/{place}", code="unique", message=message))
         seen.add(person.pk)
     return found
-
-
-def _problem(place: int, code: str, message: str) -> Problem:
-    return Problem(pointer=f"/successors/{place}", code=code, message=message)

@@ -22,7 +22,7 @@ from ..models import TableImport
 from ..protocol.rows import MOST_PROBLEMS, of_rows
 from ..protocol.sheet import Sheet, read_sheet
 from .asking import Duplicate, require_reason
-from .bulk import judge_instances, judge_templates, store_instances, store_templates
+from .bulk import in_turn, judge_instances, judge_templates, store_instances, store_templates
 from .judging import Judged
 
 AT_ONCE = 500
@@ -213,7 +213,7 @@ def _judged(table: TableImport, sheet: Sheet, start: int, count: int) -> Judged:
     if table.kind == TableImport.Kind.INSTANCES:
         judged = judge_instances(table.tenant, rows, table.created_by)  # type: ignore[arg-type]
     else:
-        Tenant.objects.select_for_update().get(pk=table.tenant_id)  # short names are given one at a time
+        in_turn(table.tenant, rows, table.created_by)  # type: ignore[arg-type]
         judged = judge_templates(table.tenant, rows, table.created_by, update=True)  # type: ignore[arg-type]
     own: list[Problem] = [
         problem for at, _, problem in of_rows(sheet.read.problems) if start <= at < start + count

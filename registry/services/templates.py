@@ -7,11 +7,12 @@ from django.db import transaction
 
 from arm import changes, clock
 from arm.errors import Invalid, Problem
-from arm.models import Membership, Tenant, User
+from arm.models import Tenant, User
 from arm.permissions import require
 from arm.rights import Right, Risk
 
 from ..models import AgentTemplate, Ownership, Project
+from .answering import hold_people, refuse_others
 from .asking import Duplicate, require_reason
 
 MAX_TAGS = 32
@@ -34,9 +35,13 @@ def register_template(
     cost_center: str = "",
     owners: Sequence[User] = (),
 ) -> AgentTemplate:
-    """A new agent in the directory; who registers it owns it unless others are named. Duplicate for a taken slug."""
+    """A new agent in the directory; who registers it owns it unless others are named. Duplicate for a taken slug; Invalid
+    with a pointer for each owner who is no person with an open account and a member, the actor among them."""
     require(actor, Right.CREATE_VERSION, tenant)
     require_reason(reason)
+    people = list(dict.fromkeys(owners or [actor]))
+    hold_people(tenant, people)
+    refuse_others(tenant.pk, people, "owners", named=bool(owners))
     Tenant.objects.select_for_update().get(pk=tenant.pk)
     if taken := AgentTemplate.objects.filter(tenant=tenant, slug=slug).first():
         raise Duplicate(f"There is already an agent “{slug}”.", taken)
@@ -52,7 +57,6 @@ def register_template(
         project=project,
         cost_center=cost_center or (project.cost_center if project else "") or tenant.cost_center,
     )
-    people = list(dict.fromkeys(owners or [actor]))
     _own(template, people)
     after = {"slug": slug, "name": name, "risk": risk, "tags": template.tags, "owners": _names(people)}
     changes.record(actor, "registry.template.registered", template, after=after, reason=reason)
@@ -93,51 +97,37 @@ DESCRIBING = frozenset(
 
 @transaction.atomic
 def set_owners(*, template: AgentTemplate, owners: Sequence[User], actor: User, reason: str) -> AgentTemplate:
-    """Exactly these people answer for the agent from now on; at least one, members of the tenant all."""
+    """Exactly these people answer for the agent from now on; at least one. Invalid with a pointer for each who is no person
+    with an open account who is a member."""
     require(actor, Right.MANAGE_DIRECTORY, template)
     require_reason(reason)
-    template = AgentTemplate.objects.select_for_update().get(pk=template.pk)
     if not owners:
         raise Invalid(
             "An agent has an owner.", [Problem(pointer="/owners", code="required", message="Name one.")]
         )
-    held = {
-        row.user_id: row
-        for row in Ownership.objects.filter(template=template, until=None).select_related("user")
-    }
+    hold_people(template.tenant, owners)
+    template = AgentTemplate.objects.select_for_update(no_key=True).get(pk=template.pk)
+    rows = Ownership.objects.filter(template=template, until=None)
+    held = {row.user_id: row for row in rows.select_related("user")}
     kept = {person.pk for person in owners}
-    Ownership.objects.filter(pk__in=[row.pk for user_id, row in held.items() if user_id not in kept]).update(
-        until=clock.now()
-    )
+    if kept == held.keys():
+        return template
+    refuse_others(template.tenant_id, owners, "owners")
+    ended = [row.pk for user_id, row in held.items() if user_id not in kept]
+    Ownership.objects.filter(pk__in=ended).update(until=clock.now())
     _own(template, [person for person in dict.fromkeys(owners) if person.pk not in held])
-    before, after = _names(row.user for row in held.values()), _names(owners)
-    if before != after:
-        changes.record(
-            actor,
-            "registry.template.owned",
-            template,
-            before={"owners": before},
-            after={"owners": after},
-            reason=reason,
-        )
+    changes.record(
+        actor,
+        "registry.template.owned",
+        template,
+        before={"owners": _names(row.user for row in held.values())},
+        after={"owners": _names(dict.fromkeys(owners))},
+        reason=reason,
+    )
     return template
 
 
 def _own(template: AgentTemplate, people: Sequence[User]) -> None:
-    members = set(
-        Membership.objects.filter(tenant_id=template.tenant_id, active=True, user__in=people).values_list(
-            "user_id", flat=True
-        )
-    )
-    strangers = [person for person in people if person.pk not in members and not person.is_superuser]
-    if strangers:
-        raise Invalid(
-            "Owners are members of the tenant.",
-            [
-                Problem(pointer="/owners", code="member", message=f"{person} is not a member.")
-                for person in strangers
-            ],
-        )
     Ownership.objects.bulk_create(
         Ownership(tenant_id=template.tenant_id, template=template, user=person) for person in people
     )

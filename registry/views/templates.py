@@ -6,7 +6,7 @@ from django.db.models import Prefetch, QuerySet
 from django.urls import reverse_lazy
 from django.views.generic import DetailView
 
-from arm.models import Membership, User
+from arm.models import User
 from arm.panels import panels, seen_by_visitor
 from arm.rights import Right
 from arm.views import FilteredList, Scoped
@@ -128,14 +128,10 @@ class TemplateOwners(Command):
     heading, submit = "Choose the owners", "Save"
 
     def get_form_kwargs(self) -> dict[str, Any]:
-        members = Membership.objects.filter(tenant=self.object.tenant_id, active=True).values("user")
-        people = User.objects.filter(pk__in=members, is_active=True, kind=User.Kind.PERSON).order_by(
-            "username"
-        )
-        return {**super().get_form_kwargs(), "people": people}
+        return {**super().get_form_kwargs(), "people": queries.people_of(self.object.tenant_id)}
 
     def get_initial(self) -> dict[str, Any]:
-        return {**super().get_initial(), "owners": [user.pk for user in queries.owners(self.object)]}
+        return {**super().get_initial(), "owners": [user.username for user in queries.owners(self.object)]}
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
         return services.set_owners(template=self.object, actor=actor, **cleaned)
@@ -147,6 +143,9 @@ class TemplateSuccessors(Command):
     act_rights = MANAGED
     heading, submit = "Choose the successors", "Save"
     intro = "When an owner leaves, the first of them who works here and does not own it already takes their place."
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        return {**super().get_form_kwargs(), "tenant_id": self.object.tenant_id}
 
     def get_initial(self) -> dict[str, Any]:
         names = (user.username for user in queries.successors(self.object))

@@ -167,7 +167,7 @@ def test_the_page_names_successors_in_order(client, agent, people, judy):
     assert line(agent) == ["carol", "bob"]
     assert "carol, then bob" in client.get(agent.get_absolute_url()).content.decode()
     wrong = client.post(form, {"successors": "nobody", "reason": "r"}).content.decode()
-    assert "There is nobody called nobody here." in wrong
+    assert "There is no such member: nobody." in wrong
 
 
 def test_a_machine_reads_and_sets_the_line(client, agent, judy):

@@ -91,7 +91,7 @@ def test_owners_change_with_a_record_and_history_stays(tenant, alice, bob, templ
         Ownership.objects.filter(template=template).order_by("since").values_list("user__username", "until")
     )
     assert [(name, until is None) for name, until in held] == [("alice", False), ("bob", True)]
-    with pytest.raises(Invalid, match="members of the tenant"):
+    with pytest.raises(Invalid, match="people who work here"):
         services.set_owners(template=template, owners=[make.user("stranger")], actor=boss, reason="x")
     with pytest.raises(Invalid, match="has an owner"):
         services.set_owners(template=template, owners=[], actor=boss, reason="x")
