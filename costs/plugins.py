@@ -81,6 +81,10 @@ class CapsCarried:
     def own(self, instances: Collection[UUID], actor: User | None = None) -> Mapping[UUID, Sequence[str]]:
         return services.own_caps(instances, actor)
 
+    def seen(self, rules: Collection[UUID], actor: User) -> Collection[UUID]:
+        rows = Cap.objects.filter(pk__in=rules)
+        return set(visible(rows, actor, Right.READ_LEDGER).values_list("pk", flat=True))
+
     def carry(self, pairs: Pairs, actor: User | None, reason: str) -> list[Carry]:
         return services.carry_caps(pairs, actor, reason)
 

@@ -96,6 +96,10 @@ class CarriedOver(Protocol):
         """What holds for each of them alone, in words; who has nothing is not in it. `actor`: as far as they may see it."""
         ...
 
+    def seen(self, rules: Collection[UUID], actor: User) -> Collection[UUID]:
+        """Those of these rules of its kind that the actor may see, whether they hold still or not."""
+        ...
+
     def carry(self, pairs: Pairs, actor: User | None, reason: str) -> list[Carry]:
         """Effect, in the caller's transaction, with a record of each copy: the second of each pair is held to what the first
         is. What it has of its own already stays."""

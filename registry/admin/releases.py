@@ -1,6 +1,7 @@
 """Releases in the admin: what was planned, done and let pass; verbs that need no form of their own."""
 
-from typing import Any
+import json
+from typing import Any, cast
 
 from django.contrib import admin
 from django.db.models import QuerySet
@@ -10,7 +11,7 @@ from arm.admin import AdminCommand, ScopedAdmin
 from arm.admin.people import ReasonOnly
 from arm.models import User
 from arm.rights import Right
-from registry import services
+from registry import queries, services
 
 from ..models import ReleaseException, Rollback, Rollout, RolloutSlot, RolloutStep
 from .reasoned import ReadOnlyInline
@@ -84,9 +85,22 @@ class RollbackAdmin(ScopedAdmin):
     search_fields = ("slot__role__name", "reason")
     fields = readonly_fields = (
         *("slot", "from_version", "to_version", "reason", "actor_label", "at"),
-        *("drained", "provisioned", "dossier"),
+        *("drained", "provisioned", "dossier_as_seen"),
     )
     export_columns = (("id", "typeid"), ("slot", "slot.typeid"), ("at", "at"), ("reason", "reason"))
+
+    def get_object(self, request: HttpRequest, *args: Any, **kwargs: Any) -> Rollback | None:
+        row: Rollback | None = super().get_object(request, *args, **kwargs)
+        if row is not None:
+            queries.with_dossiers([row], cast(User, request.user))
+        return row
+
+    @admin.display(description="Dossier")
+    def dossier_as_seen(self, row: Rollback) -> str:
+        """Of what was carried over, what the visitor may see."""
+        hidden = row.carried_hidden  # type: ignore[attr-defined]
+        told = row.dossier_seen | ({"carried_hidden": hidden} if hidden else {})  # type: ignore[attr-defined]
+        return json.dumps(told, ensure_ascii=False)
 
 
 @admin.register(ReleaseException)

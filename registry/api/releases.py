@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import timedelta
-from typing import Any
+from typing import Any, cast
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import Http404
@@ -15,6 +15,7 @@ from rest_framework.response import Response
 from arm.api import Request, TypeIDField
 from arm.api import validated as parsed
 from arm.api.again import etag_of
+from arm.models import User
 from arm.permissions import Actor, visible
 from arm.rights import Right
 from registry import gates, queries, services
@@ -58,12 +59,18 @@ class RollbackOut(Out):
         source="evidence.all",
         help_text="Its signed dossier, where there is one that you see.",
     )
+    dossier = serializers.JSONField(
+        source="dossier_seen", help_text="As the caller may read it; whole where `carried_hidden` is 0."
+    )
+    carried_hidden = serializers.IntegerField(
+        help_text="Caps and policies that were carried over to replacements, and that the caller may not see."
+    )
 
     class Meta:
         model = Rollback
         fields = (
             *("id", "url", "slot", "from_version", "to_version", "reason", "incident", "actor", "at"),
-            *("drained", "provisioned", "change", "dossier", "evidence"),
+            *("drained", "provisioned", "change", "dossier", "carried_hidden", "evidence"),
         )
 
 
@@ -243,6 +250,11 @@ class RollbackViewSet(DirectoryViewSet[Rollback]):
     def get_queryset(self) -> QuerySet[Rollback]:
         return super().get_queryset().prefetch_related(_evidence_seen_by(self.request.user))
 
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        if args:
+            queries.with_dossiers(args[0] if kwargs.get("many") else [args[0]], cast(User, self.request.user))
+        return super().get_serializer(*args, **kwargs)
+
     @extend_schema(request=Reasoned, responses={201: EvidenceOut})
     @action(detail=True, methods=["post"])
     def dossier(self, request: Request, id: str) -> Response:
@@ -315,7 +327,7 @@ class SlotReleases:
             reason=body["reason"],
         )
         prefetch_related_objects([made], _evidence_seen_by(request.user))
-        return created(RollbackOut(made))
+        return created(RollbackOut(*queries.with_dossiers([made], request.user)))
 
     @extend_schema(responses=RollbackPreviewOut)
     @action(

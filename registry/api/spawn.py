@@ -83,6 +83,7 @@ class SpawnTreeOut(serializers.Serializer[Any]):
     terms = TermOut(many=True)
     hidden = serializers.IntegerField(help_text="Instances of the tree that you may not see.")
     cut = serializers.BooleanField()
+    more = serializers.IntegerField(help_text="Below it, beyond the nearest, that you may see.")
 
 
 class WorkloadOrPerson(WorkloadToken):

@@ -8,7 +8,7 @@ from django.db.models import Q
 from django.http import HttpRequest
 from django.urls import reverse
 
-from arm.models import Tenant, User
+from arm.models import Tenant
 from arm.panels import Panel, rights_of_visitor, seen_by_visitor
 from arm.permissions import held_on
 from arm.rights import Right

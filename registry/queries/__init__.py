@@ -15,7 +15,15 @@ from .channels import (
     slugs_for,
 )
 from .doing import agents_doing, instances_doing, versions_doing
-from .dossiers import DOSSIER, dossier_of, dossier_path, dossier_statement, rollbacks_of, signs_evidence
+from .dossiers import (
+    DOSSIER,
+    dossier_of,
+    dossier_path,
+    dossier_statement,
+    rollbacks_of,
+    signs_evidence,
+    with_dossiers,
+)
 from .draining import Drains, all_draining, told, why_not_retired, with_why
 from .emptying import Emptying, emptying, left_behind
 from .evidence import (
@@ -257,6 +265,7 @@ __all__ = [
     "who_answers",
     "why_not_retired",
     "with_counts",
+    "with_dossiers",
     "with_gaps",
     "with_live",
     "with_project",

@@ -1,5 +1,6 @@
 """What the dossier of a rollback says: the linked records of one act, in the words of a statement. People by identifier."""
 
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from hashlib import sha256
 from typing import Any
@@ -10,10 +11,11 @@ from django.db.models import Q, QuerySet
 
 from arm import clock, ids
 from arm.crypto import canonical
-from arm.models import ChangeRecord
+from arm.models import ChangeRecord, User
 from evidence.models import SigningKey
 from evidence.signing import dsse
 
+from ..facts import carried_over
 from ..models import AgentVersion, Rollback, VersionEvidence
 from .cards import person_id
 
@@ -29,6 +31,38 @@ def signs_evidence(tenant_id: UUID) -> bool:
 def rollbacks_of(version: AgentVersion) -> QuerySet[Rollback]:
     """What an Audit Pack of the version tells of: it was left, or returned to."""
     return Rollback.objects.filter(Q(from_version=version) | Q(to_version=version))
+
+
+def with_dossiers(rollbacks: Iterable[Rollback], actor: User) -> list[Rollback]:
+    """Each with `dossier_seen`, its document as the actor may read it: of what was carried over, the rules whose original
+    and copy they may see; and `carried_hidden`, how many others there are. The document itself stays whole: it is what is
+    signed. A statement for each kind of rule, however many rollbacks."""
+    rows = list(rollbacks)
+    seen = {
+        port.kind: set(port.seen(keys, actor))
+        for port in carried_over()
+        if (
+            keys := {
+                key for row in rows for one in _carried(row) if one["kind"] == port.kind for key in _keys(one)
+            }
+        )
+    }
+    for row in rows:
+        told = _carried(row)
+        kept = [one for one in told if _keys(one) <= seen.get(one["kind"], set())]
+        document = row.dossier | {"carried": kept} if told else row.dossier
+        row.dossier_seen, row.carried_hidden = document, len(told) - len(kept)  # type: ignore[attr-defined]
+    return rows
+
+
+def _carried(rollback: Rollback) -> list[dict[str, str]]:
+    held: list[dict[str, str]] = rollback.dossier.get("carried", [])
+    return held
+
+
+def _keys(carry: Mapping[str, str]) -> set[UUID]:
+    """Of the rule and its copy."""
+    return {ids.decode(name.partition("_")[0], name) for name in (carry["rule"], carry["copy"])}
 
 
 def dossier_path(rollback: Rollback) -> str:

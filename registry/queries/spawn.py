@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count
+from django.db.models.expressions import RawSQL
 from django.urls import reverse
 
 from arm.models import User
@@ -41,7 +42,7 @@ WITH RECURSIVE tree(id, far) AS (
   SELECT %s::uuid, 0
   UNION ALL
   SELECT i.id, far + 1 FROM registry_agentinstance i JOIN tree ON i.parent_id = tree.id WHERE far < 64
-) SELECT id FROM tree ORDER BY far, id LIMIT %s
+) SELECT id FROM tree ORDER BY far, id
 """
 
 
@@ -67,7 +68,7 @@ def lines_above(instances: Iterable[UUID]) -> dict[UUID, list[UUID]]:
 def everyone_below(instance: UUID) -> list[UUID]:
     """Its children, theirs, and so on, the nearest first."""
     with connection.cursor() as cursor:
-        cursor.execute(_BELOW, [instance, None])
+        cursor.execute(_BELOW, [instance])
         return [row[0] for row in cursor.fetchall()[1:]]
 
 
@@ -117,7 +118,12 @@ class SpawnTree:
     terms: tuple[SpawnTerm, ...]
     depth: int
     hidden: int
-    cut: bool
+    more: int
+    """Beyond those that are drawn, how many the actor may see."""
+
+    @property
+    def cut(self) -> bool:
+        return self.more > 0
 
     @property
     def linked(self) -> bool:
@@ -125,19 +131,19 @@ class SpawnTree:
 
 
 def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
-    """The line above an instance and everything below it, as far as the actor sees it; the nearest first."""
+    """The line above an instance and what is below it, as far as the actor sees it; the nearest first, at most MOST."""
     above = [row.pk for row in line_above(instance)]
-    with connection.cursor() as cursor:
-        cursor.execute(_BELOW, [instance.pk, MOST + 1])
-        below = [row[0] for row in cursor.fetchall()]
-    keys = list(dict.fromkeys([*above, *below[:MOST]]))
     rows = AgentInstance.objects.select_related(
         "template", "environment", "version__template", "version__genome"
     )
-    seen = {
-        row.pk: row
-        for row in visible(rows.filter(pk__in=keys), actor, Right.READ_DIRECTORY).order_by("depth", "pk")
-    }
+    below = rows.filter(pk__in=RawSQL(_BELOW, [instance.pk]))  # noqa: S611  # its own text, a key beside it
+    theirs = visible(below, actor, Right.READ_DIRECTORY)
+    # what may be seen is chosen first: whoever sees three children of a thousand is shown those
+    drawn = list(theirs.order_by("depth", "pk")[: MOST + 1])
+    of_theirs = len(drawn) if len(drawn) <= MOST else theirs.order_by().count()
+    line = visible(rows.filter(pk__in=above[1:]), actor, Right.READ_DIRECTORY).order_by("depth", "pk")
+    seen = {row.pk: row for row in (*line, *drawn[:MOST])}
+    hidden = len(above) - 1 + below.order_by().count() - (len(seen) - len(drawn[:MOST]) + of_theirs)
     living: Counter[UUID | None] = Counter()
     counted = AgentInstance.objects.live().filter(parent__in=seen).order_by().values_list("parent")
     for key, count in counted.annotate(n=Count("pk")):
@@ -169,8 +175,8 @@ def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
         drawing=drawing,
         terms=tuple(SpawnTerm.objects.filter(instance=instance).order_by("kind")),
         depth=instance.depth,
-        hidden=len(keys) - len(seen),
-        cut=len(below) > MOST,
+        hidden=hidden,
+        more=of_theirs - len(drawn[:MOST]),
     )
 
 

@@ -354,6 +354,7 @@ class RollbackDetail(Scoped, DetailView[Rollback]):
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         change = ids.encode(ChangeRecord.prefix, self.object.change_id)
+        queries.with_dossiers([self.object], actor_of(self.request))
         incident = self.object.incident_id
         rights = held_on(actor_of(self.request), self.object)
         signed = queries.dossier_of(self.object) if Right.READ_EVIDENCE in rights else None

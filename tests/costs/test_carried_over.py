@@ -9,6 +9,7 @@ from django.urls import reverse
 
 from arm import clock
 from arm.models import ChangeRecord
+from arm.rights import Right
 from costs.models import Cap
 from policy.models import Binding
 from policy.queries.standing import load_agents, load_rules
@@ -122,6 +123,25 @@ def test_the_preview_lists_what_is_carried_over_as_far_as_its_reader_may_see_it(
     made = services.roll_back_slot(slot=slot, actor=alice, reason="Slow")
     page = client.get(made.get_absolute_url()).content.decode()
     assert "What was carried over" in page and cap(named(slot, made.to_version)["clerk-0"]).typeid in page
+
+    vera = make.user("vera", member_of=tenant)
+    make.grant(vera, tenant, Right.READ_DIRECTORY, Right.READ_POLICY)
+    client.force_login(vera)
+    page = client.get(made.get_absolute_url()).content.decode()
+    rule, copy = (
+        held.typeid
+        for held in (Cap.objects.get(instance=first), cap(named(slot, made.to_version)["clerk-0"]))
+    )
+    assert rule not in page and copy not in page and "1 more that you may not see" in page
+    for told in (
+        client.get(f"/api/v1/registry/rollbacks/{made.typeid}/").json(),
+        client.get("/api/v1/registry/rollbacks/").json()["results"][0],
+    ):
+        assert [one["kind"] for one in told["dossier"]["carried"]] == ["policy"]
+        assert told["carried_hidden"] == 1 and rule not in str(told)
+    make.grant(vera, tenant, Right.READ_LEDGER)
+    told = client.get(f"/api/v1/registry/rollbacks/{made.typeid}/").json()
+    assert (told["dossier"], told["carried_hidden"]) == (made.dossier, 0)
 
 
 def test_canaries_of_each_step_are_like_others_and_no_cap_is_lost_or_doubled(slot, rita, new, settings):

@@ -10,6 +10,7 @@ from arm.rights import Right
 from registry import queries, services
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentInstance, SpawnTerm
+from registry.queries import spawn as drawn
 from registry.services import SpawnRefused
 from tests import make
 from tests.registry.genomes import example
@@ -248,3 +249,29 @@ def test_what_one_may_not_see_of_a_tree_is_counted_only(acme, alice, worker):
     make.grant(vera, worker.template, Right.READ_DIRECTORY)
     tree = queries.spawn_tree(child, vera)
     assert [row.instance for row in tree.rows] == [child] and tree.hidden == 1
+
+
+def test_who_sees_few_of_many_children_is_shown_those_and_told_how_many_more(
+    acme, alice, worker, client, monkeypatch
+):
+    monkeypatch.setattr(drawn, "MOST", 3)
+    parent = boss(alice, worker)
+    theirs = make.approved()
+    for number in range(6):  # Vera sees the last ones only
+        make.instance(version=worker, parent=parent, depth=1, name=f"hidden-{number}")
+    mine = [make.instance(version=theirs, parent=parent, depth=1, name=f"mine-{n}") for n in range(3)]
+    vera = make.user("vera", member_of=acme)
+    make.grant(vera, theirs.template, Right.READ_DIRECTORY)
+    make.grant(vera, parent.template, Right.READ_DIRECTORY)
+    tree = queries.spawn_tree(parent, vera)
+    assert [row.instance.name for row in tree.rows] == [parent.name, "mine-0", "mine-1"]
+    assert (tree.more, tree.cut, tree.hidden) == (1, True, 6)
+    client.force_login(vera)
+    url = reverse("registry:spawn_tree", args=[parent.typeid])
+    assert "and 1 more is below" in client.get(url).content.decode()
+    answer = client.get(f"/api/v1/registry/instances/{parent.typeid}/spawn-tree/").json()
+    assert (len(answer["nodes"]), answer["more"], answer["cut"], answer["hidden"]) == (3, 1, True, 6)
+    monkeypatch.setattr(drawn, "MOST", 4)
+    whole = queries.spawn_tree(parent, vera)
+    assert [row.instance for row in whole.rows] == [parent, *mine] and not whole.cut and whole.hidden == 6
+    assert queries.spawn_tree(mine[0], vera).hidden == 0
