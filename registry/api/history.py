@@ -8,7 +8,8 @@ from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
 
-from arm.api import Request, ScopedViewSet, TypeIDField
+from arm import clock
+from arm.api import Page, Request, ScopedViewSet, TypeIDField
 from arm.errors import Invalid, Problem
 from arm.rights import Right
 from registry import queries
@@ -100,9 +101,13 @@ class SectionOut(serializers.Serializer[Any]):
     lines = LineOut(many=True)
 
 
+SETTLED = "False where one of the clocks stands in the last 60 seconds: what is on its way may still change the answer."
+
+
 class PastOut(serializers.Serializer[Any]):
     at = serializers.DateTimeField()
     known = serializers.DateTimeField()
+    settled = serializers.BooleanField(help_text=SETTLED)
     then = ThenOut()
     genome = serializers.CharField()
     owners = serializers.ListField(child=serializers.CharField())
@@ -135,6 +140,7 @@ def past_out(page: queries.PastPage, moment: queries.Moment) -> dict[str, Any]:
         {
             "at": moment.at,
             "known": moment.known,
+            "settled": moment.settled,
             "then": page.then,
             "genome": page.then.version.genome.digest,
             "owners": [person.username for person in page.owners],
@@ -145,6 +151,18 @@ def past_out(page: queries.PastPage, moment: queries.Moment) -> dict[str, Any]:
     return answer
 
 
+class MomentPage(Page):
+    """A page of what was so at a moment: it names both clocks, and whether its answer stays."""
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        told: dict[str, Any] = super().get_paginated_response_schema(schema)
+        for name in ("at", "known"):
+            told["properties"][name] = {"type": "string", "format": "date-time"}
+        told["properties"]["settled"] = {"type": "boolean", "description": SETTLED}
+        told["required"] = [*told.get("required", ()), "at", "known", "settled"]
+        return told
+
+
 class FleetAtViewSet(ScopedViewSet[AgentInstance]):
     """Which instances there were at `at`, as ARM had been told by `known`. Give both for an answer that stays."""
 
@@ -152,13 +170,19 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
     view_right = Right.READ_DIRECTORY
     serializer_class = ThenOut
     filterset_class = PastFilter
+    pagination_class = MomentPage
     prefix = "ins"
 
     def list(self, request: Any, *args: Any, **kwargs: Any) -> Response:
-        """Instances that were not retired, unless `state` asks for these; newest first."""
+        """Instances that were not retired, unless `state` asks for these; newest first. `at` and `known` are the two clocks
+        that were asked for, or now; `settled` says whether the answer stays."""
         rows: Any = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
-        shown = queries.seen_then(queries.Moment(rows[0].then_at, rows[0].then_known), rows) if rows else []
-        return self.get_paginated_response(ThenOut(shown, many=True).data)
+        moment = queries.Moment(rows[0].then_at, rows[0].then_known) if rows else asked_moment(request)
+        shown = queries.seen_then(moment, rows) if rows else []
+        answer = self.get_paginated_response(ThenOut(shown, many=True).data)
+        clocks = {"at": clock.exactly(moment.at), "known": clock.exactly(moment.known)}
+        answer.data = {**clocks, "settled": moment.settled, **answer.data}
+        return answer
 
     @extend_schema(parameters=BOTH, responses=ChangedOut(many=True))
     def changed(self, request: Request) -> Response:

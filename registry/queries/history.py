@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 from uuid import UUID
@@ -42,6 +42,10 @@ FROM told, meant GROUP BY 1, 2, 3, 4
 """
 
 
+IN_FLIGHT = timedelta(seconds=60)
+"""What is written with a time of now is seen once it is committed: so long an answer about now may still change."""
+
+
 @dataclass(frozen=True, slots=True)
 class Moment:
     """An instant by both clocks (aware, UTC). `known` is not before `at`."""
@@ -54,6 +58,11 @@ class Moment:
         """What is not said is now; `known` is now unless it is said, so that what was told later counts."""
         now = clock.now()
         return cls(at or now, known or now)
+
+    @property
+    def settled(self) -> bool:
+        """Whether the answer stays: nothing that had been told by `known` is still on its way."""
+        return max(self.at, self.known) <= clock.now() - IN_FLIGHT
 
     @property
     def encoded(self) -> str:

@@ -44,6 +44,7 @@ class FleetAt(CursorList):
         ("state", "then_state"),
         ("at", lambda row: clock.exactly(row.then_at)),
         ("known", lambda row: clock.exactly(row.then_known)),
+        ("settled", lambda row: "yes" if queries.Moment(row.then_at, row.then_known).settled else "no"),
     )
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:

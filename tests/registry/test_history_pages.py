@@ -305,3 +305,28 @@ def test_the_page_costs_no_more_statements_with_more_instances(alice, story):
     with CaptureQueriesContext(connection) as more:
         assert "more-7" in client.get(address).content.decode()
     assert len(more) == len(few)
+
+
+@pytest.mark.parametrize("ago", [30, 61])
+def test_what_may_still_change_is_said_to_be_unsettled(alice, story, ago):
+    client, moment = signed_in(alice), clock.now() - timedelta(seconds=ago)
+    both = {"at": clock.exactly(moment), "known": clock.exactly(moment)}
+    settled = ago > 60
+    for query in (both, both | {"template": make.template().typeid}):  # with a row, and with none
+        answer = client.get("/api/v1/registry/fleet-at/", query).json()
+        assert {name: answer[name] for name in both} == both and answer["settled"] is settled
+    instance = client.get(f"/api/v1/registry/instances/{story.typeid}/at/", both).json()
+    assert instance["settled"] is settled
+    for page in ("/registry/fleet/", f"/registry/instances/{story.typeid}/at/"):
+        said = "may still be on its way" in client.get(page, both).content.decode()
+        assert said is not settled, page
+    table = client.get("/registry/fleet/", both | {"format": "csv"}).content.decode()
+    assert table.splitlines()[0].endswith(",settled") and table.splitlines()[1].endswith(
+        ",yes" if settled else ",no"
+    )
+
+
+def test_a_clock_that_is_left_out_is_now_and_named(alice, story):
+    answer = signed_in(alice).get("/api/v1/registry/fleet-at/?at=2026-03-01T12:07:00Z").json()
+    assert answer["at"] == "2026-03-01T12:07:00.000000Z" and answer["known"] > answer["at"]
+    assert answer["settled"] is False, "what is told now of then is on its way"
