@@ -86,9 +86,9 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         body = validated(words.OwnersIn, request)
         services.set_owners(
             template=template,
-            owners=services.people_named(template.tenant_id, body["owners"]),
+            owners=services.people_named(template.tenant_id, body.pop("owners")),
             actor=request.user,
-            reason=body["reason"],
+            **body,
         )
         return Response(words.TemplateOut(self.get_object()).data)
 
@@ -100,10 +100,8 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         template = self.get_object()
         if request.method == "PUT":
             body = validated(words.SuccessorsIn, request)
-            wanted = services.people_named(template.tenant_id, body["successors"], "successors")
-            services.set_successors(
-                template=template, successors=wanted, actor=request.user, reason=body["reason"]
-            )
+            wanted = services.people_named(template.tenant_id, body.pop("successors"), "successors")
+            services.set_successors(template=template, successors=wanted, actor=request.user, **body)
         found = [user.username for user in queries.successors(template)]
         shown = {"successors": found, "ownerless": queries.is_ownerless(template)}
         return Response(words.SuccessorsOut(shown).data)

@@ -163,6 +163,8 @@ class SlotViewSet(SlotReleases, SlotHandovers, SlotEnd, DirectoryViewSet[Deploym
         body = validated(words.BindIn, request)
         version = row_of(AgentVersion, "/version", request, pk=body["version"])
         body["version"] = version
+        if "seen" in body:
+            body["seen"] = ids.encode("ver", body["seen"]) if body["seen"] else ""
         bound = services.bind_slot(slot=slot, actor=request.user, **body)
         return Response(words.BoundOut(bound).data)
 

@@ -65,6 +65,11 @@ class RoleChange(RoleIn):
 
     slug = None  # type: ignore[assignment]
     name = serializers.CharField(max_length=160, required=False)
+    seen = serializers.IntegerField(
+        min_value=1,
+        required=False,
+        help_text="The revision that the caller saw; 409 `edited_meanwhile` where it is another by now.",
+    )
 
 
 class CoverOut(serializers.Serializer[Any]):

@@ -29,7 +29,7 @@ from ..models import (
 )
 from ..protocol.a2a import BINDINGS, Interface
 from ..services.placing import provisioning_problems
-from .base import Acknowledging, Judging, ReasonForm, TypeIDField
+from .base import Acknowledging, Judging, ReasonForm, SeenForm, TypeIDField
 from .places import BindSlotForm, EnvironmentForm, ProviderForm, SlotForm
 
 __all__ = [
@@ -98,7 +98,8 @@ class TemplateRiskForm(ReasonForm):
         return Risk(self.cleaned_data["risk"])
 
 
-class OwnersForm(ReasonForm):
+class OwnersForm(SeenForm):
+    seen_type = list
     owners = forms.ModelMultipleChoiceField(
         queryset=User.objects.none(),
         to_field_name="username",

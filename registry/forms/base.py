@@ -41,6 +41,19 @@ class Judging(ReasonForm):
         raise NotImplementedError
 
 
+class SeenForm(ReasonForm):
+    """A change of what is there: the page carries along what it showed, so that nobody writes over what they did not see."""
+
+    seen = forms.JSONField(required=False, widget=forms.HiddenInput)
+    seen_type: type = str
+
+    def clean_seen(self) -> Any:
+        seen = self.cleaned_data["seen"]
+        if seen is not None and (isinstance(seen, bool) or not isinstance(seen, self.seen_type)):
+            raise ValidationError("The page was not sent as it was shown; open it again.")
+        return seen
+
+
 class Acknowledging(ReasonForm):
     """A change that may break what others rely on, where somebody says why that is accepted."""
 

@@ -8,10 +8,10 @@ from arm.permissions import visible
 from arm.rights import Right, Risk
 
 from ..models import AgentVersion, Environment, Provider, RoleDefinition
-from .base import Acknowledging, ReasonForm, TypeIDField
+from .base import Acknowledging, ReasonForm, SeenForm, TypeIDField
 
 
-class BindSlotForm(Acknowledging):
+class BindSlotForm(Acknowledging, SeenForm):
     version = TypeIDField(
         "ver",
         AgentVersion.objects.select_related("template", "genome"),

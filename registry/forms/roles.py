@@ -18,7 +18,7 @@ from ..queries import who_answers
 from ..services.roles import assigning_problems
 from ..staffing import MOST_APPROVALS
 from . import ReasonForm, TypeIDField
-from .base import Judging
+from .base import Judging, SeenForm
 
 _LINES = {"rows": 4, "spellcheck": "false"}
 MONEY: dict[str, Any] = {"max_digits": 18, "decimal_places": 6, "min_value": 0, "required": False}
@@ -166,6 +166,12 @@ class AssignForm(Judging):
         return assigning_problems(**given, somebody=somebody)
 
 
+class RoleChangeForm(RoleEditForm, SeenForm):
+    """`seen` is the role's revision."""
+
+    seen_type = int
+
+
 class EvidenceRuleForm(ReasonForm):
     required = forms.BooleanField(
         required=False,
@@ -182,7 +188,8 @@ class DeprecationRuleForm(ReasonForm):
     )  # fmt: skip
 
 
-class SuccessorsForm(ReasonForm):
+class SuccessorsForm(SeenForm):
+    seen_type = list
     successors = forms.CharField(
         required=False,
         widget=forms.Textarea(attrs=_LINES),

@@ -42,6 +42,7 @@ from .lacking import tell_lacking
 from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .lineage import name_parents
 from .many import BULK_ACTIONS, apply_bulk, preview_bulk
+from .meanwhile import ChangedMeanwhile
 from .places import (
     create_environment,
     create_project,
@@ -98,6 +99,7 @@ __all__ = [
     "SEVERITIES",
     "TASK",
     "ApprovalNeeded",
+    "ChangedMeanwhile",
     "Duplicate",
     "Exported",
     "Format",

@@ -7,6 +7,7 @@ from arm.errors import Invalid, Problem
 from arm.models import Tenant, User
 from arm.services.roles import lock_members
 
+from ..protocol.rows import TemplateRow
 from ..queries import who_answers
 from .asking import refuse
 
@@ -22,6 +23,14 @@ def hold_people(tenant: Tenant, people: Iterable[User]) -> None:
     """Nobody of these leaves the tenant until this transaction ends. Before any agent is locked: whoever leaves is locked
     first, too, and then what they answer for."""
     lock_members(tenant, people)
+
+
+def in_turn(tenant: Tenant, rows: Iterable[TemplateRow], actor: User) -> None:
+    """Before rows of agents are judged to be stored: nobody whom they name leaves meanwhile, and short names are given one
+    at a time."""
+    people, _ = who_answers(tenant.pk, {name for row in rows for name in row.owners or ()})
+    hold_people(tenant, {actor, *people.values()})
+    Tenant.objects.select_for_update().get(pk=tenant.pk)
 
 
 def refuse_others(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.db.models import Q
 
-from arm import changes, clock, tasks
+from arm import changes, clock, ids, tasks
 from arm.errors import Conflict
 from arm.models import ChangeRecord, User
 from arm.queries import single_handed
@@ -151,6 +151,17 @@ def use(
     return [exception.typeid for exception in exceptions]
 
 
+def as_bound(slot: DeploymentSlot) -> dict[str, Any]:
+    """What a slot has, as its records say it before and after: the versions by identifier, "" for none."""
+    keys = {
+        "version": slot.current_version_id,
+        "previous": slot.previous_version_id,
+        "canary": slot.canary_version_id,
+    }
+    named = {name: ids.encode("ver", key) if key else "" for name, key in keys.items()}
+    return {**named, "share": slot.canary_share, "generation": slot.generation}
+
+
 def rebind(
     slot: DeploymentSlot,
     version: AgentVersion,
@@ -170,13 +181,14 @@ def rebind(
         raise Duplicate(f"{slot} is bound to {version} already.", slot)
     now = clock.now()
     keep_on(slot, version)
-    before = {"version": left.typeid if left else "", "generation": slot.generation}
+    before = as_bound(slot)
     slot.previous_version, slot.current_version = previous, version
     slot.canary_version, slot.canary_share = None, 0
     slot.generation += 1
     slot.save(
         update_fields=["previous_version", "current_version", "canary_version", "canary_share", "generation"]
     )
+    slot.bound_since = now  # type: ignore[attr-defined]  # for the record, to the microsecond
     SlotBinding.objects.filter(slot=slot, until=None).update(until=now)
     SlotBinding.objects.create(
         tenant_id=slot.tenant_id,
@@ -205,9 +217,9 @@ def tell_bound(
     version = slot.current_version
     assert version is not None
     after = {
-        "version": version.typeid,
+        **as_bound(slot),
         "genome": version.genome.digest,
-        "generation": slot.generation,
+        "since": clock.exactly(slot.bound_since),  # type: ignore[attr-defined]
         **(facts or {}),
     }
     record = changes.record(actor, verb, slot, before=before, after=after, reason=reason, links=links)

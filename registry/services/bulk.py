@@ -28,7 +28,7 @@ from ..models import (
 )
 from ..protocol.rows import MOST, InstanceRow, TemplateRow, Version
 from ..queries import who_answers
-from .answering import hold_people
+from .answering import in_turn
 from .asking import require_reason
 from .judging import UNKNOWN, Judged
 from .known_rows import judge_known
@@ -247,13 +247,6 @@ def register_templates(
     return judged
 
 
-def in_turn(tenant: Tenant, rows: Sequence[TemplateRow], actor: User) -> None:
-    """Before rows are judged to be stored: nobody whom they name leaves meanwhile, and short names are given one at a time."""
-    people, _ = who_answers(tenant.pk, {name for row in rows for name in row.owners or ()})
-    hold_people(tenant, {actor, *people.values()})
-    Tenant.objects.select_for_update().get(pk=tenant.pk)
-
-
 def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *, update: bool) -> Judged:
     """What each row would make or change."""
     judged = Judged()
@@ -282,9 +275,9 @@ def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *,
             named = [actor.username]
             if said := why.get(actor.username):
                 judged.wrong(row.at, "owners", "required", f"Name who answers for it. {said}")
-        for name in row.owners or ():
-            if name in why and name not in owned:  # who left, and is named as the owner still
-                judged.wrong(row.at, "owners", "unknown", why[name])
+        others = bool(row.owners) and set(named) != owned  # the same may stay, who left among them
+        for name in [name for name in named if name in why] if others else ():
+            judged.wrong(row.at, "owners", "unknown", why[name])
         owners = [people[name] for name in named if name in people]
         values: dict[str, Any] = {}
         project = projects.get(row.project or "")
@@ -300,11 +293,7 @@ def judge_templates(tenant: Tenant, rows: Sequence[TemplateRow], actor: User, *,
             judged.wrong(row.at, "slug", "duplicate", f"There is already an agent “{row.slug}”.")
         else:
             values = _changes(row, held, project)
-            others = bool(named) and set(named) != owned
             owners = owners if others else []
-            for name in named if others else ():
-                if name in why and name in owned:
-                    judged.wrong(row.at, "owners", "unknown", why[name])
             _require_change(judged, row, held, values, owners, may)
         if len(judged.problems) > before:
             judged.bad += 1
@@ -365,10 +354,11 @@ def _require_change(
 
 def store_templates(judged: Judged, actor: User, reason: str) -> None:
     """Write what `judge_templates` found. For services that have judged, in the transaction that holds the tenant."""
+    now = clock.now()
     AgentTemplate.objects.bulk_create((made for made, _ in judged.create), batch_size=BATCH)
     Ownership.objects.bulk_create(
         (
-            Ownership(tenant_id=made.tenant_id, template=made, user=person)
+            Ownership(tenant_id=made.tenant_id, template=made, user=person, since=now)
             for made, owners in judged.create
             for person in owners
         ),
@@ -386,6 +376,7 @@ def store_templates(judged: Judged, actor: User, reason: str) -> None:
                     "risk": made.risk,
                     "tags": made.tags,
                     "owners": sorted(person.username for person in owners),
+                    "since": clock.exactly(now),
                 },
             )
             for made, owners in judged.create
@@ -396,4 +387,5 @@ def store_templates(judged: Judged, actor: User, reason: str) -> None:
         if values:
             update_template(template=held, actor=actor, reason=reason, **values)
         if owners:
-            set_owners(template=held, owners=owners, actor=actor, reason=reason)
+            seen = [row.user.username for row in held.owned]  # type: ignore[attr-defined]
+            set_owners(template=held, owners=owners, actor=actor, reason=reason, seen=seen)

@@ -1,7 +1,5 @@
 """A slot that gives its version up, for a while or for good: what works there drains, and its history stays."""
 
-from typing import Any
-
 from django.db import transaction
 
 from arm import changes, clock, tasks
@@ -12,7 +10,7 @@ from arm.rights import Right
 
 from ..models import AgentVersion, DeploymentSlot, SlotBinding
 from .asking import require_reason
-from .binding import locked_slot, refuse_if_held
+from .binding import as_bound, locked_slot, refuse_if_held
 from .handovers import end_all
 from .replacing import replace
 
@@ -33,7 +31,7 @@ def empty_slot(*, slot: DeploymentSlot, actor: User, reason: str, close: bool = 
     if slot.current_version_id is None and not close:
         raise Conflict(f"{slot} is empty.")
     now, left = clock.now(), slot.current_version
-    before: dict[str, Any] = {"version": left.typeid if left else "", "generation": slot.generation}
+    before = as_bound(slot)
     drained = end_all(slot, actor, reason)
     there = slot.instances.live().exclude(version=None).values_list("version", flat=True)
     replaced = [
@@ -47,7 +45,8 @@ def empty_slot(*, slot: DeploymentSlot, actor: User, reason: str, close: bool = 
     slot.save()
     SlotBinding.objects.filter(slot=slot, until=None).update(until=now)
     after = {
-        "generation": slot.generation,
+        **as_bound(slot),
+        "since": clock.exactly(now),
         "drained": drained + sum(one.drained for one in replaced),
         "withdrawn": sum(one.withdrawn for one in replaced),
         "left": sum(one.left for one in replaced),

@@ -16,6 +16,7 @@ from ..engine import moved_to, other_rules
 from ..models import Environment
 from ..queries import channels_of, seen_among, seen_rollouts, slugs_for
 from .asking import refuse, require_reason
+from .meanwhile import refuse_changed
 
 MEMBERS: Final = frozenset(
     ["name", "production", "risk_default", "retention_days", "aggregate_days", "cost_tags", "position"]
@@ -23,12 +24,6 @@ MEMBERS: Final = frozenset(
 STRICT: Final = frozenset(["production", "risk_default"])
 """What a rollout that runs has been judged by."""
 DAYS: Final = 3650
-
-
-class ChangedMeanwhile(Conflict):
-    """What is there is not what the editor opened. `changed` in the answer names the members."""
-
-    code = "edited_meanwhile"
 
 
 @transaction.atomic
@@ -62,8 +57,7 @@ def update_environment(
     places = channels_of(environment.tenant_id)
     slugs = [one.slug for one in places]
     place = places.index(environment) + 1
-    if opened is not None:
-        _refuse_changed(opened, as_it_is(environment, place))
+    refuse_changed(opened, as_it_is(environment, place))
     shown = slugs_for(places, seen_among(places, actor)) if order else ()
     if order and tuple(order) != shown:
         raise Conflict(f"The channels are in another order by now: {', '.join(shown)}. Look again.")
@@ -124,21 +118,6 @@ def as_it_is(environment: Environment, place: int) -> dict[str, Any]:
     """What an editor sees of an environment, as JSON values."""
     values = {name: getattr(environment, name) for name in sorted(MEMBERS - {"position"})}
     return {**values, "risk_default": str(values["risk_default"]), "position": place}
-
-
-def _refuse_changed(opened: Mapping[str, Any], now: Mapping[str, Any]) -> None:
-    other = [name for name in now if name in opened and opened[name] != now[name]]
-    if other:
-        said = "; ".join(f"{name.replace('_', ' ')} is {_word(now[name])} by now" for name in other)
-        raise ChangedMeanwhile(f"Somebody else has changed it meanwhile: {said}.", changed=other)
-
-
-def _word(value: Any) -> str:
-    if isinstance(value, bool):
-        return "on" if value else "off"
-    if isinstance(value, Mapping):
-        return ", ".join(f"{name}={text}" for name, text in value.items()) or "empty"
-    return f"“{value}”"
 
 
 def _refuse_running(environments: Collection[Environment], actor: User) -> None:

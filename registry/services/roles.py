@@ -19,6 +19,7 @@ from ..models import AgentInstance, AgentVersion, Environment, RoleAssignment, R
 from .asking import Duplicate, refuse_all, require_reason, strangers, without_reason, wrong
 from .binding import locked_version
 from .locking import locked
+from .meanwhile import tell_changed
 
 DESCRIBING: Final = frozenset({"name", "purpose", "tier", "risk", "cost_center"})
 LATE: Final = timedelta(minutes=5)
@@ -60,8 +61,12 @@ def create_role(
 
 
 @transaction.atomic
-def update_role(*, role: RoleDefinition, actor: User, reason: str, **values: Any) -> RoleDefinition:
+def update_role(
+    *, role: RoleDefinition, actor: User, reason: str, seen: int | None = None, **values: Any
+) -> RoleDefinition:
     """Change what the role is called and what it asks; its slug stays. The record has before and after.
+
+    `seen`: the revision that the editor saw; ChangedMeanwhile names what was changed since.
 
     Who is assigned already stays so: the page names whom it no longer fits, and no new one is let in.
     """
@@ -69,6 +74,8 @@ def update_role(*, role: RoleDefinition, actor: User, reason: str, **values: Any
     require_reason(reason)
     _known(values, DESCRIBING | staffing.ASKS)
     role = RoleDefinition.objects.select_for_update().get(pk=role.pk)
+    if seen is not None and seen != role.revision:
+        tell_changed(_since(role, seen))
     whole = {name: getattr(role, name) for name in (*staffing.ASKS, "tier")} | values
     told = _judged(role.tenant, whole)
     wanted = {name: told.get(name, value) for name, value in values.items()} | {"currency": told["currency"]}
@@ -187,6 +194,13 @@ def _known(values: Mapping[str, Any], names: frozenset[str]) -> None:
         raise TypeError(f"A role has no {', '.join(sorted(unknown))}")
 
 
+def _since(role: RoleDefinition, seen: int) -> dict[str, Any]:
+    """What was changed after this revision, by what the records tell, as it is by now; and the revision."""
+    told = ChangeRecord.objects.about(role).filter(verb="registry.role.updated", after__revision__gt=seen)
+    names = {name for after in told.values_list("after", flat=True) for name in after}
+    return {name: getattr(role, name) for name in sorted(names - {"revision"})} | {"revision": role.revision}
+
+
 def _judged(tenant: Tenant, values: dict[str, Any]) -> dict[str, Any]:
     """What a role shall ask, in its normal form; Invalid names every wrong member."""
     budgeted = any(values.get(name) is not None for name in staffing.BUDGETS)
@@ -202,7 +216,7 @@ def _judged(tenant: Tenant, values: dict[str, Any]) -> dict[str, Any]:
 
 def _shown(role: RoleDefinition) -> dict[str, Any]:
     """What the record of a new role says: who it is, and all that it asks."""
-    names = ("slug", "name", "tier", "risk", "cost_center", *sorted(staffing.ASKS), "revision")
+    names = ("slug", "name", "purpose", "tier", "risk", "cost_center", *sorted(staffing.ASKS), "revision")
     return {name: value for name in names if (value := getattr(role, name)) not in (None, "", [], False)}
 
 

@@ -17,6 +17,7 @@ from ..gates.open_places import why_not_at
 from ..models import AgentVersion, DeploymentSlot, Environment, Provider, RoleDefinition
 from .asking import Duplicate, require_on_any, require_reason, require_same_tenant
 from .binding import ask_gates_and, locked_slot, locked_version, rebind, refuse_if_held, tell_bound, use
+from .meanwhile import tell_changed
 
 
 @transaction.atomic
@@ -50,20 +51,29 @@ def create_slot(
 
 @transaction.atomic
 def bind_slot(
-    *, slot: DeploymentSlot, version: AgentVersion, actor: User, reason: str, acknowledged: str = ""
+    *,
+    slot: DeploymentSlot,
+    version: AgentVersion,
+    actor: User,
+    reason: str,
+    acknowledged: str = "",
+    seen: str | None = None,
 ) -> DeploymentSlot:
     """Bind a slot to a version at once, or rebind it: what it was bound to becomes its previous version, if it could go back
     to that. What a slot has from a rollout that was aborted may be bound again: then a person stands for it.
 
     GateRefused names everything that stands in the way and that no exception covers, and what would break for callers
     and tools of the version that is bound, unless `acknowledged` says why that is accepted; Duplicate where it is bound to
-    this version already, Conflict while a rollout holds the slot.
+    this version already, Conflict while a rollout holds the slot. `seen`: the identifier of the version that the editor saw
+    it bound to, or "" for none; ChangedMeanwhile where it is another by now.
     """
     require(actor, Right.PROMOTE_RELEASE, slot)
     require_reason(reason)
     require_same_tenant(slot=slot, version=version)
     slot, version = locked_slot(slot.pk), locked_version(version.pk)
     refuse_if_held(slot)
+    if seen is not None and seen != (slot.current_version.typeid if slot.current_version else ""):
+        tell_changed({"version": slot.current_version})
     kept = slot.bindings.kept().filter(version=version).exists()
     if slot.current_version == version and not kept:
         raise Duplicate(f"{slot} is bound to {version} already.", slot)

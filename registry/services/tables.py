@@ -21,8 +21,9 @@ from ..lifecycle import ImportState
 from ..models import TableImport
 from ..protocol.rows import MOST_PROBLEMS, of_rows
 from ..protocol.sheet import Sheet, read_sheet
+from .answering import in_turn
 from .asking import Duplicate, require_reason
-from .bulk import in_turn, judge_instances, judge_templates, store_instances, store_templates
+from .bulk import judge_instances, judge_templates, store_instances, store_templates
 from .judging import Judged
 
 AT_ONCE = 500

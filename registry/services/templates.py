@@ -1,6 +1,7 @@
 """Templates: the agents as people speak of them, with their owners."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +15,7 @@ from arm.rights import Right, Risk
 from ..models import AgentTemplate, Ownership, Project
 from .answering import hold_people, refuse_others
 from .asking import Duplicate, require_reason
+from .meanwhile import refuse_changed
 
 MAX_TAGS = 32
 
@@ -57,8 +59,10 @@ def register_template(
         project=project,
         cost_center=cost_center or (project.cost_center if project else "") or tenant.cost_center,
     )
-    _own(template, people)
+    now = clock.now()
+    _own(template, people, now)
     after = {"slug": slug, "name": name, "risk": risk, "tags": template.tags, "owners": _names(people)}
+    after |= {"since": clock.exactly(now)}
     changes.record(actor, "registry.template.registered", template, after=after, reason=reason)
     return template
 
@@ -96,9 +100,17 @@ DESCRIBING = frozenset(
 
 
 @transaction.atomic
-def set_owners(*, template: AgentTemplate, owners: Sequence[User], actor: User, reason: str) -> AgentTemplate:
+def set_owners(
+    *,
+    template: AgentTemplate,
+    owners: Sequence[User],
+    actor: User,
+    reason: str,
+    seen: Collection[str] | None = None,
+) -> AgentTemplate:
     """Exactly these people answer for the agent from now on; at least one. Invalid with a pointer for each who is no person
-    with an open account who is a member."""
+    with an open account who is a member. `seen`: the user names of the owners that the editor saw; ChangedMeanwhile where
+    others own it by now."""
     require(actor, Right.MANAGE_DIRECTORY, template)
     require_reason(reason)
     if not owners:
@@ -109,27 +121,31 @@ def set_owners(*, template: AgentTemplate, owners: Sequence[User], actor: User, 
     template = AgentTemplate.objects.select_for_update(no_key=True).get(pk=template.pk)
     rows = Ownership.objects.filter(template=template, until=None)
     held = {row.user_id: row for row in rows.select_related("user")}
+    before = _names(row.user for row in held.values())
+    refuse_changed(None if seen is None else {"owners": sorted(seen)}, {"owners": before})
     kept = {person.pk for person in owners}
     if kept == held.keys():
         return template
     refuse_others(template.tenant_id, owners, "owners")
+    now = clock.now()  # whoever looks at this very moment finds an owner
     ended = [row.pk for user_id, row in held.items() if user_id not in kept]
-    Ownership.objects.filter(pk__in=ended).update(until=clock.now())
-    _own(template, [person for person in dict.fromkeys(owners) if person.pk not in held])
+    Ownership.objects.filter(pk__in=ended).update(until=now)
+    _own(template, [person for person in dict.fromkeys(owners) if person.pk not in held], now)
     changes.record(
         actor,
         "registry.template.owned",
         template,
-        before={"owners": _names(row.user for row in held.values())},
-        after={"owners": _names(dict.fromkeys(owners))},
+        before={"owners": before},
+        after={"owners": _names(dict.fromkeys(owners)), "since": clock.exactly(now)},
         reason=reason,
     )
     return template
 
 
-def _own(template: AgentTemplate, people: Sequence[User]) -> None:
+def _own(template: AgentTemplate, people: Sequence[User], since: datetime) -> None:
     Ownership.objects.bulk_create(
-        Ownership(tenant_id=template.tenant_id, template=template, user=person) for person in people
+        Ownership(tenant_id=template.tenant_id, template=template, user=person, since=since)
+        for person in people
     )
 
 

@@ -1,15 +1,18 @@
 """What the registry's command pages share: the actor in the form, the right before the form, one template."""
 
+import json
 from typing import Any, ClassVar
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 
+from arm.errors import DomainError
 from arm.models import User
 from arm.panels import rights_of_visitor
 from arm.permissions import held_on
 from arm.rights import Right
 from arm.views import CommandView, CreateView
+from registry.services import ChangedMeanwhile
 
 
 def actor_of(request: HttpRequest) -> User:
@@ -55,6 +58,25 @@ class Command(Worded, CommandView):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         words = {"heading": self.heading, "submit": self.submit, "tone": self.tone, "intro": self.intro}
         return super().get_context_data(**{**words, "cancel": self.object.get_absolute_url(), **kwargs})
+
+
+class SeenCommand(Command):
+    """A change of what the page shows; its form is a `SeenForm`. Where it was changed meanwhile, the form comes back with
+    what was typed and is compared with what is there now: whoever saves again has read what was changed."""
+
+    def shown(self) -> Any:
+        """What the page shows of it, as a JSON value."""
+        raise NotImplementedError
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "seen": self.shown()}
+
+    def refused(self, form: Any, refusal: DomainError) -> HttpResponse:
+        if refusal.code == ChangedMeanwhile.code:
+            self.object.refresh_from_db()
+            form.data = form.data.copy()
+            form.data["seen"] = json.dumps(self.shown())
+        return super().refused(form, refusal)
 
 
 class Create(Worded, CreateView):

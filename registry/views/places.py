@@ -13,7 +13,7 @@ from arm.views import FilteredList, Scoped
 from registry import forms, queries, services
 from registry.filters import EnvironmentFilter, ProviderFilter, SlotFilter
 from registry.models import DeploymentSlot, Environment, Provider
-from registry.views.commands import Command, Create, actor_of, may_anywhere
+from registry.views.commands import Create, SeenCommand, actor_of, may_anywhere
 
 SLOTS = DeploymentSlot.objects.select_related(
     "environment", "role", "provider", "current_version__template", "previous_version__template"
@@ -158,7 +158,7 @@ class SlotCreate(Create):
         return services.create_slot(actor=actor, **cleaned)
 
 
-class BindSlot(Command):
+class BindSlot(SeenCommand):
     queryset = SLOTS
     form_class = forms.BindSlotForm
     act_rights = frozenset({Right.PROMOTE_RELEASE})
@@ -170,6 +170,10 @@ class BindSlot(Command):
 
     def get_initial(self) -> dict[str, Any]:
         return {**super().get_initial(), "version": self.request.GET.get("version", "")}
+
+    def shown(self) -> str:
+        has = self.object.current_version
+        return has.typeid if has else ""
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> DeploymentSlot:
         bound = services.bind_slot(slot=self.object, actor=actor, **cleaned)

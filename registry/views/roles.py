@@ -14,9 +14,16 @@ from arm.views import FilteredList, Scoped
 from registry import queries, services
 from registry.filters.roles import AssignmentFilter, RoleFilter
 from registry.forms import ReasonForm
-from registry.forms.roles import AssignForm, DeprecationRuleForm, EvidenceRuleForm, RoleEditForm, RoleForm
+from registry.forms.roles import (
+    AssignForm,
+    DeprecationRuleForm,
+    EvidenceRuleForm,
+    RoleChangeForm,
+    RoleEditForm,
+    RoleForm,
+)
 from registry.models import DirectoryRules, RoleAssignment, RoleDefinition
-from registry.views.commands import Command, Create, actor_of, may_anywhere
+from registry.views.commands import Command, Create, SeenCommand, actor_of, may_anywhere
 
 WORDS = (
     ("id", "typeid"),
@@ -78,9 +85,9 @@ class RoleCreate(Create):
         return services.create_role(tenant=self.object, actor=actor, **cleaned)
 
 
-class RoleEdit(Command):
+class RoleEdit(SeenCommand):
     queryset = RoleDefinition.objects.all()
-    form_class = RoleEditForm
+    form_class = RoleChangeForm
     act_rights = frozenset({Right.MANAGE_DIRECTORY})
     heading, submit = "Change the role", "Save"
     intro = "Who does the job already goes on; the page then names whom it no longer fits, and nobody else like that is let in."
@@ -88,6 +95,10 @@ class RoleEdit(Command):
 
     def get_initial(self) -> dict[str, Any]:
         return {**super().get_initial(), **RoleEditForm.initial_of(self.object)}
+
+    def shown(self) -> int:
+        revision: int = self.object.revision
+        return revision
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> RoleDefinition:
         return services.update_role(role=self.object, actor=actor, **cleaned)

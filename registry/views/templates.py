@@ -16,7 +16,7 @@ from registry.forms.roles import SuccessorsForm
 from registry.models import AgentTemplate, Ownership, Project
 from registry.protocol.sheet import list_cell
 from registry.views.bulk import acts_on
-from registry.views.commands import Command, Create, actor_of, may_anywhere
+from registry.views.commands import Command, Create, SeenCommand, actor_of, may_anywhere
 
 EDITED = frozenset({Right.CREATE_VERSION})
 MANAGED = frozenset({Right.MANAGE_DIRECTORY})
@@ -121,7 +121,7 @@ class TemplateRisk(Command):
         return services.update_template(template=self.object, actor=actor, **cleaned)
 
 
-class TemplateOwners(Command):
+class TemplateOwners(SeenCommand):
     queryset = AgentTemplate.objects.all()
     form_class = forms.OwnersForm
     act_rights = MANAGED
@@ -130,14 +130,17 @@ class TemplateOwners(Command):
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "people": queries.people_of(self.object.tenant_id)}
 
+    def shown(self) -> list[str]:
+        return [user.username for user in queries.owners(self.object)]
+
     def get_initial(self) -> dict[str, Any]:
-        return {**super().get_initial(), "owners": [user.username for user in queries.owners(self.object)]}
+        return {**super().get_initial(), "owners": self.shown()}
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
         return services.set_owners(template=self.object, actor=actor, **cleaned)
 
 
-class TemplateSuccessors(Command):
+class TemplateSuccessors(SeenCommand):
     queryset = AgentTemplate.objects.all()
     form_class = SuccessorsForm
     act_rights = MANAGED
@@ -147,9 +150,11 @@ class TemplateSuccessors(Command):
     def get_form_kwargs(self) -> dict[str, Any]:
         return {**super().get_form_kwargs(), "tenant_id": self.object.tenant_id}
 
+    def shown(self) -> list[str]:
+        return [user.username for user in queries.successors(self.object)]
+
     def get_initial(self) -> dict[str, Any]:
-        names = (user.username for user in queries.successors(self.object))
-        return {**super().get_initial(), "successors": "\n".join(names)}
+        return {**super().get_initial(), "successors": "\n".join(self.shown())}
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> AgentTemplate:
         return services.set_successors(template=self.object, actor=actor, **cleaned)

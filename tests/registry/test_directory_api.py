@@ -289,7 +289,6 @@ NO_ENDPOINT = {
     "ensure_tenant_defaults": "of whoever makes a tenant",
     "pass_on": "of whoever ends a membership",
     "withdraw_all_of": "of whoever ends a membership, or closes an account",
-    "people_named": "what every endpoint that names people asks",
     "restrict_instance": "POST instances/…/move/ asks it where the move is a restriction",
     "require_profiles": "PATCH rules/ asks it",
     "require_evidence": "PATCH rules/ asks it",

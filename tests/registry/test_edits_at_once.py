@@ -45,3 +45,37 @@ def test_who_leaves_while_they_are_made_an_owner_owns_nothing_afterwards(tenant,
     assert left is None and (named == agent or isinstance(named, Invalid))
     with db.tenants([tenant.pk]):
         assert queries.owners(agent) == (alice,)
+
+
+def test_of_two_who_change_what_both_have_seen_one_is_told(tenant, alice, bob, agent):
+    carol = make.user(member_of=tenant)
+    seen = [alice.username]
+    results = at_once(
+        tenant,
+        *(
+            lambda one=one: services.set_owners(
+                template=agent, owners=[alice, one], seen=seen, actor=alice, reason="r"
+            )
+            for one in (bob, carol)
+        ),
+    )
+    (refused,) = [result for result in results if isinstance(result, services.ChangedMeanwhile)]
+    with db.tenants([tenant.pk]):
+        owners = sorted(person.username for person in queries.owners(agent))
+    assert len(owners) == 2 and f"owners is “{', '.join(owners)}” by now" in refused.message
+
+
+def test_of_two_who_bind_a_slot_that_both_saw_empty_one_is_told(tenant, alice, settings):
+    settings.BINDING_GATES = []
+    with db.tenants([tenant.pk]):
+        slot, one, two = make.slot(), make.approved(), make.approved()
+    results = at_once(
+        tenant,
+        *(
+            lambda version=version: services.bind_slot(
+                slot=slot, version=version, seen="", actor=alice, reason="r"
+            )
+            for version in (one, two)
+        ),
+    )
+    assert sorted(isinstance(result, services.ChangedMeanwhile) for result in results) == [False, True]

@@ -60,7 +60,8 @@ def test_the_first_successor_takes_the_place_of_who_leaves(agent, people, judy):
     ended = Ownership.objects.get(user=people["alice"])
     assert ended.until is not None
     record = ChangeRecord.objects.get(verb="registry.template.succeeded")
-    assert (record.before, record.after["owners"]) == ({"owners": ["alice"]}, ["bob"])
+    assert record.before == {"owners": ["alice"], "successors": ["bob", "carol"]}
+    assert (record.after["owners"], record.after["successors"]) == (["bob"], ["carol"])
     assert (record.after["heir"], record.after["left"], record.reason) == ("bob", "alice", "New job")
     assert record.actor_id == judy.pk
 

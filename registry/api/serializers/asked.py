@@ -7,6 +7,8 @@ from arm.rights import Risk
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import Provider
 
+SEEN = "What the caller saw; 409 `edited_meanwhile` where it is another by now."
+
 
 class Reasoned(StrictSerializer):
     """Every change of governance is made for a reason."""
@@ -35,10 +37,16 @@ class TemplateChange(TemplateIn):
 
 class OwnersIn(Reasoned):
     owners = serializers.ListField(child=serializers.CharField(max_length=150), min_length=1, max_length=50)
+    seen = serializers.ListField(
+        child=serializers.CharField(max_length=150), max_length=500, required=False, help_text=SEEN
+    )
 
 
 class SuccessorsIn(Reasoned):
     successors = serializers.ListField(child=serializers.CharField(max_length=150), max_length=50)
+    seen = serializers.ListField(
+        child=serializers.CharField(max_length=150), max_length=50, required=False, help_text=SEEN
+    )
 
 
 class VersionIn(Reasoned):
@@ -107,6 +115,7 @@ class SlotIn(Reasoned):
 
 class BindIn(Reasoned):
     version = TypeIDField("ver")
+    seen = TypeIDField("ver", required=False, allow_null=True, help_text=f"{SEEN} Null: it was empty.")
     acknowledged = serializers.CharField(
         max_length=2000,
         required=False,
