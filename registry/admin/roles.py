@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from django import forms
 from django.contrib import admin
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
@@ -11,7 +12,7 @@ from arm.rights import Right
 
 from .. import services
 from ..models import RoleAssignment, RoleDefinition, Successor
-from .reasoned import ReadOnlyInline, ReasonedAdmin
+from .reasoned import ReadOnlyInline, ReasonedAdmin, ReasonedForm
 
 LISTS = ("capabilities", "certifications", "coverage")
 BESIDE = (
@@ -27,6 +28,20 @@ def _told(cleaned: dict[str, Any]) -> dict[str, Any]:
     return told | {"approvals": cleaned.get("approvals") or 1}
 
 
+class RoleForm(ReasonedForm):
+    """`seen` is the revision that the page showed. Once it was said what has changed since, it is the one of now."""
+
+    seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.initial["seen"] = self.instance.revision
+        refusal = getattr(self, "refusal", None)
+        if isinstance(refusal, services.ChangedMeanwhile):
+            self.data = self.data.copy()  # type: ignore[attr-defined]
+            self.data["seen"] = str(self.instance.revision)  # type: ignore[index]
+
+
 class AssignmentInline(ReadOnlyInline):
     model = RoleAssignment
     fields = readonly_fields = ("version", "instance", "environment", "since", "until", "assigned_by")
@@ -39,6 +54,7 @@ class AssignmentInline(ReadOnlyInline):
 
 @admin.register(RoleDefinition)
 class RoleDefinitionAdmin(ReasonedAdmin):
+    form = RoleForm
     add_right = edit_right = Right.MANAGE_DIRECTORY
     list_display = ("name", "slug", "tier", "risk", "cost_center", "revision")
     list_filter = ("tier", "risk")
@@ -59,7 +75,12 @@ class RoleDefinitionAdmin(ReasonedAdmin):
     def get_inlines(self, request: HttpRequest, obj: Any) -> Any:
         return () if obj is None else self.inlines
 
+    def get_fields(self, request: HttpRequest, obj: Any = None) -> Any:
+        fields = super().get_fields(request, obj)
+        return (*fields, "seen") if obj is not None and "reason" in fields else fields
+
     def create(self, request: HttpRequest, cleaned: dict[str, Any]) -> Model:
+        del cleaned["seen"]
         return services.create_role(
             tenant=request.tenant,  # type: ignore[attr-defined]
             actor=request.user,  # type: ignore[arg-type]

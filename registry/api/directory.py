@@ -58,6 +58,15 @@ class TemplateViewSet(DirectoryViewSet[AgentTemplate]):
         rows: QuerySet[AgentTemplate] = super().get_queryset()
         return queries.with_project(rows, self.request.user)
 
+    def hold(self, found: AgentTemplate) -> None:
+        """Who is named is held before the agent, as by whoever leaves."""
+        asked = {"owners": words.OwnersIn, "successors": words.SuccessorsIn}.get(self.action)
+        if asked is not None:
+            names = validated(asked, self.request)[self.action]
+            named_so = services.people_named(found.tenant_id, names, self.action)
+            services.hold_people(found.tenant, named_so)
+        super().hold(found)
+
     @extend_schema(request=words.TemplateIn, responses={201: words.TemplateOut})
     def create(self, request: Request) -> Response:
         """Register an agent; who registers it owns it unless `owners` names others."""

@@ -1,7 +1,7 @@
 """Every write of the directory: one function per verb."""
 
 from .activating import activate_replacement, replacements_waiting
-from .answering import people_named
+from .answering import hold_people, people_named
 from .applying import apply_files
 from .approving import approve_version, withdraw_approval
 from .asking import Duplicate
@@ -148,6 +148,7 @@ __all__ = [
     "grant_exception",
     "heartbeat",
     "hold_for_rollback",
+    "hold_people",
     "import_agent_card",
     "import_bom",
     "import_genome",

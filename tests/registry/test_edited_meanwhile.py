@@ -97,6 +97,29 @@ def test_what_was_changed_of_a_role_is_named_and_nothing_of_it_is_lost(client, a
     assert (role.name, role.tier, role.purpose) == ("Mine", 3, "Answers")
 
 
+def test_the_admin_tells_as_much_of_a_role(client, alice):
+    role = make.role("clerk", name="Clerk", tier=1)
+    page = reverse("admin:registry_roledefinition_change", args=[role.pk])
+    shown = client.get(page)
+    form = shown.context["adminform"].form
+    assert 'name="seen"' in shown.content.decode()
+    mine = {name: form[name].value() for name in form.fields}
+    mine = {name: value for name, value in mine.items() if value not in (None, False)}
+    mine |= {
+        f"assignments-{part}": "0" for part in ("TOTAL_FORMS", "INITIAL_FORMS")
+    } | {"name": "Mine", "reason": "better"}  # fmt: skip
+    services.update_role(role=role, actor=alice, reason="r", tier=3)
+    refused = client.post(page, mine)
+    text = refused.content.decode()
+    assert refused.status_code == 409 and "tier is “3” by now" in text and "better" in text
+    role.refresh_from_db()
+    assert (role.name, role.tier) == ("Clerk", 3)
+    seen = refused.context["adminform"].form["seen"].value()
+    assert client.post(page, mine | {"tier": 3, "seen": seen}).status_code == 302
+    role.refresh_from_db()
+    assert (role.name, role.tier) == ("Mine", 3)
+
+
 @pytest.mark.parametrize("bound", [True, False])
 def test_a_slot_that_others_bound_meanwhile_is_not_bound_anew(client, alice, bound):
     slot, first, theirs, mine = make.slot(), make.approved(), make.approved(), make.approved()
@@ -143,6 +166,17 @@ def test_a_caller_may_say_what_was_seen(client, alice, agent, people):
         assert refused.status_code == 409 and refused.json()["code"] == "edited_meanwhile", path
         assert refused.json()["changed"] and "by now" in refused.json()["detail"]
         assert asked(client, method, path, **body, seen=now).status_code == 200, path
+
+
+def test_an_etag_says_as_much_of_owners_as_seen_does(client, alice, agent, people):
+    url = f"{API}/templates/{agent.typeid}/"
+    etag, body = client.get(url)["ETag"], json.dumps({"owners": ["alice", "bob"], "reason": "r"})
+    sent = {"content_type": "application/json", "headers": {"If-Match": etag}}
+    assert client.post(f"{url}owners/", body, **sent).status_code == 200
+    assert client.post(f"{url}owners/", body, **sent).status_code == 412
+    wrong = json.dumps({"owners": ["mallory"], "reason": "r"})
+    sent["headers"] = {"If-Match": client.get(url)["ETag"]}
+    assert client.post(f"{url}owners/", wrong, **sent).status_code == 422
 
 
 def test_a_page_that_was_not_sent_as_it_was_shown_is_refused(client, alice, agent):
