@@ -14,7 +14,7 @@ from django.db import InterfaceError, OperationalError, connection, transaction
 from arm import changes, clock, crypto, tasks
 from arm.errors import Conflict, DomainError, NotAllowed, Problem
 from arm.models import Tenant, User
-from arm.permissions import require
+from arm.permissions import held_anywhere, require
 from arm.rights import Right
 
 from ..lifecycle import ImportState
@@ -29,6 +29,10 @@ from .judging import Judged
 AT_ONCE = 500
 """Rows that are judged or applied in one transaction; a file of no more is judged while its sender waits."""
 ON_ITS_WAY = (ImportState.CHECKING, ImportState.CHECKED, ImportState.APPLYING)
+USES = {
+    TableImport.Kind.TEMPLATES: frozenset({Right.CREATE_VERSION.value, Right.MANAGE_DIRECTORY.value}),
+    TableImport.Kind.INSTANCES: frozenset({Right.PROVISION_INSTANCE.value}),
+}
 STALLED = timedelta(seconds=60)
 TASK = "registry.tasks.work_off_table"
 UNENDED = "ARM could not work on these {count} rows, which begin here, and nothing of them is stored; its log says why."
@@ -53,6 +57,7 @@ def send_table(
     while it is on its way, it is the same import. Invalid where it is no such table; Duplicate where the very file was
     applied, has stopped, or is somebody else's."""
     require(actor, Right.READ_DIRECTORY, tenant)
+    _require_use(actor, kind)
     sheet = read_sheet(data, kind)
     digest = crypto.digest(data)
     if held := _sent_before(tenant, kind, digest):
@@ -79,6 +84,12 @@ def send_table(
     return table
 
 
+def _require_use(actor: User, kind: TableImport.Kind) -> None:
+    """Whoever may do nowhere what such rows do starts no work on them. What each row asks is judged with it."""
+    if not held_anywhere(actor) & USES[kind]:
+        raise NotAllowed(f"You may do nowhere here what a table of {kind.label.lower()} does.")
+
+
 def _sent_before(tenant: Tenant, kind: TableImport.Kind, digest: str) -> TableImport | None:
     """The import of the very file that was not left undone. Of two at once, the second waits for the first."""
     with connection.cursor() as cursor:
@@ -94,6 +105,7 @@ def apply_table(*, table: TableImport, actor: User, reason: str) -> TableImport:
     """Do what the table says, in the background where it is long: by whoever sent it, once it was judged without a
     mistake, or from where it has stopped."""
     require(actor, Right.READ_DIRECTORY, table)
+    _require_use(actor, TableImport.Kind(table.kind))
     require_reason(reason)
     table = TableImport.objects.select_for_update(of=("self",)).select_related("created_by").get(pk=table.pk)
     if actor.pk != table.created_by_id:

@@ -13,6 +13,7 @@ from django.test import Client
 from arm import changes
 from arm.errors import Conflict, NotAllowed
 from arm.models import ChangeRecord, Membership, Tenant, User
+from arm.permissions import grant_models
 from arm.rights import Right
 from registry import services
 from registry.lifecycle import ImportState
@@ -20,9 +21,10 @@ from registry.models import AgentInstance, AgentTemplate, TableImport
 from registry.protocol.sheet import read_sheet
 from registry.tasks import wake_stalled_tables, work_off_table
 from tests import make
-from tests.registry.sending_tables import AGENTS, INSTANCES, apply, long_table, send
+from tests.registry.sending_tables import AGENTS, INSTANCES, TEMPLATES, apply, long_table, send
 
 pytestmark = pytest.mark.django_db
+ROW = "version,environment,provider,name\na@1,dev,local,x\n"
 
 
 @pytest.fixture
@@ -293,12 +295,26 @@ def test_a_table_that_is_cancelled_on_its_way_goes_no_further(
     assert (table.state, table.done, AgentTemplate.objects.count()) == (ImportState.CANCELLED, 4, 4)
 
 
-def test_rights_are_asked_when_it_is_applied_not_only_when_it_is_sent(acme: Tenant) -> None:
+def test_rights_are_asked_when_it_is_sent_when_it_is_judged_and_when_it_is_applied(acme: Tenant) -> None:
     bob = make.user("bob", member_of=acme)
     make.grant(bob, acme, Right.READ_DIRECTORY)
+    for text, kind in ((AGENTS, TEMPLATES), (long_table(600), TEMPLATES), (ROW, INSTANCES)):
+        with pytest.raises(NotAllowed, match="nowhere here"):
+            send(acme, bob, text, kind)
+    assert not TableImport.objects.exists()
+    own = make.template("own", name="Own")
+    make.grant(bob, own, Right.CREATE_VERSION)
     table = send(acme, bob, AGENTS.replace(",alice", ","))
     assert table.state == ImportState.REFUSED
     assert {p["code"] for p in table.problems} == {"not_allowed"}
+    ready = send(acme, bob, "slug,name\nown,Mine\n")
+    for grants in (one for one in grant_models() if hasattr(one, "user")):
+        grants.objects.filter(user=bob, permission__codename=Right.CREATE_VERSION.value).delete()
+    with pytest.raises(NotAllowed, match="nowhere here"):
+        apply(ready, bob)
+    own.refresh_from_db()
+    ready.refresh_from_db()
+    assert (own.name, ready.state) == ("Own", ImportState.CHECKED)
     mallory = make.user("mallory", member_of=acme)
     with pytest.raises(NotAllowed):
         send(acme, mallory, AGENTS)
