@@ -154,11 +154,11 @@ class SlotBindingQuerySet(models.QuerySet["SlotBinding"]):
 
     def returnable(self) -> Self:
         """Those whose version the slot may go back to: it was let stay, was rolled back nowhere, and no rollout into this
-        slot has found it unhealthy since."""
+        slot has found it unhealthy since. One that holds the slot still counts, too: a rollback aborts it."""
         found_bad = apps.get_model("registry", "RolloutSlot")._default_manager.filter(
             slot=OuterRef("slot"),
             rollout__version=OuterRef("version"),
-            rollout__state=RolloutState.ABORTED,
+            rollout__state__in=[*HELD, RolloutState.ABORTED],
             rollout__incident_id__isnull=False,
             rollout__state_since__gte=OuterRef("since"),
         )
