@@ -7,9 +7,11 @@ from django.core.exceptions import ValidationError
 from django.db.models import Model, QuerySet
 
 from arm import ids
+from arm.forms import ReasonForm
 from arm.models import Membership, Tenant, User
 from arm.permissions import visible
 from arm.rights import Right
+from registry.forms.releases import TargetsField
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, AgentTemplate, AgentVersion, Environment, Provider
 
@@ -142,6 +144,12 @@ class ReviewForm(forms.Form):
 
 class WhyForm(forms.Form):
     reason = Lines(rows=2)
+
+
+class RollBackForm(ReasonForm):
+    """Why, and what the page has shown."""
+
+    targets = TargetsField()
 
 
 class NoteForm(forms.Form):

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
+from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import Http404
@@ -12,6 +13,7 @@ from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
+from arm import ids
 from arm.api import Request, TypeIDField
 from arm.api import validated as parsed
 from arm.api.again import etag_of
@@ -89,12 +91,39 @@ class ExceptionOut(Out):
         )
 
 
+class Targets(serializers.DictField):
+    """Slot: the version that it goes to."""
+
+    child = TypeIDField("ver")
+
+    def run_child_validation(self, data: Mapping[str, Any]) -> dict[UUID, UUID]:  # type: ignore[override]
+        found: dict[UUID, UUID] = {}
+        wrong: dict[str, Any] = {}
+        for key, value in data.items():
+            try:
+                found[ids.decode("slt", key)] = self.child.run_validation(value)
+            except ValueError as reason:
+                wrong[key] = [str(reason)]
+            except serializers.ValidationError as reason:
+                wrong[key] = reason.detail
+        if wrong:
+            raise serializers.ValidationError(wrong)
+        return found
+
+    def to_representation(self, value: Mapping[UUID, UUID]) -> dict[str, str]:
+        return {ids.encode("slt", slot): ids.encode("ver", to) for slot, to in value.items()}
+
+
 class RollBackIn(HandsOverIn):
     leaving = TypeIDField(
         "ver", help_text="The version that is bound now, so that nothing newer is rolled back."
     )
     incident = TypeIDField("inc", required=False)
     also = serializers.ListField(child=TypeIDField("slt"), required=False, max_length=100)
+    targets = Targets(
+        required=False,
+        help_text="What the preview showed (`targets`): 409 where it is otherwise by now. With `also`, of all of them.",
+    )
     drain = serializers.ChoiceField(
         Drain.choices, required=False, help_text="`at_once` by default where an incident is named."
     )
@@ -120,6 +149,9 @@ class RollbackPreviewOut(serializers.Serializer[Any]):
     withdrawn = serializers.IntegerField()
     left = serializers.IntegerField()
     provisioned = serializers.IntegerField()
+    targets = Targets(
+        help_text="Every slot that it binds to another version, and to which; `roll-back/` takes it as what was seen."
+    )
     others = serializers.SerializerMethodField()
     others_hidden = serializers.IntegerField()
     rollouts_elsewhere = serializers.IntegerField()
@@ -134,7 +166,7 @@ class RollbackPreviewOut(serializers.Serializer[Any]):
     carried_hidden = serializers.IntegerField(help_text="More of it, which you may not see.")
 
     def get_others(self, preview: queries.RollbackPreview) -> list[str]:
-        return [slot.typeid for slot in preview.others]
+        return [one.slot.typeid for one in preview.others]
 
     def get_missing(self, preview: queries.RollbackPreview) -> list[str]:
         return [verdict.reason for verdict in preview.missing]
@@ -321,6 +353,7 @@ class SlotReleases:
             leaving=leaving,
             also=also,
             incident=body.get("incident"),
+            seen=body.get("targets"),
             drain=body.get("drain", ""),
             within=timedelta(seconds=body["within_seconds"]) if "within_seconds" in body else None,
             actor=request.user,

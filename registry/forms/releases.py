@@ -1,12 +1,15 @@
 """Forms of releases: a plan, a start, an exception, a rollback."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 from django import forms
 from django.core.exceptions import ValidationError
 
+from arm import ids
 from arm.models import User
 from arm.moments import MomentField
 from arm.permissions import visible
@@ -217,10 +220,50 @@ class ConfirmForm(ReasonForm):
     )  # fmt: skip
 
 
+class TargetsField(forms.CharField):
+    """What a page has shown of a rollback, hidden: for each slot that it offers to roll back, every slot that this binds to
+    another version, and to which (`shown_targets`)."""
+
+    widget = forms.HiddenInput
+
+    def __init__(self, **kwargs: Any) -> None:
+        lost = "What was shown is not part of this request: open the page again."
+        super().__init__(max_length=200_000, error_messages={"required": lost}, **kwargs)
+
+    def clean(self, value: Any) -> dict[UUID, dict[UUID, UUID]]:
+        said = super().clean(value)
+        try:
+            return {
+                ids.decode("slt", owner): {
+                    ids.decode("slt", slot): ids.decode("ver", to) for slot, to in going.items()
+                }
+                for owner, going in json.loads(said).items()
+            }
+        except (ValueError, AttributeError, RecursionError):
+            raise ValidationError("What was shown cannot be read: open the page again.") from None
+
+
+def shown_targets(offered: Mapping[UUID, Mapping[UUID, UUID]]) -> str:
+    """The value of a `TargetsField`."""
+    told = {
+        ids.encode("slt", owner): {ids.encode("slt", pk): ids.encode("ver", to) for pk, to in going.items()}
+        for owner, going in offered.items()
+    }
+    return json.dumps(told, separators=(",", ":"))
+
+
+def seen_of(offered: Mapping[UUID, Mapping[UUID, UUID]], chosen: Sequence[UUID]) -> dict[UUID, UUID]:
+    """What was shown of a rollback of these slots together: what one of them is bound to goes before what the end of a
+    rollout would have returned there."""
+    found = {pk: to for owner in chosen for pk, to in offered.get(owner, {}).items() if pk not in chosen}
+    return found | {pk: to for pk in chosen if (to := offered.get(pk, {}).get(pk))}
+
+
 class RollBackForm(DrainForm):
     """`also`: other slots that are bound to the version left."""
 
     leaving = forms.CharField(widget=forms.HiddenInput)
+    targets = TargetsField()
     also = forms.ModelMultipleChoiceField(
         DeploymentSlot.objects.none(), required=False, widget=forms.CheckboxSelectMultiple,
         label="Roll these back as well", help_text="They are bound to the same version. Those left out keep it.",
@@ -228,9 +271,7 @@ class RollBackForm(DrainForm):
 
     def __init__(self, *args: Any, others: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        rows = DeploymentSlot.objects.filter(
-            pk__in=[slot.pk for slot in others], previous_version__isnull=False
-        )
+        rows = DeploymentSlot.objects.filter(pk__in=[one.slot.pk for one in others if one.target])
         self.fields["also"].queryset = rows.select_related("environment", "role")  # type: ignore[attr-defined]
         if not rows:
             del self.fields["also"]

@@ -32,7 +32,7 @@ from .places import (
 from .releases import ReleaseException, Rollback, Rollout, RolloutSlot, RolloutStep
 from .roles import RoleAssignment, RoleDefinition, Successor
 from .rules import DirectoryRules
-from .slots import DeploymentSlot, SlotBinding
+from .slots import DeploymentSlot, SlotBinding, go_back_to
 from .spawn import SpawnTerm
 from .uses import Dependency, Thing
 from .words import InstanceLabel, InstanceWord, begins, words_of
@@ -89,6 +89,7 @@ __all__ = [
     "VersionEvidence",
     "VersionParent",
     "begins",
+    "go_back_to",
     "recorded_genome",
     "words_of",
 ]

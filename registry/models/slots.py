@@ -1,5 +1,7 @@
 """Where a version is meant to work: deployment slots with their history."""
 
+from collections.abc import Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Self
 from uuid import UUID
 
@@ -105,12 +107,8 @@ class DeploymentSlot(TenantRow):
 
     @property
     def goes_back_to(self) -> "AgentVersion | None":
-        """What a rollback binds: what it was bound to before, or the newest before that which was let stay here, was not
-        rolled back anywhere, and was not found unhealthy here since."""
-        had = self.previous_version
-        if had is None or self._may_return_to(had):
-            return had
-        return self.before(had)
+        """What a rollback binds (`go_back_to`)."""
+        return go_back_to([self])[self.pk]
 
     def before(self, version: "AgentVersion") -> "AgentVersion | None":
         """The newest that it could go back to of what it was bound to before `version`, but for what it has now."""
@@ -130,6 +128,39 @@ class DeploymentSlot(TenantRow):
     def _may_return_to(self, version: "AgentVersion") -> bool:
         bindings = self.bindings.filter(version=version)
         return not version.rolled_back and (bindings.returnable().exists() or not bindings.exists())
+
+
+def go_back_to(slots: Sequence[DeploymentSlot]) -> "dict[UUID, AgentVersion | None]":
+    """What a rollback of each would bind: what it was bound to before, or the newest before that which was let stay there,
+    was not rolled back anywhere, and was not found unhealthy there since. At most three statements, however many."""
+    asked = [slot for slot in slots if slot.previous_version_id is not None]
+    told: dict[UUID, list[tuple[UUID, datetime, bool]]] = {slot.pk: [] for slot in asked}
+    if asked:
+        may = SlotBinding.objects.returnable().filter(pk=OuterRef("pk"))
+        rows = SlotBinding.objects.filter(slot__in=asked).annotate(may=Exists(may)).order_by("-since", "-pk")
+        for key, version, since, stays in rows.values_list("slot", "version", "since", "may"):
+            told[key].append((version, since, stays))
+    had = {slot.pk: slot.previous_version for slot in asked if _let_back(slot, told[slot.pk])}
+    keys = {slot.pk: _newest_before(slot, told[slot.pk]) for slot in asked if slot.pk not in had}
+    model = apps.get_model("registry", "AgentVersion")
+    whole = model._default_manager.select_related("genome", "template")
+    found = whole.in_bulk({pk for pk in keys.values() if pk}) if any(keys.values()) else {}
+    return {slot.pk: had.get(slot.pk) or found.get(keys.get(slot.pk)) for slot in slots}
+
+
+def _let_back(slot: DeploymentSlot, told: Sequence[tuple[UUID, datetime, bool]]) -> bool:
+    had = slot.previous_version
+    of_it = [may for version, _, may in told if version == slot.previous_version_id]
+    return had is not None and not had.rolled_back and (any(of_it) or not of_it)
+
+
+def _newest_before(slot: DeploymentSlot, told: Sequence[tuple[UUID, datetime, bool]]) -> UUID | None:
+    had = slot.previous_version_id
+    there = next((since for version, since, _ in told if version == had), None)
+    if there is None:
+        return None
+    others = (version for version, since, may in told if may and since < there and version != had)
+    return next((version for version in others if version != slot.current_version_id), None)
 
 
 def _newest(bindings: "SlotBindingQuerySet") -> "AgentVersion | None":

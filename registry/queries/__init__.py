@@ -59,14 +59,12 @@ from .related import SHOWN, owners, with_staleness
 from .releases import (
     CACHED,
     Assignment,
-    RollbackPreview,
     RolloutPage,
     assignment,
     channel_board,
     instances_of,
     instances_there,
     roles_in_channels,
-    rollback_preview,
     rollout_page,
     running_rollout,
     waiting_step,
@@ -74,6 +72,7 @@ from .releases import (
 )
 from .roles import Cover, RolePage, RoleRow, kept_by, role_check, role_page, role_rows, with_gaps
 from .roles import coverage as role_coverage
+from .rollbacks import Other, RollbackPreview, held_with, otherwise, rebinds, returns_to, rollback_preview
 from .rules import Rules, rules_of
 from .sheets import EVALUATION_REPORT, LINEAGE_SHEET, SHEETS, sheet_statement
 from .spawn import SpawnTree, line_above, spawn_tree
@@ -142,6 +141,7 @@ __all__ = [
     "Lineage",
     "Moment",
     "OrderPreview",
+    "Other",
     "PastPage",
     "PlacePage",
     "ProjectPage",
@@ -192,6 +192,7 @@ __all__ = [
     "genome_view",
     "held_back",
     "held_in",
+    "held_with",
     "instance_counts",
     "instance_page",
     "instances_doing",
@@ -210,6 +211,7 @@ __all__ = [
     "newest_of_each",
     "of_many",
     "order_preview",
+    "otherwise",
     "ownerless",
     "owners",
     "past_page",
@@ -221,7 +223,9 @@ __all__ = [
     "published_card",
     "reach_of",
     "read_ahead",
+    "rebinds",
     "releases_of",
+    "returns_to",
     "right_to_take",
     "role_check",
     "role_coverage",

@@ -1,4 +1,4 @@
-"""Releases as their pages show them: what drifts, what a rollback would do, channels, who gets which version."""
+"""Releases as their pages show them: what drifts, channels, who gets which version."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -12,16 +12,13 @@ from django.db.models.functions import Coalesce
 
 from arm import clock, ids
 from arm.models import ChangeRecord, User
-from arm.permissions import held_on, visible
+from arm.permissions import held_on
 from arm.rights import Right
 
 from ..engine import RolloutState, StepState, Terms, chosen
-from ..facts import carried_over
 from ..gates import EXCEPTED, Verdict
 from ..gates.compatibility import drift_of, drift_verdict
 from ..gates.many import for_bindings
-from ..gates.returning import for_return
-from ..lifecycle import InstanceState
 from ..models import (
     AgentInstance,
     AgentVersion,
@@ -52,38 +49,6 @@ def _count(rows: QuerySet[Any]) -> Coalesce:
     return Coalesce(Subquery(rows.values("rollout").annotate(n=Count("pk")).values("n")), 0)
 
 
-@dataclass(frozen=True, slots=True)
-class RollbackPreview:
-    """What one click would do to a slot, in numbers, before it is done."""
-
-    slot: DeploymentSlot
-    leaving: AgentVersion
-    target: AgentVersion
-    drains: int
-    withdrawn: int
-    left: int
-    provisioned: int
-    others: tuple[DeploymentSlot, ...]
-    others_hidden: int
-    rollouts_elsewhere: int
-    rollout: RolloutSlot | None
-    verdicts: tuple[Verdict, ...]
-    others_asked: tuple[Verdict, ...]
-    carried: tuple[str, ...]
-    """What holds for a single instance of those that are replaced, and will for its replacement; what the visitor sees."""
-    carried_hidden: int
-
-    @property
-    def missing(self) -> tuple[Verdict, ...]:
-        """What refuses it."""
-        return tuple(verdict for verdict in self.verdicts if not verdict.passed)
-
-    @property
-    def warnings(self) -> tuple[Verdict, ...]:
-        """What a binding would ask and the target lacks by now: the rollback is done, and its record says so."""
-        return tuple(verdict for verdict in self.others_asked if not verdict.passed)
-
-
 def running_rollout(slot: DeploymentSlot) -> RolloutSlot | None:
     """The rollout that holds the slot now."""
     rows = RolloutSlot.objects.select_related(
@@ -102,54 +67,6 @@ def instances_there(slots: Sequence[DeploymentSlot]) -> int:
     """How many instances these slots have, together, of what each is bound to; those that are retired do not count."""
     rows = AgentInstance.objects.live().filter(slot__in=slots, version=F("slot__current_version"))
     return rows.count()
-
-
-def rollback_preview(slot: DeploymentSlot, actor: User) -> RollbackPreview | None:
-    """What a rollback of the slot would do; None where there is nothing to go back to."""
-    leaving, target = slot.current_version, slot.goes_back_to
-    if leaving is None or target is None:
-        return None
-    states = instances_of(slot, leaving)
-    drains = states.get(InstanceState.ACTIVE, 0)
-    withdrawn = states.get(InstanceState.PROVISIONING, 0)
-    back = instances_of(slot, target)  # what works on the target still, or will
-    there = back.get(InstanceState.ACTIVE, 0) + back.get(InstanceState.PROVISIONING, 0)
-    bound = DeploymentSlot.objects.filter(current_version=leaving).exclude(pk=slot.pk)
-    rows = bound.select_related("environment", "role", "provider", "previous_version__template")
-    others = tuple(visible(rows, actor, Right.READ_DIRECTORY).order_by("environment__position", "pk"))
-    needed, others_asked = for_return(slot, target)
-    held = RolloutSlot.objects.filter(rollout__version=leaving, held=True)
-    elsewhere = held.exclude(slot=slot).values_list("rollout", flat=True)
-    carried, carried_hidden = _carried(slot, leaving, actor)
-    return RollbackPreview(
-        slot=slot,
-        leaving=leaving,
-        target=target,
-        drains=drains,
-        withdrawn=withdrawn,
-        left=sum(states.values()) - drains - withdrawn,
-        provisioned=max(0, drains + withdrawn - there),
-        others=others,
-        others_hidden=bound.count() - len(others),
-        rollouts_elsewhere=len(set(elsewhere)),
-        rollout=running_rollout(slot),
-        verdicts=tuple(needed),
-        others_asked=tuple(others_asked),
-        carried=carried,
-        carried_hidden=carried_hidden,
-    )
-
-
-def _carried(slot: DeploymentSlot, leaving: AgentVersion, actor: User) -> tuple[tuple[str, ...], int]:
-    able = [InstanceState.ACTIVE, InstanceState.PROVISIONING]
-    rows = AgentInstance.objects.filter(slot=slot, version=leaving, state__in=able).order_by("pk")
-    names = {row.pk: str(row) for row in rows}
-    told, count = [], 0
-    for port in carried_over() if names else ():
-        count += sum(len(lines) for lines in port.own(names).values())
-        seen = port.own(names, actor)
-        told += [f"{name}: {line}" for key, name in names.items() for line in seen.get(key, ())]
-    return tuple(told), count - len(told)
 
 
 CACHED = timedelta(seconds=15)

@@ -1,6 +1,6 @@
 """Rollback: a slot goes back to the version before, its instances follow, and one record says all of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -16,11 +16,11 @@ from arm.permissions import require
 from arm.ports import incidents
 from arm.rights import Right
 
-from .. import gates
+from .. import gates, queries
 from ..engine import Drain, StepState
 from ..gates.returning import for_return, warned
 from ..lifecycle import VersionState
-from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlot, SlotBinding
+from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlot, SlotBinding, go_back_to
 from .asking import require_reason
 from .binding import locked_slots, locked_versions, rebind, refuse_together, tell_bound, whole_version
 from .dossiers import sign_dossier
@@ -45,6 +45,7 @@ def roll_back_slot(
     also: Sequence[DeploymentSlot] = (),
     drain: str = "",
     within: timedelta | None = None,
+    seen: Mapping[UUID, UUID] | None = None,
 ) -> Rollback:
     """Bind the slot to its previous version again (`goes_back_to`), which stays approved and is not approved anew.
 
@@ -52,6 +53,8 @@ def roll_back_slot(
     and its own drain: with `drain` “replaced” as those come to work, `within` a time at most; with “at_once” now, which
     is the default where an `incident` says that harm is done. `also`: other slots that are bound to the version left and
     go back too; no other slot changes. A rollout that holds one of the slots is aborted. Without `incident` one is opened.
+    `seen`: every slot that was shown to change, and which version it goes to (`RollbackPreview.targets`, by keys); Conflict
+    where anything of that is otherwise by now, in words and as `targets`.
 
     Invalid where there is no `incident` that the actor sees, Conflict where it is settled, where there is nothing to go
     back to, or where a slot is not bound to `leaving` (any more); GateRefused
@@ -68,18 +71,22 @@ def roll_back_slot(
     first = taken[0]
     left = leaving or first.current_version
     left = _agreed(taken, left)
-    rows = RolloutSlot.objects.filter(rollout__in=[rollout for rollout, _ in aborted])
-    brought = rows.exclude(from_version=None).values_list("from_version", flat=True)
-    targets = [one.goes_back_to.pk for one in taken if one.goes_back_to]
-    known = locked_versions([left.pk, *targets, *brought])  # at once, in one order
+    rows = queries.held_with(held)
+    brought = [row.from_version_id for row in rows if row.from_version_id]
+    back = go_back_to(taken)
+    known = locked_versions(
+        [left.pk, *(to.pk for to in back.values() if to), *brought]
+    )  # at once, in one order
     _agreed(taken, left)  # somebody else may just have left what these go back to
-    if news := [one for one in taken if one.goes_back_to and one.goes_back_to.pk not in known]:
+    back = go_back_to(taken)
+    if news := [one for one in taken if (to := back[one.pk]) and to.pk not in known]:
         raise Conflict(f"What {news[0]} goes back to has just been left elsewhere; look again.")
+    names = {one.pk for one in taken}
+    for row in rows:
+        if row.slot_id not in names:  # the end of its rollout takes it back, too
+            require(actor, Right.ROLL_BACK_RELEASE, held[row.slot_id])
+    _refuse_otherwise(seen, queries.rebinds(taken, rows, back), held)
     for rollout, pks in aborted:
-        names = {one.pk for one in taken}
-        for pk in pks:
-            if pk not in names:  # the end of the rollout takes these back, too
-                require(actor, Right.ROLL_BACK_RELEASE, held[pk])
         keep = Keep(chosen, rollout=rollout) if chosen else None
         take_back(rollout, [held[pk] for pk in pks], actor, reason, without=names, keep=keep)
     left = _deprecated(left, actor, reason)
@@ -87,10 +94,11 @@ def roll_back_slot(
         incidents().named(tenant_id=first.tenant_id, incident_id=incident, actor=actor)
     else:
         incident = _incident(first, left, reason)
-    _refuse_unfit(taken)
+    onto = {one.pk: whole_version(to.pk) for one in taken if (to := back[one.pk])}
+    _refuse_unfit(taken, onto)
+    ended = [rollout for rollout, _ in aborted]
     made = [
-        _roll_back(held[one.pk], left, actor, reason, incident, taken, [r for r, _ in aborted], chosen)
-        for one in taken
+        _roll_back(one, left, onto[one.pk], actor, reason, incident, taken, ended, chosen) for one in taken
     ]
     return made[0]
 
@@ -109,12 +117,22 @@ def _agreed(slots: Sequence[DeploymentSlot], left: AgentVersion | None) -> Agent
     return left
 
 
-def _refuse_unfit(slots: Sequence[DeploymentSlot]) -> None:
+def _refuse_otherwise(
+    seen: Mapping[UUID, UUID] | None, now: Mapping[UUID, UUID], held: Mapping[UUID, DeploymentSlot]
+) -> None:
+    """Before anything is done: it does what was shown, or nothing."""
+    if seen is None or seen == now:
+        return
+    said = " ".join(queries.otherwise(seen, now, held))
+    told = {held[pk].typeid: ids.encode(AgentVersion.prefix, to) for pk, to in sorted(now.items())}
+    raise Conflict(f"Nothing is rolled back: it is otherwise than was shown. {said}", targets=told)
+
+
+def _refuse_unfit(slots: Sequence[DeploymentSlot], onto: Mapping[UUID, AgentVersion]) -> None:
     """Before any of them is bound: what each of them lacks for what it goes back to, all at once."""
     refused = []
     for slot in slots:
-        assert slot.goes_back_to is not None
-        target = whole_version(slot.goes_back_to.pk)
+        target = onto[slot.pk]
         try:
             gates.refuse_unless_passed(for_return(slot, target)[0], f"{slot} is not bound to {target}")
         except gates.GateRefused as one:
@@ -223,6 +241,7 @@ def _rollouts(slot: DeploymentSlot, left: AgentVersion, aborted: Sequence[Rollou
 def _roll_back(
     slot: DeploymentSlot,
     left: AgentVersion,
+    target: AgentVersion,
     actor: User,
     reason: str,
     incident: UUID,
@@ -230,9 +249,6 @@ def _roll_back(
     aborted: Sequence[Rollout],
     within: timedelta | None,
 ) -> Rollback:
-    back = slot.goes_back_to
-    assert back is not None
-    target = whole_version(back.pk)
     warnings = warned(for_return(slot, target)[1])
     now = clock.now()
     own = ids.uuid7()

@@ -17,6 +17,7 @@ from ..engine import Health, RolloutState, StepState, judge
 from ..gates.returning import warnings_of
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
+from ..queries import returns_to
 from .binding import ask_gates, locked_version, locked_versions, rebind, tell_bound, use, whole_version
 from .handovers import Keep, keep_on, was_leaving
 from .lifecycles import give_time
@@ -209,8 +210,8 @@ def take_back(
             else:
                 replace(slot, version, None, actor, reason)
             returned.append(slot.typeid)
-        elif slot.pk not in without and slot.current_version_id == version.pk and row.from_version_id:
-            had = returning[row.from_version_id]
+        elif slot.pk not in without and (goes_to := returns_to(row, slot)):
+            had = returning[goes_to]
             before = rebind(
                 slot, had, actor, reason, previous=slot.before(had), rollout=rollout, returned=True
             )

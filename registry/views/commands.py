@@ -79,6 +79,29 @@ class SeenCommand(Command):
         return super().refused(form, refusal)
 
 
+class DoesWhatWasShown(CommandView):
+    """A command that does what its page has shown, or nothing: hidden fields bring back what that was."""
+
+    def shown(self) -> dict[str, str]:
+        """The hidden fields as the page shows things now."""
+        raise NotImplementedError
+
+    def look_again(self) -> None:
+        """Forget what was read before the refusal."""
+        self.object = self.get_object()
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), **self.shown()}
+
+    def refused(self, form: Any, refusal: DomainError) -> HttpResponse:
+        """The page as it is now: who sends that has seen it."""
+        self.look_again()
+        form.data = form.data.copy()
+        for name, value in self.shown().items():
+            form.data[name] = value
+        return super().refused(form, refusal)
+
+
 class Create(Worded, CreateView):
     """A verb on the tenant: who holds `act_right` nowhere gets 403."""
 

@@ -26,9 +26,11 @@ from registry.forms.releases import (
     PlanRolloutForm,
     RollBackForm,
     StartRolloutForm,
+    seen_of,
+    shown_targets,
 )
 from registry.models import AgentVersion, RoleDefinition, Rollback, Rollout, RolloutStep
-from registry.views.commands import Command, actor_of, may_anywhere
+from registry.views.commands import Command, DoesWhatWasShown, actor_of, may_anywhere
 from registry.views.places import SLOTS
 
 PROMOTES = frozenset({Right.PROMOTE_RELEASE})
@@ -273,7 +275,7 @@ class ConfirmStep(RolloutCommand):
         return services.confirm_step(rollout=self.object, actor=actor, **cleaned)
 
 
-class RollBackSlot(Command):
+class RollBackSlot(DoesWhatWasShown, Command):
     """One click, after what it does was shown in numbers."""
 
     queryset = SLOTS
@@ -292,9 +294,15 @@ class RollBackSlot(Command):
         preview = self._preview()
         return {**super().get_form_kwargs(), "others": preview.others if preview else ()}
 
-    def get_initial(self) -> dict[str, Any]:
-        leaving = self.object.current_version
-        return {**super().get_initial(), "leaving": leaving.typeid if leaving else ""}
+    def shown(self) -> dict[str, str]:
+        leaving, preview = self.object.current_version, self._preview()
+        offered = {self.object.pk: preview.targets} if preview else {}
+        offered |= {one.slot.pk: one.targets for one in preview.others} if preview else {}
+        return {"leaving": leaving.typeid if leaving else "", "targets": shown_targets(offered)}
+
+    def look_again(self) -> None:
+        super().look_again()
+        vars(self).pop("_shown", None)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         preview = self._preview()
@@ -322,10 +330,12 @@ class RollBackSlot(Command):
         leaving = (
             current if current and current.typeid == cleaned["leaving"] else self._named(cleaned["leaving"])
         )
+        also = list(cleaned.get("also") or ())
         return services.roll_back_slot(
             slot=self.object,
             leaving=leaving,
-            also=list(cleaned.get("also") or ()),
+            also=also,
+            seen=seen_of(cleaned["targets"], [self.object.pk, *(one.pk for one in also)]),
             drain=cleaned["drain"],
             within=cleaned["within"],
             actor=actor,

@@ -15,7 +15,7 @@ from arm.ports import Moment, implementations
 from arm.rights import Right
 from registry.lifecycle import VersionState
 from registry.models import AgentInstance, AgentVersion, DeploymentSlot, InstanceInterval
-from registry.queries import rollback_preview
+from registry.queries import RollbackPreview
 
 from ..lifecycle import LIVE, Severity
 from ..models import Event, Incident, IncidentEntry
@@ -143,12 +143,9 @@ def before_you_deprecate(version: AgentVersion, actor: User) -> list[Tile]:
     return tiles
 
 
-def before_you_roll_back(slot: DeploymentSlot, actor: User) -> list[Tile]:
+def before_you_roll_back(preview: RollbackPreview) -> list[Tile]:
     """What happens to whatever runs in the slot, and which other slots keep the version."""
-    preview = rollback_preview(slot, actor)
-    if preview is None:
-        return []
-    page = f"{reverse('registry:instance_list')}?slot={slot.typeid}&version={preview.leaving.typeid}"
+    page = f"{reverse('registry:instance_list')}?slot={preview.slot.typeid}&version={preview.leaving.typeid}"
     others = f"{reverse('registry:slot_list')}?version={preview.leaving.typeid}"
     return [
         Tile("Drain", preview.drains, page),

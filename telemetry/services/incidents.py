@@ -1,7 +1,8 @@
 """Incidents: open, triage, mitigate, resolve, review; each step leaves a line on the timeline and a change record."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+from uuid import UUID
 
 from django.db import transaction
 
@@ -92,16 +93,20 @@ def mitigate(*, incident: Incident, measure: InstanceState | None, actor: User, 
 
 
 @transaction.atomic
-def roll_back(*, incident: Incident, actor: User, reason: str) -> Incident:
+def roll_back(
+    *, incident: Incident, actor: User, reason: str, seen: Mapping[UUID, UUID] | None = None
+) -> Incident:
     """The slot of the incident's instance goes back to its previous version, with the right to roll back there.
-    Conflict where the slot has moved on or has nothing to go back to."""
+    Conflict where the slot has moved on or has nothing to go back to, and where that is not what was `seen`."""
     require(actor, Right.MANAGE_INCIDENT, incident)
     said = ROWS.get(pk=incident.pk)  # what it is about never changes; it is locked after slot and version
     if said.instance is None or said.instance.slot is None or said.version is None:
         raise Conflict("This incident is about no instance in a slot; there is nothing to roll back.")
     say("/reason", reason, "Say what was done, or why it is done.")
     slot, left = said.instance.slot, said.version
-    made = registry.roll_back_slot(slot=slot, leaving=left, incident=said.pk, actor=actor, reason=reason)
+    made = registry.roll_back_slot(
+        slot=slot, leaving=left, incident=said.pk, seen=seen, actor=actor, reason=reason
+    )
     incident = _to_mitigate(incident, actor, reason)
     facts = {"measure": "rolled_back", "slot": made.slot.typeid, "version": str(made.to_version)}
     done = f"{made.slot}: back to {made.to_version}"

@@ -7,6 +7,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import Model, QuerySet
 from django.http import Http404
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.views.generic import DetailView
 
 from arm.forms import ReasonForm
@@ -14,8 +15,11 @@ from arm.models import User
 from arm.permissions import held_anywhere, held_on, visible
 from arm.rights import Right
 from arm.views import CommandView, CreateView, FilteredList, Scoped, current_tenant
+from registry.forms.releases import seen_of, shown_targets
 from registry.lifecycle import InstanceState, instance_move
 from registry.models import AgentInstance
+from registry.queries import RollbackPreview, rollback_preview
+from registry.views.commands import DoesWhatWasShown
 
 from .. import services
 from ..filters import IncidentQueueFilter
@@ -26,6 +30,7 @@ from ..forms import (
     NoteForm,
     ResolveForm,
     ReviewForm,
+    RollBackForm,
     TriageForm,
     WhyForm,
 )
@@ -223,27 +228,43 @@ class MitigateIncident(IncidentCommand):
         )
 
 
-class RollBack(IncidentCommand):
+class RollBack(DoesWhatWasShown, IncidentCommand):
     """Before the slot goes back to its previous version: what that changes, and what it does not."""
 
-    form_class = ReasonForm
+    form_class = RollBackForm
     template_name = "telemetry/incident_roll_back.html"
     heading, submit, tone = "Roll back", "Roll back", "danger"
     success_message = "Rolled back."
 
-    def get_initial(self) -> dict[str, Any]:
-        return {"reason": self.object.title}
-
-    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+    @cached_property
+    def preview(self) -> RollbackPreview | None:
         actor = _person(self.request.user)
         slot = slot_to_roll_back(self.object, actor)
-        if slot is None and "refusal" not in kwargs:
+        return rollback_preview(slot, actor) if slot else None
+
+    def shown(self) -> dict[str, str]:
+        preview = self.preview
+        return {"targets": shown_targets({preview.slot.pk: preview.targets} if preview else {})}
+
+    def look_again(self) -> None:
+        super().look_again()
+        vars(self).pop("preview", None)
+
+    def get_initial(self) -> dict[str, Any]:
+        return {**super().get_initial(), "reason": self.object.title}
+
+    def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
+        preview = self.preview
+        if preview is None and "refusal" not in kwargs:
             raise Http404  # nothing to go back to, or not theirs to do: the incident's page shows no button either
-        reach = [asdict(tile) for tile in before_you_roll_back(slot, actor)] if slot else []
-        return super().get_context_data(slot=slot, reach=reach, **kwargs)
+        reach = [asdict(tile) for tile in before_you_roll_back(preview)] if preview else []
+        return super().get_context_data(preview=preview, reach=reach, **kwargs)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Incident:
-        return services.roll_back(incident=self.object, actor=actor, reason=cleaned["reason"])
+        instance = self.object.instance
+        chosen = [instance.slot_id] if instance and instance.slot_id else []
+        seen = seen_of(cleaned["targets"], chosen)
+        return services.roll_back(incident=self.object, seen=seen, actor=actor, reason=cleaned["reason"])
 
 
 class DeprecateVersion(IncidentCommand):

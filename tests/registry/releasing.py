@@ -1,5 +1,7 @@
 """What tests of releases share: a slot with a version that runs, another version, and health facts that a test sets."""
 
+import html
+import re
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
@@ -60,3 +62,9 @@ def started(slots: Any, version: Any, actor: Any, **kw: Any) -> Rollout:
 
 def states(slot: DeploymentSlot, version: Any) -> list[str]:
     return sorted(version.instances.filter(slot=slot).values_list("state", flat=True))
+
+
+def shown(page: str) -> dict[str, str]:
+    """The hidden fields of a rollback's page, as its form sends them back."""
+    fields = re.findall(r'<input type="hidden" name="(leaving|targets)" value="([^"]*)"', page)
+    return {name: html.unescape(value) for name, value in fields}

@@ -13,7 +13,7 @@ from registry.gates import CHANNEL_ORDER
 from registry.models import ReleaseException, Rollback, Rollout
 from tests import make
 from tests.registry.genomes import tool
-from tests.registry.releasing import bound, planned, running, started
+from tests.registry.releasing import bound, planned, running, shown, started
 
 pytestmark = pytest.mark.django_db
 
@@ -106,7 +106,7 @@ def test_a_rollback_shows_its_reach_and_is_one_click(client, rita, slot, old, ne
     assert url("slot_roll_back", slot) in text(client, slot.get_absolute_url())
     page = text(client, url("slot_roll_back", slot))
     assert "as they are replaced, or at once" in page and "cannot be undone" in page and str(other) in page
-    done = post(client, "slot_roll_back", slot, leaving=new.typeid, also=[str(other.pk)])
+    done = post(client, "slot_roll_back", slot, **shown(page), also=[str(other.pk)])
     assert done.status_code == 302, done.content
     made = Rollback.objects.get(slot=slot)
     assert done["Location"] == made.get_absolute_url()
@@ -127,8 +127,9 @@ def test_a_preview_tells_of_rollouts_of_the_version_elsewhere(client, rita, slot
 
 
 def test_what_was_rebound_since_the_page_was_opened_is_not_rolled_back(client, rita, slot, old, new):
-    bound(slot, new, make.approved(), actor=rita)
-    answer = post(client, "slot_roll_back", slot, leaving=new.typeid)
+    page = text(client, url("slot_roll_back", bound(slot, new, actor=rita)))
+    bound(slot, make.approved(), actor=rita)
+    answer = post(client, "slot_roll_back", slot, **shown(page))
     assert answer.status_code == 409 and b"by now" in answer.content
     assert not Rollback.objects.exists()
 

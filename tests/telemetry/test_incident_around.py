@@ -20,6 +20,7 @@ from telemetry.lifecycle import IncidentKind, Severity
 from telemetry.parsing import EventType, Flag, Status
 from telemetry.queries import timeline
 from tests import make
+from tests.registry.releasing import shown
 
 pytestmark = pytest.mark.django_db
 READS = (
@@ -198,7 +199,7 @@ class TestRollBack:
         page = text(client, there)
         assert str(previous) in page and "drain" in page and "Provisioned anew" in page
         assert DeploymentSlot.objects.get().current_version == instance.version, "looking changes nothing"
-        assert client.post(there, {"reason": "It deletes files"}).status_code == 302
+        assert client.post(there, {"reason": "It deletes files", **shown(page)}).status_code == 302
         slot.refresh_from_db()
         incident.refresh_from_db()
         instance.refresh_from_db()
