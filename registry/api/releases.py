@@ -3,17 +3,15 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any, cast
-from uuid import UUID
 
 from django.db.models import Prefetch, QuerySet, prefetch_related_objects
 from django.http import Http404
 from django.utils.http import parse_etags
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.decorators import action
 from rest_framework.response import Response
 
-from arm import ids
 from arm.api import Request, TypeIDField
 from arm.api import validated as parsed
 from arm.api.again import etag_of
@@ -25,10 +23,10 @@ from registry.api.base import DirectoryViewSet, created
 from registry.api.directory import row_of, rows_of
 from registry.api.evidence import EvidenceOut
 from registry.api.serializers import Out, Reasoned
+from registry.api.serializers.rollbacks import PreviewAsked, RollBackIn, RollbackPreviewOut
 from registry.api.serializers.rollouts import (
     AbortIn,
     ConfirmIn,
-    HandsOverIn,
     MoveRolloutIn,
     PlanIn,
     RolloutOut,
@@ -91,88 +89,11 @@ class ExceptionOut(Out):
         )
 
 
-class Targets(serializers.DictField):
-    """Slot: the version that it goes to."""
-
-    child = TypeIDField("ver")
-
-    def run_child_validation(self, data: Mapping[str, Any]) -> dict[UUID, UUID]:  # type: ignore[override]
-        found: dict[UUID, UUID] = {}
-        wrong: dict[str, Any] = {}
-        for key, value in data.items():
-            try:
-                found[ids.decode("slt", key)] = self.child.run_validation(value)
-            except ValueError as reason:
-                wrong[key] = [str(reason)]
-            except serializers.ValidationError as reason:
-                wrong[key] = reason.detail
-        if wrong:
-            raise serializers.ValidationError(wrong)
-        return found
-
-    def to_representation(self, value: Mapping[UUID, UUID]) -> dict[str, str]:
-        return {ids.encode("slt", slot): ids.encode("ver", to) for slot, to in value.items()}
-
-
-class RollBackIn(HandsOverIn):
-    leaving = TypeIDField(
-        "ver", help_text="The version that is bound now, so that nothing newer is rolled back."
-    )
-    incident = TypeIDField("inc", required=False)
-    also = serializers.ListField(child=TypeIDField("slt"), required=False, max_length=100)
-    targets = Targets(
-        required=False,
-        help_text="What the preview showed (`targets`): 409 where it is otherwise by now. With `also`, of all of them.",
-    )
-    drain = serializers.ChoiceField(
-        Drain.choices, required=False, help_text="`at_once` by default where an incident is named."
-    )
-
-    def usual(self, said: dict[str, Any]) -> str:
-        return Drain.AT_ONCE if "incident" in said else Drain.REPLACED
-
-
 class ExceptionIn(Reasoned):
     slot = TypeIDField("slt")
     version = TypeIDField("ver")
     gate = serializers.ChoiceField(gates.EXCEPTED)
     until = serializers.DateTimeField()
-
-
-class RollbackPreviewOut(serializers.Serializer[Any]):
-    """What a rollback would do, in numbers."""
-
-    slot = TypeIDField("slt", source="slot.pk")
-    leaving = TypeIDField("ver", source="leaving.pk")
-    target = TypeIDField("ver", source="target.pk")
-    drains = serializers.IntegerField()
-    withdrawn = serializers.IntegerField()
-    left = serializers.IntegerField()
-    provisioned = serializers.IntegerField()
-    targets = Targets(
-        help_text="Every slot that it binds to another version, and to which; `roll-back/` takes it as what was seen."
-    )
-    others = serializers.SerializerMethodField()
-    others_hidden = serializers.IntegerField()
-    rollouts_elsewhere = serializers.IntegerField()
-    missing = serializers.SerializerMethodField(help_text="What refuses it.")
-    warnings = serializers.SerializerMethodField(
-        help_text="What a binding would ask and the target lacks by now; it is done nonetheless."
-    )
-    carried = serializers.ListField(
-        child=serializers.CharField(),
-        help_text="What holds for single instances (caps, policies) and will for their replacements.",
-    )
-    carried_hidden = serializers.IntegerField(help_text="More of it, which you may not see.")
-
-    def get_others(self, preview: queries.RollbackPreview) -> list[str]:
-        return [one.slot.typeid for one in preview.others]
-
-    def get_missing(self, preview: queries.RollbackPreview) -> list[str]:
-        return [verdict.reason for verdict in preview.missing]
-
-    def get_warnings(self, preview: queries.RollbackPreview) -> list[str]:
-        return [verdict.reason for verdict in preview.warnings]
 
 
 def acts_of(told: Mapping[str, Any]) -> str:
@@ -362,7 +283,13 @@ class SlotReleases:
         prefetch_related_objects([made], _evidence_seen_by(request.user))
         return created(RollbackOut(*queries.with_dossiers([made], request.user)))
 
-    @extend_schema(responses=RollbackPreviewOut)
+    @extend_schema(
+        parameters=[
+            OpenApiParameter("drain", str, enum=Drain.values, description="`replaced` by default."),
+            OpenApiParameter("also", str, many=True, description="Slots that go back with it (slt_…)."),
+        ],
+        responses=RollbackPreviewOut,
+    )
     @action(
         detail=True,
         methods=["get"],
@@ -373,7 +300,19 @@ class SlotReleases:
     def roll_back_preview(self, request: Request, id: str) -> Response:
         """What a rollback would do, in numbers. 404 where there is nothing to go back to."""
         slot = self.get_object()  # type: ignore[attr-defined]
-        preview = queries.rollback_preview(slot, request.user)
+        query = request.query_params
+        asked = PreviewAsked(
+            data={**query.dict(), **({"also": query.getlist("also")} if "also" in query else {})}
+        )
+        asked.is_valid(raise_exception=True)
+        also = [
+            row_of(DeploymentSlot, f"/also/{n}", request, pk=pk)
+            for n, pk in enumerate(asked.validated_data.get("also", ()))
+        ]
+        drain = asked.validated_data.get("drain", Drain.REPLACED)
+        preview = queries.rollback_preview(
+            slot, request.user, drain=drain, also=[one for one in also if one.pk != slot.pk]
+        )
         if preview is None:
             raise Http404
         return Response(RollbackPreviewOut(preview).data)

@@ -3,7 +3,7 @@
 from registry.engine.assignment import BUCKETS, bucket, chosen
 from registry.engine.channels import moved_to, other_rules
 from registry.engine.drift import Drift, drift
-from registry.engine.handovers import LONGEST, SHORTEST, WITHIN, Drain, HandoverEnd, may_leave
+from registry.engine.handovers import LONGEST, SHORTEST, WITHIN, Drain, HandoverEnd, leaving_now, may_leave
 from registry.engine.rollouts import (
     ENDED,
     HELD,
@@ -66,6 +66,7 @@ __all__ = [
     "drift",
     "goes_on",
     "judge",
+    "leaving_now",
     "may_leave",
     "may_move",
     "moved_to",

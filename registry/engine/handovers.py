@@ -1,5 +1,6 @@
 """How many of those that leave a slot may drain, so that as many stay at work as before. Pure."""
 
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Final
 
@@ -33,3 +34,15 @@ def may_leave(at_work: int, replaced: int, wanted: int) -> int:
     """How many of the `at_work` that leave may drain while `replaced` of those that come are at work and `wanted` must
     be at any moment."""
     return max(0, min(at_work, at_work + replaced - wanted))
+
+
+def leaving_now(at_work: Sequence[tuple[int, bool]], replaced: int, wanted: int) -> list[int]:
+    """How many drain now of each that leaves, in the order in which they began to: (how many are at work, whether their
+    time is up)."""
+    spare = may_leave(sum(number for number, _ in at_work), replaced, wanted)
+    found = []
+    for number, late in at_work:
+        going = number if late else min(number, spare)
+        spare = max(0, spare - going)
+        found.append(going)
+    return found

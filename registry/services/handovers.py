@@ -18,7 +18,7 @@ from arm.permissions import allowed, require
 from arm.ports import incidents
 from arm.rights import Right
 
-from ..engine import LONGEST, SHORTEST, WITHIN, Drain, HandoverEnd, may_leave
+from ..engine import LONGEST, SHORTEST, WITHIN, Drain, HandoverEnd, leaving_now
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Handover, Rollback, Rollout, SlotBinding
 from .asking import refuse, require_reason
@@ -83,28 +83,19 @@ def keep_on(slot: DeploymentSlot, version: AgentVersion) -> None:
         _end(handover, HandoverEnd.KEPT, None, f"{slot} is bound to {version} again.")
 
 
-def was_leaving(slot: DeploymentSlot, version: AgentVersion, rollout: Rollout) -> bool:
-    """Whether the version was on its way out of the locked slot when this rollout took it back as its canary."""
-    kept = Handover.objects.filter(slot=slot, version=version, outcome=HandoverEnd.KEPT)
-    return kept.filter(ended_at__gte=rollout.created_at).exists()
-
-
-def settle(slot: DeploymentSlot) -> int:
+def settle(slot: DeploymentSlot) -> dict[UUID, int]:
     """Drain as many of the locked slot's old instances as are replaced by now, and all of those whose time is up.
-    Returns how many drained."""
+    Returns how many of each version drained."""
     held = list(Handover.objects.open().filter(slot=slot).select_related("version").order_by("pk"))
     if not held:
-        return 0
+        return {}
     replaced = _at_work(slot, slot.current_version_id).count()
     rows = {one.pk: list(_at_work(slot, one.version_id).select_for_update().order_by("pk")) for one in held}
     wanted = max(one.wanted for one in held)
-    spare = may_leave(sum(len(found) for found in rows.values()), replaced, wanted)
-    drained = 0
-    for handover in held:
-        at_work, late = rows[handover.pk], handover.until <= clock.now()
-        number = len(at_work) if late else min(len(at_work), spare)
-        spare = max(0, spare - number)
-        drained += number
+    now = clock.now()
+    numbers = leaving_now([(len(rows[one.pk]), one.until <= now) for one in held], replaced, wanted)
+    for handover, number in zip(held, numbers, strict=True):
+        at_work, late = rows[handover.pk], handover.until <= now
         said = f"{replaced} of {wanted} replacements are at work."
         why = f"Time was up: {said}" if late else said
         move_all(at_work[:number], InstanceState.DRAINING, RESTRICTED, None, f"{handover.reason} ({why})")
@@ -120,14 +111,14 @@ def settle(slot: DeploymentSlot) -> int:
             _end(handover, HandoverEnd.REPLACED, None, why)
         else:
             _end(handover, HandoverEnd.GONE, None, "None of them is at work any more.")
-    return drained
+    return {one.version_id: number for one, number in zip(held, numbers, strict=True)}
 
 
 @transaction.atomic
 def settle_slot(*, slot_id: UUID) -> int:
     """`settle` for the worker. A slot that somebody else is at is left to them: the next look is soon."""
     taken = DeploymentSlot.objects.select_for_update(skip_locked=True).only("pk").filter(pk=slot_id)
-    return settle(SLOTS.get(pk=slot_id)) if taken.exists() else 0
+    return sum(settle(SLOTS.get(pk=slot_id)).values()) if taken.exists() else 0
 
 
 def slots_handing_over(tenant_id: UUID) -> list[UUID]:

@@ -4,53 +4,20 @@ many are provisioned on the other.
 Set-based: a slot may have a thousand instances. Callers have asked the right to rebind the slot, which carries this.
 """
 
-import re
-from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from arm import changes, clock
 from arm import services as core
 from arm.models import User
 
-from ..facts import Carry, carried_over, carry_over
+from ..facts import Carry, Pairs, carry_over
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, InstanceStatus, KeyScope
+from ..queries.replacing import ABLE, Group, Replaced, grouped, placed, stem, who_goes
 from .handovers import Keep, open_handover, settle
 from .instances import RESTRICTED
 from .moving import BATCH, move_all, open_intervals, tell_all
-
-_SUFFIX = re.compile(r"-g\d+$")
-
-
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """How many of a slot's instances drained, were withdrawn before they had begun, stayed as they are (stopped for a
-    reason of their own), were provisioned, and work on `until` they are replaced."""
-
-    drained: int = 0
-    withdrawn: int = 0
-    left: int = 0
-    provisioned: int = 0
-    working_on: int = 0
-    until: str = ""
-    carried: tuple[Carry, ...] = ()
-    """The rules of single instances that those in their place took over."""
-
-    def facts(self) -> dict[str, Any]:
-        counts = {
-            "drained": self.drained,
-            "withdrawn": self.withdrawn,
-            "left": self.left,
-            "provisioned": self.provisioned,
-        }
-        more: dict[str, Any] = {}
-        if self.carried:
-            more["carried"] = dict(Counter(one.kind for one in self.carried))
-        if self.working_on:
-            more |= {"working_on": self.working_on, "until": self.until}
-        return counts | more
 
 
 def replace(
@@ -61,71 +28,68 @@ def replace(
     reason: str,
     *,
     keep: Keep | None = None,
+    beside: AgentVersion | None = None,
+    keep_beside: Keep | None = None,
 ) -> Replaced:
     """Drain what runs `leaving` in the locked slot, and provision as many of `onto` as the slot lacks then.
 
     With `keep`, what is at work works on until it is replaced (`Handover`); without, it drains at once. What is stopped
     stays stopped: letting it drain would let it do more. What waits in Provisioning has done nothing and is withdrawn.
+    `beside`: a canary of the slot that ends with it, and is replaced where it is kept and has more than `leaving` has.
     """
     if leaving is None:
         return Replaced()
-    rows = AgentInstance.objects.select_for_update().filter(slot=slot, version=leaving).order_by("pk")
-    held = list(rows.exclude(state=InstanceState.RETIRED))
-    at_work = [row for row in held if row.state == InstanceState.ACTIVE]
-    waiting = [row for row in held if row.state == InstanceState.PROVISIONING]
-    left = len(held) - len(at_work) - len(waiting)
+    if onto is None:
+        keep = keep_beside = None
+    left, other = _held(slot, leaving, beside)
+    waiting = [*left.waiting, *other.waiting]
     _end_keys(waiting, actor)
     move_all(waiting, InstanceState.RETIRED, "registry.instance.retired", actor, reason)
-    if onto is None:
-        move_all(at_work, InstanceState.DRAINING, RESTRICTED, actor, reason)
-        return Replaced(len(at_work), len(waiting), left)
-    like, carried = _stood_in_for(slot, onto, at_work + waiting, actor, reason)
-    if keep is None or not at_work:
-        move_all(at_work, InstanceState.DRAINING, RESTRICTED, actor, reason)
-        carried += provision_like(slot, onto, like, actor, reason)
-        return Replaced(len(at_work), len(waiting), left, len(like), carried=tuple(carried))
-    carried += provision_like(slot, onto, like, actor, reason)
-    handover = open_handover(slot, leaving, len(at_work), keep, actor, reason)
-    drained = settle(slot)  # as many as others do the work of already
-    working_on, until = len(at_work) - drained, clock.exactly(handover.until)
-    return Replaced(drained, len(waiting), left, len(like), working_on, until, tuple(carried))
+    there: list[AgentInstance] = []
+    anew: list[AgentInstance] = []
+    pairs: Pairs = ()
+    if onto is not None:
+        rows = AgentInstance.objects.filter(slot=slot, version=onto, state__in=ABLE)
+        there = list(rows.order_by("pk"))
+        anew, pairs = placed(who_goes(left, other if keep_beside else Group()), there)
+    # one that was there before the instance it stands in for keeps the rules it has: a canary's own are its own
+    carried = carry_over([(row, one) for row, one in pairs if one.created_at > row.created_at], actor, reason)
+    at_once = [*(() if keep else left.at_work), *(() if keep_beside else other.at_work)]
+    move_all(at_once, InstanceState.DRAINING, RESTRICTED, actor, reason)
+    if onto is not None:
+        carried += provision_like(slot, onto, anew, actor, reason)
+    begun = {
+        version.pk: open_handover(slot, version, len(group.at_work), kept, actor, reason)
+        for version, group, kept in ((beside, other, keep_beside), (leaving, left, keep))
+        if version and kept and group.at_work
+    }
+    drained = settle(slot) if begun else {}  # as many as others do the work of already
+
+    def told(version: AgentVersion, group: Group, **more: Any) -> Replaced:
+        number = drained.get(version.pk, 0) if version.pk in begun else len(group.at_work)
+        until = clock.exactly(begun[version.pk].until) if version.pk in begun else ""
+        on = len(group.at_work) - number
+        return Replaced(number, len(group.waiting), len(group.stopped), working_on=on, until=until, **more)
+
+    return told(
+        leaving,
+        left,
+        provisioned=len(anew),
+        carried=tuple(carried),
+        anew=tuple(one.typeid for one in anew),
+        there=len(pairs),
+        stays=tuple(one.typeid for one in there),
+        beside=told(beside, other) if beside else None,
+    )
 
 
-def _stood_in_for(
-    slot: DeploymentSlot,
-    onto: AgentVersion,
-    rows: Sequence[AgentInstance],
-    actor: User | None,
-    reason: str,
-) -> tuple[list[AgentInstance], list[Carry]]:
-    """Those of `rows` that need a replacement, and what those in the others' place took over.
-
-    What the slot has that works on the version, or will (canaries, and what had not drained yet), stands in for its
-    namesake, else for whom nothing holds alone: else a rule would end with its instance. One that was there before the
-    instance it stands in for keeps the rules it has: a canary's own are not those of what it was tried beside."""
-    able = [InstanceState.ACTIVE, InstanceState.PROVISIONING]
-    there = AgentInstance.objects.filter(slot=slot, version=onto, state__in=able).order_by("pk")
-    named: dict[str, list[AgentInstance]] = defaultdict(list)
-    for one in there:
-        named[_stem(one)].append(one)
-    pairs, others = [], []
-    for row in rows:
-        if held := named[_stem(row)]:
-            pairs.append((row, held.pop(0)))
-        else:
-            others.append(row)
-    spare = [one for held in named.values() for one in held]
-    if spare and others:
-        bound = {key for port in carried_over() for key in port.own([row.pk for row in others])}
-        others.sort(key=lambda row: row.pk in bound)
-    pairs += zip(others, spare, strict=False)
-    younger = [(row, other) for row, other in pairs if other.created_at > row.created_at]
-    return others[len(spare) :], carry_over(younger, actor, reason)
-
-
-def _stem(instance: AgentInstance) -> str:
-    """What an instance and its replacements are called, without the generation."""
-    return _SUFFIX.sub("", instance.name)[:150]
+def _held(slot: DeploymentSlot, leaving: AgentVersion, beside: AgentVersion | None) -> tuple[Group, Group]:
+    """What the slot has of both, locked in one order."""
+    versions = [one for one in (leaving, beside) if one is not None]
+    rows = AgentInstance.objects.select_for_update().filter(slot=slot, version__in=versions).order_by("pk")
+    held = list(rows.exclude(state=InstanceState.RETIRED))
+    of = [grouped(row for row in held if row.version_id == one.pk) for one in versions]
+    return of[0], of[1] if beside else Group()
 
 
 def provision_like(
@@ -147,7 +111,7 @@ def provision_like(
             provider_id=slot.provider_id,
             slot=slot,
             role_id=slot.role_id,
-            name=f"{_stem(one)}-g{slot.generation}",
+            name=f"{stem(one)}-g{slot.generation}",
             cost_center=one.cost_center,
             labels=one.labels,
             replacement=True,

@@ -1,7 +1,7 @@
 """Rollback: a slot goes back to the version before, its instances follow, and one record says all of it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -20,7 +20,18 @@ from .. import gates, queries
 from ..engine import Drain, StepState
 from ..gates.returning import for_return, warned
 from ..lifecycle import VersionState
-from ..models import AgentVersion, DeploymentSlot, Rollback, Rollout, RolloutSlot, SlotBinding, go_back_to
+from ..models import (
+    AgentInstance,
+    AgentVersion,
+    DeploymentSlot,
+    Rollback,
+    Rollout,
+    RolloutSlot,
+    SlotBinding,
+    go_back_to,
+)
+from ..queries.replacing import ABLE, were_leaving
+from ..queries.rollbacks import Ended, members, own_canary
 from .asking import require_reason
 from .binding import locked_slots, locked_versions, rebind, refuse_together, tell_bound, whole_version
 from .dossiers import sign_dossier
@@ -32,6 +43,15 @@ from .replacing import replace
 from .steps import take_back, told_of
 
 VERB = "registry.slot.rolled_back"
+
+
+@dataclass(frozen=True, slots=True)
+class _Ends:
+    """What ended the rollout that held a slot; there, the share of its canary (0: none) and how long that is kept."""
+
+    ended: Ended
+    share: int
+    keep: Keep | None
 
 
 @transaction.atomic
@@ -86,9 +106,16 @@ def roll_back_slot(
         if row.slot_id not in names:  # the end of its rollout takes it back, too
             require(actor, Right.ROLL_BACK_RELEASE, held[row.slot_id])
     _refuse_otherwise(seen, queries.rebinds(taken, rows, back), held)
+    ends: dict[UUID, _Ends] = {}
     for rollout, pks in aborted:
         keep = Keep(chosen, rollout=rollout) if chosen else None
-        take_back(rollout, [held[pk] for pk in pks], actor, reason, without=names, keep=keep)
+        own = [held[pk] for pk in pks if pk in names]
+        again = were_leaving(rollout, names)
+        tried = {one.pk: one.canary_share for one in own if one.canary_version_id == rollout.version_id}
+        ended = take_back(rollout, [held[pk] for pk in pks], actor, reason, without=names, keep=keep)
+        for one in own:
+            kept = Keep(rollout=rollout) if one.pk in again else keep
+            ends[one.pk] = _Ends(ended, tried.get(one.pk, 0), kept)
     left = _deprecated(left, actor, reason)
     if incident:
         incidents().named(tenant_id=first.tenant_id, incident_id=incident, actor=actor)
@@ -96,9 +123,20 @@ def roll_back_slot(
         incident = _incident(first, left, reason)
     onto = {one.pk: whole_version(to.pk) for one in taken if (to := back[one.pk])}
     _refuse_unfit(taken, onto)
-    ended = [rollout for rollout, _ in aborted]
     made = [
-        _roll_back(one, left, onto[one.pk], actor, reason, incident, taken, ended, chosen) for one in taken
+        _roll_back(
+            one,
+            left,
+            onto[one.pk],
+            actor,
+            reason,
+            incident,
+            taken,
+            [r for r, _ in aborted],
+            chosen,
+            ends.get(one.pk),
+        )
+        for one in taken
     ]
     return made[0]
 
@@ -248,6 +286,7 @@ def _roll_back(
     together: Sequence[DeploymentSlot],
     aborted: Sequence[Rollout],
     within: timedelta | None,
+    ends: _Ends | None,
 ) -> Rollback:
     warnings = warned(for_return(slot, target)[1])
     now = clock.now()
@@ -255,7 +294,15 @@ def _roll_back(
     rollouts = _rollouts(slot, left, aborted)
     before = rebind(slot, target, actor, reason, previous=slot.before(target), returned=True)
     keep = Keep(within, rollback=own) if within else None
-    replaced = replace(slot, left, target, actor, reason, keep=keep)
+    tried = ends.ended.rollout if ends and ends.share else None
+    beside = tried.version if tried and tried.version_id != target.pk else None
+    kept = ends.keep if ends else None
+    replaced = replace(
+        slot, left, target, actor, reason, keep=keep, beside=beside, keep_beside=kept if beside else None
+    )
+    stopped = AgentInstance.objects.live().filter(slot=slot, version=target).exclude(state__in=ABLE)
+    canary = [own_canary(tried, slot, ends.share, replaced, stopped.count())] if ends and tried else []
+    also = members(replaced, canary, ends.ended if ends else None)
     dossier: dict[str, Any] = {
         "schema": "arm.rollback/v1",
         "rollback": ids.encode(Rollback.prefix, own),
@@ -272,6 +319,7 @@ def _roll_back(
         "at": now.isoformat(),
         "drain": Drain.REPLACED if within else Drain.AT_ONCE,
         "instances": replaced.facts(),
+        **also,
         "together": [one.typeid for one in together],
         "rollouts_aborted": [rollout.typeid for rollout in aborted],
         "rollouts": rollouts,
@@ -283,6 +331,7 @@ def _roll_back(
         "incident": str(incident),
         "dossier": digest(canonical(dossier)),
         **replaced.facts(),
+        **also,
         **({"warnings": warnings} if warnings else {}),
     }
     links = [dossier["rollback"], left.typeid, target.typeid]

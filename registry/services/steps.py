@@ -17,9 +17,10 @@ from ..engine import Health, RolloutState, StepState, judge
 from ..gates.returning import warnings_of
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, RolloutStep
-from ..queries import returns_to
+from ..queries.replacing import were_leaving
+from ..queries.rollbacks import Ended, returns_to
 from .binding import ask_gates, locked_version, locked_versions, rebind, tell_bound, use, whole_version
-from .handovers import Keep, keep_on, was_leaving
+from .handovers import Keep, keep_on
 from .lifecycles import give_time
 from .replacing import provision_like, replace
 
@@ -182,14 +183,16 @@ def take_back(
     *,
     without: Collection[UUID] = (),
     keep: Keep | None = None,
-) -> None:
+) -> Ended:
     """Abort: every slot returns to the version it had, and what ran the new one drains, with `keep` as it is replaced.
-    `without`: slots that the caller rebinds itself in this transaction; only their canary ends here."""
-    version = whole_version(rollout.version_id)
+    `without`: slots that the caller rebinds itself in this transaction; it replaces the instances of their canary, too."""
+    version, was = whole_version(rollout.version_id), rollout.state
+    ended = Ended(rollout, was)
+    leaving = were_leaving(rollout, [slot.pk for slot in slots])
     rows = {row.slot_id: row for row in rollout.slots.filter(held=True)}
     going = [row.from_version_id for row in rows.values() if row.slot_id not in without]
     returning = locked_versions(pk for pk in going if pk is not None)
-    returned, kept = [], []
+    returned, keeps = [], []
     unfit: dict[AgentVersion, list[str]] = {}
     rollout.slots.update(held=False)
     for slot in slots:
@@ -197,18 +200,15 @@ def take_back(
         if row is None:
             continue
         if slot.canary_version_id == version.pk:
+            share = slot.canary_share
             slot.canary_version, slot.canary_share = None, 0
             slot.save(update_fields=["canary_version", "canary_share"])
-            if was_leaving(
-                slot, version, rollout
-            ):  # it held the slot's work until it is replaced, and does again
-                current = whole_version(slot.current_version_id) if slot.current_version_id else None
-                replace(slot, version, current, actor, reason, keep=Keep(rollout=rollout))
-            elif keep is not None and slot.current_version_id:  # where the others are fewer, canaries work on
-                current = whole_version(slot.current_version_id)
-                replace(slot, version, current, actor, reason, keep=keep)
-            else:
-                replace(slot, version, None, actor, reason)
+            if slot.pk not in without:
+                # what held the slot's work until it is replaced does so again; else canaries work on where others are fewer
+                kept = Keep(rollout=rollout) if slot.pk in leaving else keep
+                current = whole_version(slot.current_version_id) if kept and slot.current_version_id else None
+                moved = replace(slot, version, current, actor, reason, keep=kept)
+                ended.canary(slot.typeid, share, moved)
             returned.append(slot.typeid)
         elif slot.pk not in without and (goes_to := returns_to(row, slot)):
             had = returning[goes_to]
@@ -221,10 +221,11 @@ def take_back(
                 facts["warnings"] = warnings
             tell_bound("registry.slot.returned", slot, before, actor, reason, facts, links=[rollout.typeid])
             returned.append(slot.typeid)
+            ended.returned(slot.typeid, had.typeid, moved)
             if had.ending:
                 unfit.setdefault(had, []).append(f"{slot}: {had} is {had.why_ending}")
         elif slot.pk not in without and slot.current_version_id == version.pk:
-            kept.append(slot.typeid)  # it was empty before: a person decides what comes of it
+            keeps.append(slot.typeid)  # it was empty before: a person decides what comes of it
     # about what the slots are back at; the version that was aborted is not judged
     for had, places in sorted(unfit.items(), key=lambda one: one[0].pk):
         why = f"The abort of {rollout} has brought it back."
@@ -244,8 +245,10 @@ def take_back(
     rollout.waits_for_person = False
     rollout.save(update_fields=["state", "state_since", "said", "waits_for_person"])
     unfit_said = [said for places in unfit.values() for said in places]
-    more = {name: value for name, value in (("kept", kept), ("unfit", unfit_said)) if value}
+    more = {name: value for name, value in (("kept", keeps), ("unfit", unfit_said)) if value}
     tell(rollout, "registry.rollout.aborted", actor, reason, {"returned": returned, **more})
+    ended.keeps += keeps
+    return ended
 
 
 def tell(

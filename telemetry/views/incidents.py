@@ -15,6 +15,7 @@ from arm.models import User
 from arm.permissions import held_anywhere, held_on, visible
 from arm.rights import Right
 from arm.views import CommandView, CreateView, FilteredList, Scoped, current_tenant
+from registry.engine import Drain
 from registry.forms.releases import seen_of, shown_targets
 from registry.lifecycle import InstanceState, instance_move
 from registry.models import AgentInstance
@@ -240,7 +241,7 @@ class RollBack(DoesWhatWasShown, IncidentCommand):
     def preview(self) -> RollbackPreview | None:
         actor = _person(self.request.user)
         slot = slot_to_roll_back(self.object, actor)
-        return rollback_preview(slot, actor) if slot else None
+        return rollback_preview(slot, actor, drain=Drain.AT_ONCE) if slot else None
 
     def shown(self) -> dict[str, str]:
         preview = self.preview

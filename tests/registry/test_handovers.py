@@ -15,7 +15,7 @@ from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentInstance, Handover
 from telemetry.models import Incident
 from tests import make
-from tests.registry.releasing import bound, planned, running, started, states
+from tests.registry.releasing import bound, planned, running, shown, started, states
 
 pytestmark = pytest.mark.django_db
 
@@ -322,7 +322,7 @@ def test_the_page_says_what_works_on_and_drains_it(caller, slot, dan, first, sec
     running(slot, second, 2)
     page = caller.get(f"{slot.get_absolute_url()}roll-back/").content.decode()
     assert "until as many of" in page and "At once" in page
-    body = {"reason": "Slow", "leaving": second.typeid, "drain": "replaced", "within": "20"}
+    body = {"reason": "Slow", "drain": "replaced", "within": "20", **shown(page)}
     made = caller.post(f"{slot.get_absolute_url()}roll-back/", body)
     assert made.status_code == 302, made.content.decode()
     assert "Works on" in caller.get(made["Location"]).content.decode()
