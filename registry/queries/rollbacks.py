@@ -15,7 +15,6 @@ from ..engine import Drain
 from ..facts import carried_over
 from ..gates import Verdict
 from ..gates.returning import for_return
-from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, go_back_to
 from .replacing import Board, Replaced, boards, foreseen, were_leaving
 
@@ -117,17 +116,21 @@ class Foreseen:
 
     moved: Replaced
     members: Mapping[str, Any]
+    able: Sequence[AgentInstance]
+    """What runs the version left, or will."""
 
-    def members_seen(self, actor: User) -> dict[str, Any]:
-        """The members as far as the actor sees the other slots; those of others are counted."""
+    def members_seen(self, actor: User, known: Sequence[DeploymentSlot]) -> dict[str, Any]:
+        """The members as far as the actor sees the other slots, of which some are `known` to be theirs to see; what others
+        they have is counted."""
         told = dict(self.members)
         ended = told["rollout"]
         named = {one["slot"] for one in told["canaries"]}
         if ended:
             named |= {*(one["slot"] for one in ended["slots"]), *ended["keeps"]}
-        keys = {ids.decode(DeploymentSlot.prefix, one): one for one in named}
-        rows = DeploymentSlot.objects.filter(pk__in=keys).select_related("environment", "role")
-        found = {one.typeid: str(one) for one in visible(rows, actor, Right.READ_DIRECTORY)} if keys else {}
+        found = {one.typeid: str(one) for one in known if one.typeid in named}
+        if keys := [ids.decode(DeploymentSlot.prefix, one) for one in named - found.keys()]:
+            rows = DeploymentSlot.objects.filter(pk__in=keys).select_related("environment", "role")
+            found |= {one.typeid: str(one) for one in visible(rows, actor, Right.READ_DIRECTORY)}
         told["canaries"] = [one for one in told["canaries"] if one["slot"] in found]
         if ended:
             slots = [one for one in ended["slots"] if one["slot"] in found]
@@ -170,7 +173,8 @@ def _foreseen(
     )
     stopped = len(known[slot.pk].group(target.pk).stopped)
     own = [own_canary(rollout, slot, slot.canary_share, moved, stopped)] if tried and rollout else []
-    return Foreseen(moved, members(moved, own, ended))
+    able = known[slot.pk].group(slot.current_version_id).able
+    return Foreseen(moved, members(moved, own, ended), able)
 
 
 def own_canary(
@@ -204,11 +208,6 @@ class Other:
     slot: DeploymentSlot
     target: AgentVersion | None
     targets: Mapping[UUID, UUID]
-
-
-def _others(slots: Sequence[DeploymentSlot], held: Sequence[RolloutSlot]) -> tuple[Other, ...]:
-    back = go_back_to(slots)
-    return tuple(Other(slot, back[slot.pk], rebinds([slot], held, back)) for slot in slots)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,19 +262,22 @@ def rollback_preview(
 ) -> RollbackPreview | None:
     """What a rollback of the slot would do; None where there is nothing to go back to. `also`: with these, of which each
     has a preview of its own."""
-    leaving, back = slot.current_version, go_back_to([slot, *also])
-    target = back[slot.pk]
-    if leaving is None or target is None:
+    leaving = slot.current_version
+    if leaving is None or slot.previous_version_id is None:
         return None
     bound = DeploymentSlot.objects.filter(current_version=leaving).exclude(pk=slot.pk)
     rows = bound.select_related("environment", "role", "provider", "previous_version__template")
     others = list(visible(rows, actor, Right.READ_DIRECTORY).order_by("environment__position", "pk"))
+    back = go_back_to([slot, *also, *others])
+    target = back[slot.pk]
+    if target is None:
+        return None
     held = held_with([slot.pk, *(one.pk for one in [*others, *also])])
     elsewhere = RolloutSlot.objects.filter(rollout__version=leaving, held=True).exclude(slot=slot)
     needed, others_asked = for_return(slot, target)
-    carried, carried_hidden = _carried(slot, leaving, actor)
     names = {slot.pk, *(one.pk for one in also)}
     seen = _foreseen(slot, target, held, names, drain != Drain.AT_ONCE)
+    carried, carried_hidden = _carried(seen.able, actor)
     return RollbackPreview(
         slot=slot,
         leaving=leaving,
@@ -285,7 +287,7 @@ def rollback_preview(
         left=seen.moved.left,
         provisioned=seen.moved.provisioned,
         targets=rebinds([slot, *also], held, back),
-        others=_others(others, held),
+        others=tuple(Other(one, back[one.pk], rebinds([one], held, back)) for one in others),
         others_hidden=bound.count() - len(others),
         rollouts_elsewhere=len(set(elsewhere.values_list("rollout", flat=True))),
         rollout=next((one for one in held if one.slot_id == slot.pk), None),
@@ -293,17 +295,17 @@ def rollback_preview(
         others_asked=tuple(others_asked),
         carried=carried,
         carried_hidden=carried_hidden,
-        **seen.members_seen(actor),
+        **seen.members_seen(actor, [slot, *also, *others]),
     )
 
 
-def _carried(slot: DeploymentSlot, leaving: AgentVersion, actor: User) -> tuple[tuple[str, ...], int]:
-    able = [InstanceState.ACTIVE, InstanceState.PROVISIONING]
-    rows = AgentInstance.objects.filter(slot=slot, version=leaving, state__in=able).order_by("pk")
-    names = {row.pk: str(row) for row in rows}
+def _carried(rows: Sequence[AgentInstance], actor: User) -> tuple[tuple[str, ...], int]:
+    names = {row.pk: str(row) for row in sorted(rows, key=lambda row: row.pk)}
     told, count = [], 0
     for port in carried_over() if names else ():
-        count += sum(len(lines) for lines in port.own(names).values())
+        if not (all_of_it := port.own(names)):
+            continue
+        count += sum(len(lines) for lines in all_of_it.values())
         seen = port.own(names, actor)
         told += [f"{name}: {line}" for key, name in names.items() for line in seen.get(key, ())]
     return tuple(told), count - len(told)

@@ -208,6 +208,19 @@ def statements(call):
     return len(seen)
 
 
+def test_a_preview_asks_as_much_of_sixty_instances_as_of_three(slot, second, boss, versions):
+    running(slot, versions[1], 3)
+    running(second, versions[1], 3)
+    started([slot, second], versions[2], boss, strategy="canary", percents=[50, 100])
+    slot.refresh_from_db()
+    queries.rollback_preview(slot, boss)  # what is kept by the row itself is read once
+    few = statements(lambda: queries.rollback_preview(slot, boss))
+    running(slot, versions[1], 57)
+    running(slot, versions[2], 20)
+    running(second, versions[1], 57)
+    assert statements(lambda: queries.rollback_preview(slot, boss)) == few <= 15
+
+
 def test_a_rollback_writes_sixty_instances_in_as_many_statements_as_three(slot, second, boss, versions):
     running(slot, versions[1], 3)
     few = statements(lambda: as_told(slot, boss, "at_once"))
