@@ -177,7 +177,12 @@ def _theirs(admin: User) -> dict[str, Any]:
             tenant=other, kind=ApiKey.Kind.PERSONAL, name="m", user=mallory, actor=None, reason="the story"
         )
         registry.register_template(
-            tenant=other, slug="secret-plan", name="Secret plan", actor=admin, reason="the story"
+            tenant=other,
+            slug="secret-plan",
+            name="Secret plan",
+            owners=[mallory],
+            actor=admin,
+            reason="the story",
         )
     return {"mallory": key.token}
 
