@@ -83,8 +83,9 @@ def phased(slot, rita, versions):
 
 def on(rollout, rita):
     """The rollout takes its next batch."""
-    rollout.steps.filter(state="baking").update(due_at=rollout.created_at)
-    services.confirm_step(rollout=rollout, actor=rita, reason="It does well")
+    step = rollout.steps.get(state="baking")
+    rollout.steps.filter(pk=step.pk).update(due_at=rollout.created_at)
+    services.confirm_step(rollout=rollout, step=step.number, actor=rita, reason="It does well")
 
 
 def test_a_slot_that_the_rollout_took_since_is_not_taken_back_unseen(phased, rita, versions):
@@ -108,8 +109,7 @@ def test_a_slot_that_would_not_be_taken_back_any_more_is_said_too(phased, rita, 
     rollout, first, second = phased
     on(rollout, rita)
     seen = queries.rollback_preview(first, rita).targets
-    rollout.steps.filter(state="baking").update(due_at=rollout.created_at)
-    services.confirm_step(rollout=rollout, actor=rita, reason="It does well")
+    on(rollout, rita)
     first.refresh_from_db()
     second.refresh_from_db()
     with pytest.raises(Conflict, match="would now keep what it has"):

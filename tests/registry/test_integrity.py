@@ -207,7 +207,9 @@ def test_of_a_prompt_that_everybody_uses_no_more_versions_are_fetched_than_are_n
     for version in versions:
         Dependency.objects.create(tenant=acme, version=version, kind="prompt", name=prompt.digest)
     other = wrong_genome(make.template())
-    torn = [make.version(template=other.template, number=n, genome=other) for n in range(10, 15)]
+    torn = [
+        make.version(template=other.template, number=n, genome=other, repeats=n > 10) for n in range(10, 15)
+    ]
     second = IntegrityFinding.objects.create(
         tenant=acme, genome=other, digest=other.digest, computed="sha256:1"
     )
