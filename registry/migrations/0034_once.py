@@ -40,7 +40,6 @@ class Migration(migrations.Migration):
             model_name="agentversion",
             name="repeats",
             field=models.BooleanField(
-                db_default=False,
                 default=False,
                 editable=False,
                 help_text="An earlier version of its agent has the same genome: from before that was refused.",

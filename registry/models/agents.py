@@ -237,7 +237,6 @@ class AgentVersion(TenantRow):
     )
     repeats = models.BooleanField(
         default=False,
-        db_default=False,
         editable=False,
         help_text="An earlier version of its agent has the same genome: from before that was refused.",
     )
