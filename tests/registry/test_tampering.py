@@ -96,8 +96,8 @@ def test_a_version_pointed_at_another_genome_behind_arm_is_found(monkeypatch):
             for turns in (20, 30)
         )
         AgentVersion.objects.filter(pk=first.pk).update(
-            genome=second.genome
-        )  # a draft: no trigger stands in the way
+            genome=second.genome, repeats=True
+        )  # a draft: no trigger stands in the way, and the mark gets past the index
     tasks.sweep(tenant_id=acme.pk)
     with db.tenants([acme.pk]):
         assert IntegrityFinding.objects.get().version == first
