@@ -82,7 +82,7 @@ def measure(options: argparse.Namespace, url: str) -> int:
     facts = report.as_json(figures)
     print(report.table(facts))
     print(
-        f"{report.machine()}; commit {report.commit()}{'; quick, limits do not count' if options.quick else ''}"
+        f"{report.machine()}; {report.pace()}; commit {report.commit()}{'; quick, limits do not count' if options.quick else ''}"
     )
     if options.json:
         options.json.write_text(json.dumps(facts, indent=1) + "\n")
