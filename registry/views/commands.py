@@ -82,7 +82,7 @@ class SeenCommand(Command):
 class DoesWhatWasShown(CommandView):
     """A command that does what its page has shown, or nothing: hidden fields bring back what that was."""
 
-    def shown(self) -> dict[str, str]:
+    def shown(self) -> dict[str, Any]:
         """The hidden fields as the page shows things now."""
         raise NotImplementedError
 

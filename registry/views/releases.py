@@ -9,7 +9,6 @@ from django.urls import reverse
 from django.views.generic import DetailView
 
 from arm import clock, ids
-from arm.errors import DomainError
 from arm.models import ChangeRecord, User
 from arm.panels import seen_by_visitor
 from arm.permissions import allowed, held_on
@@ -238,7 +237,7 @@ class AbortRollout(RolloutCommand):
         return services.abort_rollout(rollout=self.object, actor=actor, **cleaned)
 
 
-class ConfirmStep(RolloutCommand):
+class ConfirmStep(DoesWhatWasShown, RolloutCommand):
     """A yes to the step that the page shows. Where another one waits by now the form comes back with that one."""
 
     form_class = ConfirmForm
@@ -255,21 +254,18 @@ class ConfirmStep(RolloutCommand):
             self._shown = queries.waiting_step(self.object)
         return self._shown
 
-    def get_initial(self) -> dict[str, Any]:
+    def shown(self) -> dict[str, Any]:
         step = self._waiting()
-        return {**super().get_initial(), "step": step.number if step else None}
+        return {"step": step.number if step else ""}
+
+    def look_again(self) -> None:
+        super().look_again()
+        vars(self).pop("_shown", None)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         step = self._waiting()
         named = f"Confirm step {step.number}" if step else self.heading
         return super().get_context_data(**{"step": step, "heading": named, "submit": named, **kwargs})
-
-    def refused(self, form: Any, refusal: DomainError) -> HttpResponse:
-        """The next yes is to the step that is shown now: whoever gives it has read that it is another."""
-        self._shown = step = queries.waiting_step(self.object)
-        form.data = form.data.copy()
-        form.data["step"] = step.number if step else ""
-        return super().refused(form, refusal)
 
     def run(self, actor: User, cleaned: dict[str, Any]) -> Rollout:
         return services.confirm_step(rollout=self.object, actor=actor, **cleaned)
