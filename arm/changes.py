@@ -12,6 +12,7 @@ from django.db.models import Model
 
 from arm import clock
 from arm.crypto import canonical, digest
+from arm.inserting import insert_all
 from arm.logs import request_id
 from arm.models import ApiKey, ChangeRecord, Tenant, User
 
@@ -61,13 +62,13 @@ def record_all(
     """
     if not connection.in_atomic_block:
         raise RuntimeError("A change and its record commit together; there is no transaction.")
-    at = clock.now()
+    at, label = clock.now(), str(actor) if actor else "ARM"
     rows = [
         ChangeRecord(
             tenant_id=change.target.pk if isinstance(change.target, Tenant) else change.target.tenant_id,  # type: ignore[attr-defined]
             at=at,
             actor_id=actor.pk if actor else None,
-            actor_label=str(actor) if actor else "ARM",
+            actor_label=label,
             credential=credential.get() if actor else "rule",
             verb=verb,
             target_kind=change.target._meta.label_lower,
@@ -83,10 +84,11 @@ def record_all(
     ]
     for row in rows:
         row.digest = digest(canonical(row.body()))
-    return ChangeRecord.objects.bulk_create(rows, batch_size=2_000)
+    insert_all(rows)
+    return rows
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """JSON values only: times as ISO 8601, decimals and identifiers as strings."""
-    plain: dict[str, Any] = json.loads(json.dumps(values, cls=DjangoJSONEncoder))
+    plain: dict[str, Any] = json.loads(json.dumps(values, cls=DjangoJSONEncoder)) if values else {}
     return plain

@@ -10,6 +10,7 @@ from django.db.models import Model, Prefetch, QuerySet
 from arm import changes, clock, ids
 from arm.changes import Change
 from arm.errors import Invalid, NotAllowed, TooLarge
+from arm.inserting import insert_all
 from arm.models import Tenant, User
 from arm.permissions import allowed, note, visible
 from arm.rights import Right, Risk
@@ -37,7 +38,6 @@ from .placing import why_not_placed
 from .row_slots import slot_of, slots_named
 from .templates import clean_tags, set_owners, update_template
 
-BATCH = 2_000
 MATTER = ("description", "intended_use", "out_of_scope", "risk", "tags", "cost_center")
 
 
@@ -168,7 +168,7 @@ def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> 
     open_here = open_to_adopt(beside)
     for row in beside:
         row.adopted = (row.template_id, row.environment_id, row.version_id) in open_here
-    AgentInstance.objects.bulk_create(made, batch_size=BATCH)
+    insert_all(made)
     keys = [row.pk for row in made]
     with (
         connection.cursor() as cursor
@@ -355,14 +355,13 @@ def _require_change(
 def store_templates(judged: Judged, actor: User, reason: str) -> None:
     """Write what `judge_templates` found. For services that have judged, in the transaction that holds the tenant."""
     now = clock.now()
-    AgentTemplate.objects.bulk_create((made for made, _ in judged.create), batch_size=BATCH)
-    Ownership.objects.bulk_create(
-        (
+    insert_all([made for made, _ in judged.create])
+    insert_all(
+        [
             Ownership(tenant_id=made.tenant_id, template=made, user=person, since=now)
             for made, owners in judged.create
             for person in owners
-        ),
-        batch_size=BATCH,
+        ]
     )
     changes.record_all(
         actor,

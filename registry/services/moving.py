@@ -6,13 +6,12 @@ from typing import Any
 from django.db.models import F
 
 from arm import changes, clock, tasks
+from arm.inserting import insert_all
 from arm.models import User
 
 from .. import gates
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, InstanceInterval
-
-BATCH = 2_000
 
 
 def move_all(
@@ -42,19 +41,18 @@ def move_all(
 
 
 def open_intervals(rows: Sequence[AgentInstance]) -> None:
-    InstanceInterval.objects.bulk_create(
+    insert_all(
         [
             InstanceInterval(
                 tenant_id=row.tenant_id,
-                instance=row,
+                instance_id=row.pk,
                 state=row.state,
                 version_id=row.version_id,
                 since=row.state_since,
                 known_from=row.state_since,
             )
             for row in rows
-        ],
-        batch_size=BATCH,
+        ]
     )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from arm import changes, clock
 from arm import services as core
+from arm.inserting import insert_all
 from arm.models import User
 
 from ..facts import Carry, Pairs, carry_over
@@ -17,7 +18,7 @@ from ..models import AgentInstance, AgentVersion, DeploymentSlot, InstanceStatus
 from ..queries.replacing import ABLE, Group, Replaced, grouped, placed, stem, who_goes
 from .handovers import Keep, open_handover, settle
 from .instances import RESTRICTED
-from .moving import BATCH, move_all, open_intervals, tell_all
+from .moving import move_all, open_intervals, tell_all
 
 
 def replace(
@@ -120,10 +121,8 @@ def provision_like(
         )
         for one in like
     ]
-    AgentInstance.objects.bulk_create(made, batch_size=BATCH)
-    InstanceStatus.objects.bulk_create(
-        [InstanceStatus(instance=one, tenant_id=one.tenant_id) for one in made], batch_size=BATCH
-    )
+    insert_all(made)
+    insert_all([InstanceStatus(instance_id=one.pk, tenant_id=one.tenant_id) for one in made])
     open_intervals(made)
     facts = {
         "version": version.typeid,

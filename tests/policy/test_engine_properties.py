@@ -5,7 +5,6 @@ from decimal import Decimal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from arm import crypto
 from policy.engine import (
     CATALOGUE,
     Action,
@@ -25,7 +24,6 @@ from policy.engine import (
     meet,
 )
 from policy.engine import posture as postures
-from policy.engine.digests import canonical
 from policy.engine.terms import LimitKey
 from policy.engine.tiers import TierOverlay
 from tests.policy.engine_cases import NOW, content, standing, stop
@@ -171,27 +169,6 @@ def test_postures_meet_per_column(some, others):
     both = postures.meet([*some, *others])
     assert both == postures.meet(some) & postures.meet(others)
     assert postures.is_restriction(postures.meet(some), both)
-
-
-json_values = st.recursive(
-    st.none()
-    | st.booleans()
-    | st.integers(-(2**53) + 1, 2**53 - 1)
-    | st.text()
-    | st.floats(allow_nan=False, allow_infinity=False),
-    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=6), inner, max_size=4),
-    max_leaves=12,
-)
-
-
-@given(st.dictionaries(st.text(max_size=6), json_values))
-@settings(max_examples=300)
-def test_the_fast_canonical_bytes_are_the_canonical_bytes(value):
-    try:
-        expected = crypto.canonical(value)
-    except ValueError:
-        return
-    assert canonical(value) == expected
 
 
 @given(st.sampled_from(sorted(CATALOGUE)), st.booleans())
