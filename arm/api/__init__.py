@@ -24,6 +24,7 @@ from arm.api.again import SAFE, Endpoint, etag_of, hold, must_match, not_modifie
 from arm.conflicts import conflict_of
 from arm.errors import DomainError, Invalid, Problem
 from arm.models import Tenant, User
+from arm.paging import ByKeys
 from arm.permissions import visible
 from arm.rights import Right
 
@@ -182,6 +183,11 @@ class Page(CursorPagination):
     page_size = 50
     page_size_query_param = "page_size"
     max_page_size = 200
+
+    def paginate_queryset(
+        self, queryset: Any, request: request.Request, view: Any = None
+    ) -> list[Any] | None:
+        return super().paginate_queryset(ByKeys(queryset), request, view=view)  # type: ignore[arg-type]
 
     def get_page_size(self, request: request.Request) -> int | None:
         asked = request.query_params.get("page_size", "")

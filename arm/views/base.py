@@ -9,7 +9,7 @@ import django_filters
 from django.contrib import messages
 from django.core.exceptions import PermissionDenied
 from django.core.paginator import Page, Paginator
-from django.db.models import Model, Q, QuerySet
+from django.db.models import Model, QuerySet
 from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -22,15 +22,12 @@ from arm import clock, listing, services
 from arm.conflicts import whole
 from arm.errors import DomainError, Invalid, Problem
 from arm.models import SecurityEvent, Tenant, User
+from arm.paging import among
 from arm.panels import rights_of_visitor, seen_by_visitor
-from arm.permissions import AmongFound
 from arm.rights import Right
 
 CSV_ROWS: Final = 100_000
 """Rows of one file, where a list does not say fewer. Of more there is none, rather than a part that looks whole."""
-COLLAPSED: Final = 8
-"""PostgreSQL's `join_collapse_limit`: past so many tables it joins them as they are written, and would join all rows before it
-looks which keys are meant; up to them it finds an order itself, and needs to be told no better."""
 FORMULA: Final = re.compile(r"'*[=+\-@\t\r]")
 
 
@@ -63,13 +60,7 @@ class DeepPaginator(Paginator[Any]):
             keys = keys.reverse()[self.count - top : self.count - bottom]
         else:
             keys = keys[bottom:top]
-        found = AmongFound("pk", keys) if _joined(rows.query.select_related) >= COLLAPSED else Q(pk__in=keys)
-        return Page(rows.filter(found), place, self)
-
-
-def _joined(related: Any) -> int:
-    """How many tables `select_related` joins to a list's own."""
-    return sum(1 + _joined(below) for below in related.values()) if isinstance(related, dict) else 0
+        return Page(rows.filter(among(rows, keys)), place, self)
 
 
 class FilteredList(Scoped, ListView[Any]):

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 from django.http import Http404
 
 from arm.ids import decode
+from arm.paging import cut
 from arm.views import FilteredList
 
 NEWER = "~"
@@ -22,14 +23,15 @@ class CursorList(FilteredList):
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         cursor = self.request.GET.get("cursor", "")
         rows: Any = self.object_list
+        page = slice(self.page_size + 1)
         if cursor.startswith(NEWER):
-            found = list(rows.filter(pk__gt=self._key(cursor[1:])).order_by("pk")[: self.page_size + 1])
+            found = cut(rows.filter(pk__gt=self._key(cursor[1:])).order_by("pk"), page)
             newer, older = len(found) > self.page_size, True
             found = found[: self.page_size][::-1]
         else:
             if cursor:
                 rows = rows.filter(pk__lt=self._key(cursor))
-            found = list(rows.order_by("-pk")[: self.page_size + 1])
+            found = cut(rows.order_by("-pk"), page)
             newer, older = bool(cursor), len(found) > self.page_size
             found = found[: self.page_size]
         return super().get_context_data(

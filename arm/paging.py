@@ -1,0 +1,47 @@
+"""A page of rows is found by its keys alone, before other tables are joined to thousands of rows that it does not show."""
+
+from typing import Any, Final
+
+from django.db.models import Q, QuerySet
+
+from arm.permissions import AmongFound
+
+COLLAPSED: Final = 8
+"""PostgreSQL's `join_collapse_limit`: past so many tables it joins them as they are written, and would join all rows before it
+looks which keys are meant; up to them it finds an order itself, and needs to be told no better."""
+
+
+def among(rows: QuerySet[Any], keys: QuerySet[Any]) -> Q | AmongFound:
+    """Filter: those whose keys a question finds, which is asked before others are joined to them."""
+    tables = 1 + _joined(rows.query.select_related) + 1  # their own, and the question
+    return AmongFound("pk", keys) if tables > COLLAPSED else Q(pk__in=keys)
+
+
+def cut(rows: QuerySet[Any], part: slice) -> list[Any]:
+    """`rows[part]`, in one statement. What the rows are asked is asked of the keys, and of nothing else."""
+    if not rows.query.select_related or rows.query.combinator or rows.query.distinct:
+        return list(rows[part])
+    whole = rows.all()
+    whole.query.clear_where()
+    return list(whole.filter(among(whole, rows.values("pk")[part])))
+
+
+class ByKeys:
+    """Rows for a paginator that orders, narrows and cuts them."""
+
+    def __init__(self, rows: QuerySet[Any]) -> None:
+        self.rows = rows
+
+    def order_by(self, *names: str) -> "ByKeys":
+        return ByKeys(self.rows.order_by(*names))
+
+    def filter(self, *asked: Any, **named: Any) -> "ByKeys":
+        return ByKeys(self.rows.filter(*asked, **named))
+
+    def __getitem__(self, part: slice) -> list[Any]:
+        return cut(self.rows, part)
+
+
+def _joined(related: Any) -> int:
+    """How many tables `select_related` joins to a list's own."""
+    return sum(1 + _joined(below) for below in related.values()) if isinstance(related, dict) else 0
