@@ -80,6 +80,35 @@ def _set(value: str, using: str, limits: Mapping[str, str] = NO_LIMITS) -> str:
         return str(cursor.fetchone()[0])
 
 
+ENTER: Final = """
+WITH mine AS MATERIALIZED (SELECT CASE WHEN %(platform)s THEN arm_all_tenants() ELSE arm_tenants_of(%(user)s) END AS ids),
+  current AS MATERIALIZED (
+    SELECT ids, (SELECT id FROM unnest(ids) WITH ORDINALITY AS one (id, place) ORDER BY (id::text = %(wanted)s) DESC, place
+                 LIMIT 1) AS id FROM mine
+  )
+SELECT ids, id, set_config(%(setting)s, '{' || coalesce(id::text, '') || '}', true),
+  set_config(%(every)s, CASE WHEN %(platform)s THEN 'on' ELSE '' END, true)
+FROM current
+"""
+
+
+def enter(user_id: uuid.UUID, wanted: str, *, platform: bool) -> tuple[list[uuid.UUID], uuid.UUID | None]:
+    """For the rest of the transaction, see one tenant of a person's: `wanted` if it is still theirs, else their oldest.
+    Returns all that are theirs, and it. In one statement: every request of a person begins with it. `platform`: an
+    administrator of the installation, whose every tenant is, and who sees lines of the security log of no tenant."""
+    asked: dict[str, str | bool | uuid.UUID] = {
+        "user": user_id,
+        "wanted": wanted,
+        "platform": platform,
+        "setting": SETTING,
+        "every": PLATFORM,
+    }
+    with connections["default"].cursor() as cursor:
+        cursor.execute(ENTER, asked)
+        mine, current, *_ = cursor.fetchone()
+        return list(mine), current
+
+
 def tenants_of(user_id: uuid.UUID) -> list[uuid.UUID]:
     """The tenants that a person or service account is an active member of, oldest first."""
     with connections["default"].cursor() as cursor:

@@ -3,7 +3,6 @@
 import logging
 import re
 from collections.abc import Callable
-from uuid import UUID
 
 from django.conf import settings
 from django.contrib.auth.models import AnonymousUser
@@ -143,10 +142,8 @@ class TenantWall:
         with db.tenants((), limits={**settings.REQUEST_LIMITS, db.PLATFORM: ""}):
             if request.user.is_authenticated:
                 changes.credential.set("session")
-                mine = db.all_tenants() if request.user.is_superuser else db.tenants_of(request.user.pk)
-                current = chosen(request, mine)
-                platform = {db.PLATFORM: "on" if request.user.is_superuser else ""}
-                db.set_tenants([current] if current else [], limits=platform)
+                wanted = request.session.get(SESSION_TENANT, "")
+                mine, current = db.enter(request.user.pk, wanted, platform=request.user.is_superuser)
                 request.tenants = mine  # type: ignore[attr-defined]
                 request.tenant = Tenant.objects.filter(pk__in=[current]).first() if current else None  # type: ignore[attr-defined]
                 if request.user.must_change_password and not _may_wait(request):
@@ -155,12 +152,6 @@ class TenantWall:
             if response.status_code >= 500:
                 transaction.set_rollback(True)
             return response
-
-
-def chosen(request: HttpRequest, mine: list[UUID]) -> UUID | None:
-    """The tenant that the session has chosen, if it is still one of mine; else my first."""
-    wanted = request.session.get(SESSION_TENANT, "")
-    return next((id for id in mine if str(id) == wanted), mine[0] if mine else None)
 
 
 def _may_wait(request: HttpRequest) -> bool:
