@@ -163,6 +163,7 @@ TEMPLATES = [
         },
     }
 ]
+FORM_RENDERER = "arm.widgets.Renderer"
 STATIC_URL = "static/"
 STATIC_ROOT = env("ARM_STATIC_ROOT", str(BASE_DIR / "staticfiles"))
 STATICFILES_DIRS = [BASE_DIR / "static"]
