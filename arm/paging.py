@@ -18,8 +18,10 @@ def among(rows: QuerySet[Any], keys: QuerySet[Any]) -> Q | AmongFound:
 
 
 def cut(rows: QuerySet[Any], part: slice) -> list[Any]:
-    """`rows[part]`, in one statement. What the rows are asked is asked of the keys, and of nothing else."""
-    if not rows.query.select_related or rows.query.combinator or rows.query.distinct:
+    """`rows[part]`, in one statement. What the rows are asked is asked of the keys, and of nothing else: but for a model that
+    is `in_partitions`, whose key alone does not say in which of them to look."""
+    plain = not rows.query.select_related or rows.query.combinator or rows.query.distinct
+    if plain or getattr(rows.model, "in_partitions", False):
         return list(rows[part])
     whole = rows.all()
     whole.query.clear_where()

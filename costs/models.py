@@ -93,6 +93,7 @@ class LedgerEntry(models.Model):
     """
 
     application_may = db.READS
+    in_partitions = True
     prefix = "led"
     permission_scopes = ("template", "environment", "provider", "tenant")
     risk_path = "template__risk"

@@ -37,6 +37,14 @@ SOURCES = [
 # --- the schema ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.django_db
+def test_models_of_partitioned_tables_say_so_and_no_others_do():
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT relname FROM pg_class WHERE relkind = 'p'")
+        parted = {name for (name,) in cursor.fetchall()}
+    assert {model._meta.db_table for model in OURS if getattr(model, "in_partitions", False)} == parted
+
+
 def test_foreign_keys_point_down_and_leave_no_way_back_up():
     for model in OURS:
         for field in model._meta.get_fields():

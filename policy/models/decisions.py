@@ -24,6 +24,7 @@ class Decision(TenantRow):
     """
 
     application_may = db.READS
+    in_partitions = True
     prefix = "dec"
     EFFECTS: ClassVar = [(effect.value, effect.word) for effect in Effect]
     RISKS: ClassVar = [(risk.value, risk.word) for risk in Risk]

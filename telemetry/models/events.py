@@ -66,6 +66,7 @@ class Event(models.Model):
     table, its partitions and its wall are made in migrations. Columns in the order of `parsing.packing.COLUMNS`."""
 
     application_may = db.READS
+    in_partitions = True
     prefix = "evt"
     permission_scopes = ("template", "environment", "provider", "tenant")
     risk_path = "template__risk"
@@ -163,6 +164,7 @@ class Job(TenantRow):
     """A piece of work that somebody asked for: what cost and quality are counted by."""
 
     application_may = db.READS
+    in_partitions = True
     prefix = "job"
 
     # Follows from tenant and key (telemetry_job_id): its one index says that a job is noted once.

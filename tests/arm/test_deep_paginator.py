@@ -2,10 +2,15 @@
 
 import pytest
 from django.core.paginator import EmptyPage, Paginator
+from django.db import connection
 from django.db.models import QuerySet
+from django.test.utils import CaptureQueriesContext
 
 from arm.models import Membership, User
+from arm.paging import COLLAPSED, ByKeys, cut
 from arm.views.base import DeepPaginator
+from registry.models import DeploymentSlot
+from telemetry.models import Event
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -58,3 +63,47 @@ def test_rows_with_others_joined_are_found_by_their_keys_in_the_same_order_and_s
         with django_assert_num_queries(1):  # type: ignore[operator]
             found = [row.user.username for row in ours.page(number).object_list]
         assert found == [row.user.username for row in theirs.page(number).object_list]
+
+
+def members(people: QuerySet[User]) -> QuerySet[Membership]:
+    acme = make.tenant("acme")
+    Membership.objects.bulk_create(Membership(tenant=acme, user=user) for user in people)
+    return Membership.objects.select_related("user", "tenant")
+
+
+@pytest.mark.parametrize("part", [slice(51), slice(20, 41), slice(120, 140), slice(0, 0), slice(500, 501)])
+def test_a_cut_holds_what_a_slice_holds(people: QuerySet[User], part: slice) -> None:
+    for rows in (members(people).order_by("-pk"), User.objects.order_by("first_name", "pk")):
+        assert cut(rows, part) == list(rows[part])
+        assert ByKeys(rows)[part] == list(rows[part])
+
+
+def test_what_a_cut_is_asked_is_asked_of_the_keys_alone(people: QuerySet[User]) -> None:
+    rows = members(people).order_by("-pk")
+    asked = {"user__first_name": "name 1"}
+    with CaptureQueriesContext(connection) as sent:
+        found = ByKeys(rows).filter(**asked)[slice(30)]
+    assert found == list(rows.filter(**asked)[:30]) and len(found) == 30
+    (statement,) = (query["sql"] for query in sent)
+    assert statement.count("'name 1'") == 1 and statement.index("LIMIT 30") > statement.index("'name 1'")
+    with CaptureQueriesContext(connection) as sent:
+        assert {one.user.first_name for one in found} == {"name 1"}
+    assert not sent
+
+
+def test_a_row_with_more_others_than_postgresql_reorders_is_cut_all_the_same() -> None:
+    made = [make.slot() for _ in range(5)]
+    rows = DeploymentSlot.objects.select_related(
+        "environment", "provider", "role", "current_version__template", "previous_version__template"
+    ).order_by("-pk")
+    with CaptureQueriesContext(connection) as sent:
+        assert cut(rows, slice(1, 4)) == sorted(made, key=lambda one: one.pk, reverse=True)[1:4]
+    assert "= ANY(ARRAY(" in sent[0]["sql"] and sent[0]["sql"].count("JOIN") + 2 > COLLAPSED
+
+
+def test_rows_in_partitions_are_asked_for_by_what_says_in_which() -> None:
+    one = make.event(make.instance())
+    rows = Event.objects.select_related("template").filter(occurred_at=one.occurred_at).order_by("-event_id")
+    with CaptureQueriesContext(connection) as sent:
+        assert cut(rows, slice(5)) == [one]
+    assert " IN (SELECT" not in sent[0]["sql"] and "ARRAY(" not in sent[0]["sql"]

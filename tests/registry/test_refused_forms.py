@@ -137,7 +137,7 @@ def test_a_refused_import_keeps_the_pasted_text(client, alice):
     refused = client.post(reverse("registry:version_import"), typed | {"reason": "found it"})
     text = refused.content.decode()
     assert refused.status_code == 422 and "/models" in text
-    for value in ("&quot;models&quot;: 7", "Router", "3.1", "found it"):
+    for value in ("&#34;models&#34;: 7", "Router", "3.1", "found it"):
         assert value in text
 
 

@@ -1,6 +1,7 @@
 """Each step of a rollout waits for what it was planned with: its own time, its own facts, its own limits, a person's yes."""
 
 from datetime import UTC, datetime, timedelta
+from html import unescape
 from typing import ClassVar
 
 import pytest
@@ -362,8 +363,8 @@ def plan_by_form(client, slot, new, **more):
 
 def test_the_form_plans_steps_that_wait_for_something_else(client, slot, rita, new):
     client.force_login(rita)
-    page = client.get(reverse("registry:rollout_plan", args=[slot.typeid])).content.decode()
-    assert "A person&#x27;s yes" in page and "Steps that wait for something else" in page
+    page = unescape(client.get(reverse("registry:rollout_plan", args=[slot.typeid])).content.decode())
+    assert "A person's yes" in page and "Steps that wait for something else" in page
     said = "1: bake 60, errors 1.5 %, manual\n\n3: bake 0"
     answer = plan_by_form(client, slot, new, steps=said, most_errors="4")
     assert answer.status_code == 302, answer.content.decode()
