@@ -89,6 +89,25 @@ class ChangedOut(serializers.Serializer[Any]):
     after = SideOut(allow_null=True)
 
 
+SETTLED = "False where one of the clocks stands in the last 60 seconds: what is on its way may still change the answer."
+
+
+class MomentOut(serializers.Serializer[Any]):
+    at = serializers.DateTimeField()
+    known = serializers.DateTimeField()
+    settled = serializers.BooleanField(help_text=SETTLED)
+
+
+class ComparedOut(serializers.Serializer[Any]):
+    """Two moments and what was otherwise. Give all four clocks for an answer that stays."""
+
+    to = MomentOut()
+    changed = ChangedOut(many=True)
+
+    def get_fields(self) -> dict[str, Any]:
+        return {"from": MomentOut(), **super().get_fields()}  # no name for an attribute
+
+
 class LineOut(serializers.Serializer[Any]):
     label = serializers.CharField()  # type: ignore[assignment]
     text = serializers.CharField()
@@ -101,13 +120,7 @@ class SectionOut(serializers.Serializer[Any]):
     lines = LineOut(many=True)
 
 
-SETTLED = "False where one of the clocks stands in the last 60 seconds: what is on its way may still change the answer."
-
-
-class PastOut(serializers.Serializer[Any]):
-    at = serializers.DateTimeField()
-    known = serializers.DateTimeField()
-    settled = serializers.BooleanField(help_text=SETTLED)
+class PastOut(MomentOut):
     then = ThenOut()
     genome = serializers.CharField()
     owners = serializers.ListField(child=serializers.CharField())
@@ -184,9 +197,9 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
         answer.data = {**clocks, "settled": moment.settled, **answer.data}
         return answer
 
-    @extend_schema(parameters=BOTH, responses=ChangedOut(many=True))
+    @extend_schema(parameters=BOTH, responses=ComparedOut)
     def changed(self, request: Request) -> Response:
-        """What was otherwise at `to` than at `from`; `environment`, `provider`, `template` and `version` narrow it.
+        """What was otherwise at `to` than at `from`, both with both clocks and whether they are settled; `environment`, `provider`, `template` and `version` narrow it.
         `version` keeps what ran it at either moment, with both sides."""
         first, second = (self._side(request, name) for name in ("from", "to"))
         before, after = first.whatever_runs, second.whatever_runs
@@ -194,7 +207,8 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
             message = f"More than {queries.COUNTED:,} instances: narrow the question."
             raise Invalid(message, [Problem(pointer="", code="too_many", message=message)])
         found = queries.difference((first.moment, before), (second.moment, after), first.runs)
-        return Response(ChangedOut(found.rows, many=True).data)
+        answer = {"from": first.moment, "to": second.moment, "changed": found.rows}
+        return Response(ComparedOut(answer).data)
 
     def _side(self, request: Request, name: str) -> PastFilter:
         query = request.query_params.copy()

@@ -210,15 +210,22 @@ def test_two_moments_are_compared_by_page_and_api(alice, story):
     asked = "from=2026-03-01T12:02:00Z&to=2026-03-01T12:20:00Z"
     assert "Active → Paused" in client.get(f"/registry/fleet/changed/?{asked}").content.decode()
     answer = client.get(f"/api/v1/registry/fleet-at/changed/?{asked}").json()
-    assert [(one["id"], one["words"]) for one in answer] == [(story.typeid, "Active → Paused")]
+    assert [(one["id"], one["words"]) for one in answer["changed"]] == [(story.typeid, "Active → Paused")]
+    assert (answer["from"]["at"], answer["to"]["at"]) == ("2026-03-01T12:02:00Z", "2026-03-01T12:20:00Z")
+    assert not answer["from"]["settled"], "`known` was left out: it is now"
+    stays = f"{asked}&from_known=2026-03-02T00:00:00Z&to_known=2026-03-02T00:00:00Z"
+    for side in ("from", "to"):
+        told = client.get(f"/api/v1/registry/fleet-at/changed/?{stays}").json()[side]
+        assert (told["known"], told["settled"]) == ("2026-03-02T00:00:00Z", True)
     began = client.get(
         "/api/v1/registry/fleet-at/changed/?from=2026-03-01T10:00:00Z&to=2026-03-01T12:20:00Z"
     ).json()
-    assert began[0]["before"] is None and began[0]["after"]["state"] == "paused"
+    (one,) = began["changed"]
+    assert one["before"] is None and one["after"]["state"] == "paused"
     blank = client.get("/registry/fleet/changed/").content.decode()
     assert "Nothing changed" not in blank and "Instances that were otherwise" not in blank
     narrowed = f"{asked}&version={make.approved().typeid}"
-    assert client.get(f"/api/v1/registry/fleet-at/changed/?{narrowed}").json() == []
+    assert client.get(f"/api/v1/registry/fleet-at/changed/?{narrowed}").json()["changed"] == []
     assert client.get(f"/api/v1/registry/fleet-at/{story.typeid}/?at=2026-03-01T12:07:00Z").status_code == 404
     wrong = client.get("/api/v1/registry/fleet-at/changed/?from=2026-03-01T10:00:00Z")
     assert (wrong.status_code, wrong.json()["errors"][0]["pointer"]) == (422, "/to")
@@ -239,12 +246,12 @@ def test_who_only_changed_the_version_neither_began_nor_ended_whichever_of_both_
     asked = "from=2026-03-01T12:05:00Z&to=2026-03-01T12:20:00Z"
     for build in (old, new):
         narrowed = f"{asked}&version={build.typeid}"
-        (row,) = client.get(f"/api/v1/registry/fleet-at/changed/?{narrowed}").json()
+        (row,) = client.get(f"/api/v1/registry/fleet-at/changed/?{narrowed}").json()["changed"]
         assert (row["before"]["version"], row["after"]["version"]) == (old.typeid, new.typeid)
         page = client.get(f"/registry/fleet/changed/?{narrowed}").content.decode()
         assert row["words"] in page and "began" not in row["words"] and "ended" not in row["words"]
     narrowed = f"{asked}&version={make.approved().typeid}"
-    assert client.get(f"/api/v1/registry/fleet-at/changed/?{narrowed}").json() == []
+    assert client.get(f"/api/v1/registry/fleet-at/changed/?{narrowed}").json()["changed"] == []
 
 
 def test_the_api_answers_a_moment_by_both_clocks(alice, story):
