@@ -5,7 +5,7 @@ from uuid import UUID
 
 from arm import changes, clock
 from arm.models import User
-from arm.permissions import visible
+from arm.permissions import Among, visible
 from arm.rights import Right
 from registry.facts import Carry, Pairs
 
@@ -14,7 +14,7 @@ from ..models import Cap
 
 def own_caps(instances: Collection[UUID], actor: User | None = None) -> dict[UUID, list[str]]:
     """The cap that each of them has, in words; with an actor, where they read the ledger."""
-    rows = Cap.objects.filter(instance__in=instances, until=None)
+    rows = Cap.objects.filter(Among("instance", tuple(instances)), until=None)
     if actor is not None:
         rows = visible(rows, actor, Right.READ_LEDGER)
     return {cap.instance_id: [f"cap of {_amount(cap)}"] for cap in rows}
@@ -23,7 +23,7 @@ def own_caps(instances: Collection[UUID], actor: User | None = None) -> dict[UUI
 def carry_caps(pairs: Pairs, actor: User | None, reason: str) -> list[Carry]:
     """Callers have asked the right to replace, and replaced instances lose no cap. It stays the decision of who set it."""
     keys = {one.pk for pair in pairs for one in pair}
-    held = {cap.instance_id: cap for cap in Cap.objects.filter(instance__in=keys, until=None)}
+    held = {cap.instance_id: cap for cap in Cap.objects.filter(Among("instance", tuple(keys)), until=None)}
     now, found = clock.now(), []
     for old, new in pairs:
         if (cap := held.get(old.pk)) is not None and new.pk not in held:

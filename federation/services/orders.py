@@ -10,6 +10,7 @@ from django.db.models import Q, QuerySet
 
 from arm import clock, ids
 from arm.models import User
+from arm.permissions import Among
 from policy.engine import Mode
 from policy.models import Posture
 from policy.models.targets import STOPPABLE
@@ -36,7 +37,7 @@ def decide(
     Instances of local providers are passed over. Where no client is registered nobody can be told: an incident says so
     of every restriction. The caller's transaction holds the change, so that neither is without the other.
     """
-    rows = AgentInstance.objects.filter(pk__in=instances, provider__kind=Provider.Kind.FEDERATED)
+    rows = AgentInstance.objects.filter(Among("pk", tuple(instances)), provider__kind=Provider.Kind.FEDERATED)
     if not hold(rows):
         return []
     found = list(rows.select_related("version__genome", "provider").order_by("pk"))

@@ -6,7 +6,7 @@ from uuid import UUID
 
 from arm import changes, clock
 from arm.models import User
-from arm.permissions import visible
+from arm.permissions import Among, visible
 from arm.rights import Right
 from registry.facts import Carry, Pairs
 
@@ -15,7 +15,12 @@ from ..models import Binding
 
 def own_policies(instances: Collection[UUID], actor: User | None = None) -> dict[UUID, list[str]]:
     """The policies that hold for each of them alone, in words; with an actor, those that they read."""
-    held = Binding.objects.in_force().filter(instance__in=instances).select_related("policy").order_by("pk")
+    held = (
+        Binding.objects.in_force()
+        .filter(Among("instance", tuple(instances)))
+        .select_related("policy")
+        .order_by("pk")
+    )
     found: dict[UUID, list[str]] = defaultdict(list)
     for row in held if actor is None else visible(held, actor, Right.READ_POLICY):
         if row.instance_id is not None:
@@ -27,7 +32,9 @@ def carry_policies(pairs: Pairs, actor: User | None, reason: str) -> list[Carry]
     """Callers have asked the right to replace, and it loosens nothing. Who bound it stays who does not unbind it alone."""
     keys = {one.pk for pair in pairs for one in pair}
     held: dict[UUID, list[Binding]] = defaultdict(list)
-    rows = Binding.objects.in_force().filter(instance__in=keys).select_related("policy", "instance")
+    rows = (
+        Binding.objects.in_force().filter(Among("instance", tuple(keys))).select_related("policy", "instance")
+    )
     for row in rows.order_by("pk"):
         if row.instance_id is not None:
             held[row.instance_id].append(row)

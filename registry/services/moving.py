@@ -8,6 +8,7 @@ from django.db.models import F
 from arm import changes, clock, tasks
 from arm.inserting import insert_all
 from arm.models import User
+from arm.permissions import Among
 
 from .. import gates
 from ..lifecycle import InstanceState
@@ -21,15 +22,15 @@ def move_all(
     slot left its version: it leaves."""
     if not rows:
         return
-    now, ids = clock.now(), [row.pk for row in rows]
-    AgentInstance.objects.filter(pk__in=ids).update(
+    now, ids = clock.now(), tuple(row.pk for row in rows)
+    AgentInstance.objects.filter(Among("pk", ids)).update(
         state=to,
         state_since=now,
         generation=F("generation") + 1,
         leaving=to == InstanceState.DRAINING,
         restricted_by_id=actor.pk if actor else None,
     )
-    InstanceInterval.objects.filter(instance__in=ids, until=None).update(until=now)
+    InstanceInterval.objects.filter(Among("instance", ids), until=None).update(until=now)
     changed = []
     for row in rows:
         before: dict[str, Any] = {"state": row.state, "generation": row.generation}
