@@ -15,7 +15,8 @@ _TOKEN = re.compile(r"arm[iarpsw]_[0-9A-Za-z]{42}", re.ASCII)
 
 LARGEST = 2**53 - 1
 """Beyond it, readers of JSON differ about an integer."""
-_sorted = msgspec.json.Encoder(order="sorted")
+SORTED = msgspec.json.Encoder(order="sorted")
+"""Canonical for values without fractions, large integers and members that are not ASCII."""
 
 
 def canonical(value: Any) -> bytes:
@@ -25,7 +26,7 @@ def canonical(value: Any) -> bytes:
     times as fast.
     """
     try:
-        return _sorted.encode(value) if _as_written(value) else rfc8785.dumps(value)
+        return SORTED.encode(value) if _as_written(value) else rfc8785.dumps(value)
     except (rfc8785.CanonicalizationError, UnicodeEncodeError) as problem:
         raise ValueError(f"Not canonical JSON: {problem}") from problem
 
