@@ -3,6 +3,7 @@
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
+from django.db.models.sql import Query
 
 from arm.permissions import AmongFound
 
@@ -18,14 +19,22 @@ def among(rows: QuerySet[Any], keys: QuerySet[Any]) -> Q | AmongFound:
 
 
 def cut(rows: QuerySet[Any], part: slice) -> list[Any]:
-    """`rows[part]`, in one statement. What the rows are asked is asked of the keys, and of nothing else: but for a model that
-    is `in_partitions`, whose key alone does not say in which of them to look."""
-    plain = not rows.query.select_related or rows.query.combinator or rows.query.distinct
+    """`rows[part]`, in one statement. What the rows are asked is asked of the keys, and their columns are those of few: but for
+    a model that is `in_partitions`, whose key alone does not say in which of them to look, and for a question that follows a
+    relation to many: what joins them stays when its condition is gone, and a row would come once for each."""
+    query = rows.query
+    plain = not query.select_related or query.combinator or query.distinct or _joins_many(query)
     if plain or getattr(rows.model, "in_partitions", False):
         return list(rows[part])
     whole = rows.all()
     whole.query.clear_where()
     return list(whole.filter(among(whole, rows.values("pk")[part])))
+
+
+def _joins_many(query: Query) -> bool:
+    """Whether a row may be joined to several of another table."""
+    fields = (getattr(join, "join_field", None) for join in query.alias_map.values())
+    return any(field is not None and (field.one_to_many or field.many_to_many) for field in fields)
 
 
 class ByKeys:

@@ -14,6 +14,7 @@ from django.forms import Form
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
+from django.utils.functional import cached_property
 from django.utils.text import slugify
 from django.views.generic import FormView, ListView
 from django.views.generic.detail import SingleObjectMixin
@@ -61,6 +62,32 @@ class DeepPaginator(Paginator[Any]):
         else:
             keys = keys[bottom:top]
         return Page(rows.filter(among(rows, keys)), place, self)
+
+
+class OncePaginator(DeepPaginator):
+    """For a question that is dear and mostly has few answers: it is asked once, for all keys. Beyond `known` it is asked as
+    by others, for their number and for the page's."""
+
+    known = 2000
+
+    @cached_property
+    def keys(self) -> list[Any] | None:
+        """Of every row, in order; None where they are more than `known`."""
+        rows: Any = self.object_list
+        found = list(rows.values_list("pk", flat=True)[: self.known + 1])
+        return found if len(found) <= self.known else None
+
+    @cached_property
+    def count(self) -> int:
+        return len(self.keys) if self.keys is not None else super().count
+
+    def page(self, number: int | str) -> Page[Any]:
+        place = self.validate_number(number)
+        if self.keys is None:
+            return super().page(place)
+        rows: Any = self.object_list
+        shown = self.keys[(place - 1) * self.per_page : place * self.per_page]
+        return Page(rows.filter(pk__in=shown), place, self)
 
 
 class FilteredList(Scoped, ListView[Any]):

@@ -8,7 +8,7 @@ from django.shortcuts import get_object_or_404
 
 from arm.panels import scopes_of_visitor, seen_by_visitor
 from arm.rights import Right
-from arm.views import FilteredList
+from arm.views import FilteredList, OncePaginator
 from registry import queries
 from registry.filters import DependencyFilter
 from registry.models import AgentVersion, Dependency, Thing
@@ -23,6 +23,7 @@ class UsesList(FilteredList):
     view_right = Right.READ_DIRECTORY
     filterset_class = DependencyFilter
     template_name = "registry/uses_list.html"
+    paginator_class = OncePaginator
     columns = (("kind", "kind"), ("name", "name"), ("versions", "versions"))
 
     def get_queryset(self) -> QuerySet[Any]:

@@ -1,6 +1,7 @@
 """A far page found by keys holds the very rows that counting them off would."""
 
 import pytest
+from django.contrib.auth.models import Group
 from django.core.paginator import EmptyPage, Paginator
 from django.db import connection
 from django.db.models import QuerySet
@@ -8,7 +9,7 @@ from django.test.utils import CaptureQueriesContext
 
 from arm.models import Membership, User
 from arm.paging import COLLAPSED, ByKeys, cut
-from arm.views.base import DeepPaginator
+from arm.views.base import DeepPaginator, OncePaginator
 from registry.models import DeploymentSlot
 from telemetry.models import Event
 from tests import make
@@ -91,6 +92,19 @@ def test_what_a_cut_is_asked_is_asked_of_the_keys_alone(people: QuerySet[User]) 
     assert not sent
 
 
+def test_a_row_that_a_relation_to_many_finds_stands_once(people: QuerySet[User]) -> None:
+    """What joined the many stays when its condition is gone: a row would come once for each of them."""
+    rows = members(people).order_by("-pk")
+    teams = [Group.objects.create(name=f"team {n}") for n in range(3)]
+    for user in people[:6]:
+        user.groups.set(teams)
+    asked = {"user__groups": teams[0]}
+    for part in (slice(2), slice(2, 4), slice(4, 7)):
+        expected = list(rows.filter(**asked)[part])
+        assert cut(rows.filter(**asked), part) == ByKeys(rows).filter(**asked)[part] == expected
+        assert len(expected) == 2
+
+
 def test_a_row_with_more_others_than_postgresql_reorders_is_cut_all_the_same() -> None:
     made = [make.slot() for _ in range(5)]
     rows = DeploymentSlot.objects.select_related(
@@ -107,3 +121,28 @@ def test_rows_in_partitions_are_asked_for_by_what_says_in_which() -> None:
     with CaptureQueriesContext(connection) as sent:
         assert cut(rows, slice(5)) == [one]
     assert " IN (SELECT" not in sent[0]["sql"] and "ARRAY(" not in sent[0]["sql"]
+
+
+def test_what_is_asked_once_answers_number_and_pages(people: QuerySet[User]) -> None:
+    asked = people.filter(first_name="name 1").order_by("-pk")
+    theirs = Paginator(asked, 5)
+    with CaptureQueriesContext(connection) as sent:
+        ours = OncePaginator(asked, 5)
+        assert (ours.count, ours.num_pages) == (theirs.count, theirs.num_pages) == (42, 9)
+        found = [list(ours.page(number).object_list) for number in ours.page_range]
+    assert found == [list(theirs.page(number).object_list) for number in theirs.page_range]
+    ours_alone = [one["sql"] for one in sent if "COUNT(" not in one["sql"]]
+    assert len(ours_alone) == len(sent) - 1, "one count, and that is Django's own"
+    with pytest.raises(EmptyPage):
+        ours.page(10)
+
+
+def test_more_than_are_known_at_once_are_counted_and_cut_as_by_others(
+    people: QuerySet[User], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(OncePaginator, "known", 40)
+    asked = people.filter(first_name="name 1").order_by("-pk")
+    ours, theirs = OncePaginator(asked, 5), Paginator(asked, 5)
+    assert ours.keys is None and ours.num_pages == theirs.num_pages == 9
+    for number in theirs.page_range:
+        assert list(ours.page(number).object_list) == list(theirs.page(number).object_list)

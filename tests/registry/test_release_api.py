@@ -244,3 +244,20 @@ def test_a_plan_names_every_slot_that_nobody_knows(api, slot, new):
     plan = {"slots": [NOBODYS[0], slot.typeid, NOBODYS[1]], "version": new.typeid, "strategy": "all"}
     answer = api.post("rollouts/", **plan)
     assert [one["pointer"] for one in answer.json()["errors"]] == ["/slots/0", "/slots/2"]
+
+
+def test_a_rollout_of_many_slots_stands_once_among_those_of_a_slot(api, slot, new, rita):
+    """Three rollouts of two slots each, two a page."""
+    other = make.slot(environment=slot.environment, role=slot.role, provider=make.provider("elsewhere"))
+    made = []
+    for _ in range(3):
+        rollout = Rollout.objects.create(
+            tenant=slot.tenant, environment=slot.environment, role=slot.role, version=new, strategy="all",
+            reason="t", created_by=rita,
+        )  # fmt: skip
+        for one in (slot, other):
+            rollout.slots.create(tenant=slot.tenant, slot=one)
+        made.insert(0, rollout.typeid)
+    first = api.get("rollouts/", slot=slot.typeid, page_size=2).json()
+    second = api.client.get(first["next"]).json()
+    assert [row["id"] for row in first["results"] + second["results"]] == made and second["next"] is None
