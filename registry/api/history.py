@@ -1,5 +1,6 @@
 """Endpoints of the past: `fleet-at/`, two instants compared, and what one instance was."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http import Http404
@@ -92,9 +93,16 @@ class ChangedOut(serializers.Serializer[Any]):
 SETTLED = "False where one of the clocks stands in the last 60 seconds: what is on its way may still change the answer."
 
 
+class ExactlyField(serializers.DateTimeField):
+    """To the microsecond, always in as many digits: as permalinks say it."""
+
+    def to_representation(self, value: datetime) -> str:
+        return clock.exactly(value)
+
+
 class MomentOut(serializers.Serializer[Any]):
-    at = serializers.DateTimeField()
-    known = serializers.DateTimeField()
+    at = ExactlyField()
+    known = ExactlyField()
     settled = serializers.BooleanField(help_text=SETTLED)
 
 
@@ -201,7 +209,8 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
     def changed(self, request: Request) -> Response:
         """What was otherwise at `to` than at `from`, both with both clocks and whether they are settled; `environment`, `provider`, `template` and `version` narrow it.
         `version` keeps what ran it at either moment, with both sides."""
-        first, second = (self._side(request, name) for name in ("from", "to"))
+        now = clock.now()
+        first, second = (self._side(request, name, now) for name in ("from", "to"))
         before, after = first.whatever_runs, second.whatever_runs
         if before is None or after is None:
             message = f"More than {queries.COUNTED:,} instances: narrow the question."
@@ -210,7 +219,7 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
         answer = {"from": first.moment, "to": second.moment, "changed": found.rows}
         return Response(ComparedOut(answer).data)
 
-    def _side(self, request: Request, name: str) -> PastFilter:
+    def _side(self, request: Request, name: str, now: datetime) -> PastFilter:
         query = request.query_params.copy()
         if not query.get(name):
             message = f"Say “{name}”."
@@ -218,4 +227,5 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
         query["at"], query["known"] = query.get(name, ""), query.get(f"{name}_known", "")
         query.pop("state", None)
         asked = PastFilter(query, queryset=self.get_queryset(), request=request)
+        asked.now = now
         return _valid(asked, at=name, known=f"{name}_known")

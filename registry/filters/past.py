@@ -1,5 +1,6 @@
 """The questions that the fleet at an instant answers: for the page, the comparison, the CSV and the API."""
 
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -42,6 +43,8 @@ def _moment(label: str) -> MomentFilter:
 class PastFilter(SearchSet):
     """Instances as they were at `at`, as far as ARM had been told by `known`. Retired ones only if asked for."""
 
+    now: datetime | None = None
+    """What is left out is now: this one, where two moments are asked for together."""
     at = _moment("At (UTC)")
     known = _moment("As told by (UTC)")
     state = django_filters.MultipleChoiceFilter(
@@ -70,7 +73,7 @@ class PastFilter(SearchSet):
         """The moment that is asked for; now, the same now throughout, where it is left out."""
         if not hasattr(self, "_at"):
             told = self.form.cleaned_data if self.is_valid() else {}
-            self._at = Moment.of(told.get("at"), told.get("known"))
+            self._at = Moment.of(told.get("at"), told.get("known"), self.now)
         return self._at
 
     def placed(self, rows: QuerySet[Any]) -> QuerySet[Any]:

@@ -54,9 +54,9 @@ class Moment:
     known: datetime
 
     @classmethod
-    def of(cls, at: datetime | None, known: datetime | None) -> "Moment":
+    def of(cls, at: datetime | None, known: datetime | None, now: datetime | None = None) -> "Moment":
         """What is not said is now; `known` is now unless it is said, so that what was told later counts."""
-        now = clock.now()
+        now = now or clock.now()
         return cls(at or now, known or now)
 
     @property

@@ -1,5 +1,6 @@
 """Pages of the past: the fleet at an instant, two instants compared, and one instance as it was."""
 
+from datetime import datetime
 from typing import Any
 
 from django.http import QueryDict
@@ -72,7 +73,8 @@ class FleetChanged(FilteredList):
     paginate_by = None  # type: ignore[assignment]
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
-        first, second = (self._side(name) for name in ("from", "to"))
+        now = clock.now()
+        first, second = (self._side(name, now) for name in ("from", "to"))
         asked = bool(self.request.GET.get("from")) and first.is_valid() and second.is_valid()
         before, after = (first.whatever_runs, second.whatever_runs) if asked else (None, None)
         changed = None
@@ -85,12 +87,14 @@ class FleetChanged(FilteredList):
             sides=(first, second), changed=changed, asked=asked, names=names, limit=queries.COUNTED, **kwargs
         )
 
-    def _side(self, name: str) -> PastFilter:
+    def _side(self, name: str, now: datetime) -> PastFilter:
         query = self.request.GET.copy()
         query.pop("state", None)
         for clock_name, given in (("at", name), ("known", f"{name}_known")):
             query[clock_name] = query.get(given, "")
-        return PastFilter(query, queryset=self.get_queryset(), request=self.request)
+        asked = PastFilter(query, queryset=self.get_queryset(), request=self.request)
+        asked.now = now
+        return asked
 
 
 class InstancePast(Scoped, DetailView[AgentInstance]):

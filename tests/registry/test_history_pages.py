@@ -211,12 +211,14 @@ def test_two_moments_are_compared_by_page_and_api(alice, story):
     assert "Active → Paused" in client.get(f"/registry/fleet/changed/?{asked}").content.decode()
     answer = client.get(f"/api/v1/registry/fleet-at/changed/?{asked}").json()
     assert [(one["id"], one["words"]) for one in answer["changed"]] == [(story.typeid, "Active → Paused")]
-    assert (answer["from"]["at"], answer["to"]["at"]) == ("2026-03-01T12:02:00Z", "2026-03-01T12:20:00Z")
+    said = (answer["from"]["at"], answer["to"]["at"])
+    assert said == ("2026-03-01T12:02:00.000000Z", "2026-03-01T12:20:00.000000Z"), "as permalinks say it"
+    assert answer["from"]["known"] == answer["to"]["known"], "one now for both"
     assert not answer["from"]["settled"], "`known` was left out: it is now"
     stays = f"{asked}&from_known=2026-03-02T00:00:00Z&to_known=2026-03-02T00:00:00Z"
     for side in ("from", "to"):
         told = client.get(f"/api/v1/registry/fleet-at/changed/?{stays}").json()[side]
-        assert (told["known"], told["settled"]) == ("2026-03-02T00:00:00Z", True)
+        assert (told["known"], told["settled"]) == ("2026-03-02T00:00:00.000000Z", True)
     began = client.get(
         "/api/v1/registry/fleet-at/changed/?from=2026-03-01T10:00:00Z&to=2026-03-01T12:20:00Z"
     ).json()
