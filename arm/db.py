@@ -55,9 +55,13 @@ def set_tenants(
 ) -> str:
     """Name the tenants for the rest of the transaction; returns what the setting was. RuntimeError outside a
     transaction: it would leak to the next."""
+    _inside(using)
+    return _set("{" + ",".join(str(id) for id in ids) + "}", using, limits or {})
+
+
+def _inside(using: str) -> None:
     if not connections[using].in_atomic_block:
         raise RuntimeError("Tenants are set for a transaction; there is none.")
-    return _set("{" + ",".join(str(id) for id in ids) + "}", using, limits or {})
 
 
 def current(using: str = "default") -> str:
@@ -95,7 +99,8 @@ FROM current
 def enter(user_id: uuid.UUID, wanted: str, *, platform: bool) -> tuple[list[uuid.UUID], uuid.UUID | None]:
     """For the rest of the transaction, see one tenant of a person's: `wanted` if it is still theirs, else their oldest.
     Returns all that are theirs, and it. In one statement: every request of a person begins with it. `platform`: an
-    administrator of the installation, whose every tenant is, and who sees lines of the security log of no tenant."""
+    administrator of the installation, whose every tenant is, and who sees lines of the security log of no tenant.
+    RuntimeError outside a transaction."""
     asked: dict[str, str | bool | uuid.UUID] = {
         "user": user_id,
         "wanted": wanted,
@@ -103,6 +108,7 @@ def enter(user_id: uuid.UUID, wanted: str, *, platform: bool) -> tuple[list[uuid
         "setting": SETTING,
         "every": PLATFORM,
     }
+    _inside("default")
     with connections["default"].cursor() as cursor:
         cursor.execute(ENTER, asked)
         mine, current, *_ = cursor.fetchone()
@@ -155,14 +161,18 @@ FUNCTIONS = RunSQL(
 )
 
 
+IN_SIGHT = f"((SELECT nullif(current_setting('{SETTING}', true), '')::uuid[])::uuid[])"
+"""The tenants in sight, for a wall. A subquery is asked once a statement; the setting by itself would be read, and its text be
+taken apart, for every row."""
+
+
 def row_level_security(table: str, column: str = "tenant_id", *, force: bool = True) -> Operation:
     """Only rows whose `column` is among `arm.tenants` exist for a statement. Forced on the owner too, unless a
     SECURITY DEFINER function must look past the wall (tenants and memberships)."""
     forced = f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY;" if force else ""
     return RunSQL(
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; {forced}"
-        f"CREATE POLICY tenant_wall ON {table} USING ({column} = ANY "
-        f"(nullif(current_setting('{SETTING}', true), '')::uuid[]));",
+        f"CREATE POLICY tenant_wall ON {table} USING ({column} = ANY {IN_SIGHT});",
         f"DROP POLICY tenant_wall ON {table}; ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;"
         f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;",
     )

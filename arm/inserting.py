@@ -23,7 +23,8 @@ def insert_all(rows: Sequence[Row]) -> Sequence[Row]:
     """Insert these new rows of one model, whose keys are their own, as they are; returns them.
 
     Like `bulk_create` it sends no signals and leaves what the database generates unread. Raises what the database raises
-    (django.db.IntegrityError, …); TypeError for a value that is neither JSON's nor a key or a moment.
+    (django.db.IntegrityError, …); TypeError for a value that is neither JSON's nor a key or a moment (which a document takes
+    as text), UnicodeEncodeError for half a character.
     """
     if not rows:
         return rows
@@ -36,7 +37,12 @@ def insert_all(rows: Sequence[Row]) -> Sequence[Row]:
         for at in range(0, len(rows), BATCH):
             given = [dict(zip(names, values(row), strict=True)) for row in rows[at : at + BATCH]]
             cursor.execute(
-                statement, [json.dumps(given, default=_plain, allow_nan=False, separators=(",", ":"))]
+                statement,
+                [
+                    json.dumps(
+                        given, default=_plain, allow_nan=False, ensure_ascii=False, separators=(",", ":")
+                    )
+                ],
             )
     for row in rows:
         row._state.adding, row._state.db = False, connection.alias

@@ -13,10 +13,11 @@ from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
 from django.apps import apps
-from django.contrib.auth.models import AnonymousUser
+from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.postgres.expressions import ArraySubquery
+from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import BooleanField, F, Func, Model, Q, QuerySet, Value
+from django.db.models import BooleanField, Exists, F, Func, Model, OuterRef, Q, QuerySet, Value
 from django.db.models.fields import CharField
 from django.db.models.functions import Now
 
@@ -79,6 +80,8 @@ class Among(Func):
         super().__init__(F(path), output_field=BooleanField())
 
     def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
+        if not self.ids:
+            raise EmptyResultSet  # nobody asks the database for a row among none
         column, params = compiler.compile(self.source_expressions[0])
         return f"{column} = ANY(%s)", [*params, list(self.ids)]
 
@@ -184,9 +187,18 @@ def scopes(actor: User, right: Right) -> Scopes:
 
 
 def _rights() -> QuerySet[Any]:
-    parts = [
-        _current(model, ANYBODY).values_list("permission__codename", flat=True) for model in grant_models()
-    ]
+    """By the few rights that there are, each looked for until one grant of it is found: somebody has thousands of grants."""
+    parts = []
+    for scope in scope_models():
+        held = Q()
+        for model in grant_models():
+            if scope_of(model) is scope:
+                held |= Q(Exists(_current(model, ANYBODY).filter(permission=OuterRef("pk"))))
+        named = {
+            "content_type__app_label": scope._meta.app_label,
+            "content_type__model": scope._meta.model_name,
+        }
+        parts.append(Permission.objects.filter(held, **named).order_by().values_list("codename"))
     return parts[0].union(*parts[1:])
 
 

@@ -7,6 +7,8 @@ from functools import cache
 from typing import Any
 
 from django.forms.renderers import DjangoTemplates, Jinja2
+from django.http import HttpRequest
+from jinja2 import TemplateNotFound
 
 SHIPPED = "django/forms/"
 
@@ -21,7 +23,20 @@ class Renderer(DjangoTemplates):
             else super().get_template(template_name)
         )
 
+    def render(self, template_name: str, context: dict[str, Any], request: HttpRequest | None = None) -> Any:
+        """A control that Django ships may be made of parts that an app brings, which Jinja does not find."""
+        try:
+            return super().render(template_name, context, request)
+        except TemplateNotFound:
+            return super().get_template(template_name).render(context, request=request).strip()
+
 
 @cache
 def shipped(name: str) -> Any:
-    return Jinja2().get_template(name)
+    return _engine().get_template(name)
+
+
+@cache
+def _engine() -> Jinja2:
+    """One: each has an environment of its own, which compiles what is included anew."""
+    return Jinja2()

@@ -1,6 +1,9 @@
 """Whose tenant a visitor sees: the one they chose while it is theirs, else their oldest, else none."""
 
+from uuid import uuid4
+
 import pytest
+from django.db import connections
 
 from arm import db
 from arm.middleware import SESSION_TENANT
@@ -13,7 +16,8 @@ pytestmark = pytest.mark.django_db
 @pytest.fixture
 def house():
     """Bob is a member of two of three tenants."""
-    tenants = [make.tenant(slug) for slug in ("acme", "globex", "initech")]
+    made = (make.tenant(slug) for slug in ("acme", "globex", "initech"))
+    tenants = sorted(made, key=lambda one: one.pk)  # by age: of one millisecond, by chance
     bob = make.user("bob", member_of=tenants[0])
     Membership.objects.create(tenant=tenants[1], user=bob)
     return bob, tenants
@@ -59,3 +63,10 @@ def test_the_choice_of_a_session_is_kept_until_its_tenant_is_theirs_no_longer(ho
     assert client.get("/").wsgi_request.tenant == globex
     Membership.objects.filter(user=bob, tenant=globex).update(active=False)
     assert client.get("/").wsgi_request.tenant == acme
+
+
+def test_nobody_enters_outside_of_a_transaction(monkeypatch):
+    """The setting would be gone with the statement, and the answer say that somebody is in."""
+    monkeypatch.setattr(connections["default"], "in_atomic_block", False)
+    with pytest.raises(RuntimeError, match="there is none"):
+        db.enter(uuid4(), "", platform=False)

@@ -1,5 +1,6 @@
 """Rows that are inserted together are stored as rows that are inserted singly, or none of them is."""
 
+from collections import Counter
 from datetime import UTC, datetime
 from typing import Any
 from uuid import uuid4
@@ -7,11 +8,19 @@ from uuid import uuid4
 import pytest
 from django.db import DatabaseError, DataError, IntegrityError, connection, transaction
 
-from arm import clock
+from arm import clock, inserting
 from arm.inserting import BATCH, insert_all
 from arm.models import ChangeRecord
 from registry.lifecycle import InstanceState
-from registry.models import AgentInstance, InstanceInterval, InstanceLabel, InstanceWord
+from registry.models import (
+    AgentInstance,
+    AgentTemplate,
+    InstanceInterval,
+    InstanceLabel,
+    InstanceStatus,
+    InstanceWord,
+    Ownership,
+)
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -58,12 +67,61 @@ def test_a_row_is_stored_as_by_itself(said):
     assert ChangeRecord.objects.get(pk=together.pk).recorded_at == together.recorded_at
 
 
+def agent(beside: AgentInstance, n: int) -> AgentTemplate:
+    return AgentTemplate(
+        tenant=beside.tenant, slug=f"agent-of-many-{n}", name=HARD[:60].strip(), tags=["a", 'b"c', "ü"]
+    )
+
+
+def owner(beside: AgentInstance, n: int) -> Ownership:
+    return Ownership(tenant=beside.tenant, template=beside.template, user=make.user(), since=clock.now())
+
+
+def instance(beside: AgentInstance, n: int) -> AgentInstance:
+    return AgentInstance(
+        tenant=beside.tenant, template=beside.template, version=beside.version, environment=beside.environment,
+        provider=beside.provider, name=HARD[:60].strip(), labels={"team": HARD[:40]}, state=InstanceState.PROVISIONING,
+        parent=beside, depth=1,
+    )  # fmt: skip
+
+
+def status(beside: AgentInstance, n: int) -> InstanceStatus:
+    made = instance(beside, n)
+    made.save(force_insert=True)
+    return InstanceStatus(
+        instance=made, tenant=beside.tenant, state="active", generation=3, heartbeat_at=clock.now()
+    )
+
+
+def interval(beside: AgentInstance, n: int) -> InstanceInterval:
+    began = datetime(2026, 1, n, tzinfo=UTC)
+    return InstanceInterval(
+        tenant=beside.tenant, instance=beside, version=beside.version, state=beside.state, since=began,
+        until=clock.now(), known_from=clock.now(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("made", [agent, owner, instance, status, interval])
+def test_whatever_comes_in_many_is_stored_as_by_itself(made):
+    beside = make.instance()
+    singly, together = made(beside, 1), made(beside, 2)
+    singly.save(force_insert=True)
+    insert_all([together])
+    for row in (singly, together):
+        stored = type(row).objects.get(pk=row.pk)
+        assert {name: was for name, was in values(stored).items() if was != values(row)[name]} == {}
+    assert not together._state.adding
+
+
 def test_more_than_go_at_once_are_stored_whole_and_in_their_order():
     tenant = make.tenant()
     rows = [record(tenant, after={"n": n}) for n in range(BATCH + 2)]
     assert insert_all(rows) == rows
-    stored = ChangeRecord.objects.filter(verb="test.thing.made").in_bulk()
-    assert [stored[row.pk].after["n"] for row in rows] == list(range(BATCH + 2))
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT (after ->> 'n')::int FROM arm_changerecord WHERE verb = 'test.thing.made' ORDER BY ctid"
+        )
+        assert [n for (n,) in cursor.fetchall()] == list(range(BATCH + 2)), "as they lie there"
 
 
 def test_none_are_none(django_assert_num_queries):
@@ -79,6 +137,7 @@ def test_none_are_none(django_assert_num_queries):
         ({"target_id": None}, IntegrityError),
         ({"after": {"n": float("nan")}}, ValueError),
         ({"after": {"n": {1, 2}}}, TypeError),
+        ({"after": {"n": "\ud83d\ude00"}}, UnicodeEncodeError),
     ],
 )
 def test_one_that_cannot_be_stored_keeps_all_others_out(wrong, raised):
@@ -129,15 +188,16 @@ def test_each_new_instance_is_found_by_its_words_and_labels():
 
 
 def test_deciders_hear_of_each_new_instance_and_of_its_parent():
-    touched = "SELECT instance_id FROM policy_touch WHERE xid = pg_current_xact_id()"
     rows = made_at_once()
     with connection.cursor() as cursor:
-        cursor.execute(touched)
-        heard = {key for (key,) in cursor.fetchall()}
-    assert {row.pk for row in rows} | {rows[-1].parent_id} <= heard
+        cursor.execute("SELECT instance_id FROM policy_touch WHERE xid = pg_current_xact_id()")
+        heard = Counter(key for (key,) in cursor.fetchall())
+    assert {heard[row.pk] for row in rows} == {1}
+    assert heard[rows[-1].parent_id] == 2, "of itself when it was made, and of its child"
 
 
-def test_records_wait_for_their_leaves_in_the_order_of_their_writing():
+def test_records_wait_for_their_leaves_in_the_order_of_their_writing(monkeypatch):
+    monkeypatch.setattr(inserting, "BATCH", 20)
     tenant = make.tenant()
     rows = [record(tenant) for _ in range(50)]
     insert_all(rows)
