@@ -11,6 +11,7 @@ from guardian.mixins import GuardianUserMixin
 from guardian.models import GroupObjectPermissionBase, UserObjectPermissionBase
 
 from arm import clock, db, ids
+from arm.addresses import page_of
 from arm.rights import PERMISSIONS, Risk
 
 
@@ -256,7 +257,7 @@ class ChangeRecord(TenantRow):
         return f"{self.verb} {self.target_label}"
 
     def get_absolute_url(self) -> str:
-        return reverse("change_detail", args=[self.typeid])
+        return page_of("change_detail", self.typeid)
 
     def body(self) -> dict[str, Any]:
         """What the digest covers, as JSON values."""

@@ -7,9 +7,9 @@ from typing import Any, Protocol, TypeVar
 from django.conf import settings
 from django.db.models import Model, QuerySet
 from django.http import HttpRequest
-from django.urls import reverse
 
 from arm import logs
+from arm.addresses import page
 from arm.models import Tenant
 from arm.permissions import Scopes, held_anywhere, scopes, visible
 from arm.ports import implementations
@@ -154,7 +154,7 @@ def navigation(request: HttpRequest) -> list[Section]:
     for provider in implementations("NAVIGATION"):
         for entry in provider.entries:
             if entry.right.value in held:
-                url = reverse(entry.url_name)
+                url = page(entry.url_name)
                 active = request.path == url or (url != "/" and request.path.startswith(url))
                 section = sections.setdefault(entry.section, Section(entry.section))
                 section.children.append(Link(entry.label, url, entry.icon, active, key=entry.key))

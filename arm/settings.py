@@ -161,7 +161,13 @@ TEMPLATES = [
             ],
             "builtins": ["arm.templatetags.ui"],
         },
-    }
+    },
+    {
+        "NAME": "rows",
+        "BACKEND": "django.template.backends.jinja2.Jinja2",
+        "DIRS": [BASE_DIR / "templates"],
+        "OPTIONS": {"autoescape": True, "environment": "arm.templatetags.ui.rows.environment"},
+    },
 ]
 FORM_RENDERER = "arm.widgets.Renderer"
 STATIC_URL = "static/"

@@ -8,9 +8,9 @@ from uuid import UUID
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.urls import reverse
 
 from arm import clock, db, ids
+from arm.addresses import page_of
 from arm.models import Tenant, TenantRow
 from telemetry.models import Code
 
@@ -145,7 +145,7 @@ class LedgerEntry(models.Model):
         return self.typeid
 
     def get_absolute_url(self) -> str:
-        return reverse("costs:entry_detail", args=[self.typeid])
+        return page_of("costs:entry_detail", self.typeid)
 
     @property
     def typeid(self) -> str:

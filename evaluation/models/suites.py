@@ -10,6 +10,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from ..lifecycle import LIVE, RunState, Trigger
@@ -60,7 +61,7 @@ class Suite(TenantRow):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("evaluation:suite_detail", args=[self.typeid])
+        return page_of("evaluation:suite_detail", self.typeid)
 
 
 class SuiteVersion(TenantRow):
@@ -88,7 +89,7 @@ class SuiteVersion(TenantRow):
         return f"{self.suite} v{self.number}"
 
     def get_absolute_url(self) -> str:
-        return reverse("evaluation:suite_version", args=[self.typeid])
+        return page_of("evaluation:suite_version", self.typeid)
 
     @property
     def document(self) -> Document:
@@ -263,7 +264,7 @@ class Run(TenantRow):
         return f"{self.suite_version} on {self.version}"
 
     def get_absolute_url(self) -> str:
-        return reverse("evaluation:run_detail", args=[self.typeid])
+        return page_of("evaluation:run_detail", self.typeid)
 
     @property
     def live(self) -> bool:

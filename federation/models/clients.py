@@ -6,9 +6,9 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.urls import reverse
 
 from arm import clock, db
+from arm.addresses import page_of
 from arm.models import Tenant, TenantRow
 
 LATE_AFTER = timedelta(seconds=60)
@@ -101,7 +101,7 @@ class ProviderClient(TenantRow):
         return f"{self.name} for {self.provider}"
 
     def get_absolute_url(self) -> str:
-        return reverse("federation:client_detail", args=[self.typeid])
+        return page_of("federation:client_detail", self.typeid)
 
 
 class AccessToken(TenantRow):

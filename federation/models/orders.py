@@ -3,9 +3,9 @@
 from typing import Self
 
 from django.db import models
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from ..protocol.commands import OPEN, CommandState
@@ -113,7 +113,7 @@ class Command(TenantRow):
         return f"{self.to_state} for {self.instance} (generation {self.generation})"
 
     def get_absolute_url(self) -> str:
-        return reverse("federation:command_detail", args=[self.typeid])
+        return page_of("federation:command_detail", self.typeid)
 
     @property
     def open(self) -> bool:

@@ -6,9 +6,9 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from ..lifecycle import OPEN, WAITING, ApprovalKind, ApprovalState
@@ -99,7 +99,7 @@ class ApprovalRequest(TenantRow):
         return self.title
 
     def get_absolute_url(self) -> str:
-        return reverse("policy:approval_detail", args=[self.typeid])
+        return page_of("policy:approval_detail", self.typeid)
 
     @property
     def waiting(self) -> bool:

@@ -6,9 +6,9 @@ from typing import Any, ClassVar, Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from ..lifecycle import PolicyState
@@ -35,7 +35,7 @@ class Policy(TenantRow):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("policy:policy_detail", args=[self.typeid])
+        return page_of("policy:policy_detail", self.typeid)
 
 
 class PolicyVersionQuerySet(models.QuerySet["PolicyVersion"]):
@@ -78,7 +78,7 @@ class PolicyVersion(TenantRow):
         return f"{self.policy} v{self.number}"
 
     def get_absolute_url(self) -> str:
-        return reverse("policy:version_detail", args=[self.typeid])
+        return page_of("policy:version_detail", self.typeid)
 
     @property
     def document(self) -> dict[str, Any]:

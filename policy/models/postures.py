@@ -5,9 +5,9 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 
 from .restrictions import RestrictionRequest
 from .targets import STOPPABLE, Stop, exactly_one
@@ -58,7 +58,7 @@ class Posture(Stop):
         indexes = [models.Index(fields=["tenant"], condition=Q(lifted_at=None), name="posture_in_force")]
 
     def get_absolute_url(self) -> str:
-        return reverse("policy:posture_detail", args=[self.typeid])
+        return page_of("policy:posture_detail", self.typeid)
 
     @property
     def in_force(self) -> bool:

@@ -3,9 +3,9 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from ..lifecycle import ReasonCode, RestrictionState
@@ -49,7 +49,7 @@ class RestrictionRequest(Stop):
         indexes = [models.Index(fields=["tenant", "state", "-id"], name="restriction_by_state")]
 
     def get_absolute_url(self) -> str:
-        return reverse("policy:restriction_detail", args=[self.typeid])
+        return page_of("policy:restriction_detail", self.typeid)
 
     @property
     def true_state(self) -> str:

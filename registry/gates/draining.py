@@ -8,9 +8,9 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
 from django.db.models.functions import Coalesce
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.ports import implementations
 from arm.words import counted
 
@@ -152,4 +152,4 @@ def _known(instance: AgentInstance) -> Verdict | None:
 def _parent(instance: AgentInstance, children: int) -> Verdict:
     one = children == 1
     said = f"{counted(children, 'instance')} that it has started {'lives' if one else 'live'}: it may wait for {'it' if one else 'them'}."
-    return Verdict(CHILDREN, False, said, reverse("registry:spawn_tree", args=[instance.typeid]))
+    return Verdict(CHILDREN, False, said, page_of("registry:spawn_tree", instance.typeid))

@@ -8,9 +8,9 @@ from django.apps import apps
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.urls import reverse
 
 from arm import clock, crypto, db
+from arm.addresses import page_of
 from arm.errors import Invalid, Problem
 from arm.models import GroupGrant, TenantRow, UserGrant
 from arm.rights import PERMISSIONS, Risk
@@ -56,7 +56,7 @@ class AgentTemplate(TenantRow):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:template_detail", args=[self.typeid])
+        return page_of("registry:template_detail", self.typeid)
 
 
 class Ownership(TenantRow):
@@ -317,7 +317,7 @@ class AgentVersion(TenantRow):
         return f"v{self.number}"
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:version_detail", args=[self.typeid])
+        return page_of("registry:version_detail", self.typeid)
 
 
 class VersionParent(TenantRow):

@@ -3,9 +3,9 @@
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 from arm.words import counted
 
@@ -53,7 +53,7 @@ class BulkRun(TenantRow):
         return f"{self.action.replace('_', ' ').capitalize()}: {counted(self.total, 'row')}"
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:bulk_detail", args=[self.typeid])
+        return page_of("registry:bulk_detail", self.typeid)
 
 
 class BulkRow(TenantRow):

@@ -3,8 +3,8 @@
 from typing import Self
 
 from django.db import models
-from django.urls import reverse
 
+from arm.addresses import page_of
 from arm.models import TenantRow
 from evidence.lifecycle import ArtefactKind
 from evidence.models import Artefact
@@ -62,4 +62,4 @@ class VersionEvidence(TenantRow):
         return str(self.artefact)
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:evidence_detail", args=[self.typeid])
+        return page_of("registry:evidence_detail", self.typeid)

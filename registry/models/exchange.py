@@ -6,6 +6,7 @@ from django.db.models import Q
 from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from ..lifecycle import GOING_ON, MAY_APPLY, MAY_CANCEL, NOT_ENDED, ImportState
@@ -95,7 +96,7 @@ class TableImport(TenantRow):
         return f"{self.get_kind_display()} from {self.file_name}"
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:import_detail", args=[self.typeid])
+        return page_of("registry:import_detail", self.typeid)
 
     @property
     def live(self) -> bool:

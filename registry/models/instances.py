@@ -7,9 +7,9 @@ from typing import Any, Self
 from django.apps import apps
 from django.db import models
 from django.db.models import Case, Exists, ExpressionWrapper, F, OuterRef, Q, Value, When
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import ApiKey, TenantRow
 
 from ..lifecycle import InstanceState
@@ -189,7 +189,7 @@ class AgentInstance(TenantRow):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:instance_detail", args=[self.typeid])
+        return page_of("registry:instance_detail", self.typeid)
 
     def is_stale(self, now: datetime) -> bool:
         """What `stale` asks of all, of this one; needs `status` and `provider`."""

@@ -1,9 +1,9 @@
 """Where agents run and whom the money belongs to: environments, providers, projects."""
 
 from django.db import models
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import GroupGrant, TenantRow, UserGrant
 from arm.rights import PERMISSIONS, Risk
 
@@ -39,7 +39,7 @@ class Environment(TenantRow):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:environment_detail", args=[self.typeid])
+        return page_of("registry:environment_detail", self.typeid)
 
 
 class Provider(TenantRow):
@@ -76,7 +76,7 @@ class Provider(TenantRow):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:provider_detail", args=[self.typeid])
+        return page_of("registry:provider_detail", self.typeid)
 
 
 class Project(TenantRow):
@@ -96,7 +96,7 @@ class Project(TenantRow):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:project_detail", args=[self.typeid])
+        return page_of("registry:project_detail", self.typeid)
 
 
 class EnvironmentUserGrant(UserGrant):

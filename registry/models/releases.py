@@ -5,9 +5,9 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from ..engine import HELD, OPEN, WITHIN, RolloutState, StepState, Strategy, Terms, Want, wants
@@ -74,7 +74,7 @@ class Rollout(TenantRow):
         return f"{self.version} to {self.role} in {self.environment}"
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:rollout_detail", args=[self.typeid])
+        return page_of("registry:rollout_detail", self.typeid)
 
     @property
     def held(self) -> bool:
@@ -199,7 +199,7 @@ class Rollback(TenantRow):
         return f"{self.slot}: back from {self.from_version} to {self.to_version}"
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:rollback_detail", args=[self.typeid])
+        return page_of("registry:rollback_detail", self.typeid)
 
 
 class ReleaseExceptionQuerySet(models.QuerySet["ReleaseException"]):

@@ -5,9 +5,9 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import F, Q
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 from arm.rights import Risk
 
@@ -95,7 +95,7 @@ class RoleDefinition(TenantRow):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:role_detail", args=[self.typeid])
+        return page_of("registry:role_detail", self.typeid)
 
     @property
     def needs(self) -> dict[str, int]:

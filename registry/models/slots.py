@@ -9,9 +9,9 @@ from django.apps import apps
 from django.db import models
 from django.db.models import Exists, F, OuterRef, Q
 from django.db.models.functions import Coalesce
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from ..engine import HELD, RolloutState, StepState
@@ -98,7 +98,7 @@ class DeploymentSlot(TenantRow):
         )
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:slot_detail", args=[self.typeid])
+        return page_of("registry:slot_detail", self.typeid)
 
     def came_back_to(self, version: UUID) -> bool:
         """Whether it is bound to this version by a rollback or by the abort of a rollout."""

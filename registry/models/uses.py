@@ -1,9 +1,9 @@
 """What versions use, and by whom each thing is used."""
 
 from django.db import models
-from django.urls import reverse
 
 from arm import db
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from .agents import AgentTemplate, AgentVersion
@@ -61,4 +61,4 @@ class Thing(TenantRow):
         return self.name
 
     def get_absolute_url(self) -> str:
-        return reverse("registry:uses_detail", args=[self.typeid])
+        return page_of("registry:uses_detail", self.typeid)

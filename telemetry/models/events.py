@@ -6,9 +6,9 @@ from uuid import UUID
 
 from django.db import models
 from django.db.models.expressions import RawSQL
-from django.urls import reverse
 
 from arm import clock, db, ids
+from arm.addresses import page_of
 from arm.models import Tenant, TenantRow
 
 from ..parsing import EventType, Flag, Status
@@ -130,7 +130,7 @@ class Event(models.Model):
         return f"{self.get_type_display()} {self.typeid}"
 
     def get_absolute_url(self) -> str:
-        return reverse("telemetry:event_detail", args=[self.typeid])
+        return page_of("telemetry:event_detail", self.typeid)
 
     @property
     def typeid(self) -> str:

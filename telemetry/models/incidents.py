@@ -5,9 +5,9 @@ from typing import Self
 from django.conf import settings
 from django.db import models
 from django.db.models import Q
-from django.urls import reverse
 
 from arm import clock
+from arm.addresses import page_of
 from arm.models import TenantRow
 
 from ..lifecycle import LIVE, Detection, IncidentKind, IncidentState, Severity
@@ -105,7 +105,7 @@ class Incident(TenantRow):
         return self.title
 
     def get_absolute_url(self) -> str:
-        return reverse("telemetry:incident_detail", args=[self.typeid])
+        return page_of("telemetry:incident_detail", self.typeid)
 
     @property
     def live(self) -> bool:

@@ -6,7 +6,9 @@ from typing import Any
 import pytest
 from django.core.checks import run_checks
 from django.test import Client
+from django.urls import NoReverseMatch, reverse, set_script_prefix
 
+from arm.addresses import page, page_of
 from arm.models import ApiKey
 from tests import make
 
@@ -75,3 +77,31 @@ def test_a_body_that_is_too_large_is_413_for_machines_and_people(
 def test_a_port_that_does_not_import_stops_the_start(settings: Any, setting: str, value: Any) -> None:
     setattr(settings, setting, value)
     assert any(f"{setting} names" in str(problem.msg) for problem in run_checks())
+
+
+def test_a_page_of_a_row_is_where_django_finds_it_and_nothing_else_is_put_into_an_address() -> None:
+    row = make.version()
+    assert page_of("registry:version_detail", row.typeid) == reverse(
+        "registry:version_detail", args=[row.typeid]
+    )
+    assert page_of("registry:version_diff", row.typeid).endswith(f"{row.typeid}/diff/")
+    assert page("registry:version_list") == reverse("registry:version_list")
+    for name, text in (
+        ("registry:version_detail", f"{row.typeid}?x=1"),
+        ("registry:version_detail", "ver_" + "é" * 26),
+        ("registry:version_detail", str(row.pk)),
+        ("registry:nowhere", row.typeid),
+    ):
+        with pytest.raises(NoReverseMatch):
+            page_of(name, text)
+
+
+def test_below_another_path_addresses_begin_with_it() -> None:
+    row = make.version()
+    assert row.get_absolute_url() == f"/registry/versions/{row.typeid}/"
+    set_script_prefix("/arm/")
+    try:
+        assert row.get_absolute_url() == f"/arm/registry/versions/{row.typeid}/"
+        assert page("registry:version_list") == "/arm/registry/versions/"
+    finally:
+        set_script_prefix("/")

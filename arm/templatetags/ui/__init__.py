@@ -1,6 +1,6 @@
 """The console's components as template tags: `{% load ui %}`. Signatures and examples are in docs/ui.md."""
 
-from arm.templatetags.ui import blocks, charts, fields, glyphs, live, panels, states, tables, values
+from arm.templatetags.ui import blocks, charts, fields, glyphs, live, panels, rows, states, tables, values
 from arm.templatetags.ui.library import register
 
 __all__ = [
@@ -11,6 +11,7 @@ __all__ = [
     "live",
     "panels",
     "register",
+    "rows",
     "states",
     "tables",
     "values",

@@ -6,22 +6,26 @@ from django.forms import BaseForm
 from django.forms.boundfield import BoundField
 from django.forms.widgets import CheckboxInput
 from django.template import Context
+from django.utils.safestring import SafeString
 
 from arm.templatetags.ui.library import register
+from arm.templatetags.ui.rows import drawn
 
 
-@register.inclusion_tag("_components/field.html")
-def field(bound: BoundField, hide_label: bool = False) -> dict[str, Any]:
+@register.simple_tag
+def field(bound: BoundField, hide_label: bool = False) -> SafeString:
     """`{% field form.reason %}`: label, control, help and errors, tied together for screen readers.
 
     `hide_label` keeps the label for screen readers only. Help and errors reach the control by aria-describedby.
     """
-    return {
-        "field": bound,
-        "hide_label": hide_label,
-        "is_checkbox": isinstance(bound.field.widget, CheckboxInput),
-        "is_group": bound.use_fieldset,
-    }
+    return drawn(
+        "_components/field.jinja",
+        field=bound,
+        errors=bound.errors,
+        hide_label=hide_label,
+        is_checkbox=isinstance(bound.field.widget, CheckboxInput),
+        is_group=bound.use_fieldset,
+    )
 
 
 @register.inclusion_tag("_components/fields.html")
