@@ -205,7 +205,7 @@ SIGN_IN_WINDOW_MINUTES = 15
 USE_TZ = True
 TIME_ZONE = "UTC"
 LANGUAGE_CODE = "en"
-USE_I18N = True
+USE_I18N = False  # English alone: nobody is asked for a language at every address and number
 FORMAT_MODULE_PATH = "arm.formats"
 
 # --- API -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,8 @@ They are drawn inline so that a page needs no sprite, no font and no style attri
 surrounding tone colour them.
 """
 
+from functools import cache, lru_cache
+
 from django.utils.html import format_html
 from django.utils.safestring import SafeString, mark_safe
 
@@ -102,6 +104,7 @@ ICONS: dict[str, str] = {
 }
 
 
+@cache
 def shape(name: str) -> SafeString:
     """A status shape, hidden from screen readers: the word beside it says the same. KeyError if unknown."""
     drawing = mark_safe(SHAPES[name])  # noqa: S308  (a constant of this module)
@@ -113,6 +116,7 @@ def shape(name: str) -> SafeString:
 
 
 @register.simple_tag
+@lru_cache(maxsize=len(ICONS) + 10)
 def icon(name: str) -> SafeString:
     """`{% icon "fleet" %}`: a 16 px line icon, hidden from screen readers. An unknown name draws a plain box."""
     drawing = mark_safe(ICONS.get(name, ICONS["box"]))  # noqa: S308  (a constant of this module)

@@ -7,7 +7,7 @@ from django.utils.safestring import SafeString
 from jinja2 import Environment, StrictUndefined
 
 from arm.addresses import page, page_of
-from arm.templatetags.ui import glyphs, states, values
+from arm.templatetags.ui import glyphs, states, tables, values
 from arm.templatetags.ui.library import register
 
 ENGINE = "rows"
@@ -19,6 +19,7 @@ COMPONENTS = (
     page_of,
     states.instance_state,
     states.pill,
+    tables.count,
     values.digest,
     values.number,
     values.typeid,
