@@ -1,7 +1,8 @@
 """Coverage is measured as long as a file of tests still runs something new: tracing doubles the time of whatever it watches.
 
-What is left out was, as far as the last tests of that file tell, run before: the figure is a lower bound, and the floor
-is held by what was seen. `ARM_COVERAGE=all` watches everything, to find what no test runs.
+What is left out was, as far as the last tests of that file tell, run before; so was what is marked `unwatched` or drives a
+browser: long tests that show how much fits together, of code that others run line by line. The figure is a lower bound, and
+the floor is held by what was seen. `ARM_COVERAGE=all` watches everything, to find what no test runs.
 """
 
 import os
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 import pytest
 from coverage import Coverage
 
+UNWATCHED = ("unwatched", "browser")
 NOTHING_NEW = 2
 """Tests in a row, after which the rest of their file is not watched."""
 
@@ -26,7 +28,7 @@ class Watched:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         if self.file != item.nodeid.partition("::")[0]:
             self.file, self.idle = item.nodeid.partition("::")[0], 0
-        self.watch(self.idle < NOTHING_NEW)
+        self.watch(self.idle < NOTHING_NEW and not any(map(item.get_closest_marker, UNWATCHED)))
         result = yield
         if self.on:
             seen = self.known()

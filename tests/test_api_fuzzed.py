@@ -31,7 +31,7 @@ with warnings.catch_warnings():
     from schemathesis.checks import not_a_server_error
     from schemathesis.specs.openapi import checks as of_openapi
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.unwatched]
 ELSEWHERE = ("/api/v1/policy/decide", "/federation/")
 """Answered in lanes in front of Django; they have tests of their own."""
 EXAMPLES = int(os.environ.get("ARM_FUZZ", "3"))

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
@@ -31,10 +32,10 @@ def main(arguments: list[str]) -> int:
     chosen = [word for word in arguments if word != "--fast"]
     try:
         with database() as environment:
-            asked = [] if chosen else checks()
-            failed = [
-                name for name, command, extra in asked if not passes(name, command, {**environment, **extra})
-            ]
+            asked = [] if chosen else list(checks())
+            with ThreadPoolExecutor(max_workers=2) as cores:
+                good = cores.map(lambda one: passes(one[0], one[1], {**environment, **one[2]}), asked)
+                failed = [name for (name, *_), passed in zip(asked, good, strict=True) if not passed]
             if not passes("tests", tests(fast=fast, chosen=chosen), environment):
                 failed.append("tests")
     except pg.PostgresUnavailable as problem:
@@ -45,7 +46,7 @@ def main(arguments: list[str]) -> int:
 
 
 def checks() -> Iterator[tuple[str, list[str], Mapping[str, str]]]:
-    """Name, command and additional environment of each check, cheapest first."""
+    """Name, command and additional environment of each check. Two run at a time: the longest begins first."""
     manage = [sys.executable, "manage.py"]
     tool = str(Path(sys.executable).parent) + os.sep
     production = {
@@ -53,10 +54,10 @@ def checks() -> Iterator[tuple[str, list[str], Mapping[str, str]]]:
         "ARM_SECRET_KEY": secrets.token_urlsafe(48),
         "ARM_ALLOWED_HOSTS": "arm.example",
     }
+    yield "types", [f"{tool}mypy", *APPS, "manage.py"], {}
     yield "format", [f"{tool}ruff", "format", "--check", "--quiet", "."], {}
     yield "lint", [f"{tool}ruff", "check", "--quiet", "."], {}
     yield "templates", [f"{tool}djhtml", "--check", "templates"], {}
-    yield "types", [f"{tool}mypy", *APPS, "manage.py"], {}
     yield "imports", [f"{tool}lint-imports"], {}
     yield "migrations", [*manage, "makemigrations", "--check", "--dry-run"], {}
     yield "deploy", [*manage, "check", "--deploy", "--fail-level", "WARNING"], production
@@ -95,9 +96,8 @@ def passes(name: str, command: list[str], environment: Mapping[str, str]) -> boo
         code, said = done.returncode, done.stdout or ""
     except OSError as problem:
         code, said = 1, f"{problem.filename}: {problem.strerror}"
-    if code:
-        print(said.rstrip())
-    print(f"{'ok  ' if code == 0 else 'FAIL'} {name:<10} {time.monotonic() - began:6.1f} s", flush=True)
+    told = f"{'ok  ' if code == 0 else 'FAIL'} {name:<10} {time.monotonic() - began:6.1f} s"
+    print(f"{said.rstrip()}\n{told}" if code else told, flush=True)
     return code == 0
 
 

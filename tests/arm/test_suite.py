@@ -64,29 +64,34 @@ def first():
     return 1
 def late():
     return 2
+def long():
+    return 3
 """
 TESTS = """
 import module
+import pytest
 def test_new(): module.first()
 def test_old(): module.first()
 def test_old_again(): module.first()
 def test_late(): module.late()
+@pytest.mark.unwatched
+def test_long(): module.long()
 """
 
 
-@pytest.mark.parametrize(("watched", "missing"), [("", "5"), ("all", "")])
+@pytest.mark.parametrize(("watched", "missing"), [("", "5, 7"), ("all", "")])
 def test_a_file_is_watched_until_two_of_its_tests_ran_nothing_new(
     tmp_path: Path, watched: str, missing: str
 ) -> None:
     (tmp_path / "module.py").write_text(MODULE)
     (tmp_path / "test_it.py").write_text(TESTS)
-    (tmp_path / "pytest.ini").write_text("[pytest]\n")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = unwatched\n")
     command = ["-m", "pytest", "-p", "tests.measuring", "-p", "no:django", "-p", "no:xdist", "-q"]
     done = subprocess.run(
         [sys.executable, *command, "--cov=module", "--cov-branch", "--cov-report=term-missing", "test_it.py"],
         cwd=tmp_path, env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "ARM_COVERAGE": watched},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
-    assert "4 passed" in done.stdout, done.stdout + done.stderr
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
     (line,) = [line for line in done.stdout.splitlines() if line.startswith("module.py")]
     assert line.partition("%")[2].strip() == missing, done.stdout

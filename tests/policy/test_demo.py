@@ -14,7 +14,7 @@ from registry import demo as registry_demo
 from registry.models import AgentInstance, AgentTemplate
 from tests import make
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.unwatched]
 
 
 def built(scale, seed=7):
