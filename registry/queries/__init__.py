@@ -72,7 +72,16 @@ from .releases import (
 )
 from .roles import Cover, RolePage, RoleRow, kept_by, role_check, role_page, role_rows, with_gaps
 from .roles import coverage as role_coverage
-from .rollbacks import Other, RollbackPreview, held_with, otherwise, rebinds, returns_to, rollback_preview
+from .rollbacks import (
+    Other,
+    RollbackPreview,
+    held_with,
+    otherwise,
+    rebinds,
+    returns_to,
+    rollback_preview,
+    rollouts_of,
+)
 from .rules import Rules, rules_of
 from .sheets import EVALUATION_REPORT, LINEAGE_SHEET, SHEETS, sheet_statement
 from .spawn import SpawnTree, line_above, spawn_tree
@@ -235,6 +244,7 @@ __all__ = [
     "rollback_preview",
     "rollbacks_of",
     "rollout_page",
+    "rollouts_of",
     "rows_of_list",
     "rules_of",
     "running_rollout",

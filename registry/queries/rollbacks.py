@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Count
+
 from arm import ids
 from arm.models import User
 from arm.permissions import visible
@@ -16,7 +18,7 @@ from ..facts import carried_over
 from ..gates import Verdict
 from ..gates.returning import for_return
 from ..models import AgentInstance, AgentVersion, DeploymentSlot, Rollout, RolloutSlot, go_back_to
-from .replacing import Board, Replaced, boards, foreseen, were_leaving
+from .replacing import ABLE, Board, Replaced, boards, foreseen, were_leaving
 
 
 def held_with(slots: Collection[UUID]) -> list[RolloutSlot]:
@@ -28,6 +30,13 @@ def held_with(slots: Collection[UUID]) -> list[RolloutSlot]:
             "rollout__version__template", "rollout__environment", "rollout__role", "from_version__template"
         ).select_related("slot__environment", "slot__role", "slot__current_version")
     )
+
+
+def rollouts_of(version: AgentVersion, *, without: Collection[UUID]) -> list[UUID]:
+    """The rollouts of the version that hold none of these slots: once it is deprecated, they pause at their next binding."""
+    ended = RolloutSlot.objects.filter(slot__in=without, held=True).values("rollout")
+    rows = RolloutSlot.objects.filter(rollout__version=version, held=True).exclude(rollout__in=ended)
+    return sorted(set(rows.values_list("rollout", flat=True)))
 
 
 def returns_to(row: RolloutSlot, slot: DeploymentSlot) -> UUID | None:
@@ -203,11 +212,13 @@ def _foresee_end(ended: Ended, row: RolloutSlot, board: Board, keep: bool, leavi
 
 @dataclass(frozen=True, slots=True)
 class Other:
-    """Another slot that is bound to the version left, and may go back with it. `targets`: of its own rollback alone."""
+    """Another slot that is bound to the version left, and may go back with it. `targets`: of its own rollback alone;
+    `replaced`: how many of its instances run that version, or will, and would be replaced."""
 
     slot: DeploymentSlot
     target: AgentVersion | None
     targets: Mapping[UUID, UUID]
+    replaced: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,7 +284,7 @@ def rollback_preview(
     if target is None:
         return None
     held = held_with([slot.pk, *(one.pk for one in [*others, *also])])
-    elsewhere = RolloutSlot.objects.filter(rollout__version=leaving, held=True).exclude(slot=slot)
+    able = _able_in(others, leaving)
     needed, others_asked = for_return(slot, target)
     names = {slot.pk, *(one.pk for one in also)}
     seen = _foreseen(slot, target, held, names, drain != Drain.AT_ONCE)
@@ -287,9 +298,11 @@ def rollback_preview(
         left=seen.moved.left,
         provisioned=seen.moved.provisioned,
         targets=rebinds([slot, *also], held, back),
-        others=tuple(Other(one, back[one.pk], rebinds([one], held, back)) for one in others),
+        others=tuple(
+            Other(one, back[one.pk], rebinds([one], held, back), able.get(one.pk, 0)) for one in others
+        ),
         others_hidden=bound.count() - len(others),
-        rollouts_elsewhere=len(set(elsewhere.values_list("rollout", flat=True))),
+        rollouts_elsewhere=len(rollouts_of(leaving, without=[slot.pk, *(one.pk for one in also)])),
         rollout=next((one for one in held if one.slot_id == slot.pk), None),
         verdicts=tuple(needed),
         others_asked=tuple(others_asked),
@@ -297,6 +310,12 @@ def rollback_preview(
         carried_hidden=carried_hidden,
         **seen.members_seen(actor, [slot, *also, *others]),
     )
+
+
+def _able_in(slots: Sequence[DeploymentSlot], version: AgentVersion) -> dict[UUID, int]:
+    """How many instances of the version each slot has at work or about to be, by its key."""
+    rows = AgentInstance.objects.filter(slot__in=slots, version=version, state__in=ABLE).order_by()
+    return dict(rows.values_list("slot").annotate(n=Count("pk")))
 
 
 def _carried(rows: Sequence[AgentInstance], actor: User) -> tuple[tuple[str, ...], int]:

@@ -43,6 +43,8 @@ from .replacing import replace
 from .steps import take_back, told_of
 
 VERB = "registry.slot.rolled_back"
+INCIDENT = "inc"
+"""How identifiers of incidents begin, which are kept above."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +125,7 @@ def roll_back_slot(
         incident = _incident(first, left, reason)
     onto = {one.pk: whole_version(to.pk) for one in taken if (to := back[one.pk])}
     _refuse_unfit(taken, onto)
+    pausing = queries.rollouts_of(left, without=names)
     made = [
         _roll_back(
             one,
@@ -133,6 +136,7 @@ def roll_back_slot(
             incident,
             taken,
             [r for r, _ in aborted],
+            pausing,
             chosen,
             ends.get(one.pk),
         )
@@ -285,6 +289,7 @@ def _roll_back(
     incident: UUID,
     together: Sequence[DeploymentSlot],
     aborted: Sequence[Rollout],
+    pausing: Sequence[UUID],
     within: timedelta | None,
     ends: _Ends | None,
 ) -> Rollback:
@@ -292,6 +297,7 @@ def _roll_back(
     now = clock.now()
     own = ids.uuid7()
     rollouts = _rollouts(slot, left, aborted)
+    elsewhere = [ids.encode(Rollout.prefix, key) for key in pausing]
     before = rebind(slot, target, actor, reason, previous=slot.before(target), returned=True)
     keep = Keep(within, rollback=own) if within else None
     tried = ends.ended.rollout if ends and ends.share else None
@@ -314,7 +320,7 @@ def _roll_back(
         "from": {"version": left.typeid, "name": str(left), "genome": left.genome.digest},
         "to": {"version": target.typeid, "name": str(target), "genome": target.genome.digest},
         "reason": reason,
-        "incident": str(incident),
+        "incident": ids.encode(INCIDENT, incident),
         "actor": str(actor),
         "at": now.isoformat(),
         "drain": Drain.REPLACED if within else Drain.AT_ONCE,
@@ -322,16 +328,18 @@ def _roll_back(
         **also,
         "together": [one.typeid for one in together],
         "rollouts_aborted": [rollout.typeid for rollout in aborted],
+        "rollouts_elsewhere": elsewhere,
         "rollouts": rollouts,
         "carried": [asdict(one) for one in replaced.carried],
         "warnings": warnings,
     }
     facts = {
         "rollback": dossier["rollback"],
-        "incident": str(incident),
+        "incident": dossier["incident"],
         "dossier": digest(canonical(dossier)),
         **replaced.facts(),
         **also,
+        **({"rollouts_elsewhere": elsewhere} if elsewhere else {}),
         **({"warnings": warnings} if warnings else {}),
     }
     links = [dossier["rollback"], left.typeid, target.typeid]

@@ -1,6 +1,7 @@
 """A rollback does what was shown, or nothing: what moved between the look and the click is said, and done by nobody."""
 
 import pytest
+from django.utils.html import strip_tags
 
 from arm.errors import Conflict, NotAllowed
 from arm.rights import Right
@@ -133,6 +134,11 @@ def test_the_page_does_what_it_showed_and_says_what_is_otherwise(client, slot, r
     there = f"{slot.get_absolute_url()}roll-back/"
     page = client.get(there).text
     assert f'would go back to <a href="{versions[1].get_absolute_url()}">' in page
+    assert "none of its instances is replaced" in page
+    for state in ("active", "provisioning", "paused"):
+        make.instance(version=other.current_version, slot=other, state=state)
+    told = " ".join(strip_tags(client.get(there).text).split())
+    assert f"would go back to {versions[1]}: 2 of its instances are replaced" in told
     left_elsewhere(slot, versions[1])
     answer = client.post(there, {"reason": "It lies", "also": [str(other.pk)], **shown(page)})
     assert answer.status_code == 409

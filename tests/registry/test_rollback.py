@@ -102,7 +102,8 @@ def test_one_record_one_incident_and_one_dossier_say_all_of_it(slot, dan, first,
     assert record.after["dossier"] == digest(canonical(made.dossier))
     assert (incident.version, incident.kind, incident.state) == (second, "quality_regression", "open")
     assert made.dossier["from"]["genome"] == second.genome.digest
-    assert made.dossier["incident"] == str(incident.pk)
+    assert made.dossier["incident"] == record.after["incident"] == incident.typeid
+    assert made.dossier["rollouts_elsewhere"] == [] and "rollouts_elsewhere" not in record.after
     each = ChangeRecord.objects.filter(verb="registry.instance.restricted")
     assert each.count() == 2 and {row.after["state"] for row in each} == {"draining"}
 
@@ -197,6 +198,26 @@ def test_a_canary_beside_the_version_left_is_taken_out_too(slot, rita, dan, firs
     assert (slot.current_version, slot.canary_version, slot.canary_share) == (first, None, 0)
     assert states(slot, third) == ["retired"] * 2
     assert states(slot, second) == ["draining"] * 4 and states(slot, first) == ["provisioning"] * 4
+
+
+def test_rollouts_of_the_version_left_elsewhere_are_told_by_preview_record_and_dossier(
+    slot, rita, dan, first, second
+):
+    """They pause at their next binding, which a deprecated version is refused. What this rollback ends is not among them."""
+    running(slot, second, 1)
+    far = bound(
+        make.slot(role=slot.role, environment=slot.environment, provider=make.provider("far")),
+        first,
+        actor=rita,
+    )
+    running(far, first, 2)
+    rollout = started(far, second, rita, strategy="canary", percents=[50, 100])
+    assert queries.rollback_preview(slot, dan).rollouts_elsewhere == 1
+    made = roll_back(slot, dan)
+    record = ChangeRecord.objects.get(verb="registry.slot.rolled_back")
+    assert made.dossier["rollouts_elsewhere"] == record.after["rollouts_elsewhere"] == [rollout.typeid]
+    rollout.refresh_from_db()
+    assert rollout.state == "running" and made.dossier["rollouts_aborted"] == []
 
 
 def test_rolling_back_what_a_rollout_has_bound_goes_one_version_back_not_two(slot, rita, dan, second, first):
