@@ -161,18 +161,14 @@ FUNCTIONS = RunSQL(
 )
 
 
-IN_SIGHT = f"((SELECT nullif(current_setting('{SETTING}', true), '')::uuid[])::uuid[])"
-"""The tenants in sight, for a wall. A subquery is asked once a statement; the setting by itself would be read, and its text be
-taken apart, for every row."""
-
-
 def row_level_security(table: str, column: str = "tenant_id", *, force: bool = True) -> Operation:
     """Only rows whose `column` is among `arm.tenants` exist for a statement. Forced on the owner too, unless a
     SECURITY DEFINER function must look past the wall (tenants and memberships)."""
     forced = f"ALTER TABLE {table} FORCE ROW LEVEL SECURITY;" if force else ""
     return RunSQL(
         f"ALTER TABLE {table} ENABLE ROW LEVEL SECURITY; {forced}"
-        f"CREATE POLICY tenant_wall ON {table} USING ({column} = ANY {IN_SIGHT});",
+        f"CREATE POLICY tenant_wall ON {table} USING ({column} = ANY "
+        f"(nullif(current_setting('{SETTING}', true), '')::uuid[]));",
         f"DROP POLICY tenant_wall ON {table}; ALTER TABLE {table} NO FORCE ROW LEVEL SECURITY;"
         f"ALTER TABLE {table} DISABLE ROW LEVEL SECURITY;",
     )

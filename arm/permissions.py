@@ -15,7 +15,6 @@ from uuid import UUID
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser, Permission
 from django.contrib.postgres.expressions import ArraySubquery
-from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import BooleanField, Exists, F, Func, Model, OuterRef, Q, QuerySet, Value
 from django.db.models.fields import CharField
@@ -81,7 +80,7 @@ class Among(Func):
 
     def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
         if not self.ids:
-            raise EmptyResultSet  # nobody asks the database for a row among none
+            return "FALSE", []
         column, params = compiler.compile(self.source_expressions[0])
         return f"{column} = ANY(%s)", [*params, list(self.ids)]
 

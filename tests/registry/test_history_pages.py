@@ -10,7 +10,7 @@ from arm import clock
 from arm.rights import Right
 from registry import queries, services
 from registry.lifecycle import InstanceState, VersionState
-from registry.models import InstanceInterval, words
+from registry.models import AgentInstance, InstanceInterval, words
 from registry.queries.history import Moment
 from tests import make
 from tests.registry.past import MINUTE, NOON, moved, provisioned, signed_in, state_at, told
@@ -90,6 +90,22 @@ def test_the_page_counts_by_environment_and_state_until_there_are_too_many(alice
         "/api/v1/registry/fleet-at/changed/?from=2026-03-01T12:07:00Z&to=2026-03-01T12:08:00Z"
     )
     assert (refused.status_code, refused.json()["errors"][0]["code"]) == (422, "too_many")
+
+
+def test_of_many_more_some_are_looked_at_and_of_few_all(alice, story, monkeypatch):
+    """Five of six say already that there are more than four. Of four that were there, among others that were not, all count."""
+    monkeypatch.setattr(queries.history, "COUNTED", 4)
+    before = queries.Moment.of(NOON - MINUTE, None)
+    for number in range(5):
+        provisioned(alice, name=f"more-{number}", version=story.version, environment=story.environment)
+    everyone = AgentInstance.objects.all()
+    with CaptureQueriesContext(connection) as asked:
+        assert queries.counts(queries.Moment.of(None, None), everyone) is None
+    assert len(asked) == 1 and "LIMIT 5" in asked[0]["sql"]
+    some = AgentInstance.objects.filter(name__in=["more-0", "more-1", "more-2", "more-3"])
+    assert sum(count.total for count in queries.counts(queries.Moment.of(None, None), some)) == 4
+    assert not queries.counts(before, some), "not one of them was there before it was provisioned"
+    assert queries.counts(before, AgentInstance.objects.none()) == ()
 
 
 def test_a_long_comparison_is_cut_on_its_page_and_says_so(alice, story, monkeypatch):

@@ -83,3 +83,9 @@ def test_templates_call_only_what_there_is(path):
     }
     known = {component.__name__ for component in COMPONENTS}
     assert calls & asked <= known, path.name
+
+
+def test_help_that_is_made_when_it_is_drawn_is_the_html_that_it_says_it_is(client, alice):
+    """Django's rules for passwords are a list, and lazy."""
+    page = client.get(reverse("password_change")).content.decode()
+    assert "<ul><li>" in page and "&lt;li&gt;" not in page

@@ -3,6 +3,7 @@
 from typing import Any
 
 from django.template import engines
+from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 from jinja2 import Environment, StrictUndefined
 
@@ -28,10 +29,15 @@ COMPONENTS = (
 """What these templates can call, by its name."""
 
 
+def resolved(value: Any) -> Any:
+    """A text that is made when it is drawn (help of a password, which is HTML) says only then whether it is safe."""
+    return str(value) if isinstance(value, Promise) else value
+
+
 def environment(**options: Any) -> Environment:
     """For settings.TEMPLATES, which say `autoescape`: escapes everything, and fails where Django's language would print nothing for a name that
     is not there."""
-    strict = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True}
+    strict = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, "finalize": resolved}
     made = Environment(**options | strict)  # noqa: S701 - the settings say that it escapes
     made.globals.update({component.__name__: component for component in COMPONENTS})
     return made
