@@ -60,7 +60,7 @@ def run(quick: bool) -> list[Figure]:
                     addresses = addresses | {
                         "version?environment=prod": f"{reverse('registry:version_list')}?environment=prod"
                     }
-                slowest, beside = measure(link, addresses, person, fleet.dora, rounds=3 if quick else 40)
+                slowest, beside = measure(link, addresses, person, fleet.dora, rounds=3 if quick else 25)
                 figures.append(Figure(f"{name}_p95{suffix}", slowest, "ms", limits[name], slowest / beside))
             counted = count_statements(person, lists)
             most = max(counted, key=lambda label: counted[label])
