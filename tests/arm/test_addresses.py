@@ -105,3 +105,10 @@ def test_below_another_path_addresses_begin_with_it() -> None:
         assert page("registry:version_list") == "/arm/registry/versions/"
     finally:
         set_script_prefix("/")
+
+
+def test_addresses_are_those_of_the_configuration_that_serves(settings: Any) -> None:
+    assert page("registry:version_list") == "/registry/versions/"
+    settings.ROOT_URLCONF = "arm.urls_gateway"
+    with pytest.raises(NoReverseMatch):
+        page("registry:version_list")

@@ -1,8 +1,9 @@
 """Who holds a right on many single things sees exactly these, whichever way the database is asked."""
 
 import pytest
+from django.db.models import Q
 
-from arm.permissions import FEW, visible
+from arm.permissions import FEW, Among, visible
 from arm.rights import Right
 from registry.models import AgentInstance, AgentTemplate, AgentVersion
 from telemetry.models import Incident
@@ -67,3 +68,12 @@ def test_what_is_asked_about_one_person_says_nothing_about_another(running):
     assert len(seen(AgentTemplate, alice)) == 2 * MANY
     assert seen(AgentTemplate, mallory) == set()
     assert set(visible(AgentTemplate.objects.all(), alice, Right.CREATE_VERSION)) == set()
+
+
+def test_among_none_is_nothing_wherever_it_stands():
+    make.template()
+    rows = AgentTemplate.objects.annotate(held=Among("pk", ()))
+    assert [row.held for row in rows] == [False]
+    assert rows.filter(held=False).count() == 1 and rows.order_by("held").count() == 1
+    assert not AgentTemplate.objects.filter(Among("pk", ())).exists()
+    assert AgentTemplate.objects.filter(~Q(Among("pk", ())) | Q(slug="other")).count() == 1

@@ -35,8 +35,8 @@ def resolved(value: Any) -> Any:
 
 
 def environment(**options: Any) -> Environment:
-    """For settings.TEMPLATES, which say `autoescape`: escapes everything, and fails where Django's language would print nothing for a name that
-    is not there."""
+    """For settings.TEMPLATES, which say `autoescape`: escapes everything, and fails where Django's language would print
+    nothing for a name that is not there."""
     strict = {"undefined": StrictUndefined, "trim_blocks": True, "lstrip_blocks": True, "finalize": resolved}
     made = Environment(**options | strict)  # noqa: S701 - the settings say that it escapes
     made.globals.update({component.__name__: component for component in COMPONENTS})
