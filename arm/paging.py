@@ -1,11 +1,12 @@
 """A page of rows is found by its keys alone, before other tables are joined to thousands of rows that it does not show."""
 
+from collections.abc import Sequence
 from typing import Any, Final
 
 from django.db.models import Q, QuerySet
 from django.db.models.sql import Query
 
-from arm.permissions import AmongFound
+from arm.keys import AmongFound
 
 COLLAPSED: Final = 8
 """PostgreSQL's `join_collapse_limit`: past so many tables it joins them as they are written, and would join all rows before it
@@ -26,9 +27,20 @@ def cut(rows: QuerySet[Any], part: slice) -> list[Any]:
     plain = not query.select_related or query.combinator or query.distinct or _joins_many(query)
     if plain or getattr(rows.model, "in_partitions", False):
         return list(rows[part])
+    whole = _unasked(rows)
+    return list(whole.filter(among(whole, rows.values("pk")[part])))
+
+
+def of_keys(rows: QuerySet[Any], keys: Sequence[Any]) -> QuerySet[Any]:
+    """The rows that have these keys, which the rows' own question has just found: it is not asked again."""
+    again = rows if _joins_many(rows.query) else _unasked(rows)
+    return again.filter(pk__in=keys)
+
+
+def _unasked(rows: QuerySet[Any]) -> QuerySet[Any]:
     whole = rows.all()
     whole.query.clear_where()
-    return list(whole.filter(among(whole, rows.values("pk")[part])))
+    return whole
 
 
 def _joins_many(query: Query) -> bool:

@@ -14,13 +14,13 @@ from uuid import UUID
 
 from django.apps import apps
 from django.contrib.auth.models import AnonymousUser, Permission
-from django.contrib.postgres.expressions import ArraySubquery
 from django.db import connection
-from django.db.models import BooleanField, Exists, F, Func, Model, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Value
 from django.db.models.fields import CharField
 from django.db.models.functions import Now
 
 from arm.errors import NotAllowed
+from arm.keys import Among
 from arm.models import GroupGrant, User, UserGrant
 from arm.rights import RISKS_UP_TO, Right
 
@@ -69,32 +69,6 @@ def visible(queryset: QuerySet[M], actor: Actor, right: Right, held: "Scopes | N
                 within &= Q(**{f"{risk_path}__in": RISKS_UP_TO[risk_max]})
             rights |= within
     return queryset.filter(rights)
-
-
-class Among(Func):
-    """`column = ANY(array)`: the rows of `IN` with one parameter, where IN has one for each of hundreds of ids."""
-
-    def __init__(self, path: str, ids: tuple[UUID, ...]) -> None:
-        self.ids = ids
-        super().__init__(F(path), output_field=BooleanField())
-
-    def as_sql(self, compiler: Any, connection: Any, **_: Any) -> tuple[str, list[Any]]:  # type: ignore[override]
-        if not self.ids:
-            return "FALSE", []
-        column, params = compiler.compile(self.source_expressions[0])
-        return f"{column} = ANY(%s)", [*params, list(self.ids)]
-
-
-class AmongFound(Func):
-    """`column = ANY(ARRAY(question))`: the rows that the question names, which is asked first, whatever is joined to them.
-    Only where the order of joins is given, by their number: without statistics of its tables, PostgreSQL might begin with the
-    others' product."""
-
-    template = "%(expressions)s)"
-    arg_joiner = " = ANY("
-
-    def __init__(self, path: str, question: QuerySet[Any]) -> None:
-        super().__init__(F(path), ArraySubquery(question), output_field=BooleanField())
 
 
 def _among(path: str, ids: Collection[UUID]) -> Q:

@@ -4,8 +4,9 @@ from collections.abc import Collection
 from uuid import UUID
 
 from arm import changes, clock
+from arm.keys import Among
 from arm.models import User
-from arm.permissions import Among, visible
+from arm.permissions import visible
 from arm.rights import Right
 from registry.facts import Carry, Pairs
 

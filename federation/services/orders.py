@@ -9,8 +9,8 @@ from uuid import UUID
 from django.db.models import Q, QuerySet
 
 from arm import clock, ids
+from arm.keys import Among
 from arm.models import User
-from arm.permissions import Among
 from policy.engine import Mode
 from policy.models import Posture
 from policy.models.targets import STOPPABLE

@@ -10,8 +10,8 @@ from django.db.models import OuterRef, Q, QuerySet, Subquery
 
 from arm import clock, ids
 from arm.filters import TickBox, YesNo
+from arm.keys import Among
 from arm.models import User
-from arm.permissions import Among
 from evidence.lifecycle import ArtefactKind, ArtefactState
 
 from .. import queries
@@ -99,7 +99,7 @@ def having_words(rows: QuerySet[Any], text: str) -> QuerySet[Any]:
     for word in sorted(words, key=len, reverse=True):
         few = InstanceWord.objects.few(word)
         if few is not None:
-            rare, rows = word, rows.filter(Q(Among("pk", tuple(few))))
+            rare, rows = word, rows.filter(Q(Among("pk", few)))
             break
     for word in words:
         if word != rare:

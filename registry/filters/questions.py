@@ -14,9 +14,9 @@ from drf_spectacular.utils import extend_schema_field
 
 from arm import ids
 from arm.filters import TickBox, YesNo
+from arm.keys import Among
 from arm.models import Team
 from arm.panels import seen_by_visitor
-from arm.permissions import Among
 from arm.rights import Right, Risk
 
 from .. import queries
@@ -250,7 +250,7 @@ class InstanceQuestions(OfAgents):
             return rows.none()
         few = InstanceLabel.objects.few(key, wanted if has_value else None)
         if few is not None:
-            rows = rows.filter(Q(Among("pk", tuple(few))))
+            rows = rows.filter(Q(Among("pk", few)))
         return rows.filter(labels__contains={key: wanted}) if has_value else rows.filter(labels__has_key=key)
 
     def in_kind(self, rows: QuerySet[Any], name: str, value: str) -> QuerySet[Any]:

@@ -5,12 +5,11 @@ comparisons of text are. A trigger keeps the words (`registry_words`); the appli
 """
 
 import re
-from typing import Any
-from uuid import UUID
 
 from django.db import models
 
 from arm import db
+from arm.keys import Keys, keys_of
 from arm.models import Tenant
 
 _BETWEEN = re.compile(r"[^0-9a-z\u0080-\U0010ffff]+")
@@ -22,16 +21,10 @@ FEW = 10_000
 seconds where the oldest have it. Of more, the newest are soon found by looking at them."""
 
 
-def _few(rows: models.QuerySet[Any]) -> list[UUID] | None:
-    """The keys of the instances that these rows name; None where they are many."""
-    keys = list(rows.values_list("instance_id", flat=True)[: FEW + 1])
-    return None if len(keys) > FEW else keys
-
-
 class InstanceWordQuerySet(models.QuerySet["InstanceWord"]):
-    def few(self, word: str) -> list[UUID] | None:
+    def few(self, word: str) -> Keys | None:
         """The keys of the instances that have a word which begins so; None where they are many. One look at an index."""
-        return _few(self.filter(word__gte=word, word__lt=word + LAST))
+        return keys_of(self.filter(word__gte=word, word__lt=word + LAST).values_list("instance_id"), most=FEW)
 
 
 class InstanceWord(models.Model):
@@ -60,11 +53,11 @@ class InstanceWord(models.Model):
 
 
 class InstanceLabelQuerySet(models.QuerySet["InstanceLabel"]):
-    def few(self, key: str, value: str | None = None) -> list[UUID] | None:
+    def few(self, key: str, value: str | None = None) -> Keys | None:
         """The keys of the instances that have this label, with this value if one is given; None where they are many."""
         named = f"{key}="
         said = {"label__gte": named, "label__lt": named + LAST} if value is None else {"label": named + value}
-        return _few(self.filter(**said))
+        return keys_of(self.filter(**said).values_list("instance_id"), most=FEW)
 
 
 class InstanceLabel(models.Model):

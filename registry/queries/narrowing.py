@@ -3,12 +3,11 @@
 from collections.abc import Iterator
 from math import inf
 from typing import Any, TypeVar
-from uuid import UUID
 
 from django.db.models import BooleanField, Case, Model, Q, QuerySet, Value, When
 from django.db.models.sql.where import WhereNode
 
-from arm.permissions import Among
+from arm.keys import Among, keys_of
 
 from ..models.words import FEW
 
@@ -70,12 +69,3 @@ def of_many(condition: Q) -> Case:
     """The condition, of which PostgreSQL shall not think that few rows match: it would collect all of them before it sorts
     them. In a CASE it is nothing that it knows, and the newest are looked at until there are enough."""
     return Case(When(condition, then=Value(True)), default=Value(False), output_field=BooleanField())
-
-
-def keys_of(*questions: QuerySet[Any], most: int) -> tuple[UUID, ...] | None:
-    """What the questions name, each by one column, in one statement; None where it is more than that. One that may name a
-    key twice says `distinct` itself: asked of primary keys, it would walk down all of them in order."""
-    first, *others = [one.order_by() for one in questions]
-    asked = first.union(*others) if others else first
-    found = list(asked[: most + 1])
-    return None if len(found) > most else tuple(key for (key,) in found if key is not None)

@@ -7,8 +7,8 @@ from django.db.models import F
 
 from arm import changes, clock, tasks
 from arm.inserting import insert_all
+from arm.keys import Among
 from arm.models import User
-from arm.permissions import Among
 
 from .. import gates
 from ..lifecycle import InstanceState

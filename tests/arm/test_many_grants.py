@@ -3,7 +3,8 @@
 import pytest
 from django.db.models import Q
 
-from arm.permissions import FEW, Among, visible
+from arm.keys import Among
+from arm.permissions import FEW, visible
 from arm.rights import Right
 from registry.models import AgentInstance, AgentTemplate, AgentVersion
 from telemetry.models import Incident
