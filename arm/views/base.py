@@ -23,7 +23,7 @@ from arm import clock, listing, services
 from arm.conflicts import whole
 from arm.errors import DomainError, Invalid, Problem
 from arm.models import SecurityEvent, Tenant, User
-from arm.paging import among
+from arm.paging import among, of_keys
 from arm.panels import rights_of_visitor, seen_by_visitor
 from arm.rights import Right
 
@@ -87,7 +87,7 @@ class OncePaginator(DeepPaginator):
             return super().page(place)
         rows: Any = self.object_list
         shown = self.keys[(place - 1) * self.per_page : place * self.per_page]
-        return Page(rows.filter(pk__in=shown), place, self)
+        return Page(of_keys(rows, shown), place, self)
 
 
 class FilteredList(Scoped, ListView[Any]):

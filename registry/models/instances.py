@@ -2,7 +2,8 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import Any, Self
+from functools import cache
+from typing import Any, Final, Self
 
 from django.apps import apps
 from django.db import models
@@ -40,6 +41,35 @@ def _heard(now: datetime) -> Case:
         default=Value(Heartbeat.LATE),
         output_field=models.CharField(),
     )
+
+
+SHOWN: Final = {
+    "template": ("id", "tenant", "slug", "name", "risk"),
+    "version": ("id", "tenant", "template", "number", "label", "state", "genome"),
+    "environment": ("id", "tenant", "slug", "name", "position", "production"),
+    "provider": ("id", "tenant", "slug", "name", "kind", "heartbeat_seconds", "closed_at"),
+}
+"""What lists of instances show of what these belong to. Of fifty rows, the other columns (texts, moments, terms) cost as
+much as all that is shown."""
+
+
+@cache
+def _not_shown() -> tuple[str, ...]:
+    return tuple(
+        f"{path}__{field.name}"
+        for path, shown in SHOWN.items()
+        for field in AgentInstance._meta.get_field(path).related_model._meta.concrete_fields  # type: ignore[union-attr]
+        if field.name not in shown
+    )
+
+
+def _share_agent(row: "AgentInstance") -> None:
+    held = row._state.fields_cache
+    agent, version = held.get("template"), held.get("version")
+    if agent is None or version is None or "template" in version._state.fields_cache:
+        return
+    if version.template_id == agent.pk:
+        version.template = agent
 
 
 class AgentInstanceQuerySet(models.QuerySet["AgentInstance"]):
@@ -85,8 +115,19 @@ class AgentInstanceQuerySet(models.QuerySet["AgentInstance"]):
         )
 
     def for_list(self) -> Self:
-        rows = self.select_related("template", "version__template", "environment", "provider", "status")
-        return rows.order_by("-pk")
+        """Newest first, with what lists show of each one's agent, version and place (`SHOWN`). Whatever else these have is
+        there when it is asked for, row by row."""
+        rows = self.select_related("template", "version", "environment", "provider", "status")
+        return rows.defer(*_not_shown()).order_by("-pk")
+
+    def _fetch_all(self) -> None:
+        """The agent of an instance is that of its version: it is joined and made once."""
+        fetched = self._result_cache is None
+        super()._fetch_all()
+        if fetched:
+            for row in self._result_cache or ():
+                if isinstance(row, AgentInstance):
+                    _share_agent(row)
 
 
 class AgentInstance(TenantRow):

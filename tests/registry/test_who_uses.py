@@ -185,3 +185,15 @@ def test_many_agents_in_a_list_are_named_in_one_statement_and_what_is_searched_f
     monkeypatch.setattr(DependencyFilter, "AGENTS", 2)
     rows = client.get(reverse("registry:uses_list"), {"q": "helper"}).context["rows"]
     assert {row[1] for row in rows} == {one.typeid for one in sorted(newer, key=lambda one: one.pk)[-2:]}
+
+
+def test_the_list_asks_who_uses_what_once_for_a_page(client, vera, fleet):
+    address = reverse("registry:uses_list")
+    client.get(address)
+    with CaptureQueriesContext(connection) as asked:
+        page = client.get(address)
+    assert "pay" in page.content.decode()
+    looked = [
+        query["sql"] for query in asked if 'EXISTS(SELECT 1 AS "a" FROM "registry_dependency"' in query["sql"]
+    ]
+    assert len(looked) == 1
