@@ -117,6 +117,7 @@ class FilteredList(Scoped, ListView[Any]):
         self.filterset = None
         if self.filterset_class is not None:
             self.filterset = self.filterset_class(self.request.GET, queryset=queryset, request=self.request)
+            self.filterset.form.filters = self.filterset_class
             queryset = self.filterset.qs if self.filterset.is_valid() else queryset.none()
         return queryset
 
