@@ -4,6 +4,7 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID
 
+from django.db.models import Model
 from django.http import Http404
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.utils import extend_schema
@@ -21,7 +22,10 @@ from registry import queries, services
 from registry.api.base import Workload, WorkloadToken, created, named
 from registry.api.serializers import InstanceOut, Reasoned
 from registry.facts import Budget
-from registry.models import AgentInstance, AgentVersion, Environment, Provider
+from registry.models import AgentInstance, AgentVersion, Environment, Provider, RoleDefinition
+
+PLACED: dict[str, type[Model]] = {"environment": Environment, "provider": Provider, "role": RoleDefinition}
+"""What a person grants a child by its name."""
 
 
 class BudgetIn(StrictSerializer):
@@ -38,6 +42,9 @@ class SpawnIn(Reasoned):
     name = serializers.CharField(max_length=160)
     environment = serializers.SlugField(required=False)
     provider = serializers.SlugField(required=False)
+    role = serializers.SlugField(
+        required=False, help_text="Left out: its parent's, for a child of the same agent; none for another's."
+    )
     cost_center = serializers.CharField(max_length=80, required=False)
     labels = serializers.DictField(child=serializers.CharField(max_length=200), required=False)
     budget = BudgetIn(required=False, help_text="A limit of its own; left out, it draws on its parent's.")
@@ -64,7 +71,8 @@ class SpawnAllowanceOut(serializers.Serializer[Any]):
 
 
 class SpawnNode(serializers.Serializer[Any]):
-    """One instance of a tree: `living` children of at most `most`, at most `deepest` generations below it."""
+    """One instance of a tree: `living` children of at most `most`, `lately` started within an hour of at most `hourly`, at most
+    `deepest` generations below it."""
 
     id = TypeIDField("ins", source="instance.pk")
     name = serializers.CharField(source="instance.name")
@@ -74,6 +82,8 @@ class SpawnNode(serializers.Serializer[Any]):
     may_spawn = serializers.BooleanField(source="allowed")
     living = serializers.IntegerField()
     most = serializers.IntegerField(allow_null=True)
+    lately = serializers.IntegerField()
+    hourly = serializers.IntegerField(allow_null=True)
     deepest = serializers.IntegerField(allow_null=True)
     budget = SpawnAllowanceOut(allow_null=True)
 
@@ -122,10 +132,10 @@ class SpawnActions:
         body = validated(SpawnIn, request)
         rows: dict[str, Any] = {"version": _version(actor, body.pop("version"))}
         if actor is not None:
-            for word, model in (("environment", Environment), ("provider", Provider)):
+            for word, model in PLACED.items():
                 if word in body:
                     rows[word] = named(model._default_manager.all(), f"/{word}", actor, slug=body.pop(word))
-        elif given := [word for word in ("environment", "provider") if word in body]:
+        elif given := [word for word in PLACED if word in body]:
             message = "An instance hands on what it has; a person grants another."
             raise Invalid(message, [Problem(pointer=f"/{w}", code="granted", message=message) for w in given])
         if (said := body.pop("budget", None)) is not None:

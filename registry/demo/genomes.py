@@ -7,6 +7,7 @@ from typing import Any
 from arm.demo import Demo
 from arm.rights import Risk
 from registry import services
+from registry.demo.roles import ROLES
 from registry.models import AgentTemplate
 
 MODELS = (
@@ -72,18 +73,23 @@ class Team:
     secrets: tuple[tuple[str, str], ...]
 
 
-_SESSION = {"kind": "session", "scope": "session", "retention_s": 86_400, "pii": "redacted"}
+_SESSION = {
+    "kind": "session", "scope": "session", "retention_s": 86_400, "pii": "redacted", "redacts": ["email", "phone"],
+    "sensitivity": "internal",
+}  # fmt: skip
 _NONE = {"kind": "none"}
 TEAMS = {
     "finance": Team(
         (("erp.invoices", "confidential", "read"), ("erp.postings", "confidential", "read_write")),
-        {"kind": "file", "scope": "agent", "retention_s": 2_592_000, "pii": "none", "store_ref": "s3://agents/finance"},
+        {"kind": "file", "scope": "agent", "retention_s": 2_592_000, "pii": "none", "store_ref": "s3://agents/finance",
+         "sensitivity": "confidential"},
         ("bookkeeping", "Reads documents and proposes postings"),
         (("erp", "vault://finance/erp/token"),),
     ),
     "support": Team(
         (("crm.tickets", "internal", "read_write"), ("help.articles", "public", "read")),
-        {"kind": "vector", "scope": "user", "retention_s": 604_800, "pii": "redacted", "store_ref": "pgvector://support"},
+        {"kind": "vector", "scope": "user", "retention_s": 604_800, "pii": "redacted", "store_ref": "pgvector://support",
+         "redacts": ["card_number", "email", "phone"], "sensitivity": "internal"},
         ("first-answer", "Sorts a question and drafts the first answer"),
         (("crm", "vault://support/crm/key"), ("mail", "env:MAIL_TOKEN")),
     ),
@@ -151,10 +157,13 @@ def genome(demo: Demo, template: AgentTemplate, step: int, branch: str = "") -> 
             "budget": {"amount": "1.50", "currency": "USD", "per": "run"},
         },
         "behavior": {
-            "autonomy_tier_max": 2 if risky else 3, "refusal_profile": "house",
+            "autonomy_tier_max": 2 if risky else 3, "refusal_profile": "house", "escalation_profile": "to the owner",
+            "risk_tolerance": "low" if risky else "medium",
             "guardrails": ["no-legal-advice", "no-promises", *(["four-eyes"] if risky else [])],
         },
-        "spawn": {"allowed": not risky} | ({} if risky else {"max_depth": 2, "max_children": 4}),
+        "spawn": {"allowed": not risky} | ({} if risky else {
+            "max_depth": 2, "max_children": 4, "max_per_hour": 12, "child_roles": [slug for slug, *_ in ROLES],
+        }),
         "servers": [SERVER],
         "data_sources": [{"id": name, "class": of, "access": access} for name, of, access in team.data],
         "secrets": [{"name": name, "ref": ref} for name, ref in team.secrets],

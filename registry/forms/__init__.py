@@ -333,7 +333,6 @@ class ProvisionForm(Judging):
 class SpawnForm(ProvisionForm):
     """A child of an instance; what is left out is the parent's."""
 
-    role = None  # type: ignore[assignment]  # a child of the same agent has its parent's
     per_day = forms.DecimalField(
         required=False,
         min_value=Decimal("0.000001"),
@@ -360,6 +359,9 @@ class SpawnForm(ProvisionForm):
         for name in ("environment", "provider"):
             self.fields[name].required = False
             self.fields[name].help_text = "Empty: where its parent is."
+        self.fields[
+            "role"
+        ].help_text = "Empty: its parent's, for a child of the same agent; none for another's."
 
 
 class A2ACardForm(ReasonForm):

@@ -187,7 +187,7 @@ def _meaning_flaws(held: dict[str, Json]) -> Iterator[tuple[Path, str, str]]:
         yield ("provenance", "built_at"), "pattern", "There is no such moment."
     spawn = held.get("spawn")
     if isinstance(spawn, dict) and spawn.get("allowed") is False:
-        for name in ("max_depth", "max_children", "child_templates"):
+        for name in ("max_depth", "max_children", "max_per_hour", "child_templates", "child_roles"):
             if spawn.get(name):
                 yield (
                     ("spawn", name),
@@ -282,8 +282,14 @@ def _risks(genome: dict[str, Json]) -> Iterator[tuple[Path, str, str]]:
     spawn = genome.get("spawn", {})
     if spawn.get("allowed") and not (spawn.get("max_depth") and spawn.get("max_children")):
         yield ("spawn",), "unbounded_spawn", "It may spawn others without a depth and a number."
-    if genome.get("memory", {}).get("pii") == "stored":
+    memory = genome.get("memory", {})
+    if memory.get("pii") == "stored":
         yield ("memory", "pii"), "stored_pii", "Its memory keeps personal data."
+    if memory.get("sensitivity") == "restricted" and "retention_s" not in memory:
+        yield ("memory", "sensitivity"), "endless_memory", "Its memory keeps restricted data without an end."
+    if genome.get("behavior", {}).get("risk_tolerance") == "high":
+        message = "Much may be at stake in what it does without asking."
+        yield ("behavior", "risk_tolerance"), "high_risk_tolerance", message
     if genome.get("behavior", {}).get("autonomy_tier_max", 0) >= 4:
         tier = genome["behavior"]["autonomy_tier_max"]
         yield ("behavior", "autonomy_tier_max"), "high_autonomy", f"It may reach autonomy tier {tier}."

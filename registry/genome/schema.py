@@ -71,6 +71,7 @@ def _extension() -> dict[str, Json]:
     return {"x-arm-free": True, "description": "An extension: hashed, and otherwise left alone."}
 
 
+_CLASS = {"enum": ["public", "internal", "confidential", "restricted"]}
 _DIGEST = _matching("^sha256:[0-9a-f]{64}$", "“sha256:” and 64 lowercase hexadecimal digits")
 _SLUG = _matching("^[a-z][a-z0-9._-]{0,63}$", "a lower-case word: letters, digits, “.”, “_” and “-”")
 _TEMPLATE = _matching("^tpl_[0-7][0-9a-hjkmnp-tv-z]{25}$", "the id of a template, “tpl_…”")
@@ -276,7 +277,7 @@ _SERVER = _object(
                 ("flow", "class"),
                 {
                     "flow": {"enum": ["inbound", "outbound", "bi-directional", "unknown"]},
-                    "class": {"enum": ["public", "internal", "confidential", "restricted"]},
+                    "class": _CLASS,
                 },
             ),
             ("class", "flow"),
@@ -320,6 +321,11 @@ SCHEMA: dict[str, Json] = {
                     "scope": {"enum": ["run", "session", "user", "agent", "tenant"]},
                     "retention_s": _whole(0, 2**53 - 1),
                     "pii": {"enum": ["none", "redacted", "stored"]},
+                    "redacts": {
+                        **_set(_name(128)),
+                        "description": "What is taken out of a memory before it is kept, like email or card_number.",
+                    },
+                    "sensitivity": {**_CLASS, "description": "The most sensitive that it may keep."},
                 },
             ),
             "data_sources": _set(
@@ -327,7 +333,7 @@ SCHEMA: dict[str, Json] = {
                     ("id", "class", "access"),
                     {
                         "id": _name(200),
-                        "class": {"enum": ["public", "internal", "confidential", "restricted"]},
+                        "class": _CLASS,
                         "access": {"enum": ["read", "write", "read_write"]},
                     },
                 ),
@@ -338,6 +344,11 @@ SCHEMA: dict[str, Json] = {
                 {
                     "autonomy_tier_max": _whole(0, 5),
                     "refusal_profile": _text(256),
+                    "escalation_profile": _text(256),
+                    "risk_tolerance": {
+                        "enum": ["low", "medium", "high"],
+                        "description": "How much may be at stake in what it does without asking anybody.",
+                    },
                     "guardrails": _set(_name()),
                 },
             ),
@@ -358,7 +369,12 @@ SCHEMA: dict[str, Json] = {
                     "allowed": {"type": "boolean"},
                     "max_depth": _whole(0, 32),
                     "max_children": _whole(0, 1_000_000),
+                    "max_per_hour": _whole(0, 1_000_000),
                     "child_templates": _set(_TEMPLATE),
+                    "child_roles": {
+                        **_set(_SLUG),
+                        "description": "The only roles that a child may have; absent: any, and one without a role always.",
+                    },
                 },
             ),
             "limits": _object(

@@ -84,7 +84,7 @@ from .rollbacks import (
 )
 from .rules import Rules, rules_of
 from .sheets import EVALUATION_REPORT, LINEAGE_SHEET, SHEETS, sheet_statement
-from .spawn import SpawnTree, line_above, spawn_tree
+from .spawn import SpawnTree, line_above, spawn_tree, started_lately
 from .succession import is_ownerless, ownerless, successors, what_passes, who_answers
 from .tables import SHOWN as TABLE_LINES
 from .tables import TableLine, table_lines
@@ -258,6 +258,7 @@ __all__ = [
     "slot_page",
     "slugs_for",
     "spawn_tree",
+    "started_lately",
     "stored_document",
     "successors",
     "table_lines",

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ from django.db.models import Count
 from django.db.models.expressions import RawSQL
 from django.urls import reverse
 
+from arm import clock
 from arm.models import User
 from arm.permissions import visible
 from arm.rights import Right
@@ -21,6 +23,7 @@ from ..models import AgentInstance, SpawnTerm
 from .drawing import Box, Drawing, draw, shortened
 
 MOST = 100
+HOUR = timedelta(hours=1)
 
 _ABOVE = """
 WITH RECURSIVE line(id, parent_id, far) AS (
@@ -72,15 +75,24 @@ def everyone_below(instance: UUID) -> list[UUID]:
         return [row[0] for row in cursor.fetchall()[1:]]
 
 
+def started_lately(parents: Iterable[UUID]) -> dict[UUID, int]:
+    """How many children each of these has started in the last hour, whatever became of them; without those that started none."""
+    since = clock.now() - HOUR
+    lately = AgentInstance.objects.filter(parent__in=list(parents), created_at__gt=since).order_by()
+    return {key: n for key, n in lately.values_list("parent").annotate(n=Count("pk")) if key is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class SpawnRow:
-    """One instance of a tree. `living` of `most` children (None: no number is set); `deepest` generations below it, by its
-    own genome and those above it that are shown."""
+    """One instance of a tree. `living` of `most` children (None: no number is set), `lately` of `hourly` started within an
+    hour; `deepest` generations below it, by its own genome and those above it that are shown."""
 
     instance: AgentInstance
     box: Box[UUID]
     living: int
     most: int | None
+    lately: int
+    hourly: int | None
     deepest: int | None
     allowed: bool
     middle: bool
@@ -148,6 +160,7 @@ def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
     counted = AgentInstance.objects.live().filter(parent__in=seen).order_by().values_list("parent")
     for key, count in counted.annotate(n=Count("pk")):
         living[key] = count
+    lately = started_lately(seen)
     rules = {row.version_id: row.version.genome.document().get("spawn") or {} for row in seen.values()}
     left = _generations_left(seen, rules)
     budgets = allowances().seen(list(seen), actor)
@@ -163,6 +176,8 @@ def spawn_tree(instance: AgentInstance, actor: User) -> SpawnTree:
                 box=box,
                 living=living[row.pk],
                 most=spawn.get("max_children"),
+                lately=lately.get(row.pk, 0),
+                hourly=spawn.get("max_per_hour"),
                 deepest=left[row.pk],
                 allowed=spawn.get("allowed") is True,
                 middle=row.pk == instance.pk,

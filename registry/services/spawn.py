@@ -15,8 +15,8 @@ from ..facts import Budget, allowances
 from ..gates.open_places import why_not_at
 from ..gates.placed import why_no_child
 from ..lifecycle import InstanceState
-from ..models import AgentInstance, AgentVersion, Environment, Provider, SpawnTerm
-from ..queries import line_above
+from ..models import AgentInstance, AgentVersion, Environment, Provider, RoleDefinition, SpawnTerm
+from ..queries import line_above, started_lately
 from .asking import require_on_any, require_reason, require_same_tenant
 from .locking import locked
 from .placing import place_instance, tell_placed
@@ -44,11 +44,13 @@ def spawn_instance(
     cost_center: str = "",
     labels: Mapping[str, str] | None = None,
     budget: Budget | None = None,
+    role: RoleDefinition | None = None,
 ) -> AgentInstance:
     """A child of `parent` in Provisioning, asked for by a person, or by the parent itself (`actor` None).
 
-    What is not given is inherited. Only a person grants a child another place or cost centre than its parent's, or a
-    `budget` of its own, which is at most what the parent has left today; without one it draws on its parent's.
+    What is not given is inherited; the role only by a child of the same agent. Only a person grants a child another place,
+    cost centre or role than its parent's, or a `budget` of its own, which is at most what the parent has left today; without
+    one it draws on its parent's.
     SpawnRefused names at once all that the genomes above, the parent's state, the version or the channels leave no room
     for: nobody brings a version to production by starting it (ADR 64).
     """
@@ -62,18 +64,20 @@ def spawn_instance(
             provider or parent.provider,
         )
     require_reason(reason)
-    require_same_tenant(parent=parent, version=version, environment=environment, provider=provider)
+    require_same_tenant(parent=parent, version=version, environment=environment, provider=provider, role=role)
     rows = AgentInstance.objects.select_related(
         "version__genome", "version__template", "template", "environment", "provider", "role"
     )
     parent = locked(rows, parent.pk)
-    problems = _in_the_way(parent, version)
+    role_given, role = role, role or (parent.role if version.template_id == parent.template_id else None)
+    problems = _in_the_way(parent, version, role)
     if actor is None:
         granted = {
             "environment": environment,
             "provider": provider,
             "cost_center": cost_center,
             "budget": budget,
+            "role": role_given,
         }
         problems += [
             _problem(f"/{word}", "granted", "An instance hands on what it has; a person grants another.")
@@ -94,14 +98,20 @@ def spawn_instance(
         environment=environment or parent.environment,
         provider=provider or parent.provider,
         name=name,
-        role=parent.role if version.template_id == parent.template_id else None,
+        role=role,
         cost_center=cost_center or parent.cost_center or parent.template.cost_center,
         labels=labels,
         parent=parent,
     )
     if budget is not None and actor is not None:
         allowances().grant(child, parent, budget, actor, reason)
-    given = {"environment": environment, "provider": provider, "cost_center": cost_center, "budget": budget}
+    given = {
+        "environment": environment,
+        "provider": provider,
+        "cost_center": cost_center,
+        "budget": budget,
+        "role": role_given,
+    }
     terms = _terms(parent, child, given)
     SpawnTerm.objects.bulk_create(terms)
     after = {
@@ -117,7 +127,7 @@ def spawn_instance(
     return child
 
 
-def _in_the_way(parent: AgentInstance, version: AgentVersion) -> list[Problem]:
+def _in_the_way(parent: AgentInstance, version: AgentVersion, role: RoleDefinition | None) -> list[Problem]:
     found = []
     if parent.state != InstanceState.ACTIVE:
         said = f"{parent} is {parent.get_state_display()}; only an active instance starts others."
@@ -135,11 +145,13 @@ def _in_the_way(parent: AgentInstance, version: AgentVersion) -> list[Problem]:
             _problem("", "not_allowed", f"The genome of {parent.version} does not let it start others.")
         )
     else:
-        found += _beyond(parent, version, spawn)
+        found += _beyond(parent, version, role, spawn)
     return found
 
 
-def _beyond(parent: AgentInstance, version: AgentVersion, spawn: dict[str, Any]) -> list[Problem]:
+def _beyond(
+    parent: AgentInstance, version: AgentVersion, role: RoleDefinition | None, spawn: dict[str, Any]
+) -> list[Problem]:
     """What the numbers and names of the genomes above leave no room for."""
     found = []
     # without a list an agent starts copies of itself only: what is not named is not allowed
@@ -147,10 +159,18 @@ def _beyond(parent: AgentInstance, version: AgentVersion, spawn: dict[str, Any])
     if version.template.typeid not in listed:
         said = f"{version.template} is none of the agents that {parent.version} may start."
         found.append(_problem("/version", "template", said))
+    roles = spawn.get("child_roles")
+    if roles and role is not None and role.slug not in roles:
+        said = f"A child of {parent.version} may be {' or '.join(roles)}; this one would be {role.slug}."
+        found.append(_problem("/role", "role", said))
     most = spawn.get("max_children")
     if most is not None and (living := parent.children.exclude(state=InstanceState.RETIRED).count()) >= most:
         said = f"{parent} has {living} living children, and its genome allows {most}."
         found.append(_problem("", "children", said))
+    hourly = spawn.get("max_per_hour")
+    if hourly is not None and (started := started_lately([parent.pk]).get(parent.pk, 0)) >= hourly:
+        said = f"{parent} started {started} in the last hour, and its genome allows {hourly}."
+        found.append(_problem("", "rate", said))
     if parent.depth >= DEEPEST:
         found.append(_problem("", "depth", f"No instance stands more than {DEEPEST} below another."))
     for far, above in enumerate(line_above(parent), 1):
@@ -192,7 +212,7 @@ def _terms(parent: AgentInstance, child: AgentInstance, given: Mapping[str, obje
         term(kinds.ENVIRONMENT, child.environment.slug, given["environment"]),
         term(kinds.PROVIDER, child.provider.slug, given["provider"]),
         term(kinds.COST_CENTER, child.cost_center, given["cost_center"]),
-        term(kinds.ROLE, child.role.slug if child.role else "", False),
+        term(kinds.ROLE, child.role.slug if child.role else "", given["role"]),
         term(kinds.POLICY, policy, moved or other_agent),
         term(
             kinds.BUDGET,

@@ -118,7 +118,13 @@ def genomes(draw: st.DrawFn) -> dict[str, Any]:
         "x_": st.dictionaries(words, json_values, max_size=3),
         "x_team.notes": json_values,
         "memory": st.fixed_dictionaries(
-            {"kind": st.just("vector")}, optional={"retention_s": st.integers(0, SAFE), "store_ref": words}
+            {"kind": st.just("vector")},
+            optional={
+                "retention_s": st.integers(0, SAFE),
+                "store_ref": words,
+                "redacts": st.lists(words, max_size=3, unique=True),
+                "sensitivity": st.sampled_from(["public", "restricted"]),
+            },
         ),
         "evaluations": st.lists(
             st.fixed_dictionaries(descriptors), max_size=3, unique_by=lambda e: e["digest"]

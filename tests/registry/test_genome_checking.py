@@ -122,8 +122,34 @@ def test_a_moment_that_does_not_exist_is_wrong():
 
 
 def test_an_agent_that_may_not_spawn_has_no_children_to_describe():
-    spawn = {"allowed": False, "max_depth": 2, "max_children": 0}
-    assert found(example(spawn=spawn)) == {"/spawn/max_depth": "contradiction"}
+    spawn = {"allowed": False, "max_depth": 2, "max_children": 0, "max_per_hour": 3, "child_roles": ["clerk"]}
+    assert found(example(spawn=spawn)) == {
+        "/spawn/max_depth": "contradiction",
+        "/spawn/max_per_hour": "contradiction",
+        "/spawn/child_roles": "contradiction",
+    }
+
+
+def test_what_memory_behaviour_and_spawning_say_is_of_known_words():
+    known = example(
+        memory={"kind": "vector", "redacts": ["email"], "sensitivity": "internal"},
+        behavior={"risk_tolerance": "low", "escalation_profile": "to the owner"},
+        spawn={"allowed": True, "max_per_hour": 0, "child_roles": ["clerk", "book-keeper.2"]},
+    )
+    assert found(known) == {}
+    unknown = example(
+        memory={"kind": "vector", "redacts": "email", "sensitivity": "secret"},
+        behavior={"risk_tolerance": "huge", "escalation_profile": "x" * 257},
+        spawn={"allowed": True, "max_per_hour": -1, "child_roles": ["A Clerk"]},
+    )
+    assert found(unknown) == {
+        "/memory/redacts": "type",
+        "/memory/sensitivity": "enum",
+        "/behavior/risk_tolerance": "enum",
+        "/behavior/escalation_profile": "maxLength",
+        "/spawn/max_per_hour": "minimum",
+        "/spawn/child_roles/0": "pattern",
+    }
 
 
 @pytest.mark.parametrize(
@@ -272,9 +298,9 @@ def test_risks_are_flagged_and_allowed():
         models=[model(revision="floating")],
         limits=None,
         spawn={"allowed": True},
-        memory={"kind": "vector", "pii": "stored"},
+        memory={"kind": "vector", "pii": "stored", "sensitivity": "restricted"},
         data_sources=[{"id": "salaries", "class": "restricted", "access": "read_write"}],
-        behavior={"autonomy_tier_max": 4},
+        behavior={"autonomy_tier_max": 4, "risk_tolerance": "high"},
         tools=[tool("a", side_effect=True), tool("b", risk="RED")],
     )
     assert wrong(genome) == []
@@ -285,10 +311,14 @@ def test_risks_are_flagged_and_allowed():
         ("restricted_data", "/data_sources/0/class"),
         ("unbounded_spawn", "/spawn"),
         ("stored_pii", "/memory/pii"),
+        ("endless_memory", "/memory/sensitivity"),
         ("high_autonomy", "/behavior/autonomy_tier_max"),
+        ("high_risk_tolerance", "/behavior/risk_tolerance"),
         ("no_limits", "/limits"),
     }
     assert risk_flags(example(tools=[tool()])) == []
+    ends = example(memory={"kind": "vector", "sensitivity": "restricted", "retention_s": 60})
+    assert "endless_memory" not in {flag.code for flag in risk_flags(ends)}
 
 
 @given(genomes())

@@ -4,6 +4,7 @@ import pytest
 from django.db import DatabaseError, transaction
 from django.urls import reverse
 
+from arm import clock
 from arm.errors import Invalid, NotAllowed
 from arm.models import ChangeRecord
 from arm.rights import Right
@@ -14,6 +15,7 @@ from registry.queries import spawn as drawn
 from registry.services import SpawnRefused
 from tests import make
 from tests.registry.genomes import example
+from tests.registry.past import MINUTE, NOON
 
 pytestmark = pytest.mark.django_db
 API = "/api/v1/registry/instances"
@@ -119,6 +121,72 @@ def test_everything_that_stands_in_the_way_is_named_at_once(alice, worker):
         ("", "depth"),
     ]
     assert not SpawnTerm.objects.exists()
+
+
+def test_so_many_are_started_in_an_hour_whatever_became_of_them(alice, worker):
+    parent = boss(alice, worker, max_per_hour=2)
+    with clock.at(NOON):
+        AgentInstance.objects.filter(pk=spawn(parent, worker, alice).pk).update(state=InstanceState.RETIRED)
+    with clock.at(NOON + 30 * MINUTE):
+        spawn(parent, worker, alice)
+    with clock.at(NOON + 59 * MINUTE), pytest.raises(SpawnRefused) as refused:
+        spawn(parent, worker, alice)
+    assert codes(refused) == [("", "rate")]
+    with clock.at(NOON + 60 * MINUTE):
+        spawn(parent, worker, alice)
+    with clock.at(NOON + 61 * MINUTE), pytest.raises(SpawnRefused):
+        spawn(parent, worker, alice)
+
+
+def test_a_person_grants_a_child_one_of_the_roles_that_the_genome_lists(alice, worker):
+    parent, clerk, judge = boss(alice, worker, child_roles=["clerk"]), make.role("clerk"), make.role("judge")
+    child = spawn(parent, worker, alice, role=clerk)
+    assert child.role == clerk
+    term = SpawnTerm.objects.get(instance=child, kind=SpawnTerm.Kind.ROLE)
+    assert (term.origin, term.value) == ("granted", "clerk")
+    with pytest.raises(SpawnRefused) as refused:
+        spawn(parent, worker, alice, role=judge)
+    assert codes(refused) == [("/role", "role")]
+    assert spawn(parent, worker, alice).role is None  # it does no job
+
+
+def test_a_copy_of_its_parent_has_its_role_where_children_may(alice, worker):
+    parent = boss(alice, worker, child_roles=["clerk"])
+    own = build(parent.template, alice, spawn={"allowed": True, "child_roles": ["clerk"]})
+    AgentInstance.objects.filter(pk=parent.pk).update(role=make.role("judge"), version=own)
+    parent.refresh_from_db()
+    with pytest.raises(SpawnRefused) as refused:
+        spawn(parent, own, alice)
+    assert codes(refused) == [("/role", "role")]
+    child = spawn(parent, own, alice, role=make.role("clerk"))
+    assert child.role.slug == "clerk"
+
+
+def test_an_instance_grants_its_child_no_role(client, alice, worker):
+    client.logout()
+    parent = boss(alice, worker)
+    clerk = make.role("clerk")
+    token = make.workload_token(parent)
+    refused = ask(client, parent, token, version=worker.typeid, role="clerk")
+    assert (refused.status_code, refused.json()["errors"][0]["pointer"]) == (422, "/role")
+    with pytest.raises(SpawnRefused) as said:
+        spawn(parent, worker, None, role=clerk)
+    assert codes(said) == [("/role", "granted")]
+
+
+def test_page_and_api_say_how_many_were_started_and_take_a_role(client, alice, worker):
+    parent = boss(alice, worker, max_children=5, max_per_hour=3, child_roles=["clerk"])
+    make.role("clerk")
+    made = ask(client, parent, version=worker.typeid, role="clerk")
+    assert made.status_code == 201
+    assert ask(client, parent, version=worker.typeid, role="nobody").json()["errors"][0]["pointer"] == "/role"
+    nodes = client.get(f"{API}/{parent.typeid}/spawn-tree/").json()["nodes"]
+    assert [(node["lately"], node["hourly"]) for node in nodes] == [(1, 3), (0, None)]
+    url = reverse("registry:instance_spawn", args=[parent.typeid])
+    client.post(url, {"version": worker.typeid, "name": "second", "reason": "more", "role": "clerk"})
+    assert [child.role.slug for child in AgentInstance.objects.filter(parent=parent)] == ["clerk", "clerk"]
+    page = client.get(reverse("registry:spawn_tree", args=[parent.typeid])).content.decode()
+    assert "2 of 5" in page and "2 of 3 in the last hour" in page
 
 
 def test_a_genome_that_is_silent_lets_nobody_start_anybody(alice, worker):
