@@ -41,6 +41,9 @@ DRAINED_GATES: list[str] = [
     "policy.plugins.StopsAbove",
     "telemetry.plugins.JobsLeft",
 ]  # what else holds a drained instance before ARM retires it by itself (registry.gates.draining)
+SPAWN_RULES: list[str] = [
+    "policy.plugins.SpawnRules"
+]  # what stands in the way of a child (registry.gates.spawning)
 BINDING_GATES: list[str] = [
     "registry.gates.VersionMayBeBound",
     "registry.gates.GenomeIntact",

@@ -116,10 +116,15 @@ class FilteredList(Scoped, ListView[Any]):
             queryset = seen_by_visitor(queryset, self.request, Right.EXPORT)
         self.filterset = None
         if self.filterset_class is not None:
-            self.filterset = self.filterset_class(self.request.GET, queryset=queryset, request=self.request)
-            self.filterset.form.filters = self.filterset_class
-            queryset = self.filterset.qs if self.filterset.is_valid() else queryset.none()
+            return self.filtered(self.filterset_class, queryset)
         return queryset
+
+    def filtered(self, kind: type[django_filters.FilterSet], rows: QuerySet[Any]) -> QuerySet[Any]:
+        """The rows as the address narrows them by a filter set, which becomes the page's; none where it is not valid."""
+        self.filterset = asked = kind(self.request.GET, queryset=rows, request=self.request)
+        asked.form.filters = kind
+        found: QuerySet[Any] = asked.qs if asked.is_valid() else rows.none()
+        return found
 
     def get(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         self.saved = self._saved_views()

@@ -117,5 +117,10 @@ def desired(columns: int) -> dict[str, bool]:
     return {
         "new_work": bool(columns & Column.START_RUN),
         "side_effects": bool(columns & Column.YELLOW),
-        "spawn": bool(columns & Column.START_RUN and columns & Column.RED),
+        "spawn": may_spawn(columns),
     }
+
+
+def may_spawn(columns: int) -> bool:
+    """Return whether others may be started: that is new work, and as grave as a red tool."""
+    return bool(columns & Column.START_RUN and columns & Column.RED)

@@ -24,6 +24,7 @@ from .panels import (
 from .past import ApprovalsThen, PolicyThen
 from .places import EnvironmentRules
 from .search import Search
+from .spawning import SpawnRules
 from .witness import DecisionsSeen
 
 __all__ = [
@@ -46,6 +47,7 @@ __all__ = [
     "PolicyValidates",
     "Search",
     "SlotHasPolicy",
+    "SpawnRules",
     "StopsAbove",
     "StopsInForce",
     "StopsRequested",

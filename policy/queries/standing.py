@@ -12,6 +12,7 @@ from django.db.models import Count, Q, QuerySet
 
 from arm import clock, ids
 from arm.rights import Risk as AgentRisk
+from registry.lifecycle import InstanceState
 from registry.models import AgentInstance, Genome
 from registry.queries.spawn import lines_above
 
@@ -235,12 +236,15 @@ def _agents(wanted: Collection[UUID]) -> tuple[dict[UUID, Agent], list[UUID]]:
         "template__risk", "environment_id", "environment__production", "provider_id", "role_id", "slot_id",
         "slot_takes", "parent_id",
     )  # fmt: skip
+    living, new = (
+        ~Q(state=InstanceState.RETIRED),
+        Q(created_at__gte=hour_ago),
+    )  # retiring one makes no room in the hour
     counted = (
-        AgentInstance.objects.live()
-        .filter(parent__in=wanted)
+        AgentInstance.objects.filter(living | new, parent__in=wanted)
         .order_by()
         .values("parent_id")
-        .annotate(all=Count("pk"), new=Count("pk", filter=Q(created_at__gte=hour_ago)))
+        .annotate(all=Count("pk", filter=living), new=Count("pk", filter=new))
     )
     children = {row["parent_id"]: (row["all"], row["new"]) for row in counted}
     known: list[tuple[Any, ...]] = [(*row, *children.get(row[0], (0, 0))) for row in rows]

@@ -67,8 +67,7 @@ class ApprovalList(ApprovalWaiting):
         mine = queries.waiting_for(
             actor_of(self.request), current_tenant(self.request), ApprovalRequest.objects.for_list()
         )
-        self.filterset = QueueFilter(self.request.GET, queryset=mine, request=self.request)
-        return self.filterset.qs if self.filterset.is_valid() else mine.none()
+        return self.filtered(QueueFilter, mine)
 
 
 class ApprovalHistory(ApprovalWaiting):

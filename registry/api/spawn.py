@@ -79,6 +79,7 @@ class SpawnNode(serializers.Serializer[Any]):
     state = serializers.CharField(source="instance.state")
     depth = serializers.IntegerField(source="instance.depth")
     parent = TypeIDField("ins", source="instance.parent_id", allow_null=True)  # type: ignore[assignment]
+    role = TypeIDField("rol", source="instance.role_id", allow_null=True)
     may_spawn = serializers.BooleanField(source="allowed")
     living = serializers.IntegerField()
     most = serializers.IntegerField(allow_null=True)
@@ -132,9 +133,16 @@ class SpawnActions:
         body = validated(SpawnIn, request)
         rows: dict[str, Any] = {"version": _version(actor, body.pop("version"))}
         if actor is not None:
-            for word, model in PLACED.items():
-                if word in body:
-                    rows[word] = named(model._default_manager.all(), f"/{word}", actor, slug=body.pop(word))
+            problems: list[Problem] = []
+            for word in [word for word in PLACED if word in body]:
+                try:
+                    rows[word] = named(
+                        PLACED[word]._default_manager.all(), f"/{word}", actor, slug=body.pop(word)
+                    )
+                except Invalid as unknown:
+                    problems += unknown.errors
+            if problems:
+                raise Invalid("The request has wrong members.", problems)
         elif given := [word for word in PLACED if word in body]:
             message = "An instance hands on what it has; a person grants another."
             raise Invalid(message, [Problem(pointer=f"/{w}", code="granted", message=message) for w in given])

@@ -162,7 +162,7 @@ def genome(demo: Demo, template: AgentTemplate, step: int, branch: str = "") -> 
             "guardrails": ["no-legal-advice", "no-promises", *(["four-eyes"] if risky else [])],
         },
         "spawn": {"allowed": not risky} | ({} if risky else {
-            "max_depth": 2, "max_children": 4, "max_per_hour": 12, "child_roles": [slug for slug, *_ in ROLES],
+            "max_depth": 2, "max_children": 4, "max_per_hour": 12, "child_roles": [slug for slug, _, _, _, of, *_ in ROLES if of == template.cost_center],
         }),
         "servers": [SERVER],
         "data_sources": [{"id": name, "class": of, "access": access} for name, of, access in team.data],

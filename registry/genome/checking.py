@@ -181,6 +181,11 @@ def _meaning_flaws(held: dict[str, Json]) -> Iterator[tuple[Path, str, str]]:
     yield from _repeats("evaluations", "digest", held.get("evaluations"))
     yield from security_flaws(held.get("security"))
     yield from server_flaws(held.get("servers"))
+    memory = held.get("memory")
+    if isinstance(memory, dict) and memory.get("kind") == "none":
+        for name in ("redacts", "sensitivity"):
+            if memory.get(name):
+                yield ("memory", name), "contradiction", "It keeps nothing, so this must be absent."
     provenance = held.get("provenance")
     built_at = provenance.get("built_at") if isinstance(provenance, dict) else None
     if isinstance(built_at, str) and not _is_moment(built_at):

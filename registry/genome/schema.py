@@ -74,6 +74,7 @@ def _extension() -> dict[str, Json]:
 _CLASS = {"enum": ["public", "internal", "confidential", "restricted"]}
 _DIGEST = _matching("^sha256:[0-9a-f]{64}$", "“sha256:” and 64 lowercase hexadecimal digits")
 _SLUG = _matching("^[a-z][a-z0-9._-]{0,63}$", "a lower-case word: letters, digits, “.”, “_” and “-”")
+_ROLE = _matching("^[-A-Za-z0-9_]{1,80}$", "the short name of a role")
 _TEMPLATE = _matching("^tpl_[0-7][0-9a-hjkmnp-tv-z]{25}$", "the id of a template, “tpl_…”")
 _INSTANT = _matching(
     r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$",
@@ -372,8 +373,9 @@ SCHEMA: dict[str, Json] = {
                     "max_per_hour": _whole(0, 1_000_000),
                     "child_templates": _set(_TEMPLATE),
                     "child_roles": {
-                        **_set(_SLUG),
-                        "description": "The only roles that a child may have; absent: any, and one without a role always.",
+                        **_set(_ROLE),
+                        "x-arm-keep-empty": True,
+                        "description": "The only roles that a child may have: empty, none; absent, any. One without a role always may be.",
                     },
                 },
             ),

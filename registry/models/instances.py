@@ -68,7 +68,7 @@ def _share_agent(row: "AgentInstance") -> None:
     agent, version = held.get("template"), held.get("version")
     if agent is None or version is None or "template" in version._state.fields_cache:
         return
-    if version.template_id == agent.pk:
+    if version.__dict__.get("template_id") == agent.pk:  # asked of the row as it was loaded
         version.template = agent
 
 
@@ -151,7 +151,9 @@ class AgentInstance(TenantRow):
     role = models.ForeignKey(
         "registry.RoleDefinition", models.PROTECT, null=True, blank=True, related_name="+"
     )
-    parent = models.ForeignKey("self", models.PROTECT, null=True, blank=True, related_name="children")
+    parent = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="children", db_index=False
+    )  # few are children: the two indexes below hold these alone
     depth = models.PositiveSmallIntegerField(
         default=0, editable=False, help_text="How many instances above it spawned one another."
     )
@@ -215,6 +217,14 @@ class AgentInstance(TenantRow):
                 fields=["role", "template"],
                 condition=~Q(state="retired") & Q(role__isnull=False),
                 name="live_by_role",
+            ),
+            models.Index(
+                fields=["parent", "created_at"], condition=Q(parent__isnull=False), name="children_lately"
+            ),
+            models.Index(
+                fields=["parent"],
+                condition=~Q(state="retired") & Q(parent__isnull=False),
+                name="children_living",
             ),
             models.Index(
                 fields=["tenant", "cost_center", "-id"], condition=~Q(cost_center=""), name="instance_by_cost"

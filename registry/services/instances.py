@@ -98,6 +98,7 @@ def provision_instance(
         "environment": environment.slug,
         "provider": provider.slug,
         "slot": slot.typeid if slot else "",
+        "role": role.slug if role else "",
         "state": instance.state,
     }
     record = changes.record(actor, "registry.instance.provisioned", instance, after=after, reason=reason)

@@ -16,10 +16,12 @@ from arm.rights import Right, Risk
 from .. import fitness, gates, staffing
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, Environment, RoleAssignment, RoleDefinition
+from ..queries import line_above
 from .asking import Duplicate, refuse_all, require_reason, strangers, without_reason, wrong
 from .binding import locked_version
 from .locking import locked
 from .meanwhile import tell_changed
+from .spawn import why_no_role
 
 DESCRIBING: Final = frozenset({"name", "purpose", "tier", "risk", "cost_center"})
 LATE: Final = timedelta(minutes=5)
@@ -117,6 +119,7 @@ def assign_role(
         environment=environment,
         version=version,
         instance=instance,
+        role=role,
         since=since,
         until=until,
         somebody=version is not None or instance is not None,
@@ -225,6 +228,7 @@ def assigning_problems(
     environment: Environment | None = None,
     version: AgentVersion | None = None,
     instance: AgentInstance | None = None,
+    role: RoleDefinition | None = None,
     since: datetime | None = None,
     until: datetime | None = None,
     somebody: bool = True,
@@ -239,6 +243,9 @@ def assigning_problems(
         found.append(wrong("instance", "retired", f"{instance} is retired."))
     if instance is not None and version is not None and version.pk != instance.version_id:
         found.append(wrong("version", "instance", f"{instance} runs another version."))
+    above = line_above(instance)[1:] if instance is not None and instance.parent_id is not None else ()
+    if role is not None and (said := why_no_role(above, role)):
+        found.append(wrong("role", "spawn", said))
     now = clock.now()
     if since is not None and since < now - LATE:
         found.append(wrong("since", "past", "An assignment begins now or later."))

@@ -1,6 +1,6 @@
 """Instances that start others: as far as the genomes above allow it, with what each child has from its parent."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from django.db import transaction
@@ -14,6 +14,7 @@ from arm.rights import Right
 from ..facts import Budget, allowances
 from ..gates.open_places import why_not_at
 from ..gates.placed import why_no_child
+from ..gates.spawning import refusals
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, Environment, Provider, RoleDefinition, SpawnTerm
 from ..queries import line_above, started_lately
@@ -48,9 +49,10 @@ def spawn_instance(
 ) -> AgentInstance:
     """A child of `parent` in Provisioning, asked for by a person, or by the parent itself (`actor` None).
 
-    What is not given is inherited; the role only by a child of the same agent. Only a person grants a child another place,
-    cost centre or role than its parent's, or a `budget` of its own, which is at most what the parent has left today; without
-    one it draws on its parent's.
+    What is not given is inherited; the role only by a child of the same agent, where the genomes above let a child have it.
+    Only a person grants a child another place, cost centre or role than its parent's, or a `budget` of its own, which is at
+    most what the parent has left today; without one it draws on its parent's. A role takes the right to promote there, as
+    assigning it does.
     SpawnRefused names at once all that the genomes above, the parent's state, the version or the channels leave no room
     for: nobody brings a version to production by starting it (ADR 64).
     """
@@ -63,14 +65,20 @@ def spawn_instance(
             environment or parent.environment,
             provider or parent.provider,
         )
+    if actor is not None and role is not None:
+        require(actor, Right.PROMOTE_RELEASE, environment or parent.environment)
     require_reason(reason)
     require_same_tenant(parent=parent, version=version, environment=environment, provider=provider, role=role)
     rows = AgentInstance.objects.select_related(
         "version__genome", "version__template", "template", "environment", "provider", "role"
     )
     parent = locked(rows, parent.pk)
-    role_given, role = role, role or (parent.role if version.template_id == parent.template_id else None)
-    problems = _in_the_way(parent, version, role)
+    line = line_above(parent)
+    role_given = role
+    if role is None and version.template_id == parent.template_id and parent.role is not None:
+        role = None if why_no_role(line, parent.role) else parent.role
+    problems = _in_the_way(line, version, role)
+    problems += [_problem("", *said) for said in refusals(parent, role, itself=actor is None)]
     if actor is None:
         granted = {
             "environment": environment,
@@ -127,8 +135,11 @@ def spawn_instance(
     return child
 
 
-def _in_the_way(parent: AgentInstance, version: AgentVersion, role: RoleDefinition | None) -> list[Problem]:
-    found = []
+def _in_the_way(
+    line: Sequence[AgentInstance], version: AgentVersion, role: RoleDefinition | None
+) -> list[Problem]:
+    """`line`: the parent, and everybody above it."""
+    parent, found = line[0], []
     if parent.state != InstanceState.ACTIVE:
         said = f"{parent} is {parent.get_state_display()}; only an active instance starts others."
         found.append(_problem("", "parent_state", said))
@@ -145,23 +156,21 @@ def _in_the_way(parent: AgentInstance, version: AgentVersion, role: RoleDefiniti
             _problem("", "not_allowed", f"The genome of {parent.version} does not let it start others.")
         )
     else:
-        found += _beyond(parent, version, role, spawn)
+        found += _beyond(line, version, role, spawn)
     return found
 
 
 def _beyond(
-    parent: AgentInstance, version: AgentVersion, role: RoleDefinition | None, spawn: dict[str, Any]
+    line: Sequence[AgentInstance], version: AgentVersion, role: RoleDefinition | None, spawn: dict[str, Any]
 ) -> list[Problem]:
     """What the numbers and names of the genomes above leave no room for."""
-    found = []
+    parent, found = line[0], []
     # without a list an agent starts copies of itself only: what is not named is not allowed
     listed = spawn.get("child_templates") or [parent.template.typeid]
     if version.template.typeid not in listed:
         said = f"{version.template} is none of the agents that {parent.version} may start."
         found.append(_problem("/version", "template", said))
-    roles = spawn.get("child_roles")
-    if roles and role is not None and role.slug not in roles:
-        said = f"A child of {parent.version} may be {' or '.join(roles)}; this one would be {role.slug}."
+    if role is not None and (said := why_no_role(line, role)):
         found.append(_problem("/role", "role", said))
     most = spawn.get("max_children")
     if most is not None and (living := parent.children.exclude(state=InstanceState.RETIRED).count()) >= most:
@@ -173,12 +182,23 @@ def _beyond(
         found.append(_problem("", "rate", said))
     if parent.depth >= DEEPEST:
         found.append(_problem("", "depth", f"No instance stands more than {DEEPEST} below another."))
-    for far, above in enumerate(line_above(parent), 1):
+    for far, above in enumerate(line, 1):
         deepest = _spawn(above).get("max_depth")
         if deepest is not None and far > deepest:
             said = f"The genome of {above} allows {deepest} generations below it; this would be number {far}."
             found.append(_problem("", "depth", said))
     return found
+
+
+def why_no_role(line: Sequence[AgentInstance], role: RoleDefinition) -> str:
+    """Why none below these instances has the role, as a sentence: the genome of each names those that it lets them have.
+    Nothing where they let it."""
+    for above in line:
+        let = _spawn(above).get("child_roles")
+        if let is not None and role.slug not in let:
+            named = " or ".join(let) or "without a role"
+            return f"What {above} starts may be {named} by its genome, not {role.slug}."
+    return ""
 
 
 def _spawn(instance: AgentInstance) -> dict[str, Any]:

@@ -63,9 +63,7 @@ class ChannelBoard(FilteredList):
     def get_queryset(self) -> QuerySet[Any]:
         self.see = partial(seen_by_visitor, request=self.request, right=self.view_right)
         roles = queries.roles_in_channels(self.see)  # seen by their slots, not by the role's own scope
-        self.filterset = ChannelFilter(self.request.GET, queryset=roles, request=self.request)
-        found: QuerySet[Any] = self.filterset.qs if self.filterset.is_valid() else roles.none()
-        return found
+        return self.filtered(ChannelFilter, roles)
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)

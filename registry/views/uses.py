@@ -35,9 +35,7 @@ class UsesList(FilteredList):
             )
             counted = self._see(right)(using).order_by().values("name")
             rows = rows.annotate(versions=Subquery(counted.annotate(n=Count("pk")).values("n")))
-        self.filterset = DependencyFilter(self.request.GET, queryset=rows, request=self.request)
-        found: QuerySet[Any] = self.filterset.qs if self.filterset.is_valid() else rows.none()
-        return found
+        return self.filtered(DependencyFilter, rows)
 
     def _see(self, right: Right) -> queries.See:
         return partial(seen_by_visitor, request=self.request, right=right)

@@ -4,7 +4,10 @@ import pytest
 
 from tests import make
 
-GATES = ("PROMOTION_GATES", "ACTIVATION_GATES", "RETIREMENT_GATES", "DRAINED_GATES", "BINDING_GATES")
+GATES = (
+    *("PROMOTION_GATES", "ACTIVATION_GATES", "RETIREMENT_GATES", "DRAINED_GATES", "BINDING_GATES"),
+    "SPAWN_RULES",
+)
 
 
 @pytest.fixture(autouse=True)

@@ -130,11 +130,19 @@ def test_an_agent_that_may_not_spawn_has_no_children_to_describe():
     }
 
 
+def test_a_memory_that_keeps_nothing_says_nothing_of_what_it_keeps():
+    memory = {"kind": "none", "redacts": ["email"], "sensitivity": "internal"}
+    assert found(example(memory=memory)) == {
+        "/memory/redacts": "contradiction",
+        "/memory/sensitivity": "contradiction",
+    }
+
+
 def test_what_memory_behaviour_and_spawning_say_is_of_known_words():
     known = example(
         memory={"kind": "vector", "redacts": ["email"], "sensitivity": "internal"},
         behavior={"risk_tolerance": "low", "escalation_profile": "to the owner"},
-        spawn={"allowed": True, "max_per_hour": 0, "child_roles": ["clerk", "book-keeper.2"]},
+        spawn={"allowed": True, "max_per_hour": 0, "child_roles": ["clerk", "Book_keeper-2"]},
     )
     assert found(known) == {}
     unknown = example(

@@ -150,16 +150,65 @@ def test_a_person_grants_a_child_one_of_the_roles_that_the_genome_lists(alice, w
     assert spawn(parent, worker, alice).role is None  # it does no job
 
 
-def test_a_copy_of_its_parent_has_its_role_where_children_may(alice, worker):
-    parent = boss(alice, worker, child_roles=["clerk"])
-    own = build(parent.template, alice, spawn={"allowed": True, "child_roles": ["clerk"]})
-    AgentInstance.objects.filter(pk=parent.pk).update(role=make.role("judge"), version=own)
-    parent.refresh_from_db()
+def test_a_copy_of_its_parent_has_its_role_where_children_may_and_else_none(alice, worker):
+    parent, judge = boss(alice, worker), make.role("judge")
+    for roles, expected in ((["judge"], judge), (["clerk"], None), ([], None), (None, judge)):
+        rules = {"allowed": True} | ({} if roles is None else {"child_roles": roles})
+        own = build(parent.template, alice, spawn=rules)
+        AgentInstance.objects.filter(pk=parent.pk).update(role=judge, version=own)
+        assert spawn(AgentInstance.objects.get(pk=parent.pk), own, alice).role == expected
+
+
+def test_an_empty_list_of_roles_lets_no_child_have_one(alice, worker):
+    parent = boss(alice, worker, child_roles=[])
+    assert parent.version.genome.document()["spawn"]["child_roles"] == []
     with pytest.raises(SpawnRefused) as refused:
-        spawn(parent, own, alice)
+        spawn(parent, worker, alice, role=make.role("clerk"))
     assert codes(refused) == [("/role", "role")]
-    child = spawn(parent, own, alice, role=make.role("clerk"))
-    assert child.role.slug == "clerk"
+    assert "without a role" in str(refused.value)
+
+
+def test_the_roles_of_everybody_above_hold_for_whoever_is_below(alice, worker):
+    judge = make.role("judge")
+    middle = build(
+        make.template("middle"), alice, spawn={"allowed": True, "child_templates": [worker.template.typeid]}
+    )
+    top = boss(alice, middle, child_roles=["clerk"])
+    between = make.instance(version=middle, parent=top, depth=1, state=InstanceState.ACTIVE)
+    with pytest.raises(SpawnRefused) as refused:
+        spawn(between, worker, alice, role=judge)
+    assert codes(refused) == [("/role", "role")]
+    assert str(top) in str(refused.value)
+
+
+def test_a_child_is_assigned_no_role_afterwards_that_its_line_may_not_have(alice, worker):
+    parent, judge = boss(alice, worker, child_roles=["clerk"]), make.role("judge")
+    child = spawn(parent, worker, alice)
+    given = {"environment": child.environment, "actor": alice, "reason": "promoted"}
+    with pytest.raises(Invalid) as refused:
+        services.assign_role(role=judge, instance=child, **given)
+    assert codes(refused) == [("/role", "spawn")]
+    assert "clerk" in str(refused.value.extra["errors"])
+
+
+def test_a_role_is_granted_by_who_may_promote_there(acme, alice, worker):
+    parent, clerk = boss(alice, worker), make.role("clerk")
+    bob = make.user("bob", member_of=acme)
+    make.grant(bob, acme, Right.READ_DIRECTORY, Right.PROVISION_INSTANCE)
+    with pytest.raises(NotAllowed):
+        spawn(parent, worker, bob, role=clerk)
+    make.grant(bob, acme, Right.PROMOTE_RELEASE)
+    assert spawn(parent, worker, bob, role=clerk).role == clerk
+
+
+def test_every_row_that_is_not_there_is_named_at_once_and_the_answer_tells_the_role(client, alice, worker):
+    parent, clerk = boss(alice, worker), make.role("clerk")
+    wrong = ask(client, parent, version=worker.typeid, environment="no", provider="no", role="no")
+    assert [one["pointer"] for one in wrong.json()["errors"]] == ["/environment", "/provider", "/role"]
+    made = ask(client, parent, version=worker.typeid, role="clerk").json()
+    assert made["role"] == clerk.typeid
+    tree = client.get(f"{API}/{parent.typeid}/spawn-tree/").json()
+    assert [node["role"] for node in tree["nodes"]] == [None, clerk.typeid]
 
 
 def test_an_instance_grants_its_child_no_role(client, alice, worker):

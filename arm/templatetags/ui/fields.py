@@ -40,11 +40,11 @@ def filter_field(bound: BoundField) -> SafeString:
     known = _as_it_is(bound)
     if known is None:
         return field(bound)
-    if known not in _EMPTY:
+    if (html := _EMPTY.get(known)) is None:
         if len(_EMPTY) >= _MOST:
             _EMPTY.clear()
-        _EMPTY[known] = field(bound)
-    return _EMPTY[known]
+        html = _EMPTY[known] = field(bound)
+    return html
 
 
 def _as_it_is(bound: BoundField) -> Hashable | None:

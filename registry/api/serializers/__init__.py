@@ -220,6 +220,7 @@ class InstanceOut(Out):
     environment = serializers.CharField(source="environment.slug")
     provider = serializers.CharField(source="provider.slug")
     slot = TypeIDField("slt", source="slot_id", allow_null=True)
+    role = TypeIDField("rol", source="role_id", allow_null=True)
     parent = TypeIDField("ins", source="parent_id", allow_null=True)  # type: ignore[assignment]
     desired = DesiredOut(source="*")
     observed = ObservedOut(source="*")
@@ -236,6 +237,7 @@ class InstanceOut(Out):
                 "environment",
                 "provider",
                 "slot",
+                "role",
                 "parent",
                 "depth",
             ),

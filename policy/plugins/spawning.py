@@ -1,0 +1,45 @@
+"""Stops and policies, asked before an instance starts another."""
+
+from arm import clock
+from registry.models import AgentInstance, RoleDefinition
+
+from ..engine import SpawnFacts, SpawnRequest, spawn_refusals
+from ..engine.posture import MATRIX, Mode, may_spawn
+from ..engine.risk import ToolClass
+from ..models import Posture
+from ..queries.simulation import bench
+from ..queries.stops import reaching
+
+
+class SpawnRules:
+    """`registry.gates.spawning.SpawnRules`: nothing is started below a stop, whoever asks; what an agent starts by itself
+    its policies must let it start, as if it asked for a tool of that class. A person is held to rights, not to the
+    policies of an agent."""
+
+    def refusals(
+        self, parent: AgentInstance, role: RoleDefinition | None, *, itself: bool
+    ) -> list[tuple[str, str]]:
+        found = [
+            ("stopped", f"A stop stands above it ({stop}): nothing is started below it.")
+            for stop in reaching(parent)
+            if _stops(stop, itself)
+        ]
+        if not itself:
+            return found
+        on = bench(parent, environment=None, tried=None, alone=False)
+        if on.envelope.observe:
+            return found
+        now = clock.now().timestamp()
+        asked = SpawnRequest(depth=parent.depth + 1, role=role.slug if role else None)
+        known = SpawnFacts(on.agent.children, on.agent.children_last_hour, now)
+        return found + [
+            (reason.code, reason.sentence) for reason in spawn_refusals(on.envelope, asked, known, now)
+        ]
+
+
+def _stops(stop: Posture, itself: bool) -> bool:
+    if stop.tool:
+        return False  # a tool of this name, whatever it does
+    if stop.tool_class:
+        return itself and stop.tool_class == ToolClass.SPAWN
+    return not may_spawn(MATRIX[Mode(stop.mode)])
