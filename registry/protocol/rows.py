@@ -241,12 +241,8 @@ class _Member:
             self.wrong("labels", "syntax", value)
         elif not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
             self.wrong("labels", "type", "Must be an object of strings.")
-        elif len(value) > MAX_LABELS or any(len(text) > 200 for pair in value.items() for text in pair):
-            self.wrong("labels", "maxLength", f"At most {MAX_LABELS} labels of at most 200 characters.")
-        elif any(_unwritable(text) for pair in value.items() for text in pair):
-            self.wrong("labels", "text", UNWRITABLE)
-        elif not all(key.strip() for key in value):
-            self.wrong("labels", "required", "A label has no name.")
+        elif said := why_no_labels(value):
+            self.wrong("labels", *said)
         else:
             return dict(value)
         return {}
@@ -268,6 +264,20 @@ class _Member:
         else:
             return [text.strip() for text in value]
         return None
+
+
+def why_no_labels(labels: Mapping[str, str]) -> tuple[str, str] | None:
+    """Code and sentence of what is wrong with an instance's labels; None where nothing is. Lists are asked for `name=value`:
+    a name with that sign in it would not be found."""
+    if len(labels) > MAX_LABELS or any(len(text) > 200 for pair in labels.items() for text in pair):
+        return "maxLength", f"At most {MAX_LABELS} labels of at most 200 characters."
+    if any(_unwritable(text) for pair in labels.items() for text in pair):
+        return "text", UNWRITABLE
+    if not all(key.strip() for key in labels):
+        return "required", "A label has no name."
+    if any("=" in key for key in labels):
+        return "pattern", "The name of a label has no “=”."
+    return None
 
 
 def _unwritable(text: str) -> bool:

@@ -42,7 +42,7 @@ from .asking import (
 from .exceptions import others_word
 from .history import note_late
 from .locking import locked
-from .placing import open_interval, place_instance, provisioning_problems, tell_of, tell_placed
+from .placing import open_interval, place_instance, provisioning_problems, tell_of, tell_placed, wrong_labels
 
 QUARANTINE_BEFORE_RETIREMENT = timedelta(hours=24)
 MAY_BE_AHEAD = timedelta(seconds=60)
@@ -81,7 +81,7 @@ def provision_instance(
     problems = foreign or provisioning_problems(
         version=version, environment=environment, provider=provider, slot=slot, role=role
     )
-    refuse_all([*without_reason(reason), *problems])
+    refuse_all([*without_reason(reason), *problems, *wrong_labels(labels)])
     role = role or (slot.role if slot else None)
     instance = place_instance(
         version=version,

@@ -21,6 +21,7 @@ from ..models import (
     Provider,
     RoleDefinition,
 )
+from ..protocol.rows import why_no_labels
 from .asking import wrong
 
 
@@ -70,6 +71,11 @@ def provisioning_problems(
         slot = rows.get(pk=slot.pk)
     found = why_not_placed(version=version, environment=environment, provider=provider, slot=slot, role=role)
     return [wrong(*one) for one in found]
+
+
+def wrong_labels(labels: Mapping[str, str] | None) -> list[Problem]:
+    said = why_no_labels(labels or {})
+    return [wrong("labels", *said)] if said else []
 
 
 def place_instance(

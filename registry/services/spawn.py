@@ -18,9 +18,9 @@ from ..gates.spawning import refusals
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, Environment, Provider, RoleDefinition, SpawnTerm
 from ..queries import line_above, started_lately
-from .asking import require_on_any, require_reason, require_same_tenant
+from .asking import refuse_all, require_on_any, require_reason, require_same_tenant
 from .locking import locked
-from .placing import place_instance, tell_placed
+from .placing import place_instance, tell_placed, wrong_labels
 
 DEEPEST = 32
 """However much the genomes allow."""
@@ -68,6 +68,7 @@ def spawn_instance(
     if actor is not None and role is not None:
         require(actor, Right.PROMOTE_RELEASE, environment or parent.environment)
     require_reason(reason)
+    refuse_all(wrong_labels(labels))
     require_same_tenant(parent=parent, version=version, environment=environment, provider=provider, role=role)
     rows = AgentInstance.objects.select_related(
         "version__genome", "version__template", "template", "environment", "provider", "role"
