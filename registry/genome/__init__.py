@@ -2,9 +2,10 @@
 
 from registry.genome.checking import Flag, check, completeness, missing, risk_flags, wrong
 from registry.genome.comparing import Change, Model, Summary, diff, summary
+from registry.genome.kinds import Json
 from registry.genome.patching import Operation, patch
 from registry.genome.reading import Parsed, pointer, read, unwritable
-from registry.genome.schema import NAME, OPTIONAL, PROFILES, REQUIRED, SCHEMA, Json
+from registry.genome.schema import NAME, OPTIONAL, PROFILES, REQUIRED, SCHEMA
 from registry.genome.sealing import Sealed, normalise, prune, seal
 
 __all__ = [

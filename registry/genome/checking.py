@@ -11,9 +11,10 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from arm.errors import Problem
+from registry.genome.kinds import Json
 from registry.genome.leaks import secrets_in
 from registry.genome.reading import pointer
-from registry.genome.schema import PROFILES, REQUIRED, SCHEMA, Json
+from registry.genome.schema import PROFILES, REQUIRED, SCHEMA
 from registry.genome.sealing import member_rule, normalise, prune
 from registry.genome.security import flaws as security_flaws
 from registry.genome.servers import flaws as server_flaws

@@ -8,8 +8,9 @@ from itertools import zip_longest
 from typing import Any
 
 from registry.genome.checking import FLOATING
+from registry.genome.kinds import Json
 from registry.genome.reading import pointer
-from registry.genome.schema import PROFILES, SCHEMA, Json
+from registry.genome.schema import PROFILES, SCHEMA
 from registry.genome.sealing import normalise, prune
 
 Path = tuple[str | int, ...]

@@ -27,7 +27,8 @@ from detect_secrets.plugins.stripe import StripeDetector
 from detect_secrets.plugins.telegram_token import TelegramBotTokenDetector
 from detect_secrets.plugins.twilio import TwilioKeyDetector
 
-from registry.genome.schema import STORES, Json
+from registry.genome.kinds import Json
+from registry.genome.schema import STORES
 
 _DETECTORS: tuple[tuple[str, BasePlugin], ...] = (
     ("an AWS key", AWSKeyDetector()),

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from arm.errors import Problem
+from registry.genome.kinds import Json
 from registry.genome.reading import pointer
-from registry.genome.schema import Json
 
 MAX_LIST = 256
 

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from registry.genome.comparing import keyed, same
+from registry.genome.kinds import Json
 from registry.genome.reading import pointer
-from registry.genome.schema import SCHEMA, Json
+from registry.genome.schema import SCHEMA
 from registry.genome.sealing import member_rule, normalise
 
 Path = tuple[str | int, ...]

@@ -10,7 +10,7 @@ from typing import Any, NoReturn
 import yaml
 
 from arm.errors import Invalid, Problem, TooLarge
-from registry.genome.schema import Json
+from registry.genome.kinds import Json
 
 MAX_BYTES = 5 * 1024 * 1024
 MAX_DEPTH = 32

@@ -9,10 +9,8 @@ Five annotations beyond JSON Schema 2020-12 carry the hashing rule, so that a th
 - `x-arm-keep-empty`: an empty value says something other than an absent one.
 """
 
-from typing import Any
-
-Json = Any
-"""A JSON value: str, int, float, bool, None, or a list or str-keyed dict of them."""
+from . import kinds
+from .kinds import Json
 
 NAME = "arm.genome/v1"
 PROFILES = (
@@ -38,71 +36,38 @@ STORES = ("vault", "file", "k8s", "aws-sm", "aws-ssm", "arn", "gcp-sm", "azure-k
 """Where a secret may lie, beside the environment (`env`): the schemes that references to it begin with."""
 
 
-def _text(longest: int, **more: Json) -> dict[str, Json]:
-    return {"type": "string", "minLength": 1, "maxLength": longest, **more}
-
-
-def _name(longest: int = 256) -> dict[str, Json]:
-    return _text(longest, **{"x-arm-name": True})
-
-
-def _whole(least: int, most: int) -> dict[str, Json]:
-    return {"type": "integer", "minimum": least, "maximum": most}
-
-
-def _matching(pattern: str, description: str, **more: Json) -> dict[str, Json]:
-    return {"type": "string", "pattern": pattern, "description": description, **more}
-
-
-def _object(required: tuple[str, ...], properties: dict[str, Json], **more: Json) -> dict[str, Json]:
-    rule = {"type": "object", "additionalProperties": False, "properties": properties, **more}
-    return {**rule, "required": list(required)} if required else rule
-
-
-def _set(items: dict[str, Json], by: tuple[str, ...] = (), most: int = 256, **more: Json) -> dict[str, Json]:
-    return {"type": "array", "items": items, "maxItems": most, "x-arm-set": list(by), **more}
-
-
-def _free(description: str) -> dict[str, Json]:
-    return {"type": "object", "x-arm-free": True, "description": description}
-
-
-def _extension() -> dict[str, Json]:
-    return {"x-arm-free": True, "description": "An extension: hashed, and otherwise left alone."}
-
-
 _CLASS = {"enum": ["public", "internal", "confidential", "restricted"]}
-_DIGEST = _matching("^sha256:[0-9a-f]{64}$", "“sha256:” and 64 lowercase hexadecimal digits")
-_SLUG = _matching("^[a-z][a-z0-9._-]{0,63}$", "a lower-case word: letters, digits, “.”, “_” and “-”")
-_ROLE = _matching("^[-A-Za-z0-9_]{1,80}$", "the short name of a role")
-_TEMPLATE = _matching("^tpl_[0-7][0-9a-hjkmnp-tv-z]{25}$", "the id of a template, “tpl_…”")
-_INSTANT = _matching(
+_DIGEST = kinds.matching("^sha256:[0-9a-f]{64}$", "“sha256:” and 64 lowercase hexadecimal digits")
+_SLUG = kinds.matching("^[a-z][a-z0-9._-]{0,63}$", "a lower-case word: letters, digits, “.”, “_” and “-”")
+_ROLE = kinds.matching("^[-A-Za-z0-9_]{1,80}$", "the short name of a role")
+_TEMPLATE = kinds.matching("^tpl_[0-7][0-9a-hjkmnp-tv-z]{25}$", "the id of a template, “tpl_…”")
+_INSTANT = kinds.matching(
     r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$",
     "a moment with a time zone, like 2026-01-31T09:30:00Z",
     **{"x-arm-unhashed": True},
 )
 _DESCRIPTOR: dict[str, Json] = {
-    "media_type": _matching(r"^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+$", "a media type, like text/plain"),
+    "media_type": kinds.matching(r"^[a-z0-9!#$&^_.+-]+/[a-z0-9!#$&^_.+-]+$", "a media type, like text/plain"),
     "digest": _DIGEST,
-    "size": _whole(0, 2**53 - 1),
-    "name": _name(),
-    "urls": {"type": "array", "items": _text(2048), "maxItems": 16},
-    "annotations": _free("Notes of the author, as a map."),
+    "size": kinds.whole(0, 2**53 - 1),
+    "name": kinds.name(),
+    "urls": {"type": "array", "items": kinds.text(2048), "maxItems": 16},
+    "annotations": kinds.free("Notes of the author, as a map."),
 }
 _DESCRIBED = ("media_type", "digest", "size")
 
-_MODEL = _object(
+_MODEL = kinds.members(
     ("role", "provider", "name", "revision"),
     {
         "role": {"enum": ["primary", "fallback", "router", "judge", "embedding"]},
-        "order": {**_whole(1, 64), "description": "Which of several with this role is asked first."},
-        "provider": _name(80),
-        "name": _name(160),
-        "revision": _text(128, description="A dated snapshot, or “floating”."),
-        "parameters": _free("Sampling and other parameters, as sent to the provider."),
+        "order": {**kinds.whole(1, 64), "description": "Which of several with this role is asked first."},
+        "provider": kinds.name(80),
+        "name": kinds.name(160),
+        "revision": kinds.text(128, description="A dated snapshot, or “floating”."),
+        "parameters": kinds.free("Sampling and other parameters, as sent to the provider."),
         "endpoint_class": _SLUG,
         "digest": _DIGEST,
-        "conditions": _set(
+        "conditions": kinds.set_of(
             {
                 "enum": [
                     "error",
@@ -118,10 +83,10 @@ _MODEL = _object(
         ),
     },
 )
-_TOOL = _object(
+_TOOL = kinds.members(
     ("name", "kind", "schema_digest", "description_digest", "risk"),
     {
-        "name": _name(200),
+        "name": kinds.name(200),
         "kind": {"enum": ["function", "mcp", "http", "a2a", "builtin"]},
         "schema_digest": _DIGEST,
         "description_digest": _DIGEST,
@@ -130,66 +95,69 @@ _TOOL = _object(
             "type": "boolean",
             "description": "Whether a call changes anything outside the agent.",
         },
-        "scopes": _set(_name()),
-        "server": _name(512),
+        "scopes": kinds.set_of(kinds.name()),
+        "server": kinds.name(512),
     },
 )
-_PROVENANCE = _object(
+_PROVENANCE = kinds.members(
     ("source_repo", "commit", "builder"),
     {
-        "source_repo": _text(2048),
-        "commit": _matching("^[0-9a-f]{7,64}$", "a commit id: 7 to 64 lowercase hexadecimal digits"),
-        "builder": _text(256),
+        "source_repo": kinds.text(2048),
+        "commit": kinds.matching("^[0-9a-f]{7,64}$", "a commit id: 7 to 64 lowercase hexadecimal digits"),
+        "builder": kinds.text(256),
         "built_at": _INSTANT,
-        "build_id": _text(256, **{"x-arm-unhashed": True}),
-        "materials": _set(
-            _object(("digest",), {"digest": _DIGEST, "uri": _text(2048), "name": _name()}), ("digest",)
+        "build_id": kinds.text(256, **{"x-arm-unhashed": True}),
+        "materials": kinds.set_of(
+            kinds.members(("digest",), {"digest": _DIGEST, "uri": kinds.text(2048), "name": kinds.name()}),
+            ("digest",),
         ),
     },
 )
-_SKILL = _object(
+_SKILL = kinds.members(
     ("id", "name", "description"),
     {
-        "id": _name(),
-        "name": _name(),
-        "description": _text(8192),
-        "tags": _set(_name()),
-        "input_modes": _set(_text(128)),
-        "output_modes": _set(_text(128)),
-        "oasf": _object(
+        "id": kinds.name(),
+        "name": kinds.name(),
+        "description": kinds.text(8192),
+        "tags": kinds.set_of(kinds.name()),
+        "input_modes": kinds.set_of(kinds.text(128)),
+        "output_modes": kinds.set_of(kinds.text(128)),
+        "oasf": kinds.members(
             ("name",),
             {
-                "name": _matching(
+                "name": kinds.matching(
                     "^[a-z0-9_]{1,64}(/[a-z0-9_]{1,64}){0,4}$", "a class of skills, like “category/skill”"
                 ),
-                "id": _whole(1, 2**31 - 1),
+                "id": kinds.whole(1, 2**31 - 1),
             },
             description="Which class of the Open Agentic Schema Framework it is.",
         ),
     },
 )
-_SECRET = _object(
+_SECRET = kinds.members(
     ("name", "ref"),
     {
-        "name": _name(),
-        "ref": _matching(
+        "name": kinds.name(),
+        "ref": kinds.matching(
             rf"^(env:[A-Za-z_][A-Za-z0-9_]{{0,255}}|({'|'.join(STORES)}):[^\s]{{1,1024}})$",
             f"a reference, never the secret itself: env:NAME, or a place in a store ({', '.join(STORES)}), like vault://path",
         ),
     },
 )
-_BUDGET = _object(
+_BUDGET = kinds.members(
     ("amount", "currency", "per"),
     {
-        "amount": _matching(r"^(0|[1-9]\d{0,14})(\.\d{1,9})?$", "a decimal number in a string, like “12.50”"),
-        "currency": _matching("^[A-Z]{3}$", "an ISO 4217 code, like EUR"),
+        "amount": kinds.matching(
+            r"^(0|[1-9]\d{0,14})(\.\d{1,9})?$", "a decimal number in a string, like “12.50”"
+        ),
+        "currency": kinds.matching("^[A-Z]{3}$", "an ISO 4217 code, like EUR"),
         "per": {"enum": ["run", "day", "month"]},
     },
 )
 
-_ADDRESS = _matching(r"^https?://[^\s]{1,2040}$", "an absolute http(s) address")
-_SCHEME_NAME = _matching("^[A-Za-z0-9._-]{1,64}$", "a name of letters, digits, “.”, “_” and “-”")
-_FLOW = _object(
+_ADDRESS = kinds.matching(r"^https?://[^\s]{1,2040}$", "an absolute http(s) address")
+_SCHEME_NAME = kinds.matching("^[A-Za-z0-9._-]{1,64}$", "a name of letters, digits, “.”, “_” and “-”")
+_FLOW = kinds.members(
     ("kind",),
     {
         "kind": {"enum": ["authorization_code", "client_credentials", "device_code", "implicit", "password"]},
@@ -197,25 +165,29 @@ _FLOW = _object(
         "device_authorization_url": _ADDRESS,
         "token_url": _ADDRESS,
         "refresh_url": _ADDRESS,
-        "scopes": _set(_object(("name",), {"name": _text(128), "description": _text(2048)}), ("name",)),
+        "scopes": kinds.set_of(
+            kinds.members(("name",), {"name": kinds.text(128), "description": kinds.text(2048)}), ("name",)
+        ),
         "pkce_required": {"type": "boolean"},
     },
 )
-_SECURITY = _object(
+_SECURITY = kinds.members(
     (),
     {
-        "schemes": _set(
-            _object(
+        "schemes": kinds.set_of(
+            kinds.members(
                 ("name", "kind"),
                 {
                     "name": _SCHEME_NAME,
                     "kind": {"enum": ["api_key", "http", "oauth2", "openid_connect", "mutual_tls"]},
-                    "description": _text(2048),
+                    "description": kinds.text(2048),
                     "location": {"enum": ["header", "query", "cookie"]},
-                    "parameter": _text(256, description="The header, query parameter or cookie of the key."),
-                    "scheme": _text(64, description="An HTTP authentication scheme, like Bearer."),
-                    "bearer_format": _text(128),
-                    "flows": _set(_FLOW, ("kind",), 8),
+                    "parameter": kinds.text(
+                        256, description="The header, query parameter or cookie of the key."
+                    ),
+                    "scheme": kinds.text(64, description="An HTTP authentication scheme, like Bearer."),
+                    "bearer_format": kinds.text(128),
+                    "flows": kinds.set_of(_FLOW, ("kind",), 8),
                     "metadata_url": _ADDRESS,
                     "openid_connect_url": _ADDRESS,
                 },
@@ -226,11 +198,13 @@ _SECURITY = _object(
         "requirements": {
             "type": "array",
             "maxItems": 64,
-            "items": _object(
+            "items": kinds.members(
                 ("all_of",),
                 {
-                    "all_of": _set(
-                        _object(("scheme",), {"scheme": _SCHEME_NAME, "scopes": _set(_text(128))}),
+                    "all_of": kinds.set_of(
+                        kinds.members(
+                            ("scheme",), {"scheme": _SCHEME_NAME, "scopes": kinds.set_of(kinds.text(128))}
+                        ),
                         ("scheme",),
                         16,
                         minItems=1,
@@ -242,13 +216,15 @@ _SECURITY = _object(
     },
     description="How callers sign in to the agent. No member takes a secret.",
 )
-_PACKAGE = _object(
+_PACKAGE = kinds.members(
     ("registry_type", "identifier", "transport"),
     {
-        "registry_type": _matching("^[a-z][a-z0-9._-]{0,63}$", "a kind of registry, like npm, pypi or oci"),
+        "registry_type": kinds.matching(
+            "^[a-z][a-z0-9._-]{0,63}$", "a kind of registry, like npm, pypi or oci"
+        ),
         "registry_base_url": _ADDRESS,
-        "identifier": _text(512),
-        "version": _text(255, description="One version, never a range or “latest”."),
+        "identifier": kinds.text(512),
+        "version": kinds.text(255, description="One version, never a range or “latest”."),
         "digest": _DIGEST,
         "transport": {"enum": ["stdio", "streamable-http", "sse"]},
         "url": {
@@ -257,15 +233,15 @@ _PACKAGE = _object(
         },
     },
 )
-_SERVER = _object(
+_SERVER = kinds.members(
     ("name",),
     {
-        "name": {**_name(512), "description": "As tools name it."},
-        "version": _text(255),
-        "supplier": _object(("name",), {"name": _name(), "url": _ADDRESS}),
-        "packages": _set(_PACKAGE, ("registry_type", "identifier", "version", "digest", "url"), 64),
-        "remotes": _set(
-            _object(
+        "name": {**kinds.name(512), "description": "As tools name it."},
+        "version": kinds.text(255),
+        "supplier": kinds.members(("name",), {"name": kinds.name(), "url": _ADDRESS}),
+        "packages": kinds.set_of(_PACKAGE, ("registry_type", "identifier", "version", "digest", "url"), 64),
+        "remotes": kinds.set_of(
+            kinds.members(
                 ("url",), {"url": _ADDRESS, "type": {"enum": ["streamable-http", "sse", "http", "grpc"]}}
             ),
             ("url", "type"),
@@ -273,8 +249,8 @@ _SERVER = _object(
         ),
         "authenticated": {"type": "boolean", "description": "Whether it asks who calls."},
         "trust_boundary": {"type": "boolean", "description": "Whether a call leaves our trust zone."},
-        "data": _set(
-            _object(
+        "data": kinds.set_of(
+            kinds.members(
                 ("flow", "class"),
                 {
                     "flow": {"enum": ["inbound", "outbound", "bi-directional", "unknown"]},
@@ -291,112 +267,114 @@ SCHEMA: dict[str, Json] = {
     "$schema": "https://json-schema.org/draft/2020-12/schema",
     "$id": "urn:arm:schema:genome:v1",
     "title": "Genome of an agent version",
-    **_object(
+    **kinds.members(
         REQUIRED,
         {
             "schema": {"const": NAME},
             "template": _TEMPLATE,
-            "models": _set(_MODEL, ("role", "order"), 64, minItems=1),
-            "prompts": _set(
-                _object(("role", *_DESCRIBED), {"role": _SLUG, **_DESCRIPTOR}), ("role",), minItems=1
+            "models": kinds.set_of(_MODEL, ("role", "order"), 64, minItems=1),
+            "prompts": kinds.set_of(
+                kinds.members(("role", *_DESCRIBED), {"role": _SLUG, **_DESCRIPTOR}), ("role",), minItems=1
             ),
-            "tools": _set(_TOOL, ("name",), MAX_TOOLS, **{"x-arm-keep-empty": True}),
+            "tools": kinds.set_of(_TOOL, ("name",), MAX_TOOLS, **{"x-arm-keep-empty": True}),
             "provenance": _PROVENANCE,
-            "runtime": _object(
+            "runtime": kinds.members(
                 (),
                 {
-                    "image": _matching(
+                    "image": kinds.matching(
                         r"^([^\s@]+@)?sha256:[0-9a-f]{64}$",
                         "an image digest, optionally after its name and “@”",
                     ),
-                    "framework": _name(),
-                    "framework_version": _text(128),
-                    "entrypoint": _text(1024),
+                    "framework": kinds.name(),
+                    "framework_version": kinds.text(128),
+                    "entrypoint": kinds.text(1024),
                 },
             ),
-            "memory": _object(
+            "memory": kinds.members(
                 ("kind",),
                 {
                     "kind": {"enum": ["none", "session", "file", "vector", "graph", "mixed"]},
-                    "store_ref": _text(1024),
+                    "store_ref": kinds.text(1024),
                     "scope": {"enum": ["run", "session", "user", "agent", "tenant"]},
-                    "retention_s": _whole(0, 2**53 - 1),
+                    "retention_s": kinds.whole(0, 2**53 - 1),
                     "pii": {"enum": ["none", "redacted", "stored"]},
                     "redacts": {
-                        **_set(_name(128)),
+                        **kinds.set_of(kinds.name(128)),
                         "description": "What is taken out of a memory before it is kept, like email or card_number.",
                     },
                     "sensitivity": {**_CLASS, "description": "The most sensitive that it may keep."},
                 },
             ),
-            "data_sources": _set(
-                _object(
+            "data_sources": kinds.set_of(
+                kinds.members(
                     ("id", "class", "access"),
                     {
-                        "id": _name(200),
+                        "id": kinds.name(200),
                         "class": _CLASS,
                         "access": {"enum": ["read", "write", "read_write"]},
                     },
                 ),
                 ("id",),
             ),
-            "behavior": _object(
+            "behavior": kinds.members(
                 (),
                 {
-                    "autonomy_tier_max": _whole(0, 5),
-                    "refusal_profile": _text(256),
-                    "escalation_profile": _text(256),
+                    "autonomy_tier_max": kinds.whole(0, 5),
+                    "refusal_profile": kinds.text(256),
+                    "escalation_profile": kinds.text(256),
                     "risk_tolerance": {
                         "enum": ["low", "medium", "high"],
                         "description": "How much may be at stake in what it does without asking anybody.",
                     },
-                    "guardrails": _set(_name()),
+                    "guardrails": kinds.set_of(kinds.name()),
                 },
             ),
-            "identity": _object(
+            "identity": kinds.members(
                 ("persona",),
                 {
-                    "persona": _text(1024),
-                    "languages": _set(
-                        _matching("^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", "a language tag, like en or pt-BR")
+                    "persona": kinds.text(1024),
+                    "languages": kinds.set_of(
+                        kinds.matching(
+                            "^[A-Za-z]{2,8}(-[A-Za-z0-9]{1,8})*$", "a language tag, like en or pt-BR"
+                        )
                     ),
                     "disclosure": {"enum": ["always", "on_request", "never"]},
                 },
                 description="How the agent presents itself to people, and whether it says that it is one.",
             ),
-            "spawn": _object(
+            "spawn": kinds.members(
                 ("allowed",),
                 {
                     "allowed": {"type": "boolean"},
-                    "max_depth": _whole(0, 32),
-                    "max_children": _whole(0, 1_000_000),
-                    "max_per_hour": _whole(0, 1_000_000),
-                    "child_templates": _set(_TEMPLATE),
+                    "max_depth": kinds.whole(0, 32),
+                    "max_children": kinds.whole(0, 1_000_000),
+                    "max_per_hour": kinds.whole(0, 1_000_000),
+                    "child_templates": kinds.set_of(_TEMPLATE),
                     "child_roles": {
-                        **_set(_ROLE),
+                        **kinds.set_of(_ROLE),
                         "x-arm-keep-empty": True,
                         "description": "The only roles that a child may have: empty, none; absent, any. One without a role always may be.",
                     },
                 },
             ),
-            "limits": _object(
+            "limits": kinds.members(
                 (),
                 {
-                    "max_turns": _whole(1, 2**53 - 1),
-                    "max_tokens_per_run": _whole(1, 2**53 - 1),
-                    "timeout_s": _whole(1, 2**53 - 1),
+                    "max_turns": kinds.whole(1, 2**53 - 1),
+                    "max_tokens_per_run": kinds.whole(1, 2**53 - 1),
+                    "timeout_s": kinds.whole(1, 2**53 - 1),
                     "budget": _BUDGET,
                 },
             ),
-            "skills": _set(_SKILL, ("id",)),
-            "evaluations": _set(_object(_DESCRIBED, _DESCRIPTOR), ("digest",)),
-            "secrets": _set(_SECRET, ("name",)),
+            "skills": kinds.set_of(_SKILL, ("id",)),
+            "evaluations": kinds.set_of(kinds.members(_DESCRIBED, _DESCRIPTOR), ("digest",)),
+            "secrets": kinds.set_of(_SECRET, ("name",)),
             "security": _SECURITY,
             "servers": {
-                **_set(_SERVER, ("name",)),
+                **kinds.set_of(_SERVER, ("name",)),
                 "description": "What is known of the servers that tools name: where they come from and where they answer.",
             },
         },
-        patternProperties={EXTENSION: _extension()},
+        patternProperties={EXTENSION: kinds.extension()},
     ),
 }

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import cast
 
 from arm.crypto import canonical, digest
-from registry.genome.schema import SCHEMA, Json
+from registry.genome.kinds import Json
+from registry.genome.schema import SCHEMA
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from registry.genome.schema import Json
+from registry.genome.kinds import Json
 
 Path = tuple[str | int, ...]
 

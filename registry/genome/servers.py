@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from registry.genome.schema import Json
+from registry.genome.kinds import Json
 
 Path = tuple[str | int, ...]
 FLOATING = frozenset({"latest", "*", "x"})

@@ -183,6 +183,7 @@ def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> 
                 "environment": row.environment.slug,
                 "provider": row.provider.slug,
                 "slot": row.slot.typeid if row.slot else "",
+                "role": row.role.slug if row.role else "",
                 "state": row.state,
                 **({"adopted": True} if row.adopted else {}),
             },
