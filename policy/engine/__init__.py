@@ -1,6 +1,5 @@
 """Deciding, purely: no query, no clock, no user. What it may not know comes in as facts with their age."""
 
-from policy.engine.bounds import spawn_refusals
 from policy.engine.compiler import SCHEMA, compile_envelope
 from policy.engine.content import ContentInvalid, Problem
 from policy.engine.envelope import Envelope, meet
@@ -77,5 +76,4 @@ __all__ = [
     "is_restriction",
     "meet",
     "redact",
-    "spawn_refusals",
 ]

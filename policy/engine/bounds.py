@@ -7,7 +7,7 @@ from policy.engine.reach import Path, covers_unknown_host
 from policy.engine.risk import Tool, ToolClass
 from policy.engine.scan import Scan
 from policy.engine.standing import Facts
-from policy.engine.terms import Access, Action, Reason, Request, Risk, SpawnFacts, SpawnRequest
+from policy.engine.terms import Access, Action, Reason, Request, Risk
 
 MAX_AGE = 5.0
 _WORKING_DIRECTORY = Path(False, ())
@@ -27,15 +27,6 @@ def beyond(
         if tool.tool_class == ToolClass.SPAWN or request.spawn is not None:
             reasons += _spawn(envelope, request, ruling, facts)
     return reasons
-
-
-def spawn_refusals(envelope: Envelope, asked: SpawnRequest, known: SpawnFacts, now: float) -> list[Reason]:
-    """Return everything that speaks against starting this child, as a call of a tool of that class is told."""
-    ruling = envelope.ruling(Action.TOOL_CALL, "spawn", ToolClass.SPAWN, Risk.RED)
-    if not envelope.parts:
-        return list(ruling.reasons)
-    request = Request(Action.TOOL_CALL, "spawn", spawn=asked)
-    return list(_spawn(envelope, request, ruling, Facts(now, now, spawn=known)))
 
 
 def _data(envelope: Envelope, request: Request) -> Iterator[Reason]:

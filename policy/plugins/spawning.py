@@ -1,20 +1,22 @@
 """Stops and policies, asked before an instance starts another."""
 
-from arm import clock
 from registry.models import AgentInstance, RoleDefinition
 
-from ..engine import SpawnFacts, SpawnRequest, spawn_refusals
+from ..engine import Effect, SpawnRequest
 from ..engine.posture import MATRIX, Mode, may_spawn
 from ..engine.risk import ToolClass
 from ..models import Posture
-from ..queries.simulation import bench
+from ..queries.simulation import ask, bench
 from ..queries.stops import reaching
+
+SPAWNS = "spawn_agent"
+"""The catalogue's name of a tool that starts another agent."""
 
 
 class SpawnRules:
     """`registry.gates.spawning.SpawnRules`: nothing is started below a stop, whoever asks; what an agent starts by itself
-    its policies must let it start, as if it asked for a tool of that class. A person is held to rights, not to the
-    policies of an agent."""
+    its policies must let it start: the decision about the tool that spawns, with nothing used of limits and no approval. A
+    person is held to rights, not to the policies of an agent."""
 
     def refusals(
         self, parent: AgentInstance, role: RoleDefinition | None, *, itself: bool
@@ -27,14 +29,11 @@ class SpawnRules:
         if not itself:
             return found
         on = bench(parent, environment=None, tried=None, alone=False)
-        if on.envelope.observe:
+        child = SpawnRequest(depth=parent.depth + 1, role=role.slug if role else None)
+        verdict = ask(on, SPAWNS, {}, child)
+        if found or verdict.decision == Effect.ALLOW:
             return found
-        now = clock.now().timestamp()
-        asked = SpawnRequest(depth=parent.depth + 1, role=role.slug if role else None)
-        known = SpawnFacts(on.agent.children, on.agent.children_last_hour, now)
-        return found + [
-            (reason.code, reason.sentence) for reason in spawn_refusals(on.envelope, asked, known, now)
-        ]
+        return [(reason.code, reason.sentence) for reason in verdict.reasons]
 
 
 def _stops(stop: Posture, itself: bool) -> bool:

@@ -20,6 +20,7 @@ from ..engine import (
     Loop,
     Request,
     SpawnFacts,
+    SpawnRequest,
     Verdict,
     evaluate,
     meet,
@@ -139,7 +140,7 @@ def simulate(on: Bench, *, everything: bool) -> Simulation:
     )
 
 
-def ask(on: Bench, tool: str, args: dict[str, Any]) -> Verdict:
+def ask(on: Bench, tool: str, args: dict[str, Any], child: SpawnRequest | None = None) -> Verdict:
     """One call, as the agent would ask it: nothing used of any limit, no loop seen, no approval given."""
     now = clock.now().timestamp()
     envelope = on.envelope
@@ -151,7 +152,7 @@ def ask(on: Bench, tool: str, args: dict[str, Any]) -> Verdict:
         loops={key: Count(0 if key.rule == Loop.ERROR_STREAK else 1, now) for key in envelope.loops},
         spawn=SpawnFacts(on.agent.children, on.agent.children_last_hour, now),
     )
-    return evaluate(envelope, Request(Action.TOOL_CALL, tool, args, job=JOB), facts)
+    return evaluate(envelope, Request(Action.TOOL_CALL, tool, args, job=JOB, spawn=child), facts)
 
 
 def answer(on: Bench, tool: str, args: dict[str, Any]) -> tuple[Verdict, ToolAnswer]:

@@ -38,8 +38,11 @@ def codes(boss, actor=None, **more):
     return [problem["code"] for problem in refused.value.extra["errors"]]
 
 
+SPAWNS = {"match": {"tool": "spawn_agent"}, "effect": "allow"}
+
+
 def bound(boss, **spawn):
-    return make.bound(boss, tier=3, spawn={"allowed": True} | spawn)
+    return make.bound(boss, tier=3, tools=[SPAWNS], spawn={"allowed": True} | spawn)
 
 
 @pytest.mark.parametrize("mode", ["paused", "draining", "quarantined", "read_only"])
@@ -65,7 +68,7 @@ def test_a_stop_of_tools_stops_children_only_where_it_is_of_those_that_start_the
 
 def test_what_no_policy_lets_start_others_starts_none_by_itself(alice, boss):
     assert codes(boss) == ["no_policy"]
-    make.bound(boss, tier=3, spawn={"allowed": False})
+    make.bound(boss, tier=3, tools=[SPAWNS], spawn={"allowed": False})
     assert codes(boss) == ["spawn_denied"]
     starts(boss, alice)  # a person is held to rights
 
@@ -91,7 +94,7 @@ def test_roles_of_a_policy_hold_for_a_copy_that_has_its_parent_s(boss):
 
 
 def test_a_policy_that_only_watches_refuses_nothing(boss):
-    make.bound(boss, tier=3, mode="observe", spawn={"allowed": False})
+    make.bound(boss, tier=3, tools=[SPAWNS], mode="observe", spawn={"allowed": False})
     starts(boss)
 
 
@@ -104,3 +107,20 @@ def test_the_page_names_the_stop(acme, alice, boss, client):
     )
     assert answer.status_code == 409
     assert "A stop stands above it" in answer.content.decode()
+
+
+@pytest.mark.parametrize("effect", ["deny", "approve"])
+def test_a_rule_about_the_tool_that_spawns_holds_at_this_door_too(boss, effect):
+    """Who asks a person for each child is not answered here: nobody has approved this one."""
+    bound(boss)
+    make.bound(
+        boss, tier=3, tools=[SPAWNS, {"match": {"class": "spawn"}, "effect": effect}], spawn={"allowed": True}
+    )
+    assert codes(boss) == [f"rule_{effect}"]
+
+
+def test_a_policy_that_names_no_tool_that_spawns_starts_nobody(boss):
+    make.bound(
+        boss, tier=3, tools=[{"match": {"tool": "search"}, "effect": "allow"}], spawn={"allowed": True}
+    )
+    assert "no_rule" in codes(boss)
