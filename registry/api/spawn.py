@@ -2,7 +2,6 @@
 
 from decimal import Decimal
 from typing import Any
-from uuid import UUID
 
 from django.db.models import Model
 from django.http import Http404
@@ -19,13 +18,17 @@ from arm.api import StrictSerializer, TypeIDField, validated
 from arm.errors import Invalid, Problem
 from arm.models import ApiKey, User
 from registry import queries, services
-from registry.api.base import Workload, WorkloadToken, created, named
+from registry.api.base import Workload, WorkloadToken, created, with_rows
 from registry.api.serializers import InstanceOut, Reasoned
 from registry.facts import Budget
 from registry.models import AgentInstance, AgentVersion, Environment, Provider, RoleDefinition
 
 PLACED: dict[str, type[Model]] = {"environment": Environment, "provider": Provider, "role": RoleDefinition}
 """What a person grants a child by its name."""
+NAMED: dict[str, tuple[type[Model], str]] = {
+    "version": (AgentVersion, "pk"),
+    **{word: (model, "slug") for word, model in PLACED.items()},
+}
 
 
 class BudgetIn(StrictSerializer):
@@ -130,25 +133,10 @@ class SpawnActions:
         """Start a child below this instance; 409 `spawn_refused` names everything that stands in the way."""
         actor = request.user if isinstance(request.user, User) else None
         parent = self.get_object() if actor else _itself(request.user, id)
-        body = validated(SpawnIn, request)
-        rows: dict[str, Any] = {"version": _version(actor, body.pop("version"))}
-        if actor is not None:
-            problems: list[Problem] = []
-            for word in [word for word in PLACED if word in body]:
-                try:
-                    rows[word] = named(
-                        PLACED[word]._default_manager.all(), f"/{word}", actor, slug=body.pop(word)
-                    )
-                except Invalid as unknown:
-                    problems += unknown.errors
-            if problems:
-                raise Invalid("The request has wrong members.", problems)
-        elif given := [word for word in PLACED if word in body]:
-            message = "An instance hands on what it has; a person grants another."
-            raise Invalid(message, [Problem(pointer=f"/{w}", code="granted", message=message) for w in given])
+        body = with_rows(SpawnIn, request, NAMED, _nothing_more) if actor else _own_words(request)
         if (said := body.pop("budget", None)) is not None:
-            rows["budget"] = Budget(said["amount"], said["currency"])
-        made = services.spawn_instance(parent=parent, actor=actor, **rows, **body)
+            body["budget"] = Budget(said["amount"], said["currency"])
+        made = services.spawn_instance(parent=parent, actor=actor, **body)
         return created(InstanceOut(made))
 
     @extend_schema(responses=SpawnTreeOut)
@@ -169,14 +157,20 @@ def _itself(speaker: Workload, id: str) -> AgentInstance:
     return speaker.instance
 
 
-def _version(actor: User | None, pk: UUID) -> AgentVersion:
-    """As the person sees it; an instance names a version of its tenant, and its genome says whether it may start it."""
-    rows = AgentVersion.objects.select_related("template", "genome")
-    if actor is not None:
-        found: AgentVersion = named(rows, "/version", actor, pk=pk)
-        return found
-    held = rows.filter(pk=pk).first()
+def _nothing_more(**_: Any) -> list[Problem]:
+    """What else is wrong the service says, all at once."""
+    return []
+
+
+def _own_words(request: Any) -> dict[str, Any]:
+    """What an instance asks for: a version of its tenant, of which its genome says whether it may start it, and nothing
+    that a person grants."""
+    body = validated(SpawnIn, request)
+    held = AgentVersion.objects.select_related("template", "genome").filter(pk=body["version"]).first()
     if held is None:
         message = "There is no such version."
         raise Invalid(message, [Problem(pointer="/version", code="unknown", message=message)])
-    return held
+    if given := [word for word in PLACED if word in body]:
+        message = "An instance hands on what it has; a person grants another."
+        raise Invalid(message, [Problem(pointer=f"/{w}", code="granted", message=message) for w in given])
+    return {**body, "version": held}
