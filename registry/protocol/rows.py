@@ -241,7 +241,7 @@ class _Member:
             self.wrong("labels", "syntax", value)
         elif not isinstance(value, Mapping) or not all(isinstance(text, str) for text in value.values()):
             self.wrong("labels", "type", "Must be an object of strings.")
-        elif said := why_no_labels(value):
+        elif said := why_no_labels(value, stands=bool(self.row.get("id"))):
             self.wrong("labels", *said)
         else:
             return dict(value)
@@ -266,16 +266,17 @@ class _Member:
         return None
 
 
-def why_no_labels(labels: Mapping[str, str]) -> tuple[str, str] | None:
+def why_no_labels(labels: Mapping[str, str], *, stands: bool = False) -> tuple[str, str] | None:
     """Code and sentence of what is wrong with an instance's labels; None where nothing is. Lists are asked for `name=value`:
-    a name with that sign in it would not be found."""
+    a name with that sign in it would not be found. `stands`: of an instance that is there, whose row comes back as a list
+    gave it."""
     if len(labels) > MAX_LABELS or any(len(text) > 200 for pair in labels.items() for text in pair):
         return "maxLength", f"At most {MAX_LABELS} labels of at most 200 characters."
     if any(_unwritable(text) for pair in labels.items() for text in pair):
         return "text", UNWRITABLE
     if not all(key.strip() for key in labels):
         return "required", "A label has no name."
-    if any("=" in key for key in labels):
+    if not stands and any("=" in key for key in labels):
         return "pattern", "The name of a label has no “=”."
     return None
 

@@ -2,8 +2,11 @@
 
 import pytest
 
+from arm import ids
+from arm.ids import uuid7
 from registry.lifecycle import InstanceState
 from registry.models import AgentInstance
+from registry.protocol.sheet import read_sheet
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -56,3 +59,11 @@ def test_others_are_kept_and_found(client, olga):
     for label in ("squad", "squad=s=1", f"{'k' * 200}={'v' * 200}"):
         found = client.get(API, {"label": label}).json()["results"]
         assert [one["id"] for one in found] == [made["id"]]
+
+
+def test_a_table_makes_none_so_named_but_takes_back_one_that_stands():
+    text = 'id,version,environment,provider,name,labels\r\n{},a@1,dev,local,desk,"{{""a=b"": ""x""}}"\r\n'
+    (wrong,) = read_sheet(text.format("").encode(), "instances").read.problems
+    assert (wrong["pointer"], wrong["code"]) == ("/rows/0/labels", "pattern")
+    (row,) = read_sheet(text.format(ids.encode("ins", uuid7())).encode(), "instances").read.rows
+    assert row.labels == {"a=b": "x"}
