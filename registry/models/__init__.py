@@ -13,6 +13,7 @@ from .agents import (
 )
 from .approvals import ApprovalWithdrawal, VersionApproval
 from .bulk import BulkRow, BulkRun
+from .counts import LiveCount
 from .draining import DrainRound
 from .evidence import VersionEvidence
 from .exchange import OUTCOMES, CardKeySource, TableImport
@@ -64,6 +65,7 @@ __all__ = [
     "IntegrityFinding",
     "IntegritySweep",
     "KeyScope",
+    "LiveCount",
     "Observation",
     "Ownership",
     "Project",

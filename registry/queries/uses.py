@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connection
-from django.db.models import Count, Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from arm import ids
@@ -16,7 +16,7 @@ from arm.permissions import Scopes, scopes, visible
 from arm.rights import Right
 
 from ..lifecycle import VersionState
-from ..models import AgentInstance, AgentTemplate, AgentVersion, Dependency, Thing
+from ..models import AgentTemplate, AgentVersion, Dependency, LiveCount, Thing
 
 USES_COUNTED = 200
 """A list says “200+” beyond this: nobody waits for a list to count a fleet."""
@@ -45,8 +45,9 @@ _BROKEN_DOWN = """
 WITH found (version, state) AS MATERIALIZED ({found}),
      few AS (SELECT version FROM found WHERE (SELECT count(*) FROM found) <= %s),
      running AS (
-       SELECT i.environment_id, count(*) AS n FROM registry_agentinstance i
-       WHERE i.version_id IN (SELECT version FROM few) AND i.state <> 'retired' GROUP BY i.environment_id)
+       SELECT one.environment_id, sum(one.n) AS n
+       FROM registry_livecount kept, unnest(kept.places, kept.counts) AS one (environment_id, n)
+       WHERE kept.version_id IN (SELECT version FROM few) GROUP BY one.environment_id HAVING sum(one.n) > 0)
 SELECT NULL, state, NULL, count(*) FROM found GROUP BY state
 UNION ALL
 SELECT e.position, e.slug, e.name, running.n FROM running JOIN registry_environment e ON e.id = running.environment_id
@@ -170,5 +171,5 @@ def uses_page(thing: Thing, see: See) -> UsesPage:
 
 def with_live(versions: QuerySet[AgentVersion]) -> QuerySet[AgentVersion]:
     """Each with how many live instances it has, as `live`."""
-    running = AgentInstance.objects.live().filter(version=OuterRef("pk")).order_by().values("version")
-    return versions.annotate(live=Coalesce(Subquery(running.annotate(n=Count("pk")).values("n")), 0))
+    kept = LiveCount.objects.filter(version=OuterRef("pk")).order_by().values("version")
+    return versions.annotate(live=Coalesce(Subquery(kept.annotate(n=Sum("live")).values("n")), 0))

@@ -180,6 +180,7 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
             "registry_thing",
             "registry_instanceword",
             "registry_instancelabel",
+            "registry_livecount",
             "registry_agentinstance",
             "registry_releaseexception",
             "registry_versionevidence",
@@ -236,3 +237,9 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
         assert cursor.fetchall() == [("7",), ("desk",), ("prod",)]
         cursor.execute("SELECT label, instance_id FROM registry_instancelabel")
         assert cursor.fetchall() == [("tier=gold", ids["instance"])]
+        cursor.execute(
+            "SELECT version_id, environment_id, state FROM registry_agentinstance WHERE state <> 'retired'"
+        )
+        ((version, place, _),) = cursor.fetchall()
+        cursor.execute("SELECT version_id, places, counts, live FROM registry_livecount")
+        assert cursor.fetchall() == [(version, [place], [1], 1)], "counted from the first day"
