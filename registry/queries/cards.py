@@ -8,6 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from django.conf import settings
+from django.db.models import Count
 
 from arm import clock, ids
 from arm.models import User
@@ -147,6 +148,9 @@ def _genome(version: AgentVersion, document: dict[str, Json]) -> dict[str, Any]:
             for source in document.get("data_sources", ())
         ],
         "autonomyTierMax": document.get("behavior", {}).get("autonomy_tier_max"),
+        "riskTolerance": document.get("behavior", {}).get("risk_tolerance"),
+        "escalationProfile": document.get("behavior", {}).get("escalation_profile"),
+        "memory": {name: held for name, held in document.get("memory", {}).items() if name != "store_ref"},
         "limits": document.get("limits", {}),
         "spawn": document.get("spawn", {"allowed": False}),
         "provenance": {
@@ -164,13 +168,13 @@ def _genome(version: AgentVersion, document: dict[str, Json]) -> dict[str, Any]:
 def _environments(version: AgentVersion) -> list[dict[str, Any]]:
     """Where it runs or would be started: live instances and slots by environment."""
     found: dict[str, dict[str, Any]] = {}
-    live = AgentInstance.objects.filter(version=version).live().select_related("environment")
-    slots = DeploymentSlot.objects.filter(current_version=version).select_related("environment")
+    live = AgentInstance.objects.filter(version=version).live()
+    slots = DeploymentSlot.objects.filter(current_version=version)
     for kind, rows in (("instances", live), ("slots", slots)):
-        for row in rows:
-            place = row.environment
-            entry = {"slug": place.slug, "production": place.production, "instances": 0, "slots": 0}
-            found.setdefault(place.slug, entry)[kind] += 1
+        places = rows.order_by().values_list("environment__slug", "environment__production")
+        for slug, production, n in places.annotate(n=Count("pk")):
+            entry = {"slug": slug, "production": production, "instances": 0, "slots": 0}
+            found.setdefault(slug, entry)[kind] = n
     return [found[slug] for slug in sorted(found)]
 
 

@@ -129,6 +129,35 @@ def test_the_card_says_what_the_version_is_and_what_it_could_not_say() -> None:
     assert said["completeness"]["missing"] == ["policy", "evaluation", "budget"]
 
 
+def test_the_card_says_what_the_agent_keeps_what_it_may_risk_unasked_and_whom_it_may_start(
+    tmp_path: Path,
+) -> None:
+    agent = make.template("keeper", intended_use="Keeps.", out_of_scope="Else.")
+    memory = {"kind": "vector", "store_ref": "vault:kv/memory", "scope": "user", "retention_s": 3600}
+    members = {
+        "memory": memory | {"redacts": ["email", "iban"], "sensitivity": "confidential"},
+        "behavior": {"risk_tolerance": "low", "escalation_profile": "asks before every payment"},
+        "spawn": {"allowed": True, "max_children": 3, "max_per_hour": 9, "child_roles": []},
+    }
+    version = issuing.version(template=agent, genome=make.genome(template=agent, members=members))
+    held = issuing.card(
+        version, make.everything(make.user("alice", member_of=version.tenant), version.tenant)
+    )
+    artefact = issuing.finish(held.artefact)
+    said = dsse.read_statement(bytes(artefact.statement or b"")).predicate["genome"]
+    assert said["memory"] == {name: held for name, held in members["memory"].items() if name != "store_ref"}
+    assert (said["riskTolerance"], said["escalationProfile"]) == ("low", "asks before every payment")
+    (tmp_path / "card.pdf").write_bytes(content(artefact, ArtefactFile.Kind.PDF))
+    command = ("pdftotext", "-layout", tmp_path / "card.pdf", "-")
+    text = " ".join(subprocess.run(command, capture_output=True, text=True, check=True).stdout.split())
+    for words in (
+        "vector, of one user, kept 3600 s; takes out email, iban; confidential at most",
+        "low: how much may be, in what it does without asking anybody",
+        "yes, 3 at a time at most, 9 within an hour; as no role",
+    ):
+        assert words in text
+
+
 def test_each_step_is_taken_once_and_all_of_them_end_in_a_verified_card() -> None:
     held = issued()
     artefact = issuing.finish(held.artefact)
