@@ -29,6 +29,7 @@ ALL = 2**31
 See = Callable[[QuerySet[Any]], QuerySet[Any]]
 """What the person may see of a queryset: `visible`, or `seen_by_visitor`, which asks for the rights once a request."""
 
+# A row for each live instance, as far as the limit: of versions only as many are read as are needed to reach it.
 _COUNTS = """
 SELECT t.id,
   (SELECT count(*) FROM (
@@ -36,7 +37,10 @@ SELECT t.id,
     WHERE d.tenant_id = t.tenant_id AND d.kind = t.kind AND d.name = t.name {mine} LIMIT %(most)s) AS used),
   (SELECT count(*) FROM (
     SELECT 1 FROM registry_dependency d
-    JOIN registry_agentinstance i ON i.version_id = d.version_id AND i.state <> 'retired'
+    CROSS JOIN LATERAL (
+      SELECT least(coalesce(sum(one.live), 0), %(most)s)::int AS n FROM registry_livecount one WHERE one.version_id = d.version_id
+    ) AS kept
+    CROSS JOIN LATERAL generate_series(1, kept.n)
     WHERE d.tenant_id = t.tenant_id AND d.kind = t.kind AND d.name = t.name {mine} LIMIT %(most)s) AS live)
 FROM registry_thing t WHERE t.id = ANY(%(things)s)
 """
