@@ -89,10 +89,11 @@ def found_first(things: QuerySet[Thing]) -> QuerySet[Thing]:
     return Thing.objects.filter(pk__in=things.order_by().values("pk")[:ALL])
 
 
-def users_of(thing: Thing) -> QuerySet[AgentVersion]:
-    """The versions that use it."""
+def users_of(thing: Thing, among: QuerySet[AgentVersion] | None = None) -> QuerySet[AgentVersion]:
+    """The versions that use it, of all or `among` these: asked of each version once, not of a version and of itself again."""
     using = Dependency.objects.filter(tenant=thing.tenant_id, kind=thing.kind, name=thing.name)
-    return AgentVersion.objects.filter(pk__in=using.values("version"))
+    rows = AgentVersion.objects.all() if among is None else among
+    return rows.filter(pk__in=using.order_by().values("version"))
 
 
 def agent_names(things: Sequence[Thing], see: See) -> dict[UUID, str]:

@@ -74,8 +74,7 @@ class UsesDetail(CursorList):
         self.see = partial(seen_by_visitor, request=self.request, right=self.view_right)
         self.thing = get_object_or_404(queries.used_things(self.see), pk=self.kwargs["pk"])
         seen = super().get_queryset()
-        users = seen.filter(pk__in=queries.users_of(self.thing).order_by().values("pk"))
-        rows: QuerySet[Any] = queries.with_live(users)
+        rows: QuerySet[Any] = queries.with_live(queries.users_of(self.thing, seen))
         return rows
 
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
