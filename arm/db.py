@@ -233,6 +233,13 @@ def apply_privileges(owner: BaseDatabaseWrapper, *, app: str, ingest: str) -> No
         cursor.execute(f"GRANT EXECUTE ON FUNCTION arm_failed_sign_ins(text, inet, timestamptz) TO {app}")
         for table, rights in _application_may().items():
             cursor.execute(f"GRANT {rights} ON {_quoted(table)} TO {app}")
+        # whoever may call a trigger's function may hang it onto a table of his own, and writes with its rights then
+        cursor.execute(
+            "SELECT oid::regprocedure::text FROM pg_proc WHERE prorettype = 'trigger'::regtype"
+            " AND pronamespace = 'public'::regnamespace AND proowner = current_user::regrole"
+        )
+        for (function,) in cursor.fetchall():
+            cursor.execute(f"REVOKE ALL ON FUNCTION {function} FROM PUBLIC")
         cursor.execute(
             "SELECT relname FROM pg_class WHERE relkind IN ('r', 'p') AND relnamespace = 'public'::regnamespace"
             " AND obj_description(oid, 'pg_class') = 'append-only'"

@@ -73,6 +73,26 @@ def walled_tables():
 
 
 @pytest.mark.django_db
+def test_functions_of_triggers_are_nobodys_to_call():
+    """Whoever may call one may hang it onto a table of his own, and what it writes is written as the owner."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT oid::regprocedure::text, has_function_privilege(oid, 'EXECUTE') FROM pg_proc"
+            " WHERE prorettype = 'trigger'::regtype AND pronamespace = 'public'::regnamespace"
+        )
+        found = dict(cursor.fetchall())
+        assert len(found) > 12 and not [name for name, callable_ in found.items() if callable_]
+        with pytest.raises(DatabaseError, match="denied for function"), transaction.atomic():
+            cursor.execute(
+                "CREATE TEMP TABLE mine (tenant_id uuid, version_id uuid, environment_id uuid, state text)"
+            )
+            cursor.execute(
+                "CREATE TRIGGER x AFTER INSERT ON mine REFERENCING NEW TABLE AS made"
+                " FOR EACH STATEMENT EXECUTE FUNCTION registry_keep_live()"
+            )
+
+
+@pytest.mark.django_db
 @pytest.mark.parametrize("table", walled_tables())
 def test_every_table_of_ours_stands_behind_the_wall(table):
     with connection.cursor() as cursor:
