@@ -431,6 +431,12 @@ def test_lists_go_on_by_cursor(alice, tenant):
     assert sorted(seen) == [f"agent-{number:02}" for number in range(7)]
 
 
+@pytest.mark.parametrize("damaged", ["'", "=", "%", "[]", "%00", "cD0x", "bz0w", "p=1", "cD0wMTlm'"])
+def test_a_damaged_cursor_is_refused_and_not_the_first_page_again(damaged, alice, template):
+    answer = alice.client.get(f"{API}templates/", {"cursor": damaged}, headers=alice.head)
+    assert (answer.status_code, answer.json()["code"]) == (404, "not_found")
+
+
 @pytest.mark.parametrize(
     ("noun", "limit"),
     [
