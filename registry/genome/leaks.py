@@ -48,7 +48,7 @@ _DETECTORS: tuple[tuple[str, BasePlugin], ...] = (
 )
 # every repetition before something else is bounded: the text is a stranger's and may be five mebibytes of "eyJ-eyJ-"
 _KNOWN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (what, re.compile(pattern))
+    (what, re.compile(re.sub(r"^\\b", "(?<![A-Za-z0-9])", pattern)))  # also after an underscore
     for what, pattern in (
         ("an AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"),
         ("an Anthropic key", r"\bsk-ant-[A-Za-z0-9_-]{20,}"),
@@ -77,13 +77,43 @@ _KNOWN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
             r"-----BEGIN [A-Z0-9 ]{0,32}PRIVATE KEY|\bPuTTY-User-Key-File-[0-9]|\bAGE-SECRET-KEY-1[0-9A-Z]{50}",
         ),
         ("a JSON web token", r"\beyJ[A-Za-z0-9_-]{10,200}\.eyJ[A-Za-z0-9_-]{10,2000}\.[A-Za-z0-9_-]{16,}"),
+        ("a LangSmith key", r"\blsv2_(?:pt|sk)_[0-9a-f]{32}_[0-9a-f]{10}"),
+        ("a Langfuse key", r"\bsk-lf-[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}"),
+        ("a Tavily key", r"\btvly-[A-Za-z0-9-]{20,}"),
+        ("an xAI key", r"\bxai-[A-Za-z0-9]{40,}"),
+        ("a Perplexity key", r"\bpplx-[A-Za-z0-9]{40,}"),
+        ("a Replicate token", r"\br8_[A-Za-z0-9]{37,}"),
+        ("a Pinecone key", r"\bpcsk_[A-Za-z0-9_]{40,}"),
+        ("a Linear key", r"\blin_(?:api|oauth)_[A-Za-z0-9]{32,}"),
+        ("a Notion token", r"\bntn_[A-Za-z0-9]{40,}"),
+        ("a New Relic key", r"\bNRAK-[A-Z0-9]{27}\b"),
+        ("a Postman key", r"\bPMAK-[0-9a-f]{24}-[0-9a-f]{34}"),
+        ("a Figma token", r"\bfigd_[A-Za-z0-9_-]{40,}"),
+        ("a Grafana token", r"\bgl(?:sa|c)_[A-Za-z0-9_=+/]{32,}"),
+        ("a Supabase key", r"\bsb(?:p|_secret)_[A-Za-z0-9_]{20,}"),
+        ("a Doppler token", r"\bdp\.(?:pt|st|ct|sa|scim|audit)\.[A-Za-z0-9_.-]{20,}"),
+        ("a Terraform token", r"\b[A-Za-z0-9]{14}\.atlasv1\.[A-Za-z0-9_=-]{60,}"),
+        ("an Airtable token", r"\bpat[A-Za-z0-9]{14}\.[0-9a-f]{64}\b"),
+        ("a signature of Azure", r"[?&]sig=[A-Za-z0-9%+/=]{40,}"),
         ("a password in an address", r"\b[A-Za-z][A-Za-z0-9+.-]{1,20}://[^\s/:@]{0,64}:[^\s/@]{3,128}@"),
     )
 )
 _SECRET_NAME = re.compile(
-    r"(?:^|[_.-])(?:api_?key|access_?key|secret|secret_?key|token|passw(?:or)?d|credentials?|private_?key|bearer|authorization)$",
+    r"(?:^|[_.-])(?:(?:access|account|api|private|secret)[_-]?keys?|secrets?|tokens?|passw(?:or)?ds?|pgpassword|pwd|credentials?|bearer"
+    r"|authorization)$",
     re.IGNORECASE,
 )
+_VALUE = r"[\"']?([A-Za-z0-9+/=_.~-]{16,400})"
+_ASSIGNED = (
+    re.compile(
+        r"(?<![A-Za-z0-9_.-])([A-Za-z][A-Za-z0-9_.-]{1,60})[\"']?[ \t]{0,3}(?:=|:[ \t])[ \t]{0,3}" + _VALUE
+    ),
+    re.compile(r"(?<![A-Za-z0-9_-])--([A-Za-z][A-Za-z0-9-]{1,60})[ \t]{1,3}" + _VALUE),
+    re.compile(r"(?<![A-Za-z0-9_.-])([Bb]earer)[ \t]{1,3}" + _VALUE),
+    re.compile(r"(?:https?|ssh|git)(://)([A-Za-z0-9_.~-]{16,200})@"),
+)
+"""A name and what it is given, within a text: `name = value`, `"name": value`, `?name=value`, `--name value`, a header, and
+who somebody is in an address."""
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _REFERENCE = re.compile(rf"(?:env|{'|'.join(STORES)}|https?|urn):|\$\{{|\{{\{{|<")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{16,}")
@@ -91,7 +121,7 @@ _HEADER = re.compile(r"(?:bearer|basic|token|apikey)\s+(\S+)", re.IGNORECASE)
 _WORDS = re.compile(r"[A-Za-z_.-]+|[A-Z][A-Z0-9_]*|[^/]*/.*|\$[A-Z_]+.*")
 """Plain words, names of variables, and paths: what a short value under a secret's name says that is none."""
 _OF_A_MODEL = re.compile(
-    r"(?:^|_)(?:bos|cls|end|eos|image|mask|pad|sep|start|stop|unk)_token$", re.IGNORECASE
+    r"(?:^|_)(?:bos|cls|end|eos|image|mask|pad|sep|special|start|stop|unk)_tokens?$", re.IGNORECASE
 )
 _SHORTEST = 8
 _LEAST_OF_SHORT = 2.5
@@ -105,15 +135,16 @@ def secrets_in(value: Json) -> Iterator[tuple[tuple[str | int, ...], str]]:
     whole = "\n".join(dict.fromkeys(text for _, _, text in held))
     detectors = [(what, detector) for what, detector in _DETECTORS if _speaks(detector, whole)]
     known = [(what, pattern) for what, pattern in _KNOWN if pattern.search(whole)]
+    inside = _assigns(whole)
     yield from _private_keys(value, ())
     for path, named, text in held:
-        if what := _looks_like(text, named, known, detectors):
+        if what := _looks_like(text, named, known, detectors, inside):
             yield path, what
 
 
 def secret_in(text: str) -> str | None:
     """What kind of secret stands somewhere in a text of its own, if one does."""
-    return _looks_like(text, "", _KNOWN, _DETECTORS)
+    return _looks_like(text, "", _KNOWN, _DETECTORS, True)
 
 
 def _private_keys(value: Json, path: tuple[str | int, ...]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -134,9 +165,10 @@ def _texts(
 ) -> Iterator[tuple[tuple[str | int, ...], str, str]]:
     """Each string with its path and the name that it is the value of; names too, where they stand: the value of none."""
     if isinstance(value, dict):
+        of = value.get("name")  # {"name": "API_KEY", "value": …}, as environments are written
         for name, inner in value.items():
             yield path, "", name  # where it stands, without telling it
-            yield from _texts(inner, (*path, name), name)
+            yield from _texts(inner, (*path, name), of if name == "value" and isinstance(of, str) else name)
     elif isinstance(value, list):
         for index, inner in enumerate(value):
             yield from _texts(inner, (*path, index), named)
@@ -153,6 +185,7 @@ def _looks_like(
     named: str,
     known: Sequence[tuple[str, re.Pattern[str]]],
     detectors: Sequence[tuple[str, BasePlugin]],
+    inside: bool,
 ) -> str | None:
     for what, pattern in known:
         if pattern.search(text):
@@ -160,10 +193,27 @@ def _looks_like(
     for what, detector in detectors:
         if _speaks(detector, text):
             return what
-    name = _CAMEL.sub("_", named)
-    if named and _SECRET_NAME.search(name) and not _OF_A_MODEL.search(name) and _is_one(text):
+    if (_of_secrets(named) and _is_one(text)) or (inside and _assigns(text)):
         return "a secret"
     return None
+
+
+def _of_secrets(named: str) -> bool:
+    name = _CAMEL.sub("_", named)
+    return bool(named and _SECRET_NAME.search(name) and not _OF_A_MODEL.search(name))
+
+
+def _assigns(text: str) -> bool:
+    """Whether somewhere within it a secret's name is given what only a machine would have made up: prose and examples of
+    code speak of passwords, too."""
+    return any(
+        (name == "://" or _of_secrets(name))
+        and _entropy(value) >= _LEAST_ENTROPY
+        and any(mark.isdigit() for mark in value)
+        and any(mark.isalpha() for mark in value)
+        for pattern in _ASSIGNED
+        for name, value in pattern.findall(text)
+    )
 
 
 def _is_one(text: str) -> bool:

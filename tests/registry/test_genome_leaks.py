@@ -49,6 +49,63 @@ def test_tokens_of_a_known_shape_are_refused_wherever_they_stand(secret, what):
     assert what in problems[0]["message"] and secret not in problems[0]["message"]
 
 
+H = "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI"
+
+
+@pytest.mark.parametrize(
+    ("secret", "what"),
+    [
+        ("lsv2_pt_" + "0123456789abcdef" * 2 + "_0123456789", "a LangSmith key"),
+        ("sk-lf-" + "01234567-89ab-cdef-0123-456789abcdef", "a Langfuse key"),
+        ("tvly-" + H, "a Tavily key"),
+        ("xai-" + H + H, "an xAI key"),
+        ("pplx-" + H + H, "a Perplexity key"),
+        ("r8_" + H + "aB3dE5", "a Replicate token"),
+        ("pcsk_" + H + H, "a Pinecone key"),
+        ("lin_api_" + H, "a Linear key"),
+        ("ntn_" + H + "aB3dE5gH7j", "a Notion token"),
+        ("NRAK-" + "ABCDEFGHIJKLMNOPQRSTUVWXYZ1", "a New Relic key"),
+        ("PMAK-" + "0123456789abcdef01234567-" + "0123456789abcdef" * 2 + "ab", "a Postman key"),
+        ("figd_" + H + "aB3dE5gH7j", "a Figma token"),
+        ("glsa_" + H + "_ab12cd34", "a Grafana token"),
+        ("sbp_" + H, "a Supabase key"),
+        ("dp.pt." + H, "a Doppler token"),
+        ("aB3dE5gH7jK9mN" + ".atlasv1." + H + H, "a Terraform token"),
+        ("pat" + "aB3dE5gH7jK9mN." + "0123456789abcdef" * 4, "an Airtable token"),
+        ("https://x.blob.example.com/a?sv=1&sig=" + H + "aB3dE5gH7j%3D", "a signature of Azure"),
+        ("key_" + "sk-proj-" + H, "an OpenAI key"),
+        ("https://mcp.example.com/?tavilyApiKey=" + H, "a secret"),
+        ("https://mcp.example.com/?v=1&api_key=" + H, "a secret"),
+        ("Authorization: Bearer " + H, "a secret"),
+        ("docker run -e SEARCH_API_KEY=" + H + " image", "a secret"),
+        ("search --api-key " + H, "a secret"),
+        ("aws_secret_access_key = " + "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY", "a secret"),
+        ("host=db user=arm password=" + H, "a secret"),
+        ('{"client_secret": "' + H + '"}', "a secret"),
+        ("https://" + H + "@git.example.com/agents.git", "a secret"),
+    ],
+)
+def test_secrets_within_a_text_are_refused(secret, what):
+    problems = wrong(example(x_={"note": f"use {secret} here"}))
+    assert [(p["pointer"], p["code"]) for p in problems] == [("/x_/note", "secret")]
+    assert what in problems[0]["message"] and H not in problems[0]["message"]
+    assert secret_in(secret) == what
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["api-key", "x-api-key", "access-key", "secret-key", "private-key", "tokens", "api_keys", "AccountKey", "PGPASSWORD", "pwd"],
+)  # fmt: skip
+def test_what_stands_under_a_secrets_name_is_refused_however_the_name_is_written(name):
+    for held, pointer in (
+        ({name: H}, f"/x_/{name}"),
+        ({name: [H]}, f"/x_/{name}/0"),
+        ({"env": [{"name": name, "value": H}]}, "/x_/env/0/value"),
+    ):
+        assert [(p["pointer"], p["code"]) for p in wrong(example(x_=held))] == [(pointer, "secret")]
+    assert wrong(example(x_={name: "vault://kv/agents/db"})) == []
+
+
 @pytest.mark.parametrize(
     ("key", "member"),
     [
@@ -77,13 +134,33 @@ def test_a_private_json_web_key_is_refused_and_the_public_one_is_not(key, member
         "arn:aws:secretsmanager:eu-west-1:123456789012:secret:agents/db-AbCdEf",
         "Never tell the password or the API key; ask for the token at the front desk.",
         "aGVsbG8gd29ybGQsIHRoaXMgaXMgbm90aGluZyBzZWNyZXQ=",
+        "The token: ask-at-the-front-desk. The password = something-you-know; api_key=YOUR_API_KEY_GOES_HERE",
+        "headers = {'Authorization': f'Bearer {token}'}; token=settings.payments_api_token; secret=get_secret()",
+        "curl -H 'X-Api-Key: $SEARCH_API_KEY_2' --token ${TOKEN_OF_SEARCH_2} https://search.example.com/v1?q=agents",
+        "Authorization: Bearer <your-access-token-1>; api_key: {{ search.api_key_2 }}",
+        "secrets: vault://kv/agents/db2#password, arn:aws:secretsmanager:eu-west-1:123456789012:secret:agents/db2-AbCdEf",
+        "max_tokens=4096, next: tpl_01k9m2x4v8e0wbt5c7qf3hn6rd, token_count: 01k9m2x4v8e0wbt5c7qf3hn6rd",
+        "git+ssh://git@git.example.com/agents.git and https://some.long-user.name@git.example.com",
     ],
 )
 def test_digests_identifiers_references_and_prose_are_let_alone(innocent):
     assert wrong(example(x_={"note": innocent})) == [] and secret_in(innocent) is None
 
 
-@pytest.mark.parametrize("seed", ["eyJ-", "sk-T3BlbkFJ", "aws key '", "0123abcd", "://a:", "glagent-x "])
+@pytest.mark.parametrize(
+    "seed",
+    [
+        "eyJ-",
+        "sk-T3BlbkFJ",
+        "aws key '",
+        "0123abcd",
+        "://a:",
+        "glagent-x ",
+        "token = ",
+        "--api-key ",
+        "bearer ",
+    ],
+)
 def test_reading_five_mebibytes_of_almost_a_secret_takes_ten_times_as_long_as_a_tenth_of_them(seed):
     assert growth(lambda size: secret_in(seed * (size // len(seed))), 5 * MIB) < BOUNDED
 
