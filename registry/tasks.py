@@ -24,7 +24,8 @@ def sweep_everywhere(**_: Any) -> int:
 
 @tasks.in_steps
 def sweep(*, tenant_id: UUID, **_: Any) -> int:
-    """Go on with the round that is under way, or begin the night's, step by step. Returns how many steps."""
+    """Go on with the round that is under way, or begin the night's, step by step; at its end what is kept of live
+    instances is counted. Returns how many steps."""
     until, steps = time.monotonic() + SWEEP_TURN, 0
     with db.tenants([tenant_id]):
         round_ = services.begin_sweep(tenant_id=tenant_id)
@@ -36,6 +37,9 @@ def sweep(*, tenant_id: UUID, **_: Any) -> int:
             if more and time.monotonic() > until:
                 tasks.enqueue("registry.tasks.sweep", tenant_id=tenant_id)
                 return steps
+    if round_ is not None:
+        with db.tenants([tenant_id]):
+            services.recount_live(tenant_id=tenant_id)
     return steps
 
 

@@ -37,7 +37,7 @@ from .instances import (
     request_instance_release,
     restrict_instance,
 )
-from .integrity import begin_sweep, note_tampered, sweep_on
+from .integrity import begin_sweep, note_tampered, recount_live, sweep_on
 from .lacking import tell_lacking
 from .lifecycles import drain_left, recheck_candidates, set_rebind_date, slots_of, supersede, tell_overdue
 from .lineage import name_parents
@@ -179,6 +179,7 @@ __all__ = [
     "read_prompt",
     "read_version",
     "recheck_candidates",
+    "recount_live",
     "refuse_many",
     "register_template",
     "register_templates",

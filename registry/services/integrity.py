@@ -5,7 +5,7 @@ from datetime import datetime, time, timedelta
 from typing import Final
 from uuid import UUID
 
-from django.db import transaction
+from django.db import connection, transaction
 from django.db.models import BinaryField, CharField, F, Func, IntegerField, Q, Value
 from django.db.models.functions import Concat
 
@@ -244,3 +244,19 @@ def _subject(row: Genome | Prompt) -> AgentVersion | Tenant:
         return versions.filter(genome=row).first() or row.template  # type: ignore[return-value]
     using = Dependency.objects.filter(tenant=row.tenant_id, kind=Dependency.Kind.PROMPT, name=row.digest)
     return versions.filter(pk__in=using.values("version")).first() or row.tenant
+
+
+@transaction.atomic
+def recount_live(*, tenant_id: UUID) -> int:
+    """Hold what is kept of live instances against the instances there are, and mend it where somebody wrote behind the
+    triggers (a restored dump, a switched-off trigger). Returns how many versions were off; a record says so."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT registry_recount_live(%s)", [tenant_id])
+        corrected = int(cursor.fetchone()[0])
+    if corrected:
+        said = "What was kept of live instances was not what there is."
+        tenant = Tenant.objects.get(pk=tenant_id)
+        changes.record(
+            None, "registry.live_counts.corrected", tenant, after={"versions": corrected}, reason=said
+        )
+    return corrected

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from arm import clock, db
 from arm.inserting import insert_all
-from arm.models import Tenant
-from registry import queries, services
+from arm.models import ChangeRecord, Tenant
+from registry import queries, services, tasks
 from registry.models import AgentInstance, AgentVersion, LiveCount
 from registry.protocol.rows import InstanceRow
 from tests import make
@@ -96,6 +96,23 @@ def test_a_list_and_the_page_of_a_thing_say_what_is_kept():
     none = make.approved(template=one.template)
     found = queries.with_live(AgentVersion.objects.filter(template=one.template).order_by("number"))
     assert [(row.pk, row.live) for row in found] == [(one.version_id, 2), (none.pk, 0)]
+
+
+def test_what_went_wrong_behind_the_triggers_is_mended_by_night_and_recorded(tenant):
+    """As after a dump that was loaded with the triggers on."""
+    one, other = make.instance(), make.instance()
+    with make.as_the_owner():
+        for row, n in ((one, 7), (other, -1)):
+            LiveCount.objects.create(
+                tenant=tenant, version=row.version, places=[row.environment_id], counts=[n], live=n
+            )
+    assert kept() == {(one.version_id, one.environment_id): 8}
+    assert tasks.sweep(tenant_id=tenant.pk) > 0
+    assert agree() and len(kept()) == 2
+    record = ChangeRecord.objects.get(verb="registry.live_counts.corrected")
+    assert record.after == {"versions": 2}
+    assert services.recount_live(tenant_id=tenant.pk) == 0, "and once"
+    assert ChangeRecord.objects.filter(verb="registry.live_counts.corrected").count() == 1
 
 
 def test_the_counts_are_walled_and_written_by_the_database_alone():
