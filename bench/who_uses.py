@@ -98,12 +98,14 @@ def endpoints() -> dict[str, str]:
 
 
 def uses(fleet: Fleet) -> dict[str, str]:
-    """Pages and an answer about one thing: one that few use, and one that a twentieth of all uses."""
+    """Pages and answers about one thing: one that few use, and one that a twentieth of all uses."""
     common, popular = fleet.common, fleet.popular
     return {
         "common tool": common.get_absolute_url(),
         "popular model": popular.get_absolute_url(),
         "api": f"/api/v1/registry/uses/{common.typeid}/",
+        "api, popular": f"/api/v1/registry/uses/{popular.typeid}/",
+        "api, its versions": f"/api/v1/registry/uses/{popular.typeid}/versions/",
     }
 
 
