@@ -256,6 +256,7 @@ NO_ENDPOINT = {
     "export_files": "a command, for files on a disk",
     "begin_sweep": "of the worker",
     "sweep_on": "of the worker",
+    "recount_live": "of the worker",
     "note_tampered": "of whoever reads a genome",
     "drain_left": "of the worker",
     "due_rollouts": "of the worker",
