@@ -125,24 +125,30 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
             continue
         judged.outcomes[row.at] = "create"
         role = role or (slot.role if slot else None)
-        judged.create.append(
-            AgentInstance(
-                tenant_id=tenant.pk,
-                version=version,
-                template=version.template,
-                environment=place,
-                provider=provider,
-                slot=slot,
-                role=role,
-                name=row.name,
-                cost_center=row.cost_center
-                or (role.cost_center if role else "")
-                or version.template.cost_center,
-                labels=dict(row.labels),
-                state_since=now,
-                created_at=now,
-            )
+        made = AgentInstance(
+            tenant_id=tenant.pk,
+            version_id=version.pk,
+            template_id=version.template_id,
+            environment_id=place.pk,
+            provider_id=provider.pk,
+            slot_id=slot.pk if slot else None,
+            role_id=role.pk if role else None,
+            name=row.name,
+            cost_center=row.cost_center or (role.cost_center if role else "") or version.template.cost_center,
+            labels=dict(row.labels),
+            state_since=now,
+            created_at=now,
         )
+        # as assigning each would have left it, without asking six descriptors ten thousand times
+        made._state.fields_cache = {
+            "version": version,
+            "template": version.template,
+            "environment": place,
+            "provider": provider,
+            "slot": slot,
+            "role": role,
+        }
+        judged.create.append(made)
     return judged
 
 
