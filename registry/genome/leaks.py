@@ -110,7 +110,7 @@ _ASSIGNED = (
     ),
     re.compile(r"(?<![A-Za-z0-9_-])--([A-Za-z][A-Za-z0-9-]{1,60})[ \t]{1,3}" + _VALUE),
     re.compile(r"(?<![A-Za-z0-9_.-])([Bb]earer)[ \t]{1,3}" + _VALUE),
-    re.compile(r"(?:https?|ssh|git)(://)([A-Za-z0-9_.~-]{16,200})@"),
+    re.compile(r"https?(://)(?=[^@]{0,200}[A-Z])(?=[^@]{0,200}[a-z])([A-Za-z0-9_]{20,200})@"),
 )
 """A name and what it is given, within a text: `name = value`, `"name": value`, `?name=value`, `--name value`, a header, and
 who somebody is in an address."""
@@ -193,7 +193,8 @@ def _looks_like(
     for what, detector in detectors:
         if _speaks(detector, text):
             return what
-    if (_of_secrets(named) and _is_one(text)) or (inside and _assigns(text)):
+    place = named.lower() == "pwd" and text.startswith(("/", "~", "."))  # where somebody works
+    if (_of_secrets(named) and _is_one(text) and not place) or (inside and _assigns(text)):
         return "a secret"
     return None
 

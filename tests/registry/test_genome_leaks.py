@@ -140,7 +140,7 @@ def test_a_private_json_web_key_is_refused_and_the_public_one_is_not(key, member
         "Authorization: Bearer <your-access-token-1>; api_key: {{ search.api_key_2 }}",
         "secrets: vault://kv/agents/db2#password, arn:aws:secretsmanager:eu-west-1:123456789012:secret:agents/db2-AbCdEf",
         "max_tokens=4096, next: tpl_01k9m2x4v8e0wbt5c7qf3hn6rd, token_count: 01k9m2x4v8e0wbt5c7qf3hn6rd",
-        "git+ssh://git@git.example.com/agents.git and https://some.long-user.name@git.example.com",
+        "git+ssh://git@git.example.com/agents.git and https://svc_agents_deploy_user_2@git.example.com",
     ],
 )
 def test_digests_identifiers_references_and_prose_are_let_alone(innocent):
