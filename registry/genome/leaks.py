@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 from detect_secrets.plugins.aws import AWSKeyDetector
 from detect_secrets.plugins.azure_storage_key import AzureStorageKeyDetector
@@ -46,9 +47,28 @@ _DETECTORS: tuple[tuple[str, BasePlugin], ...] = (
     ("a Telegram token", TelegramBotTokenDetector()),
     ("a Twilio key", TwilioKeyDetector()),
 )
+
+
+class _Shape(NamedTuple):
+    """What a token is called, the letters that each begins with (or none), and how it looks."""
+
+    what: str
+    begins: str
+    pattern: re.Pattern[str]
+
+    def stands_in(self, text: str) -> bool:
+        return self.begins in text and self.pattern.search(text) is not None
+
+
+def _shape(what: str, pattern: str) -> _Shape:
+    begins = re.match(r"\\b([A-Za-z0-9_-]{3,})(?![?*{])", pattern)
+    # a token may follow an underscore as well
+    return _Shape(what, begins[1] if begins else "", re.compile(re.sub(r"^\\b", "(?<![A-Za-z0-9])", pattern)))
+
+
 # every repetition before something else is bounded: the text is a stranger's and may be five mebibytes of "eyJ-eyJ-"
-_KNOWN: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
-    (what, re.compile(re.sub(r"^\\b", "(?<![A-Za-z0-9])", pattern)))  # also after an underscore
+_KNOWN: tuple[_Shape, ...] = tuple(
+    _shape(what, pattern)
     for what, pattern in (
         ("an AWS access key", r"\b(?:AKIA|ASIA|ABIA|ACCA)[0-9A-Z]{16}\b"),
         ("an Anthropic key", r"\bsk-ant-[A-Za-z0-9_-]{20,}"),
@@ -134,7 +154,7 @@ def secrets_in(value: Json) -> Iterator[tuple[tuple[str | int, ...], str]]:
     # all of them at once: which detectors and patterns have anything to say, before any is asked 100,000 times
     whole = "\n".join(dict.fromkeys(text for _, _, text in held))
     detectors = [(what, detector) for what, detector in _DETECTORS if _speaks(detector, whole)]
-    known = [(what, pattern) for what, pattern in _KNOWN if pattern.search(whole)]
+    known = [shape for shape in _KNOWN if shape.stands_in(whole)]
     inside = _assigns(whole)
     yield from _private_keys(value, ())
     for path, named, text in held:
@@ -183,13 +203,13 @@ def _speaks(detector: BasePlugin, text: str) -> bool:
 def _looks_like(
     text: str,
     named: str,
-    known: Sequence[tuple[str, re.Pattern[str]]],
+    known: Sequence[_Shape],
     detectors: Sequence[tuple[str, BasePlugin]],
     inside: bool,
 ) -> str | None:
-    for what, pattern in known:
-        if pattern.search(text):
-            return what
+    for shape in known:
+        if shape.stands_in(text):
+            return shape.what
     for what, detector in detectors:
         if _speaks(detector, text):
             return what
