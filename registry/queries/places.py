@@ -32,8 +32,8 @@ from ..models import (
 from .related import SHOWN, by_state, changes_of, owners, with_staleness
 from .releases import running_rollout
 
-LIVE_COUNTED = 10_000
-"""A list says “10,000+” beyond this: nobody waits for a list to count a fleet."""
+LIVE_COUNTED = 5_000
+"""A list says “5,000+” beyond this: nobody waits for a list to count a fleet."""
 
 
 LEAVING = (InstanceState.DRAINING, InstanceState.QUARANTINED)
