@@ -89,7 +89,7 @@ def test_what_did_not_happen_is_not_counted():
     assert kept() == before
 
 
-def test_a_list_and_the_page_of_a_thing_say_what_is_kept():
+def test_a_list_of_versions_says_what_is_kept():
     one = make.instance()
     for state in ("active", "retired"):
         make.instance(version=one.version, state=state)

@@ -3,7 +3,7 @@
 from threading import Event, Thread
 
 import pytest
-from django.db import connection, connections
+from django.db import DatabaseError, connection, connections
 from django.db.models import Sum
 
 from arm import db
@@ -63,3 +63,37 @@ def test_eight_at_once_are_eight(tenant):
     assert len(at_once(tenant, *acts)) == 8
     with db.tenants([tenant.pk]):
         assert agree() and LiveCount.objects.aggregate(Sum("live"))["live__sum"] == 8
+
+
+def test_a_stricter_transaction_counts_what_another_has_counted_since_it_began(tenant):
+    """Above READ COMMITTED, to take a row that has gone since would fail the whole transaction."""
+    version, place, host = make.approved(), make.environment("dev"), make.provider("cloud")
+    make.instance(version=version, environment=place, provider=host)
+    began, go_on, failed = Event(), Event(), []
+
+    def strict() -> None:
+        try:
+            with connection.cursor() as cursor:
+                cursor.execute("SET SESSION CHARACTERISTICS AS TRANSACTION ISOLATION LEVEL REPEATABLE READ")
+            with db.tenants([tenant.pk]):
+                assert AgentInstance.objects.count() == 1
+                began.set()
+                assert go_on.wait(20)
+                make.instance(version=version, environment=place, provider=host)
+        except DatabaseError as error:
+            failed.append(error)
+        finally:
+            connections.close_all()
+
+    thread = Thread(target=strict)
+    thread.start()
+    try:
+        assert began.wait(20)
+        with db.tenants([tenant.pk]):
+            make.instance(version=version, environment=place, provider=host)
+    finally:
+        go_on.set()
+        thread.join(20)
+    assert not failed
+    with db.tenants([tenant.pk]):
+        assert agree() and sum(kept().values()) == 3

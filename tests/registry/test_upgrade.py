@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from django.core.management import call_command
 from django.db import connections
@@ -242,4 +243,14 @@ def test_a_fleet_of_before_is_found_by_what_it_uses_and_by_its_words(empty: None
         )
         ((version, place, _),) = cursor.fetchall()
         cursor.execute("SELECT version_id, places, counts, live FROM registry_livecount")
-        assert cursor.fetchall() == [(version, [place], [1], 1)], "counted from the first day"
+        there = [(version, [place], [1], 1)]
+        assert cursor.fetchall() == there, "counted from the first day"
+    call_command("migrate", "registry", "0037", database="owner", verbosity=0)
+    with psycopg.connect(**connections["owner"].get_connection_params()) as reader:
+        reader.execute("SELECT count(*) FROM registry_agentinstance")  # and looks on: its transaction is open
+        with connections["owner"].cursor() as cursor:
+            cursor.execute("SET lock_timeout = '5s'")
+        call_command("migrate", "registry", database="owner", verbosity=0)
+    with connections["owner"].cursor() as cursor:
+        cursor.execute("SELECT version_id, places, counts, live FROM registry_livecount")
+        assert cursor.fetchall() == there, "counted while somebody reads"
