@@ -6,7 +6,8 @@ from .applying import apply_files
 from .approving import approve_version, withdraw_approval
 from .asking import Duplicate
 from .boms import sign_bom
-from .bulk import provision_instances, refuse_many, register_templates
+from .bulk import provision_instances, refuse_many
+from .bulk_templates import register_templates
 from .card_keys import end_card_keys, trust_card_keys
 from .dossiers import issue_dossier
 from .draining import drained_after, end_drain_round, retire_drained, take_drain_round, touch_drain_round

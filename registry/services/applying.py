@@ -15,7 +15,7 @@ from ..protocol.files import Item
 from ..protocol.rows import TemplateRow, of_rows, read_templates
 from .answering import in_turn
 from .asking import require_reason
-from .bulk import judge_templates, store_templates
+from .bulk_templates import judge_templates, store_templates
 from .file_versions import settle_versions
 from .settling import Line, named, settle_environment, settle_order, settle_project, settle_role, shown, tried
 from .slots import create_slot

@@ -23,7 +23,8 @@ from ..protocol.rows import MOST_PROBLEMS, of_rows
 from ..protocol.sheet import Sheet, read_sheet
 from .answering import in_turn
 from .asking import Duplicate, require_reason
-from .bulk import judge_instances, judge_templates, store_instances, store_templates
+from .bulk import judge_instances, store_instances
+from .bulk_templates import judge_templates, store_templates
 from .judging import Judged
 
 AT_ONCE = 500

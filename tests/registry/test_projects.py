@@ -7,7 +7,7 @@ from arm.models import ChangeRecord
 from arm.rights import Right
 from registry.models import AgentTemplate, Project
 from registry.protocol.rows import TemplateRow
-from registry.services.bulk import judge_templates
+from registry.services.bulk_templates import judge_templates
 from tests import make
 
 pytestmark = pytest.mark.django_db

@@ -188,7 +188,7 @@ def test_what_a_service_refuses_stops_the_table_instead_of_being_tried_for_ever(
         raise Conflict("Not today.")
 
     with monkeypatch.context() as patch:
-        patch.setattr("registry.services.bulk.update_template", refuses)
+        patch.setattr("registry.services.bulk_templates.update_template", refuses)
         stopped = apply(table, alice)
     assert (stopped.state, stopped.done, stopped.problems[0]["message"]) == (
         ImportState.FAILED,
