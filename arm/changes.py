@@ -8,7 +8,7 @@ from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Model, TextChoices
 
 from arm import clock
 from arm.crypto import canonical, digest
@@ -93,7 +93,10 @@ _AS_THEY_ARE = (str, int, bool, type(None))
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
     """JSON values only: times as ISO 8601, decimals and identifiers as strings."""
-    if all(type(value) in _AS_THEY_ARE and type(name) is str for name, value in values.items()):
-        return dict(values)  # of ten thousand rows in bulk, each says so
-    plain: dict[str, Any] = json.loads(json.dumps(values, cls=DjangoJSONEncoder)) if values else {}
+    if not values:
+        return {}
+    said = {name: value.value if isinstance(value, TextChoices) else value for name, value in values.items()}
+    if all(type(value) in _AS_THEY_ARE and type(name) is str for name, value in said.items()):
+        return said  # of ten thousand rows in bulk, each says so
+    plain: dict[str, Any] = json.loads(json.dumps(values, cls=DjangoJSONEncoder))
     return plain

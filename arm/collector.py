@@ -4,6 +4,9 @@ import gc
 
 from django.urls import get_resolver
 
+PAGES = 5_000
+"""How often a process that serves pages and the API looks for cycles."""
+
 
 def keep_loaded(*, every: int) -> None:
     """What was loaded stays: the collector need not walk it again while somebody waits for an answer.

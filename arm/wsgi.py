@@ -11,4 +11,4 @@ from arm import collector
 from arm.lanes import compose
 
 application = compose(get_wsgi_application(), settings.LANES)
-collector.keep_loaded(every=5_000)
+collector.keep_loaded(every=collector.PAGES)

@@ -283,7 +283,7 @@ def why_no_labels(labels: Mapping[str, str], *, stands: bool = False) -> tuple[s
 
 def _unwritable(text: str) -> bool:
     """Whether neither the database nor a file of UTF-8 could hold it."""
-    return "\0" in text or any("\ud800" <= mark <= "\udfff" for mark in text)
+    return "\0" in text or (not text.isascii() and any("\ud800" <= mark <= "\udfff" for mark in text))
 
 
 def of_rows(problems: Sequence[Problem]) -> Iterator[tuple[int, str, Problem]]:

@@ -1,6 +1,7 @@
 """Many instances at once: judged row by row, rights asked once per scope, stored together or not at all."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -143,18 +144,18 @@ def judge_instances(tenant: Tenant, rows: Sequence[InstanceRow], actor: User) ->
 
 STATUSES = """
 INSERT INTO registry_instancestatus (instance_id, tenant_id, state)
-SELECT id, tenant_id, '' FROM registry_agentinstance WHERE id = ANY(%s)
+SELECT given.id, %(tenant)s, '' FROM unnest(%(instances)s::uuid[]) AS given (id)
 """
 INTERVALS = """
 INSERT INTO registry_instanceinterval (id, tenant_id, instance_id, state, version_id, since, known_from)
-SELECT given.id, made.tenant_id, made.id, made.state, made.version_id, made.state_since, made.state_since
-FROM unnest(%s::uuid[], %s::uuid[]) AS given (id, instance_id)
-JOIN registry_agentinstance made ON made.id = given.instance_id
+SELECT given.id, %(tenant)s, given.instance_id, %(state)s, given.version_id, %(since)s, %(since)s
+FROM unnest(%(ids)s::uuid[], %(instances)s::uuid[], %(versions)s::uuid[]) AS given (id, instance_id, version_id)
 """
 
 
 def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> None:
-    """Write what `judge_instances` made, with a change record each. For services that have judged, in a transaction.
+    """Write what `judge_instances` made of one tenant, at one moment and in one state, with a change record each. For
+    services that have judged, in a transaction.
 
     A fleet that was there before ARM is taken over as it runs, and each of it is marked (ADR 59)."""
     if not made:
@@ -164,12 +165,19 @@ def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> 
     for row in beside:
         row.adopted = (row.template_id, row.environment_id, row.version_id) in open_here
     insert_all(made)
-    keys = [row.pk for row in made]
-    with (
-        connection.cursor() as cursor
-    ):  # by the database: as objects these rows would cost as much as the instances
-        cursor.execute(STATUSES, [keys])
-        cursor.execute(INTERVALS, [[ids.uuid7() for _ in made], keys])
+    beside_each: dict[
+        str, str | UUID | datetime
+    ] = {  # made by the database: as objects they would cost as much as the instances
+        "tenant": made[0].tenant_id,
+        "state": made[0].state,
+        "since": made[0].state_since,
+        "ids": _array(ids.uuid7() for _ in made),
+        "instances": _array(row.pk for row in made),
+        "versions": _array(row.version_id for row in made),
+    }
+    with connection.cursor() as cursor:
+        cursor.execute(STATUSES, beside_each)
+        cursor.execute(INTERVALS, beside_each)
     after = [
         Change(
             row,
@@ -186,6 +194,11 @@ def store_instances(made: Sequence[AgentInstance], actor: User, reason: str) -> 
         for row in made
     ]
     tell_all("registry.instance.provisioned", after, made, actor, reason)
+
+
+def _array(keys: Iterable[UUID]) -> str:
+    """As PostgreSQL reads an array; a list would be quoted key by key."""
+    return f"{{{','.join(map(str, keys))}}}"
 
 
 def _versions(tenant: Tenant, named: Iterable[Version], actor: User) -> dict[Version, AgentVersion]:
