@@ -10,8 +10,9 @@ from django.http import HttpRequest
 
 from arm import logs
 from arm.addresses import page
+from arm.grants import Scopes
 from arm.models import Tenant
-from arm.permissions import Scopes, held_anywhere, scopes, visible
+from arm.permissions import held_anywhere, scopes, visible
 from arm.ports import implementations
 from arm.rights import Right
 

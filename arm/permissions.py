@@ -5,32 +5,23 @@ A model names the scopes above it in `permission_scopes`; grants are guardian ro
 The actor's scope ids are resolved first (one query), then the list is filtered by plain `IN`.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextvars import ContextVar
-from functools import cache
 from typing import Any, NamedTuple, TypeVar
 from uuid import UUID
 
-from django.apps import apps
-from django.contrib.auth.models import AnonymousUser, Permission
-from django.db import connection
-from django.db.models import Exists, Model, OuterRef, Q, QuerySet, Value
-from django.db.models.fields import CharField
-from django.db.models.functions import Now
+from django.contrib.auth.models import AnonymousUser
+from django.db.models import Model, Q, QuerySet
 
 from arm.errors import NotAllowed
+from arm.grants import Scopes, current, grant_models, rights_anywhere, scope_of, scopes_of
 from arm.keys import Among
-from arm.models import GroupGrant, User, UserGrant
+from arm.models import User
 from arm.rights import RISKS_UP_TO, Right
 
 M = TypeVar("M", bound=Model)
 Actor = User | AnonymousUser
-Scopes = dict[type[Model], dict[str, set[UUID]]]
-"""Scope model → risk limit ('' = any) → ids."""
 FEW = 8
-ANYBODY, ANY_RIGHT = UUID(int=0), "any right"
-"""Stand where the actor and the right go in a statement that is compiled once for everybody."""
 
 
 class Asked(NamedTuple):
@@ -119,9 +110,9 @@ def held_on(actor: Actor, obj: Model) -> frozenset[Right]:
     parts = []
     model: Any
     for model in grant_models():
-        scope = model._meta.get_field("content_object").related_model
+        scope = scope_of(model)
         if scope in above:
-            held = _current(model, actor.pk).filter(content_object_id=above[scope])
+            held = current(model, actor.pk).filter(content_object_id=above[scope])
             parts.append(held.values_list("permission__codename", "risk_max"))
     if not parts:
         return frozenset()
@@ -148,70 +139,12 @@ def held_anywhere(actor: Actor) -> frozenset[str]:
         return frozenset()
     if actor.is_superuser:
         return frozenset(right.value for right in Right)
-    return frozenset(codename for (codename,) in _asked(_rights, actor))
+    return rights_anywhere(actor.pk)
 
 
 def scopes(actor: User, right: Right) -> Scopes:
     """Where the actor holds the right now, by own grants and by their teams', in one query."""
-    found: Scopes = defaultdict(lambda: defaultdict(set))
-    for number, scope_id, risk_max in _asked(_scopes, actor, right):
-        found[scope_of(grant_models()[int(number)])][risk_max].add(scope_id)
-    return {model: dict(by_risk) for model, by_risk in found.items()}
-
-
-def _rights() -> QuerySet[Any]:
-    """By the few rights that there are, each looked for until one grant of it is found: somebody has thousands of grants."""
-    parts = []
-    for scope in scope_models():
-        held = Q()
-        for model in grant_models():
-            if scope_of(model) is scope:
-                held |= Q(Exists(_current(model, ANYBODY).filter(permission=OuterRef("pk"))))
-        named = {
-            "content_type__app_label": scope._meta.app_label,
-            "content_type__model": scope._meta.model_name,
-        }
-        parts.append(Permission.objects.filter(held, **named).order_by().values_list("codename"))
-    return parts[0].union(*parts[1:])
-
-
-def _scopes() -> QuerySet[Any]:
-    parts = [
-        _current(model, ANYBODY)
-        .filter(permission__codename=ANY_RIGHT)
-        .annotate(model_number=Value(str(number), output_field=CharField()))
-        .values_list("model_number", "content_object_id", "risk_max")
-        for number, model in enumerate(grant_models())
-    ]
-    asked: QuerySet[Any] = parts[0].union(*parts[1:])
-    return asked
-
-
-def _asked(
-    question: Callable[[], QuerySet[Any]], actor: User, right: Right | None = None
-) -> list[tuple[Any, ...]]:
-    """The answers about this actor. Every page asks: compiling a union over all tables of grants takes longer
-    than its execution, so it is done once."""
-    sql, params = _compiled(question)
-    said = {ANYBODY: actor.pk, ANY_RIGHT: right.value if right else None}
-    with connection.cursor() as cursor:
-        cursor.execute(sql, [said.get(value, value) for value in params])
-        return list(cursor.fetchall())
-
-
-@cache
-def _compiled(question: Callable[[], QuerySet[Any]]) -> tuple[str, tuple[Any, ...]]:
-    sql, params = question().query.sql_with_params()
-    return sql, tuple(params)
-
-
-def _current(model: type[UserGrant] | type[GroupGrant], person: UUID) -> QuerySet[Any]:
-    mine = Q(user=person) if issubclass(model, UserGrant) else Q(group__user=person)
-    return model._default_manager.filter(
-        mine,
-        Q(expires_at=None) | Q(expires_at__gt=Now()),
-        Q(not_before=None) | Q(not_before__lte=Now()),
-    ).order_by()
+    return scopes_of(actor.pk, right)
 
 
 def chain(model: type[Model]) -> Iterator[tuple[str, type[Model]]]:
@@ -222,21 +155,3 @@ def chain(model: type[Model]) -> Iterator[tuple[str, type[Model]]]:
         for part in scope.split("__"):
             target = target._meta.get_field(part).related_model  # type: ignore[assignment]
         yield scope, target
-
-
-@cache
-def grant_models() -> tuple[type[UserGrant] | type[GroupGrant], ...]:
-    return tuple(m for m in apps.get_models() if issubclass(m, UserGrant | GroupGrant))
-
-
-@cache
-def scope_models() -> tuple[type[Model], ...]:
-    """The models that a role can be bound on: those with a grant table of their own."""
-    return tuple(dict.fromkeys(scope_of(model) for model in grant_models()))
-
-
-def scope_of(grants: type[UserGrant] | type[GroupGrant]) -> type[Model]:
-    """The scope model that a table of grants belongs to."""
-    fields = {field.name: field for field in grants._meta.get_fields()}
-    scope: type[Model] = fields["content_object"].related_model  # type: ignore[assignment]
-    return scope

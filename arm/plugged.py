@@ -206,6 +206,7 @@ SCHEDULES: list[tuple[str, str, float]] = [
 LIMITS = "policy.plugins.Limits"  # who counts what is used of the limits
 POLICY_FACTS: dict[str, str] = {}  # fact: dotted path of who knows it (policy.facts)
 PREPARE: list[str] = [
+    "arm.grants.prepare",
     "policy.tasks.prepare_partitions",
     "telemetry.services.prepare",
     "costs.services.prepare",

@@ -18,8 +18,8 @@ from django_q.models import OrmQ
 from hypothesis import HealthCheck
 from hypothesis import settings as hypothesis
 
+from arm.grants import grant_models, scope_models
 from arm.management.commands.prepare import prepare
-from arm.permissions import grant_models, scope_models
 from tests import make
 from tests.keeping import keep_connections
 from tests.measuring import pytest_sessionstart, unwatched  # noqa: F401 - the first is a hook
@@ -34,7 +34,13 @@ keep_connections()
 def _fingerprint() -> str:
     """Of every migration and what prepares a database: a template database is good for as long as this holds."""
     seen = hashlib.sha256(os.environ["ARM_ROLE_PREFIX"].encode())  # its roles hold the privileges
-    more = ROOT / "arm/db.py", ROOT / "arm/settings.py", ROOT / "arm/plugged.py", Path(__file__)
+    more = (
+        ROOT / "arm/db.py",
+        ROOT / "arm/grants.py",
+        ROOT / "arm/settings.py",
+        ROOT / "arm/plugged.py",
+        Path(__file__),
+    )
     for path in sorted(
         [*ROOT.glob("*/migrations/*.py"), *ROOT.glob("*/models*/**/*.py"), *ROOT.glob("*/models.py"), *more]
     ):

@@ -20,8 +20,9 @@ from arm.admin.commands import sentence
 from arm.conflicts import whole
 from arm.errors import DomainError
 from arm.forms import BindForm
+from arm.grants import grant_models, scope_of
 from arm.models import RoleBinding
-from arm.permissions import allowed, grant_models, scope_of
+from arm.permissions import allowed
 from arm.rights import Right
 
 

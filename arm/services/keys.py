@@ -8,8 +8,9 @@ from django.db.models import Q
 
 from arm import changes, clock, crypto
 from arm.errors import Conflict, Invalid, NotAllowed
+from arm.grants import grant_models
 from arm.models import ApiKey, Membership, Tenant, User, UserGrant
-from arm.permissions import allowed, grant_models, require
+from arm.permissions import allowed, require
 from arm.rights import Right
 
 

@@ -13,8 +13,9 @@ from django.db.models import Model, Q
 
 from arm import changes, clock, db
 from arm.errors import Conflict, Invalid, NotAllowed
+from arm.grants import grant_models, scope_models, scope_of
 from arm.models import GroupGrant, Membership, RoleBinding, Team, Tenant, User, UserGrant
-from arm.permissions import allowed, grant_models, require, scope_models, scope_of
+from arm.permissions import allowed, require
 from arm.rights import Right
 from arm.roles import ROLES, Role, conflict
 

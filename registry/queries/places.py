@@ -10,8 +10,9 @@ from django.db.models import Count, ExpressionWrapper, Func, IntegerField, Outer
 from django.db.models.functions import Cast, Coalesce
 
 from arm import clock
+from arm.grants import Scopes
 from arm.models import ChangeRecord, User
-from arm.permissions import Scopes, allowed, held_on, scopes, visible
+from arm.permissions import allowed, held_on, scopes, visible
 from arm.rights import Right
 
 from ..lifecycle import InstanceState

@@ -9,8 +9,9 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 
 from arm import clock
+from arm.grants import Scopes
 from arm.models import ChangeRecord, User
-from arm.permissions import Scopes, held_on, scopes, visible
+from arm.permissions import held_on, scopes, visible
 from arm.rights import Right
 
 from .. import fitness, gates

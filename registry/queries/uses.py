@@ -11,8 +11,9 @@ from django.db.models import Exists, OuterRef, QuerySet, Subquery, Sum
 from django.db.models.functions import Coalesce
 
 from arm import ids
+from arm.grants import Scopes
 from arm.models import Tenant, User
-from arm.permissions import Scopes, scopes, visible
+from arm.permissions import scopes, visible
 from arm.rights import Right
 
 from ..lifecycle import VersionState

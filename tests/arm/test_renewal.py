@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 
 from arm import clock, services
+from arm.grants import grant_models
 from arm.models import ChangeRecord, RoleBinding
-from arm.permissions import allowed, grant_models
+from arm.permissions import allowed
 from arm.rights import Right
 from tests import make
 

@@ -13,8 +13,8 @@ from django.db import connection
 from django.db.models import Model
 
 from arm import crypto, db, services
+from arm.grants import grant_models
 from arm.models import ApiKey, Membership, RoleBinding, SavedView, Team, Tenant, User, UserGrant
-from arm.permissions import grant_models
 from arm.rights import Right
 
 _n = count(1)

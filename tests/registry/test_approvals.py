@@ -7,8 +7,8 @@ from django.db import DatabaseError, transaction
 
 from arm import clock
 from arm.errors import Conflict, Invalid, NotAllowed
+from arm.grants import grant_models
 from arm.models import ChangeRecord, User, UserGrant
-from arm.permissions import grant_models
 from arm.rights import Right, Risk
 from registry import queries, services
 from registry.gates import GateRefused

@@ -6,8 +6,8 @@ import pytest
 
 from arm import clock
 from arm.errors import Conflict
+from arm.grants import grant_models
 from arm.models import ChangeRecord, User, UserGrant
-from arm.permissions import grant_models
 from arm.rights import Right, Risk
 from evidence.models import SigningKey
 from registry import fitness, gates, queries, services

@@ -12,8 +12,8 @@ from django.test import Client
 
 from arm import changes
 from arm.errors import Conflict, NotAllowed
+from arm.grants import grant_models
 from arm.models import ChangeRecord, Membership, Tenant, User
-from arm.permissions import grant_models
 from arm.rights import Right
 from registry import services
 from registry.lifecycle import ImportState
