@@ -93,6 +93,16 @@ def prepare(alias: str) -> None:
         cursor.execute(FUNCTIONS.format(rights=_written(_rights()), scopes=_written(_scopes())))
 
 
+def prepared() -> bool:
+    """Whether the functions are there; a database that was restored without them, or only migrated, lets nobody do
+    anything."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT to_regprocedure('arm_rights_anywhere(uuid)'), to_regprocedure('arm_scopes_of(uuid, text)')"
+        )
+        return None not in cursor.fetchone()
+
+
 def _written(question: QuerySet[Any]) -> str:
     """The question as the body of a function has it, with its parameters by name."""
     text, params = question.query.sql_with_params()

@@ -16,6 +16,7 @@ from django.views.decorators.cache import never_cache
 from django.views.generic import View
 from django_q.models import OrmQ
 
+from arm import grants
 from arm.error_pages import error_page
 from arm.forms import SignInForm
 from arm.logs import address_of
@@ -97,17 +98,18 @@ def health(request: HttpRequest) -> HttpResponse:
 
 @login_not_required
 def ready(request: HttpRequest) -> HttpResponse:
-    """Ready: the database answers, its schema is this code's, a worker was seen lately. 503 names what is not."""
+    """Ready: the database answers, its schema is this code's, rights can be asked, a worker was seen lately. 503 names what is not."""
     facts: dict[str, str] = {}
     try:
         executor = MigrationExecutor(connection)
         facts["database"] = "ok"
         behind = executor.migration_plan(executor.loader.graph.leaf_nodes())
         facts["migrations"] = f"{len(behind)} to apply" if behind else "ok"
+        facts["rights"] = "ok" if grants.prepared() else "nobody has any: run manage.py prepare"
         facts["worker"] = _worker_state()
     except DatabaseError:
         facts["database"] = "does not answer"
-    good = all(value == "ok" for value in facts.values()) and len(facts) == 3
+    good = all(value == "ok" for value in facts.values()) and len(facts) == 4
     return JsonResponse({"status": "ready" if good else "not ready", **facts}, status=200 if good else 503)
 
 
