@@ -26,14 +26,15 @@ Scopes = dict[type[Model], dict[str, set[UUID]]]
 """Scope model → risk limit ('' = any) → ids."""
 ANYBODY, ANY_RIGHT = UUID(int=0), "any right"
 """Stand in the questions where their functions have a parameter."""
-PARAMETERS: Final = {ANYBODY: "person", ANY_RIGHT: "wanted"}
+PARAMETERS: Final = {ANYBODY: "asked_person", ANY_RIGHT: "asked_right"}
+"""No column has such a name: PostgreSQL would not know which is meant."""
 FUNCTIONS: Final = """
-CREATE OR REPLACE FUNCTION arm_rights_anywhere(person uuid) RETURNS TABLE (held text)
+CREATE OR REPLACE FUNCTION arm_rights_anywhere(asked_person uuid) RETURNS TABLE (held text)
   LANGUAGE plpgsql STABLE SET plan_cache_mode TO force_generic_plan
-  AS $$ BEGIN RETURN QUERY SELECT one.held::text FROM ({rights}) AS one (held); END $$;
-CREATE OR REPLACE FUNCTION arm_scopes_of(person uuid, wanted text) RETURNS TABLE (kind text, scope uuid, limited text)
+  AS $arm$ BEGIN RETURN QUERY SELECT one.held::text FROM ({rights}) AS one (held); END $arm$;
+CREATE OR REPLACE FUNCTION arm_scopes_of(asked_person uuid, asked_right text) RETURNS TABLE (kind text, scope uuid, limited text)
   LANGUAGE plpgsql STABLE SET plan_cache_mode TO force_generic_plan
-  AS $$ BEGIN RETURN QUERY SELECT one.kind, one.scope, one.limited::text FROM ({scopes}) AS one (kind, scope, limited); END $$;
+  AS $arm$ BEGIN RETURN QUERY SELECT one.kind, one.scope, one.limited::text FROM ({scopes}) AS one (kind, scope, limited); END $arm$;
 """
 
 

@@ -37,6 +37,7 @@ def _fingerprint() -> str:
     more = (
         ROOT / "arm/db.py",
         ROOT / "arm/grants.py",
+        ROOT / "arm/keys.py",
         ROOT / "arm/settings.py",
         ROOT / "arm/plugged.py",
         Path(__file__),

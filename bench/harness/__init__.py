@@ -3,6 +3,6 @@
 from .database import fresh_database
 from .figures import Figure, percentile
 from .loading import load
-from .servers import serving
+from .servers import as_served, serving
 
-__all__ = ["Figure", "fresh_database", "load", "percentile", "serving"]
+__all__ = ["Figure", "as_served", "fresh_database", "load", "percentile", "serving"]

@@ -1,5 +1,6 @@
 """Real server processes for a bench, on a free port, with the bench's database."""
 
+import gc
 import os
 import socket
 import subprocess
@@ -8,10 +9,23 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from arm import collector
 from arm.management.local import ROOT
 from arm.management.probe import refusal
 
 START_SECONDS = 60
+
+
+@contextmanager
+def as_served() -> Iterator[None]:
+    """What this process does itself, it does with the garbage collector of the web process; the next bench does not."""
+    before = gc.get_threshold()
+    collector.keep_loaded(every=collector.PAGES)
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        gc.set_threshold(*before)
 
 
 def free_port() -> int:

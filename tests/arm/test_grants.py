@@ -117,7 +117,7 @@ def test_each_question_asks_every_table_of_grants_and_keeps_its_plan():
 def test_preparing_again_makes_them_as_the_models_are():
     with connections["owner"].cursor() as cursor:
         cursor.execute(
-            "CREATE OR REPLACE FUNCTION arm_rights_anywhere(person uuid) RETURNS TABLE (held text)"
+            "CREATE OR REPLACE FUNCTION arm_rights_anywhere(asked_person uuid) RETURNS TABLE (held text)"
             " LANGUAGE plpgsql STABLE AS $$ BEGIN RETURN QUERY SELECT 'everything'::text; END $$"
         )
     grants.prepare("owner")

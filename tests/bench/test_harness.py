@@ -1,5 +1,6 @@
 """The harness judges, prints and keeps figures; the benches themselves run by `./run bench`, not here."""
 
+import gc
 import json
 import os
 import subprocess
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bench.__main__ import main, names
-from bench.harness import Figure, percentile, report
+from bench.harness import Figure, as_served, percentile, report
 from bench.harness.cpu import Meter
 
 
@@ -110,3 +111,10 @@ def test_a_kept_figure_holds_its_limit_or_the_roadmap_names_it() -> None:
     missed = {name for name, facts in kept.items() if not report.holds(facts)}
     roadmap = (Path(__file__).parents[2] / "docs/roadmap.md").read_text()
     assert {name for name in missed if f"`{name}`" not in roadmap} == set()
+
+
+def test_one_bench_leaves_the_collector_to_the_next_as_it_found_it() -> None:
+    before = gc.get_threshold(), gc.get_freeze_count()
+    with as_served():
+        assert gc.get_threshold() != before[0] and gc.get_freeze_count() > before[1]
+    assert (gc.get_threshold(), gc.get_freeze_count()) == before
