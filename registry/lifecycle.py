@@ -115,6 +115,9 @@ ALLOWS: dict[InstanceState, Allows] = {
     InstanceState.RETIRED: _NOTHING,
 }
 
+AT_WORK = frozenset(state for state in InstanceState if ALLOWS[state].continue_work)
+"""States of an instance that was let work."""
+
 _S = InstanceState
 INSTANCE_MOVES: dict[InstanceState, frozenset[InstanceState]] = {
     _S.PROVISIONING: frozenset({_S.ACTIVE, _S.PAUSED, _S.QUARANTINED, _S.RETIRED}),

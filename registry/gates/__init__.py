@@ -328,8 +328,7 @@ class VersionMayRun:
         version = instance.version
         fits, said = version_fits(version, instance.environment)
         if version.state == VersionState.DEPRECATED and not version.rolled_back:
-            waits = instance.state == InstanceState.PROVISIONING
-            refused = version.why_nothing_new(instance.slot) if waits else ""
+            refused = "" if instance.has_worked() else version.why_nothing_new(instance.slot)
             fits, said = not refused, refused or f"{version} is Deprecated; what is there of it may work."
         return Verdict(self.name, fits, said, "" if fits else version.get_absolute_url())
 

@@ -93,7 +93,7 @@ def handed_down(parent: AgentInstance, version: AgentVersion, place: Environment
     """Whether a child may have this version there because of its parent alone: it is the parent's own, where that was let
     work; or of another agent that is in no slot, as a fleet that was taken over there runs it. Nothing else is handed
     down: the channels are asked for what a genome merely names."""
-    if parent.environment_id != place.pk or parent.state not in AT_HOME:
+    if parent.environment_id != place.pk or parent.state not in AT_HOME or not parent.has_worked():
         return False
     if version.pk == parent.version_id:
         return True
@@ -158,8 +158,7 @@ def open_to_adopt(rows: Sequence[AgentInstance]) -> set[tuple[UUID, UUID, UUID]]
 
 def _as_it_was(instance: AgentInstance) -> bool:
     """Whether the instance was there before the rule: taken over, or at work already, and its agent is in no slot yet."""
-    before = instance.adopted or instance.state != InstanceState.PROVISIONING
-    return before and not through_slots(instance.version)
+    return (instance.adopted or instance.has_worked()) and not through_slots(instance.version)
 
 
 def _why_not_through(version: AgentVersion, place: Environment) -> str:

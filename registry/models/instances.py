@@ -13,7 +13,7 @@ from arm import clock
 from arm.addresses import page_of
 from arm.models import ApiKey, TenantRow
 
-from ..lifecycle import InstanceState
+from ..lifecycle import AT_WORK, InstanceState
 from .places import Provider
 
 
@@ -241,6 +241,12 @@ class AgentInstance(TenantRow):
 
     def get_absolute_url(self) -> str:
         return page_of("registry:instance_detail", self.typeid)
+
+    def has_worked(self) -> bool:
+        """Whether it was ever let work with the version that it has. To have left Provisioning says nothing: what waits
+        can be paused. Nor does what was told later."""
+        timely = self.intervals.filter(version=self.version_id, known_from=F("since"))
+        return timely.filter(state__in=AT_WORK).exists()
 
     def is_stale(self, now: datetime) -> bool:
         """What `stale` asks of all, of this one; needs `status` and `provider`."""

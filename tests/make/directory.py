@@ -133,7 +133,8 @@ def version_approval(name: str, version: AgentVersion, nth: int = 1, **kw: Any) 
 
 
 def instance(**kw: Any) -> AgentInstance:
-    """An active instance of an approved version, with its status row and its open interval."""
+    """An active instance of an approved version, with its status row and its open interval; one that is stopped has worked
+    a second before."""
     build = kw.pop("version", None) or approved()
     place = kw.pop("environment", None) or environment(tenant=build.tenant)
     at = kw.pop("provider", None) or provider(tenant=build.tenant)
@@ -147,6 +148,12 @@ def instance(**kw: Any) -> AgentInstance:
     )
     InstanceStatus.objects.create(instance=row, tenant=build.tenant)
     now = clock.now()
+    if row.state in (InstanceState.PAUSED, InstanceState.QUARANTINED):
+        was = now - timedelta(seconds=1)
+        InstanceInterval.objects.create(
+            tenant=build.tenant, instance=row, version=build, state=InstanceState.ACTIVE,
+            since=was, until=now, known_from=was,
+        )  # fmt: skip
     InstanceInterval.objects.create(
         tenant=build.tenant, instance=row, version=build, state=row.state, since=now, known_from=now
     )

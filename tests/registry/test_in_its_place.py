@@ -11,6 +11,7 @@ from arm.models import ChangeRecord
 from arm.rights import Right
 from registry import services
 from registry.gates import CHANNEL_ORDER, GateRefused
+from registry.gates.placed import handed_down
 from registry.lifecycle import InstanceState as S
 from registry.lifecycle import VersionState
 from registry.models import AgentInstance, AgentVersion
@@ -245,8 +246,64 @@ def test_what_slots_know_is_not_taken_over_by_a_table(prod, dan, new):
 
 
 def test_what_has_worked_in_production_before_works_again_after_a_pause(prod, dan, stranger):
-    place = {"version": stranger, "environment": prod.environment, "provider": prod.provider}
-    assert activate(make.instance(**place, state=S.PAUSED), dan).state == S.ACTIVE
+    at_work = make.instance(version=stranger, environment=prod.environment, provider=prod.provider)
+    services.restrict_instance(instance=at_work, to=S.PAUSED, actor=dan, reason="wait")
+    assert activate(at_work, dan).state == S.ACTIVE
+
+
+WAYS = [
+    [S.PAUSED, S.ACTIVE],
+    [S.PAUSED, S.READ_ONLY],
+    [S.QUARANTINED, S.READ_ONLY],
+    [S.QUARANTINED, S.ACTIVE],
+]
+
+
+def go(instance, way, actor):
+    for state in way:
+        services.move_instance(instance=instance, to=state, actor=actor, reason="on")
+
+
+@pytest.mark.parametrize("way", WAYS, ids=lambda way: "-".join(way))
+def test_a_stop_is_no_way_around_the_channels(prod, dan, new, stranger, way):
+    for version, said in ((new, "has not come through"), (stranger, "has worked properly")):
+        waiting = provision(prod, version, dan, inside=False)
+        with pytest.raises((GateRefused, Conflict)) as refused:
+            go(waiting, way, dan)
+        waiting.refresh_from_db()
+        assert waiting.state == way[0]
+        if way[0] is S.PAUSED:
+            assert said in str(refused.value)
+
+
+@pytest.mark.parametrize("state", [VersionState.DRAFT, VersionState.TESTING, VersionState.CANDIDATE])
+def test_what_is_not_approved_does_not_read_in_production_either(prod, dan, old, state):
+    waiting = provision(prod, old, dan, inside=False)
+    AgentVersion.objects.filter(pk=old.pk).update(state=state)
+    with pytest.raises(GateRefused, match=VersionState(state).label):
+        go(waiting, [S.PAUSED, S.READ_ONLY], dan)
+
+
+def test_what_never_worked_has_nothing_to_finish(prod, dan, old):
+    waiting = provision(prod, old, dan)
+    with pytest.raises(Conflict, match="has never worked here"):
+        go(waiting, [S.PAUSED, S.DRAINING], dan)
+    go(waiting, [S.ACTIVE, S.PAUSED, S.DRAINING], dan)
+    assert AgentInstance.objects.get(pk=waiting.pk).state == S.DRAINING
+
+
+def test_what_is_paused_before_it_works_is_new_to_a_deprecated_version_still(prod, rita, dan, old):
+    waiting = provision(prod, old, dan, inside=False)
+    go(waiting, [S.PAUSED], dan)
+    deprecate(old)
+    with pytest.raises(GateRefused, match="nothing new"):
+        go(waiting, [S.ACTIVE], dan)
+
+
+def test_a_parent_that_never_worked_hands_nothing_down(prod, dan, stranger):
+    parent = provision(prod, stranger, dan, inside=False)
+    go(parent, [S.PAUSED], dan)
+    assert not handed_down(AgentInstance.objects.get(pk=parent.pk), stranger, prod.environment)
 
 
 def test_the_page_the_list_and_the_api_say_what_was_taken_over(client, prod, dan, stranger):
