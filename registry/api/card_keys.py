@@ -11,10 +11,12 @@ from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
 from arm.rights import Right
 from registry import services
 from registry.api.base import DirectoryViewSet
+from registry.api.serializers import also_shows
 from registry.filters.exchange import CardKeyFilter
 from registry.models import CardKeySource
 
 
+@also_shows(CardKeySource)
 class CardKeyOut(serializers.Serializer[Any]):
     id = TypeIDField("cks", source="pk")
     address = serializers.CharField(source="url")

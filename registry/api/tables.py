@@ -13,11 +13,13 @@ from arm.errors import Problem, TooLarge
 from arm.rights import Right
 from registry import services
 from registry.api.base import DirectoryViewSet, StrictJSON
+from registry.api.serializers import also_shows
 from registry.filters.exchange import TableImportFilter
 from registry.models import TableImport
 from registry.protocol import sheet
 
 
+@also_shows(TableImport)
 class TableImportOut(serializers.Serializer[Any]):
     """`counts`: rows by what they would do or did; `same` are unchanged. `problems` point to rows, counted from 0, and
     columns; `passed_over` are columns of our own lists that no table sets."""

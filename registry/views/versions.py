@@ -112,7 +112,7 @@ class VersionDiff(Scoped, DetailView[AgentVersion]):
         other = self._other()
         document = queries.stored_document(self.object)
         compared = queries.compare(self.object, document, other) if other else None
-        text = self.request.GET.get("q", "")[:200]
+        text = self.request.GET.get("q", "").replace("\0", "")[:200]
         return super().get_context_data(
             other=other,
             comparison=compared,

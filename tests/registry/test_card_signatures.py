@@ -227,6 +227,8 @@ def test_the_list_is_kept_by_page_and_by_the_api(acme: Tenant, alice: User) -> N
     assert row.url not in client.get("/registry/card-keys/").content.decode()
     made = client.post("/api/v1/registry/card-keys/", form, content_type="application/json")
     assert (made.status_code, made.json()["address"]) == (201, form["url"])
+    again = client.post("/api/v1/registry/card-keys/", form, content_type="application/json")
+    assert (again.status_code, again.json()["existing"]) == (409, made.json())
     url = f"/api/v1/registry/card-keys/{made.json()['id']}/end/"
     assert client.post(url, {"reason": "x"}, content_type="application/json").json()["until"]
 

@@ -52,6 +52,8 @@ def test_a_table_goes_its_way_by_the_api(acme: Tenant, page: Client) -> None:
     assert page.get(one).json()["state"] == "checked"
     done = page.post(f"{one}apply/", {"reason": "go"}, content_type="application/json")
     assert done.json()["state"] == "applied"
+    again = page.post(url, {"kind": "templates", "file": SimpleUploadedFile("t2.csv", AGENTS.encode())})
+    assert (again.status_code, again.json()["existing"]["id"]) == (409, sent.json()["id"])
     refused = page.post(f"{one}cancel/", {"reason": "late"}, content_type="application/json")
     assert refused.status_code == 409
 

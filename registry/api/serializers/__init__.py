@@ -44,6 +44,7 @@ from .asked import (
     TemplateIn,
     VersionIn,
 )
+from .shown import also_shown, also_shows, represent
 
 __all__ = [
     "API",
@@ -83,6 +84,7 @@ __all__ = [
     "VersionIn",
     "VersionOut",
     "also_shown",
+    "also_shows",
     "genome_schema",
     "represent",
 ]
@@ -330,24 +332,11 @@ class PromptOut(Out):
         fields = ("id", "url", "digest", "media_type", "size", "created_at")
 
 
-_OUT: dict[type[TenantRow], type[Out]] = {
-    out.Meta.model: out
-    for out in (
-        *(TemplateOut, VersionOut, GenomeOut, InstanceOut, SlotOut),
-        *(EnvironmentOut, ProviderOut, RoleOut, PromptOut),
-    )
-}
-
-
-def also_shown(out: type[Out]) -> type[Out]:
-    """Rows of this noun, too, are shown where a duplicate is answered: for serializers of other modules."""
-    _OUT[out.Meta.model] = out
-    return out
-
-
-def represent(row: TenantRow) -> Any:
-    """Any row of the directory as its own endpoint would answer it."""
-    return _OUT[type(row)](row).data
+for _out in (
+    *(TemplateOut, VersionOut, GenomeOut, InstanceOut, SlotOut),
+    *(EnvironmentOut, ProviderOut, RoleOut, PromptOut),
+):
+    also_shown(_out)
 
 
 # requests
