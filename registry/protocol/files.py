@@ -76,6 +76,20 @@ WHOLE: Final = {
     "ordinal": (1, 999),
     "approvals": (1, 9),
 }
+LONGEST: Final = {
+    ("environment", "slug"): 40,
+    ("environment", "name"): 120,
+    ("project", "slug"): 60,
+    ("project", "name"): 160,
+    ("project", "cost_center"): 80,
+    ("role", "name"): 160,
+    ("role", "cost_center"): 80,
+    ("role", "currency"): 3,
+    ("version", "label"): 80,
+}
+"""Characters that are kept of a text; rows of templates know their own."""
+ONCE: Final = frozenset({"environment", "project", "role"})
+"""What two places of a directory cannot both say: the second would change what the first has made, each time anew."""
 PLACES: Final = {**dict.fromkeys(BUDGETS, (12, 6)), "success_rate": (3, 3), "availability": (3, 3)}
 """Decimals: how many figures before and after the point are kept of each."""
 MAY_END: Final = frozenset(PLACES) | {"latency_ms"}
@@ -133,7 +147,18 @@ def read_files(files: Mapping[str, bytes]) -> Files:
     for name in sorted(genomes - used):
         found.wrong(f"{name}#", "unused", "No version names this genome.")
     found.items.sort(key=lambda item: list(KINDS).index(item.kind))
+    _refuse_twice(found)
     return found
+
+
+def _refuse_twice(found: Files) -> None:
+    before: dict[tuple[str, str], str] = {}
+    for item in found.items:
+        if item.kind in ONCE:
+            first = before.setdefault((item.kind, item.body["slug"]), item.where)
+            if first != item.where:
+                message = f"{first} says what this {item.kind} is."
+                found.wrong(f"{item.where}/slug", "duplicate", message)
 
 
 def _genomes_named(documents: Mapping[str, dict[str, Json]]) -> set[str]:
@@ -183,10 +208,14 @@ def _item(
     for member in sorted(said.keys() - KINDS[kind]):
         found.wrong(f"{where}/{member}", "unknown", f"A {kind} has no such member.")
     for member in NEEDED[kind]:
-        if said.get(member) in (None, "", {}):
+        value = said.get(member)
+        if value in (None, {}) or (isinstance(value, str) and not value.strip()):
             found.wrong(f"{where}/{member}", "required", "Must not be empty.")
     for member, value in said.items():
-        if message := _flaw(member, value):
+        longest = LONGEST.get((kind, member), len(value) if isinstance(value, str) else 0)
+        if isinstance(value, str) and len(value) > longest:
+            found.wrong(f"{where}/{member}", "maxLength", f"Must have at most {longest} characters.")
+        elif message := _flaw(member, value):
             found.wrong(f"{where}/{member}", "invalid", message)
     genome = said.get("genome")
     if isinstance(genome, str):
@@ -229,8 +258,11 @@ def _flaw(member: str, value: Json) -> str:
     if member == "owners" and value == []:
         return "An agent has an owner: name one, or leave this out."
     if member == "cost_tags":
-        right = isinstance(value, dict) and all(isinstance(text, str) for text in value.values())
-        return "" if right else "Names and texts."
+        right = isinstance(value, dict) and all(
+            name.strip() and len(name) <= 200 and isinstance(text, str) and len(text) <= 200
+            for name, text in value.items()
+        )
+        return "" if right else "Names and texts, each of at most 200 characters."
     if member in JUDGED:
         return ""
     return "" if isinstance(value, str) and len(value) <= 20_000 else "Must be a text."

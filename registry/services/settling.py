@@ -13,7 +13,7 @@ from arm.rights import Right, Risk
 
 from .. import staffing
 from ..models import Environment, Project, RoleDefinition
-from ..protocol.files import PLACES, Item, decimal_of
+from ..protocol.files import BUDGETS, PLACES, Item, decimal_of
 from ..queries import channels_of
 from .environments import update_environment
 from .places import create_environment, create_project, update_project
@@ -144,6 +144,9 @@ def settle_project(tenant: Tenant, item: Item, actor: User, reason: str) -> Line
 def settle_role(tenant: Tenant, item: Item, actor: User, reason: str) -> Line:
     said = {name: _spoken(name, value) for name, value in item.body.items() if name != "slug"}
     held = _held(RoleDefinition, tenant, item.body["slug"], actor)
+    if said.get("currency") and all(said.get(name, getattr(held, name, None)) is None for name in BUDGETS):
+        message = "There is no budget that this would be the currency of."
+        raise Invalid(message, [Problem(pointer="/currency", code="currency", message=message)])
     if held is None:
         create_role(tenant=tenant, slug=item.body["slug"], actor=actor, reason=reason, **said)
         return Line("create", item.kind, item.body["slug"], item.where)
