@@ -2,7 +2,7 @@
 
 import re
 from base64 import b64decode
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from http import HTTPStatus
 from typing import Any, ClassVar, TypeVar
 from uuid import UUID
@@ -107,7 +107,9 @@ def flatten(detail: Any, pointer: str = "") -> list[Problem]:
             nested = isinstance(value, Mapping | list | tuple)
             found += flatten(value, f"{pointer}/{number}" if nested else pointer)
         return found
-    return [Problem(pointer=pointer, code=str(getattr(detail, "code", "invalid")), message=str(detail))]
+    return [
+        Problem(pointer=pointer, code=str(getattr(detail, "code", None) or "invalid"), message=str(detail))
+    ]
 
 
 class Request(request.Request):
@@ -219,6 +221,14 @@ class Page(CursorPagination):
 OF_EVERY_LIST = frozenset({"cursor", "page_size", "format"})
 
 
+def refuse_unknown(request: request.Request, known: Collection[str]) -> None:
+    """Invalid, naming each parameter that the question does not have: a misspelt one would ask something else."""
+    if unknown := sorted(set(request.query_params).difference(known)):
+        message = "There is no such filter."
+        wrong = [Problem(pointer=f"/{name}", code="unknown", message=message) for name in unknown]
+        raise Invalid("The question has wrong members.", wrong)
+
+
 class ScopedViewSet(Endpoint, viewsets.ReadOnlyModelViewSet[M]):
     """Reads show only what the caller may view; writes are @actions that call one service.
 
@@ -237,13 +247,9 @@ class ScopedViewSet(Endpoint, viewsets.ReadOnlyModelViewSet[M]):
 
     def filter_queryset(self, queryset: Any) -> Any:
         """A misspelt filter would show everything as if it had been asked for: 422 names it."""
-        asked = set(self.request.query_params)
         kind = getattr(self, "filterset_class", None)
-        unknown = asked - OF_EVERY_LIST - set(kind.base_filters if kind is not None else ())
-        if unknown and self.action == "list":
-            message = "There is no such filter."
-            wrong = [Problem(pointer=f"/{name}", code="unknown", message=message) for name in sorted(unknown)]
-            raise Invalid("The question has wrong members.", wrong)
+        if self.action == "list":
+            refuse_unknown(self.request, OF_EVERY_LIST.union(kind.base_filters if kind is not None else ()))
         return super().filter_queryset(queryset)
 
     def get_object(self) -> M:

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import APIView
 
 from arm import ids
-from arm.api import Request, tenant_of, validated
+from arm.api import Request, refuse_unknown, tenant_of, validated
 from arm.errors import Invalid, Problem
 from arm.permissions import visible
 from arm.rights import Right, Risk
@@ -204,6 +204,7 @@ class VersionViewSet(ApprovalActions, Exports, LineageActions, DirectoryViewSet[
     def diff(self, request: Request, id: str) -> Response:
         """Field by field, from the other version to this one: in words, or with `as=patch` as a JSON Patch that makes
         this version's genome of the other's."""
+        refuse_unknown(request, ("as", "with", "format"))
         version = self.get_object()
         form = request.query_params.get("as", "changes")
         if form not in ("changes", "patch"):

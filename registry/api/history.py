@@ -8,9 +8,10 @@ from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, extend_schema
 from rest_framework import serializers
 from rest_framework.response import Response
+from rest_framework.utils.urls import replace_query_param
 
 from arm import clock
-from arm.api import Page, Request, ScopedViewSet, TypeIDField
+from arm.api import Page, Request, ScopedViewSet, TypeIDField, refuse_unknown
 from arm.errors import Invalid, Problem
 from arm.rights import Right
 from registry import queries
@@ -27,6 +28,10 @@ BOTH = [
     OpenApiParameter(name, OpenApiTypes.DATETIME, required=needed)
     for name, needed in (("from", True), ("to", True), ("from_known", False), ("to_known", False))
 ]
+
+
+NARROWS = frozenset({"q", "environment", "provider", "template", "version"})
+OF_COMPARED = NARROWS.union((one.name for one in BOTH), {"format"})
 
 
 class TellPastIn(Reasoned):
@@ -200,8 +205,11 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
         rows: Any = self.paginate_queryset(self.filter_queryset(self.get_queryset())) or []
         moment = queries.Moment(rows[0].then_at, rows[0].then_known) if rows else asked_moment(request)
         shown = queries.seen_then(moment, rows) if rows else []
-        answer = self.get_paginated_response(ThenOut(shown, many=True).data)
         clocks = {"at": clock.exactly(moment.at), "known": clock.exactly(moment.known)}
+        pages: Any = self.paginator
+        for name, value in clocks.items():  # the pages that follow are of the same moment
+            pages.base_url = replace_query_param(pages.base_url, name, value)
+        answer = self.get_paginated_response(ThenOut(shown, many=True).data)
         answer.data = {**clocks, "settled": moment.settled, **answer.data}
         return answer
 
@@ -209,6 +217,7 @@ class FleetAtViewSet(ScopedViewSet[AgentInstance]):
     def changed(self, request: Request) -> Response:
         """What was otherwise at `to` than at `from`, both with both clocks and whether they are settled; `environment`, `provider`, `template` and `version` narrow it.
         `version` keeps what ran it at either moment, with both sides."""
+        refuse_unknown(request, OF_COMPARED)
         now = clock.now()
         first, second = (self._side(request, name, now) for name in ("from", "to"))
         before, after = first.whatever_runs, second.whatever_runs

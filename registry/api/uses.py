@@ -19,7 +19,7 @@ from registry.models import AgentVersion, Thing
 
 
 class ThingOut(Out):
-    """A thing in use. `versions` and `instances` stop at 1001, which says: more than 1000."""
+    """A thing in use. `versions` and `instances` stop at 201, which says: more than 200."""
 
     noun = "uses"
     id = TypeIDField("thg", source="pk")

@@ -19,6 +19,7 @@ from . import SearchSet, TypeIDFilter, among, by_words, environments, providers
 
 LIVE = [state for state in InstanceState if state is not InstanceState.RETIRED]
 AHEAD = "That moment has not come yet."
+BEFORE = "What was so at a moment cannot have been told before it."
 
 
 class PastForm(forms.Form):
@@ -29,10 +30,10 @@ class PastForm(forms.Form):
         now = clock.now()
         for name in ("at", "known"):
             if (moment := cleaned.get(name)) is not None and moment > now:
-                self.add_error(name, AHEAD)
+                self.add_error(name, forms.ValidationError(AHEAD, code="future"))
         at, known = cleaned.get("at"), cleaned.get("known")
         if known is not None and known < (at or now):
-            self.add_error("known", "What was so at a moment cannot have been told before it.")
+            self.add_error("known", forms.ValidationError(BEFORE, code="told_before"))
         return cleaned
 
 

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db import transaction
+from django.db.models import QuerySet
 
 from arm import changes, clock
 from arm.errors import Conflict
@@ -29,7 +30,8 @@ def tell_past(
     """Write down what an instance was from `since` (aware) until the next thing that is known of it, told only now.
 
     What it is now is untouched, and so is who may release it. Invalid for a moment that has not come; Conflict where
-    that is no past (it is the present, which `move_instance` changes) or says nothing new.
+    that is no past (it is the present, which `move_instance` changes), says nothing new, or has something come back from
+    Retired.
     """
     require(actor, Right.MANAGE_DIRECTORY, instance)
     require_reason(reason)
@@ -51,6 +53,7 @@ def tell_past(
         refuse("/version", "template", f"{version} is a version of another agent.")
     if before is not None and (before.state, before.version_id) == (state, version.pk):
         raise Conflict(f"{instance} is known to have been {state.label} with {version} at that moment.")
+    _refuse_return(instance, rows, before, state, since)
     if before is not None:
         rows.filter(pk=before.pk).update(until=since)
     told = InstanceInterval.objects.create(
@@ -76,6 +79,26 @@ def tell_past(
         reason=reason,
     )
     return told
+
+
+def _refuse_return(
+    instance: AgentInstance,
+    rows: QuerySet[InstanceInterval],
+    before: InstanceInterval | None,
+    state: InstanceState,
+    since: datetime,
+) -> None:
+    """Nothing comes back from Retired, nor did it then."""
+    gone = InstanceState.RETIRED
+    if before is not None and before.state == gone and state != gone:
+        raise Conflict(
+            f"{instance} is known to have been Retired since {before.since:%Y-%m-%d %H:%M:%S} UTC."
+        )
+    if state == gone and (
+        later := rows.filter(since__gt=since).exclude(state=gone).order_by("since").first()
+    ):
+        was = f"{later.get_state_display()} from {later.since:%Y-%m-%d %H:%M:%S} UTC on"
+        raise Conflict(f"{instance} is known to have been {was}: it was not Retired before.")
 
 
 def note_late(

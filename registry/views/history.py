@@ -48,6 +48,11 @@ class FleetAt(CursorList):
         ("settled", lambda row: "yes" if queries.Moment(row.then_at, row.then_known).settled else "no"),
     )
 
+    def _at(self, cursor: str) -> str:
+        """The pages that follow are of the same moment, whatever happens meanwhile."""
+        past: Any = self.filterset
+        return f"?{_with(self.request.GET, {**past.moment.query, 'cursor': cursor})}"
+
     def get_context_data(self, **kwargs: Any) -> dict[str, Any]:
         context = super().get_context_data(**kwargs)
         past: PastFilter = context["filter"]

@@ -1,5 +1,6 @@
 """What was running when X happened, as pages, API and CSV tell it."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -7,11 +8,13 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
 from arm import clock
+from arm.errors import Conflict
 from arm.rights import Right
 from registry import queries, services
 from registry.lifecycle import InstanceState, VersionState
 from registry.models import AgentInstance, InstanceInterval, words
 from registry.queries.history import Moment
+from registry.views.history import FleetAt
 from tests import make
 from tests.registry.past import MINUTE, NOON, moved, provisioned, signed_in, state_at, told
 
@@ -355,3 +358,59 @@ def test_a_clock_that_is_left_out_is_now_and_named(alice, story):
     answer = signed_in(alice).get("/api/v1/registry/fleet-at/?at=2026-03-01T12:07:00Z").json()
     assert answer["at"] == "2026-03-01T12:07:00.000000Z" and answer["known"] > answer["at"]
     assert answer["settled"] is False, "what is told now of then is on its way"
+
+
+def test_what_was_retired_did_not_come_back_then(alice, story):
+    gone = provisioned(alice)
+    moved(gone, S.RETIRED, alice, NOON + 30 * MINUTE)
+    for state, minute, said in ((S.ACTIVE, 40, "present"), (S.RETIRED, -5, "was not Retired before")):
+        with pytest.raises(Conflict, match=said):
+            told(gone, state, NOON + minute * MINUTE, alice, NOON + 60 * MINUTE)
+    with pytest.raises(Conflict, match="Paused from 2026-03-01 12:10:00 UTC on: it was not Retired before"):
+        told(story, S.RETIRED, NOON + 7 * MINUTE, alice, NOON + 90 * MINUTE)
+    told(gone, S.PAUSED, NOON + 5 * MINUTE, alice, NOON + 60 * MINUTE)
+    told(gone, S.RETIRED, NOON + 20 * MINUTE, alice, NOON + 61 * MINUTE)
+    with pytest.raises(Conflict, match="is known to have been Retired since 2026-03-01 12:20:00 UTC"):
+        told(gone, S.ACTIVE, NOON + 25 * MINUTE, alice, NOON + 62 * MINUTE)
+
+
+def test_all_pages_of_a_question_are_of_the_moment_of_the_first(alice, monkeypatch):
+    for minute in range(3):
+        moved(provisioned(alice), S.ACTIVE, alice, NOON + minute * MINUTE)
+    client = signed_in(alice)
+    first = client.get("/api/v1/registry/fleet-at/?page_size=2").json()
+    late = AgentInstance.objects.order_by("pk").first()
+    moved(late, S.PAUSED, alice, clock.now())
+    second = client.get(first["next"]).json()
+    assert (second["at"], second["known"]) == (first["at"], first["known"])
+    assert [(row["id"], row["state"]) for row in second["results"]] == [(late.typeid, "active")]
+    back = client.get(second["previous"]).json()
+    assert (back["at"], len(back["results"])) == (first["at"], 2)
+    monkeypatch.setattr(FleetAt, "page_size", 2)
+    page = client.get("/registry/fleet/").content.decode()
+    (older,) = set(re.findall(r'href="(\?[^"]*cursor=[^"]*)"', page))
+    assert "at=" in older and "known=" in older
+
+
+def test_a_question_that_there_is_not_is_refused(alice, story):
+    client = signed_in(alice)
+    both = "from=2026-03-01T12:00:00Z&to=2026-03-01T12:07:00Z"
+    for url in (
+        f"/api/v1/registry/fleet-at/changed/?{both}&bogus=1",
+        f"/api/v1/registry/fleet-at/changed/?{both}&state=active",
+        f"/api/v1/registry/versions/{story.version.typeid}/diff/?bogus=1",
+        "/api/v1/registry/fleet-at/?bogus=1",
+    ):
+        answer = client.get(url)
+        assert answer.status_code == 422, url
+        assert [problem["code"] for problem in answer.json()["errors"]] == ["unknown"], url
+
+
+def test_a_moment_that_makes_no_sense_is_named_by_a_code(alice, story):
+    ask = signed_in(alice).get
+    soon = clock.exactly(clock.now() + 60 * MINUTE)
+    ahead = ask("/api/v1/registry/fleet-at/", {"at": soon}).json()["errors"]
+    assert ("/at", "future") in [(error["pointer"], error["code"]) for error in ahead]
+    before = "at=2026-03-01T12:07:00Z&known=2026-03-01T12:00:00Z"
+    (error,) = ask(f"/api/v1/registry/fleet-at/?{before}").json()["errors"]
+    assert (error["pointer"], error["code"]) == ("/known", "told_before")
