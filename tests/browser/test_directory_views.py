@@ -2,9 +2,10 @@
 
 import os
 import re
+from contextlib import suppress
 
 import pytest
-from playwright.sync_api import expect
+from playwright.sync_api import Page, expect
 
 from arm import db
 from registry.models import AgentInstance
@@ -61,6 +62,20 @@ def test_alice_shares_a_view_and_bob_opens_it(window: Open, house: House) -> Non
     look(page, "view-list")
 
 
+def go(page: Page, letter: str, heading: str) -> None:
+    """`g` and the letter, which count when they come within a second and a half of each other: a busy machine may not
+    manage that at first."""
+    there = page.get_by_role("heading", level=1).filter(has_text=re.compile(f"^{heading}$"))
+    for _ in range(3):
+        page.keyboard.press("g")
+        page.keyboard.press(letter)
+        with suppress(AssertionError):
+            expect(there).to_be_visible(timeout=4_000)
+            break
+    expect(there).to_be_visible()
+    page.wait_for_load_state()
+
+
 def test_the_palette_is_used_by_keyboard_alone(window: Open, house: House) -> None:
     visitor = window()
     page = visitor.sign_in(house.hire("dan", "fleet_operator"))
@@ -80,10 +95,7 @@ def test_the_palette_is_used_by_keyboard_alone(window: Open, house: House) -> No
     page.keyboard.press("Escape")
     expect(text).not_to_be_visible()
 
-    page.keyboard.press("g")
-    page.keyboard.press("i")
-    expect(page.get_by_role("heading", level=1)).to_have_text("Instances")
-    page.wait_for_load_state()
+    go(page, "i", "Instances")
     page.keyboard.press("j")
     page.keyboard.press("x")
     expect(page.get_by_label(re.compile("^Choose support-triage-1"))).to_be_checked()
