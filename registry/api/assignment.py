@@ -75,7 +75,8 @@ class SlotAssignment(APIView):
             raise Http404
         age = int(queries.CACHED.total_seconds())
         headers = {"ETag": f'"{found.etag}"', "Cache-Control": f"private, max-age={age}"}
-        if f'"{found.etag}"' in request.headers.get("If-None-Match", ""):
+        asked = request.headers.get("If-None-Match", "")
+        if asked.strip() == "*" or f'"{found.etag}"' in asked:
             return Response(status=304, headers=headers)
         return Response(SlotAssignmentOut(found).data, headers=headers)
 

@@ -8,6 +8,7 @@ entropy and of words like “password” are not asked: digests and prose are fu
 
 import math
 import re
+from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
@@ -120,7 +121,8 @@ _KNOWN: tuple[_Shape, ...] = tuple(
 )
 _SECRET_NAME = re.compile(
     r"(?:^|[_.-])(?:(?:access|account|api|private|secret)[_-]?keys?|secrets?|tokens?|passw(?:or)?ds?|pgpassword|pwd|credentials?|bearer"
-    r"|authorization)$",
+    r"|authorization|passphrases?"
+    r"|(?:admin|database|db|ftp|login|mail|mysql|pg|postgres|redis|root|sftp|smtp|ssh|user)_?pass)$",
     re.IGNORECASE,
 )
 _VALUE = r"[\"']?([A-Za-z0-9+/=_.~-]{16,400})"
@@ -134,6 +136,9 @@ _ASSIGNED = (
 )
 """A name and what it is given, within a text: `name = value`, `"name": value`, `?name=value`, `--name value`, a header, and
 who somebody is in an address."""
+_VARIABLE = re.compile(r"([A-Za-z_][A-Za-z0-9_]{1,60})=(\S{8,400})")
+"""`NAME=value` and nothing beside it: as lists of variables are written, each as good as a member of its own."""
+_BASIC = re.compile(r"(?<![A-Za-z0-9])[Bb]asic[ \t]{1,3}([A-Za-z0-9+/]{8,400}={0,2})")
 _CAMEL = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _REFERENCE = re.compile(rf"(?:env|{'|'.join(STORES)}|https?|urn):|\$\{{|\{{\{{|<")
 _OPAQUE = re.compile(r"[A-Za-z0-9+/=_.~-]{16,}")
@@ -213,6 +218,8 @@ def _looks_like(
     for what, detector in detectors:
         if _speaks(detector, text):
             return what
+    if said := _VARIABLE.fullmatch(text):
+        named, text = said[1], said[2]
     place = named.lower() == "pwd" and text.startswith(("/", "~", "."))  # where somebody works
     if (_of_secrets(named) and _is_one(text) and not place) or (inside and _assigns(text)):
         return "a secret"
@@ -227,7 +234,7 @@ def _of_secrets(named: str) -> bool:
 def _assigns(text: str) -> bool:
     """Whether somewhere within it a secret's name is given what only a machine would have made up: prose and examples of
     code speak of passwords, too."""
-    return any(
+    return any(map(_somebody, _BASIC.findall(text))) or any(
         (name == "://" or _of_secrets(name))
         and _entropy(value) >= _LEAST_ENTROPY
         and any(mark.isdigit() for mark in value)
@@ -235,6 +242,15 @@ def _assigns(text: str) -> bool:
         for pattern in _ASSIGNED
         for name, value in pattern.findall(text)
     )
+
+
+def _somebody(encoded: str) -> bool:
+    """Whether it is a name and a password of HTTP's (RFC 7617), and no word that follows “basic”."""
+    try:
+        name, colon, word = b64decode(encoded, validate=True).decode().partition(":")
+    except ValueError:
+        return False
+    return bool(colon) and len(word) >= 4 and (name + word).isprintable()
 
 
 def _is_one(text: str) -> bool:

@@ -103,6 +103,7 @@ def test_an_answer_may_be_kept_shortly_and_is_not_sent_twice(client, alice, slot
     assert first["Cache-Control"] == "private, max-age=15" and first.json()["until"]
     same = ask(client, slot, "a", HTTP_IF_NONE_MATCH=first["ETag"])
     assert (same.status_code, same.content) == (304, b"")
+    assert ask(client, slot, "a", HTTP_IF_NONE_MATCH="*").status_code == 304
     bound(slot, make.approved(), actor=alice)
     assert ask(client, slot, "a", HTTP_IF_NONE_MATCH=first["ETag"]).status_code == 200
 

@@ -1,5 +1,6 @@
 """A maintained scanner looks for secrets: it finds tokens of many makers, takes its time, and lets digests alone."""
 
+from base64 import b64encode
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -83,6 +84,7 @@ H = "aB3dE5gH7jK9mN1pQ3sT5vX7zA9cE1gI"
         ("host=db user=arm password=" + H, "a secret"),
         ('{"client_secret": "' + H + '"}', "a secret"),
         ("https://" + H + "@git.example.com/agents.git", "a secret"),
+        ("Authorization: Basic " + b64encode(b"arm:" + H[:9].encode()).decode(), "a secret"),
     ],
 )
 def test_secrets_within_a_text_are_refused(secret, what):
@@ -94,13 +96,14 @@ def test_secrets_within_a_text_are_refused(secret, what):
 
 @pytest.mark.parametrize(
     "name",
-    ["api-key", "x-api-key", "access-key", "secret-key", "private-key", "tokens", "api_keys", "AccountKey", "PGPASSWORD", "pwd"],
+    ["api-key", "x-api-key", "access-key", "secret-key", "private-key", "tokens", "api_keys", "AccountKey", "PGPASSWORD", "pwd", "passphrase", "DB_PASS", "smtpPass"],
 )  # fmt: skip
 def test_what_stands_under_a_secrets_name_is_refused_however_the_name_is_written(name):
     for held, pointer in (
         ({name: H}, f"/x_/{name}"),
         ({name: [H]}, f"/x_/{name}/0"),
         ({"env": [{"name": name, "value": H}]}, "/x_/env/0/value"),
+        ({"env": [f"{name.replace('-', '_')}=Hunter2!x9Qzz81"]}, "/x_/env/0"),
     ):
         assert [(p["pointer"], p["code"]) for p in wrong(example(x_=held))] == [(pointer, "secret")]
     assert wrong(example(x_={name: "vault://kv/agents/db"})) == []
@@ -140,6 +143,10 @@ def test_a_private_json_web_key_is_refused_and_the_public_one_is_not(key, member
         "Authorization: Bearer <your-access-token-1>; api_key: {{ search.api_key_2 }}",
         "secrets: vault://kv/agents/db2#password, arn:aws:secretsmanager:eu-west-1:123456789012:secret:agents/db2-AbCdEf",
         "max_tokens=4096, next: tpl_01k9m2x4v8e0wbt5c7qf3hn6rd, token_count: 01k9m2x4v8e0wbt5c7qf3hn6rd",
+        "basic aGVsbG8gd29ybGQsIHRoaXMgaXMgbm90aGluZyBzZWNyZXQ= and a basic user-guide2024/intro/part1",
+        "TOKENIZER=cl100k_base_2024-08-06",
+        "DB_PASSWORD=vault://kv/agents/db2#password",
+        "bypass=gpt-4o-2024-08-06",
         "git+ssh://git@git.example.com/agents.git and https://svc_agents_deploy_user_2@git.example.com",
     ],
 )
@@ -159,6 +166,8 @@ def test_digests_identifiers_references_and_prose_are_let_alone(innocent):
         "token = ",
         "--api-key ",
         "bearer ",
+        "basic YWI6",
+        "DB_PASS=",
     ],
 )
 def test_reading_five_mebibytes_of_almost_a_secret_takes_ten_times_as_long_as_a_tenth_of_them(seed):
