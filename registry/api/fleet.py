@@ -36,6 +36,7 @@ PLACED: dict[str, tuple[type[Model], str]] = {
     "role": (RoleDefinition, "slug"),
 }
 """The rows that a new instance is made of, and how they are named."""
+SLOTTED = {name: PLACED[name] for name in ("environment", "role", "provider")}
 
 
 class InstanceViewSet(SpawnActions, DirectoryViewSet[AgentInstance]):
@@ -143,11 +144,11 @@ class SlotViewSet(SlotReleases, SlotHandovers, SlotEnd, DirectoryViewSet[Deploym
     @extend_schema(request=words.SlotIn, responses={201: words.SlotOut})
     def create(self, request: Request) -> Response:
         """Open an empty slot."""
-        body = validated(words.SlotIn, request)
+        body = with_rows(words.SlotIn, request, SLOTTED, lambda **_: ())
         made = services.create_slot(
-            environment=row_of(Environment, "/environment", request, slug=body["environment"]),
-            role=row_of(RoleDefinition, "/role", request, slug=body["role"]),
-            provider=row_of(Provider, "/provider", request, slug=body["provider"]),
+            environment=body["environment"],
+            role=body["role"],
+            provider=body["provider"],
             ordinal=body.get("ordinal"),
             actor=request.user,
             reason=body["reason"],

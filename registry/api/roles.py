@@ -12,6 +12,7 @@ from rest_framework.response import Response
 
 from arm.api import Request, StrictSerializer, TypeIDField, tenant_of, validated
 from arm.errors import Problem
+from arm.models import Tenant
 from arm.permissions import held_on
 from arm.rights import Risk
 from registry import queries, services
@@ -151,14 +152,14 @@ class RoleViewSet(DirectoryViewSet[RoleDefinition]):
     @extend_schema(request=RoleIn, responses={201: RoleOut})
     def create(self, request: Request) -> Response:
         """Define a role; what it cannot ask is 422 with every pointer."""
-        body = _typed(validated(RoleIn, request))
+        body = _typed(with_rows(RoleIn, request, {}, partial(_wrong, tenant_of(request))))
         return created(RoleOut(services.create_role(tenant=tenant_of(request), actor=request.user, **body)))
 
     @extend_schema(request=RoleChange, responses=RoleOut)
     def partial_update(self, request: Request, id: str) -> Response:
         """Change what the role is called and what it asks; the record has before and after."""
         role = self.get_object()
-        body = _typed(validated(RoleChange, request))
+        body = _typed(with_rows(RoleChange, request, {}, partial(_wrong, tenant_of(request))))
         return Response(RoleOut(services.update_role(role=role, actor=request.user, **body)).data)
 
     @extend_schema(responses=RoleFactOut(many=True))
@@ -222,6 +223,11 @@ class RoleAssignmentViewSet(DirectoryViewSet[RoleAssignment]):
 def _assigning_problems(request: Request, **read: Any) -> list[Problem]:
     somebody = bool({"version", "instance"} & set(request.data))
     return services.assigning_problems(**read, somebody=somebody)
+
+
+def _wrong(tenant: Tenant, **read: Any) -> list[Problem]:
+    """What is wrong beside members that could not be read."""
+    return queries.role_problems(tenant, _typed(read))
 
 
 def _typed(body: dict[str, Any]) -> dict[str, Any]:

@@ -70,7 +70,17 @@ from .releases import (
     waiting_step,
     with_counts,
 )
-from .roles import Cover, RolePage, RoleRow, kept_by, role_check, role_page, role_rows, with_gaps
+from .roles import (
+    Cover,
+    RolePage,
+    RoleRow,
+    kept_by,
+    role_check,
+    role_page,
+    role_problems,
+    role_rows,
+    with_gaps,
+)
 from .roles import coverage as role_coverage
 from .rollbacks import (
     Other,
@@ -239,6 +249,7 @@ __all__ = [
     "role_check",
     "role_coverage",
     "role_page",
+    "role_problems",
     "role_rows",
     "roles_in_channels",
     "rollback_preview",

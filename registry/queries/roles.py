@@ -1,7 +1,7 @@
 """A role as its page shows it: what it asks, who does it, and where somebody is missing."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -9,12 +9,13 @@ from uuid import UUID
 from django.db.models import Count, Q, QuerySet
 
 from arm import clock
+from arm.errors import Problem
 from arm.grants import Scopes
-from arm.models import ChangeRecord, User
+from arm.models import ChangeRecord, Tenant, User
 from arm.permissions import held_on, scopes, visible
 from arm.rights import Right
 
-from .. import fitness, gates
+from .. import fitness, gates, staffing
 from ..facts import RoleFact, role_facts
 from ..lifecycle import ALLOWS
 from ..models import (
@@ -236,3 +237,13 @@ def role_check(
 ) -> tuple[gates.Verdict, ...]:
     """Every answer to “is this version fit for the role there?”, without assigning anything."""
     return tuple(fitness.for_assignment(role, environment, version))
+
+
+def role_problems(tenant: Tenant, values: Mapping[str, Any]) -> list[Problem]:
+    """Everything that is wrong with what a role of the tenant shall ask; members that are no demand are passed over. A budget
+    without a currency is in the tenant's."""
+    asks = dict(values)
+    if not asks.get("currency") and any(asks.get(name) is not None for name in staffing.BUDGETS):
+        asks["currency"] = tenant.currency
+    environments = Environment.objects.filter(tenant=tenant).values_list("slug", flat=True)
+    return staffing.problems(asks, environments)

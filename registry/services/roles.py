@@ -16,7 +16,7 @@ from arm.rights import Right, Risk
 from .. import fitness, gates, staffing
 from ..lifecycle import InstanceState
 from ..models import AgentInstance, AgentVersion, Environment, RoleAssignment, RoleDefinition
-from ..queries import line_above
+from ..queries import line_above, role_problems
 from .asking import Duplicate, refuse_all, require_reason, strangers, without_reason, wrong
 from .binding import locked_version
 from .locking import locked
@@ -211,8 +211,7 @@ def _judged(tenant: Tenant, values: dict[str, Any]) -> dict[str, Any]:
         values["currency"] = tenant.currency
     if not budgeted:
         values["currency"] = ""
-    environments = Environment.objects.filter(tenant=tenant).values_list("slug", flat=True)
-    if wrong := staffing.problems(values, environments):
+    if wrong := role_problems(tenant, values):
         raise Invalid("A role cannot ask this.", wrong)
     return staffing.normal(values)
 

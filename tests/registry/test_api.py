@@ -300,6 +300,8 @@ def test_what_a_request_names_must_exist_and_be_mine_to_see(alice, stranger, pla
 
 
 def test_a_slot_is_opened_bound_and_rebound(alice, places):
+    nowhere = alice.post("slots/", environment="moon", role="ghost", provider="none")
+    assert [error["pointer"] for error in nowhere.json()["errors"]] == ["/environment", "/role", "/provider"]
     slot = alice.post("slots/", environment="prod", role="clerk", provider="local").json()
     first, second = make.approved(), make.approved()
     for version in (first, second):

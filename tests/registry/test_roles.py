@@ -220,6 +220,22 @@ def test_a_machine_defines_changes_and_reads_a_role(client, acme, alice):
     assert wrong.status_code == 422
     assert [e["pointer"] for e in wrong.json()["errors"]] == ["/certifications/0", "/availability"]
     assert send("patch", made.json()["url"], {"slug": "other", "reason": "r"}).status_code == 422
+    everything = {
+        "slug": "desk", "name": "", "tier": 9, "risk": "x", "budget_per_day": "-1", "success_rate": "101",
+        "latency_ms": 0, "certifications": ["a", "a"], "capabilities": [{"name": "A", "least": 101}],
+        "coverage": [{"environment": "zz", "least": 0}], "bogus": 1, "reason": "r",
+    }  # fmt: skip
+    said = {error["pointer"] for error in send("post", API, everything).json()["errors"]}
+    assert said >= {
+        *("/name", "/tier", "/risk", "/budget_per_day", "/success_rate", "/latency_ms", "/certifications/1"),
+        *(
+            "/capabilities/0/name",
+            "/capabilities/0/least",
+            "/coverage/0/environment",
+            "/coverage/0/least",
+            "/bogus",
+        ),
+    }, said
 
 
 def test_the_admin_changes_a_role_through_the_service(client, acme, alice):
