@@ -20,7 +20,7 @@ from arm.ports import implementation, implementations
 from arm.rights import Right, Risk
 
 from .. import genome
-from ..lifecycle import RUNNABLE, InstanceState, VersionState
+from ..lifecycle import ALLOWS, RUNNABLE, InstanceState, VersionState
 from ..models import (
     AgentInstance,
     AgentVersion,
@@ -187,6 +187,18 @@ def for_promotion(version: AgentVersion, to: VersionState) -> list[Verdict]:
 
 def for_activation(instance: AgentInstance) -> list[Verdict]:
     return [gate.check(instance) for gate in implementations("ACTIVATION_GATES")]
+
+
+def for_release(instance: AgentInstance, to: InstanceState) -> list[Verdict]:
+    """What is asked before a stop is lifted: to begin work, the gates of Active, read only, too; to finish it, that there
+    was any."""
+    if ALLOWS[to].new_work:
+        return for_activation(instance)
+    worked = instance.has_worked()
+    said = f"{instance} has worked here."
+    if not worked:
+        said = f"{instance} has never worked here: there is nothing that it could finish. Retire it."
+    return [Verdict("has worked", worked, said)]
 
 
 def for_retirement(instance: AgentInstance) -> list[Verdict]:

@@ -13,7 +13,7 @@ from arm.rights import Right
 from .. import gates
 from ..diagrams import Diagram, layout
 from ..gates.draining import waits_for
-from ..lifecycle import INSTANCE_MOVES, InstanceState, Move, instance_move
+from ..lifecycle import ALLOWS, INSTANCE_MOVES, InstanceState, Move, instance_move
 from ..models import AgentInstance, InstanceInterval, KeyScope
 from .related import SHOWN, changes_of
 from .versions import Step
@@ -88,16 +88,19 @@ def _diagram(instance: AgentInstance) -> Diagram:
 
 def _instance_steps(instance: AgentInstance, rights: frozenset[Right]) -> Sequence[Step]:
     steps = []
+    begins: list[gates.Verdict] = []
     for to in InstanceState:
         kind = instance_move(instance.state, to)
         if kind is None:
             continue
         wanted = _MOVED_BY.get(kind) or _retired_by(instance)
         verdicts: list[gates.Verdict] = []
-        if to is InstanceState.ACTIVE:
-            verdicts = gates.for_activation(instance)
-        elif to is InstanceState.RETIRED:
+        if to is InstanceState.RETIRED:
             verdicts = gates.for_retirement(instance)
+        elif kind is not Move.RESTRICTION and ALLOWS[to].new_work:
+            begins = verdicts = begins or gates.for_release(instance, to)
+        elif kind is Move.RELEASE:
+            verdicts = gates.for_release(instance, to)
         steps.append(Step(to.value, to.label, bool(wanted & rights), tuple(verdicts), kind.value))
     return steps
 

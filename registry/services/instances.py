@@ -240,13 +240,9 @@ def _release(instance: AgentInstance, to: InstanceState, actor: User, reason: st
         require(actor, Right.RELEASE_INSTANCE, instance)
     else:
         after = _second_persons(instance, to, actor, needs, restrictors)
-    links: list[str] = []
-    if ALLOWS[to].new_work:  # read only, too: what may not begin anything here may not begin to read
-        stays = f"{instance} stays {instance.get_state_display()}"
-        gates.refuse_unless_passed(gates.for_activation(instance), stays)
-        links = others_word(instance, actor)
-    elif not instance.has_worked():
-        raise Conflict(f"{instance} has never worked here: there is nothing that it could finish. Retire it.")
+    stays = f"{instance} stays {instance.get_state_display()}"
+    gates.refuse_unless_passed(gates.for_release(instance, to), stays)
+    links = others_word(instance, actor) if ALLOWS[to].new_work else []
     instance.restricted_by_id = None
     set_state(instance, to, actor, "registry.instance.released", reason, links=links, **after)
     return instance

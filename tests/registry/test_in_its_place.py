@@ -276,6 +276,22 @@ def test_a_stop_is_no_way_around_the_channels(prod, dan, new, stranger, way):
             assert said in str(refused.value)
 
 
+def test_the_page_says_of_every_way_what_is_missing(client, prod, dan, new):
+    waiting = provision(prod, new, dan, inside=False)
+    go(waiting, [S.PAUSED], dan)
+    client.force_login(dan)
+    steps = client.get(f"/api/v1/registry/instances/{waiting.typeid}/steps/").json()
+    missing = {
+        step["to"]: [one["gate"] for one in step["verdicts"] if not one["passed"]]
+        for step in steps
+        if not step["ready"]
+    }
+    assert missing["active"] == missing["read_only"] == ["released here"]
+    assert missing["draining"] == ["has worked"] and "quarantined" not in missing
+    page = client.get(reverse("registry:instance_move", args=[waiting.typeid]), {"to": "read_only"})
+    assert "has not come through" in page.content.decode()
+
+
 @pytest.mark.parametrize("state", [VersionState.DRAFT, VersionState.TESTING, VersionState.CANDIDATE])
 def test_what_is_not_approved_does_not_read_in_production_either(prod, dan, old, state):
     waiting = provision(prod, old, dan, inside=False)
@@ -286,7 +302,7 @@ def test_what_is_not_approved_does_not_read_in_production_either(prod, dan, old,
 
 def test_what_never_worked_has_nothing_to_finish(prod, dan, old):
     waiting = provision(prod, old, dan)
-    with pytest.raises(Conflict, match="has never worked here"):
+    with pytest.raises(GateRefused, match=r"stays Paused: .* has never worked here"):
         go(waiting, [S.PAUSED, S.DRAINING], dan)
     go(waiting, [S.ACTIVE, S.PAUSED, S.DRAINING], dan)
     assert AgentInstance.objects.get(pk=waiting.pk).state == S.DRAINING
