@@ -2,7 +2,7 @@
 
 import pytest
 from django.conf import settings
-from django.db import models
+from django.db import connections, models
 from django.db.migrations import (
     AddField,
     AlterField,
@@ -15,7 +15,7 @@ from django.db.migrations import (
 )
 from django.db.migrations.state import ProjectState
 
-from arm.management.commands.migrate import concern_others, drawn_alone
+from arm.management.commands.migrate import Executor, concern_others, drawn_alone
 
 KEY = models.UUIDField(primary_key=True)
 THING = CreateModel("Thing", [("id", models.AutoField(primary_key=True))])
@@ -63,3 +63,20 @@ def test_code_that_a_migration_runs_sees_every_model_as_it_is_then():
         thing, part = state.apps.get_model("shop", "Thing"), state.apps.get_model("shop", "Part")
     assert part._meta.get_field("whole").remote_field.model is thing
     assert thing(size=3).size == 3
+
+
+@pytest.mark.django_db(databases=["owner"])
+def test_a_migration_that_is_not_noted_down_has_made_nothing(monkeypatch):
+    owner = connections["owner"]
+    executor = Executor(owner)
+    sold = models.ForeignKey("arm.Tenant", models.CASCADE)  # a key that Django puts off
+    migration = Migration("0001_initial", "shop")
+    migration.operations = [CreateModel("Good", [("id", KEY.clone()), ("sold_by", sold)])]
+
+    def killed(_):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(executor, "record_migration", killed)
+    with pytest.raises(KeyboardInterrupt):
+        executor.apply_migration(executor.loader.project_state(), migration)
+    assert "shop_good" not in owner.introspection.table_names()

@@ -1,12 +1,12 @@
 """`migrate` as the owner of the tables; the application's role may not alter them."""
 
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 from django.core.management.base import CommandParser
 from django.core.management.commands import migrate
-from django.db import connections
+from django.db import connections, transaction
 from django.db.migrations import (
     AddField,
     AlterField,
@@ -16,9 +16,21 @@ from django.db.migrations import (
     RenameField,
     RenameModel,
 )
+from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.state import ProjectState
 from django.db.migrations.utils import resolve_relation
+
+
+class Executor(MigrationExecutor):
+    """A migration and the word that it was made are there together, or neither is.
+
+    Django writes the word after the commit where it has put off keys to other tables: a first start that is killed between
+    the two leaves tables which the next one cannot make again."""
+
+    def apply_migration(self, state: Any, migration: Any, *args: Any, **options: Any) -> Any:
+        with transaction.atomic(using=self.connection.alias) if migration.atomic else nullcontext():
+            return super().apply_migration(state, migration, *args, **options)
 
 
 class Command(migrate.Command):
@@ -29,11 +41,20 @@ class Command(migrate.Command):
     def handle(self, *args: Any, **options: Any) -> None:
         loader = MigrationLoader(connections[options["database"]])
         ahead = [one for key, one in loader.disk_migrations.items() if key not in loader.applied_migrations]
-        if concern_others(ahead):
+        with kept_together(), nullcontext() if concern_others(ahead) else drawn_alone():
             super().handle(*args, **options)
-            return
-        with drawn_alone():
-            super().handle(*args, **options)
+
+
+@contextmanager
+def kept_together() -> Iterator[None]:
+    """Django's command makes its executor by this name."""
+    module: Any = migrate
+    usual = module.MigrationExecutor
+    module.MigrationExecutor = Executor
+    try:
+        yield
+    finally:
+        module.MigrationExecutor = usual
 
 
 def concern_others(migrations: Iterable[Migration]) -> bool:
