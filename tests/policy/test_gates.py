@@ -2,6 +2,7 @@
 
 import pytest
 
+from arm import clock
 from arm.rights import Right
 from policy import services
 from policy.models import ApprovalRequest, Binding
@@ -9,6 +10,7 @@ from policy.plugins import PolicyBound, PolicyValidates, SlotHasPolicy
 from registry import services as registry
 from registry.gates import GateRefused
 from registry.lifecycle import InstanceState, VersionState
+from registry.models import InstanceStatus
 from tests import make
 
 pytestmark = pytest.mark.django_db
@@ -59,6 +61,7 @@ def test_the_release_of_an_agent_is_agreed_to_through_approval_requests():
     for person in (bob, carol):
         make.grant(person, acme, Right.APPROVE_RELEASE)
     instance = make.instance()
+    InstanceStatus.objects.filter(pk=instance.pk).update(telemetry_at=clock.now())
     make.bound(acme)
     registry.restrict_instance(instance=instance, to=InstanceState.QUARANTINED, actor=alice, reason="bad")
     request_id = registry.request_instance_release(
