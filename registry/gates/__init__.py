@@ -197,7 +197,7 @@ def for_release(instance: AgentInstance, to: InstanceState) -> list[Verdict]:
     worked = instance.has_worked()
     said = f"{instance} has worked here."
     if not worked:
-        said = f"{instance} has never worked here: there is nothing that it could finish. Retire it."
+        said = f"{instance} has never worked here: there is nothing that it could finish."
     return [Verdict("has worked", worked, said)]
 
 

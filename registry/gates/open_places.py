@@ -43,7 +43,7 @@ class PlaceOpen:
     name = "place open"
 
     def check(self, subject: DeploymentSlot | AgentInstance, to: Any = None) -> Verdict:
-        if isinstance(subject, AgentInstance) and subject.state != "provisioning":
+        if isinstance(subject, AgentInstance) and subject.has_worked():
             return Verdict(self.name, True, "It has worked there before.", applies=False)
         return self._verdict(subject, why_not_at(subject.provider))
 

@@ -316,6 +316,19 @@ def test_what_is_paused_before_it_works_is_new_to_a_deprecated_version_still(pro
         go(waiting, [S.ACTIVE], dan)
 
 
+def test_a_provider_that_was_closed_takes_nothing_that_never_worked_there(settings, prod, dan, old):
+    settings.ACTIVATION_GATES = ["registry.gates.open_places.PlaceOpen"]
+    worked, waiting = (provision(prod, old, dan, name=name) for name in ("worked", "waiting"))
+    go(worked, [S.ACTIVE, S.PAUSED], dan)
+    go(waiting, [S.PAUSED], dan)
+    prod.provider.closed_at = clock.now()
+    prod.provider.save()
+    with pytest.raises(GateRefused, match="was closed on"):
+        go(waiting, [S.ACTIVE], dan)
+    go(worked, [S.ACTIVE], dan)
+    assert AgentInstance.objects.get(pk=worked.pk).state == S.ACTIVE
+
+
 def test_a_parent_that_never_worked_hands_nothing_down(prod, dan, stranger):
     parent = provision(prod, stranger, dan, inside=False)
     go(parent, [S.PAUSED], dan)
