@@ -67,6 +67,12 @@ def problems(values: Mapping[str, Any], environments: Iterable[str]) -> list[Pro
     return found
 
 
+def priced(values: Mapping[str, Any], currency: str) -> dict[str, Any]:
+    """The same with the currency of its budgets: `currency` where it says none, and none where there is no budget."""
+    budgeted = any(values.get(name) is not None for name in BUDGETS)
+    return {**values, "currency": (values.get("currency") or currency) if budgeted else ""}
+
+
 def normal(values: Mapping[str, Any]) -> dict[str, Any]:
     """The same without what says nothing, in a fixed order: what a person types twice differently is one value."""
     told = dict(values)

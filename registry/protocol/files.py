@@ -212,8 +212,8 @@ def _item(
         if value in (None, {}) or (isinstance(value, str) and not value.strip()):
             found.wrong(f"{where}/{member}", "required", "Must not be empty.")
     for member, value in said.items():
-        longest = LONGEST.get((kind, member), len(value) if isinstance(value, str) else 0)
-        if isinstance(value, str) and len(value) > longest:
+        longest = LONGEST.get((kind, member))
+        if longest and isinstance(value, str) and len(value) > longest:
             found.wrong(f"{where}/{member}", "maxLength", f"Must have at most {longest} characters.")
         elif message := _flaw(member, value):
             found.wrong(f"{where}/{member}", "invalid", message)

@@ -242,8 +242,5 @@ def role_check(
 def role_problems(tenant: Tenant, values: Mapping[str, Any]) -> list[Problem]:
     """Everything that is wrong with what a role of the tenant shall ask; members that are no demand are passed over. A budget
     without a currency is in the tenant's."""
-    asks = dict(values)
-    if not asks.get("currency") and any(asks.get(name) is not None for name in staffing.BUDGETS):
-        asks["currency"] = tenant.currency
     environments = Environment.objects.filter(tenant=tenant).values_list("slug", flat=True)
-    return staffing.problems(asks, environments)
+    return staffing.problems(staffing.priced(values, tenant.currency), environments)

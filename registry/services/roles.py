@@ -206,14 +206,9 @@ def _since(role: RoleDefinition, seen: int) -> dict[str, Any]:
 
 def _judged(tenant: Tenant, values: dict[str, Any]) -> dict[str, Any]:
     """What a role shall ask, in its normal form; Invalid names every wrong member."""
-    budgeted = any(values.get(name) is not None for name in staffing.BUDGETS)
-    if budgeted and not values.get("currency"):
-        values["currency"] = tenant.currency
-    if not budgeted:
-        values["currency"] = ""
     if wrong := role_problems(tenant, values):
         raise Invalid("A role cannot ask this.", wrong)
-    return staffing.normal(values)
+    return staffing.normal(staffing.priced(values, tenant.currency))
 
 
 def _shown(role: RoleDefinition) -> dict[str, Any]:
